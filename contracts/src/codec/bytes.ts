@@ -1,0 +1,136 @@
+/** Growing and reading byte strings: variable-length integers up to 2^53, zigzag, length-prefixed text. */
+
+declare class TextEncoder {
+  encode(text: string): Uint8Array;
+}
+declare class TextDecoder {
+  constructor(label?: string, options?: { fatal?: boolean });
+  decode(bytes: Uint8Array): string;
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+/** Collects bytes; grows as needed. */
+export class ByteWriter {
+  #bytes = new Uint8Array(1024);
+  #length = 0;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  #reserve(more: number): void {
+    if (this.#length + more <= this.#bytes.length) return;
+    const grown = new Uint8Array(Math.max(this.#bytes.length * 2, this.#length + more));
+    grown.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = grown;
+  }
+
+  byte(value: number): void {
+    this.#reserve(1);
+    this.#bytes[this.#length++] = value & 255;
+  }
+
+  /** An unsigned integer of 0 to 2^53 - 1, seven bits a byte, low bits first. */
+  unsigned(value: number): void {
+    this.#reserve(8);
+    let rest = value;
+    while (rest >= 128) {
+      this.#bytes[this.#length++] = (rest % 128) | 128;
+      rest = Math.floor(rest / 128);
+    }
+    this.#bytes[this.#length++] = rest;
+  }
+
+  /** A signed integer by zigzag: 0, -1, 1, -2 become 0, 1, 2, 3. Magnitude below 2^52. */
+  signed(value: number): void {
+    this.unsigned(value < 0 ? -value * 2 - 1 : value * 2);
+  }
+
+  raw(bytes: Uint8Array): void {
+    this.#reserve(bytes.length);
+    this.#bytes.set(bytes, this.#length);
+    this.#length += bytes.length;
+  }
+
+  /** Length, then bytes. */
+  block(bytes: Uint8Array): void {
+    this.unsigned(bytes.length);
+    this.raw(bytes);
+  }
+
+  text(text: string): void {
+    this.block(encoder.encode(text));
+  }
+
+  finish(): Uint8Array {
+    return this.#bytes.slice(0, this.#length);
+  }
+}
+
+/** Raised for bytes that are not what they claim to be. */
+export class CodecError extends Error {
+  override readonly name = 'CodecError';
+}
+
+/** Reads what ByteWriter wrote; throws CodecError on bytes cut short or out of bounds. */
+export class ByteReader {
+  readonly #bytes: Uint8Array;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  get atEnd(): boolean {
+    return this.#at >= this.#bytes.length;
+  }
+
+  byte(): number {
+    const value = this.#bytes[this.#at];
+    if (value === undefined) throw new CodecError(`bytes end at ${this.#at}`);
+    this.#at += 1;
+    return value;
+  }
+
+  unsigned(): number {
+    let value = 0;
+    let scale = 1;
+    for (let i = 0; i < 8; i += 1) {
+      const byte = this.byte();
+      value += (byte & 127) * scale;
+      if (byte < 128) {
+        if (value > Number.MAX_SAFE_INTEGER) throw new CodecError('integer above 2^53');
+        return value;
+      }
+      scale *= 128;
+    }
+    throw new CodecError('integer longer than 8 bytes');
+  }
+
+  signed(): number {
+    const value = this.unsigned();
+    return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+  }
+
+  raw(length: number): Uint8Array {
+    if (this.#at + length > this.#bytes.length) throw new CodecError(`${length} bytes wanted at ${this.#at}, ${this.#bytes.length - this.#at} left`);
+    const slice = this.#bytes.subarray(this.#at, this.#at + length);
+    this.#at += length;
+    return slice;
+  }
+
+  block(): Uint8Array {
+    return this.raw(this.unsigned());
+  }
+
+  text(): string {
+    try {
+      return decoder.decode(this.block());
+    } catch (error) {
+      if (error instanceof CodecError) throw error;
+      throw new CodecError('text is not UTF-8');
+    }
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * Frames: what one commit of a gateway's log holds, packed. First form (version byte 1): a JSON head, then per series
+ * the times and scaled values as differences in variable-length integers. The head carries each series' precision,
+ * so a frame decodes without the catalogue it was written with.
+ */
+import type { AlertEvent } from '../alerts/events.js';
+import { metricPrecision } from '../metrics/catalogue.js';
+import type { ClockTrust } from '../ports/clock.js';
+import type { QualityCode } from '../quality/quality.js';
+import { ByteReader, ByteWriter, CodecError } from './bytes.js';
+
+/** A normalised reading of one series. `value` is in the metric's unit, quantised; null means no usable number. */
+export interface Sample {
+  readonly deviceId: string;
+  readonly metric: string;
+  /** Unix milliseconds. */
+  readonly timeMs: number;
+  readonly value: number | null;
+  readonly quality: QualityCode;
+}
+
+/** What other things a log holds beside samples and alert events. */
+export type FrameEntry =
+  | { readonly type: 'clock'; readonly boot: string; readonly correction_ms: number; readonly trust: ClockTrust }
+  | { readonly type: 'link_state'; readonly device_id: string; readonly state: 'online' | 'offline'; readonly time_ms: number }
+  | { readonly type: 'epoch'; readonly epoch: string; readonly previous_epoch: string | null; readonly previous_last_number: number | null; readonly reason: 'created' | 'restored' | 'salvaged' };
+
+/** Sequence numbers of a node's boot that a frame holds, so that a repeat is recognised after a restart. */
+export interface ReceivedSequence {
+  readonly deviceId: string;
+  readonly boot: string;
+  readonly seqs: readonly number[];
+}
+
+/** One commit of the log. */
+export interface Frame {
+  /** Identity of the gateway's boot. */
+  readonly boot: string;
+  /** Milliseconds since that boot, when the frame was closed. */
+  readonly monotonicMs: number;
+  /** The wall clock then, Unix milliseconds, and how far it was trusted. */
+  readonly wallMs: number;
+  readonly trust: ClockTrust;
+  readonly samples: readonly Sample[];
+  readonly events: readonly AlertEvent[];
+  readonly entries: readonly FrameEntry[];
+  readonly received: readonly ReceivedSequence[];
+}
+
+const version = 1;
+
+interface Head {
+  readonly b: string;
+  readonly m: number;
+  readonly w: number;
+  readonly t: ClockTrust;
+  readonly s: ReadonlyArray<readonly [device: string, metric: string, precision: number]>;
+  readonly e?: readonly AlertEvent[];
+  readonly n?: readonly FrameEntry[];
+  readonly r?: ReadonlyArray<readonly [device: string, boot: string, seqs: readonly number[]]>;
+}
+
+/** Packs a frame. Samples keep their order within a series; the order between series is not kept. */
+export function encodeFrame(frame: Frame): Uint8Array {
+  const groups = new Map<string, Sample[]>();
+  for (const sample of frame.samples) {
+    const key = `${sample.deviceId} ${sample.metric}`;
+    const group = groups.get(key);
+    if (group) group.push(sample);
+    else groups.set(key, [sample]);
+  }
+  const series = [...groups.values()].map((group) => {
+    const first = group[0] as Sample;
+    return { group, head: [first.deviceId, first.metric, metricPrecision(first.metric)] as const };
+  });
+  const head: Head = {
+    b: frame.boot,
+    m: Math.round(frame.monotonicMs),
+    w: Math.round(frame.wallMs),
+    t: frame.trust,
+    s: series.map((one) => one.head),
+    ...(frame.events.length > 0 ? { e: frame.events } : {}),
+    ...(frame.entries.length > 0 ? { n: frame.entries } : {}),
+    ...(frame.received.length > 0 ? { r: frame.received.map((one) => [one.deviceId, one.boot, one.seqs] as const) } : {}),
+  };
+  const writer = new ByteWriter();
+  writer.byte(version);
+  writer.text(JSON.stringify(head));
+  for (const { group, head: [, , precision] } of series) {
+    const factor = 10 ** precision;
+    writer.unsigned(group.length);
+    let time = head.w;
+    for (const sample of group) {
+      writer.signed(Math.round(sample.timeMs) - time);
+      time = Math.round(sample.timeMs);
+    }
+    let value = 0;
+    for (const sample of group) {
+      // Bit 0 tells a missing number; the difference to the last number follows otherwise.
+      if (sample.value === null) {
+        writer.unsigned(1);
+        continue;
+      }
+      const scaled = Math.round(sample.value * factor);
+      const difference = scaled - value;
+      writer.unsigned(difference < 0 ? (-difference * 2 - 1) * 2 : difference * 4);
+      value = scaled;
+    }
+    const mixed = group.some((sample) => sample.quality !== 0);
+    writer.byte(mixed ? 1 : 0);
+    if (mixed) for (const sample of group) writer.byte(sample.quality);
+  }
+  return writer.finish();
+}
+
+/** Unpacks a frame; throws CodecError with the reason when the bytes are not one. */
+export function decodeFrame(bytes: Uint8Array): Frame {
+  const reader = new ByteReader(bytes);
+  const found = reader.byte();
+  if (found !== version) throw new CodecError(`frame version ${found} is not known here`);
+  const head = parseHead(reader.text());
+  const samples: Sample[] = [];
+  for (const [deviceId, metric, precision] of head.s) {
+    const factor = 10 ** precision;
+    const count = reader.unsigned();
+    if (count > bytes.length) throw new CodecError(`series ${metric} claims ${count} samples`);
+    const times: number[] = [];
+    let time = head.w;
+    for (let i = 0; i < count; i += 1) {
+      time += reader.signed();
+      times.push(time);
+    }
+    const values: (number | null)[] = [];
+    let scaled = 0;
+    for (let i = 0; i < count; i += 1) {
+      const code = reader.unsigned();
+      if (code % 2 === 1) {
+        values.push(null);
+        continue;
+      }
+      const zigzag = code / 2;
+      scaled += zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2;
+      values.push(scaled / factor);
+    }
+    const mixed = reader.byte() === 1;
+    for (let i = 0; i < count; i += 1) {
+      samples.push({ deviceId, metric, timeMs: times[i] as number, value: values[i] as number | null, quality: mixed ? reader.byte() : 0 });
+    }
+  }
+  if (!reader.atEnd) throw new CodecError('bytes left over after the last series');
+  return {
+    boot: head.b,
+    monotonicMs: head.m,
+    wallMs: head.w,
+    trust: head.t,
+    samples,
+    events: head.e ?? [],
+    entries: head.n ?? [],
+    received: (head.r ?? []).map(([deviceId, boot, seqs]) => ({ deviceId, boot, seqs })),
+  };
+}
+
+function parseHead(text: string): Head {
+  let head: Head;
+  try {
+    head = JSON.parse(text) as Head;
+  } catch {
+    throw new CodecError('frame head is not JSON');
+  }
+  if (typeof head !== 'object' || head === null || !Array.isArray(head.s) || typeof head.w !== 'number') throw new CodecError('frame head lacks series or time');
+  return head;
+}

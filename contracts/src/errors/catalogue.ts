@@ -1,0 +1,73 @@
+/** The one catalogue of errors: code, HTTP status, who reads it, what to do next. Adding an error is adding one entry. */
+
+/** Who an error text is written for. */
+export type ErrorReader = 'operator' | 'installer' | 'administrator' | 'developer';
+
+interface Entry {
+  readonly status: number;
+  readonly title: string;
+  readonly reader: ErrorReader;
+  readonly next: string;
+}
+
+/** Every error a person or a client can meet. */
+export const errorCatalogue = {
+  E_LOGIN_REQUIRED: { status: 401, title: 'Log in first', reader: 'operator', next: 'Log in and try again.' },
+  E_LOGIN_FAILED: { status: 401, title: 'Name or password is wrong', reader: 'operator', next: 'Check both and try again; an administrator can set a new password.' },
+  E_LOGIN_SLOW_DOWN: { status: 429, title: 'Too many tries', reader: 'operator', next: 'Wait a few minutes, then try again.' },
+  E_RATE_LIMIT: { status: 429, title: 'Too many requests', reader: 'developer', next: 'Slow down; the Retry-After header says how long to wait.' },
+  E_FORBIDDEN: { status: 403, title: 'Your role does not allow this', reader: 'operator', next: 'Ask an administrator for the role this needs.' },
+  E_NOT_FOUND: { status: 404, title: 'There is nothing at this address', reader: 'operator', next: 'Check the address; the list of routes is at /openapi.json.' },
+  E_GRID_NOT_FOUND: { status: 404, title: 'No such grid', reader: 'operator', next: 'Choose a grid from GET /api/grids.' },
+  E_ALERT_NOT_FOUND: { status: 404, title: 'No such alert', reader: 'operator', next: 'Choose an alert from the list of its grid.' },
+  E_DEVICE_NOT_FOUND: { status: 404, title: 'No such device', reader: 'installer', next: 'Choose a device from GET /api/device/{grid_id}/list.' },
+  E_METRIC_UNKNOWN: { status: 404, title: 'No such metric', reader: 'developer', next: 'Metric ids are listed in docs/reference/metrics.md.' },
+  E_REQUEST_INVALID: { status: 400, title: 'The request is not understood', reader: 'developer', next: 'The detail names the field; the schema is at /openapi.json.' },
+  E_PAYLOAD_TOO_LARGE: { status: 413, title: 'The request is too large', reader: 'developer', next: 'Send less at a time.' },
+  E_MEDIA_TYPE: { status: 415, title: 'The content type is not understood', reader: 'developer', next: 'Send application/json.' },
+  E_NOT_IMPLEMENTED: { status: 501, title: 'This is not built yet', reader: 'developer', next: 'docs/requirements.md says what works.' },
+  E_CONFLICT: { status: 409, title: 'Somebody else was first', reader: 'operator', next: 'Look at the present state and decide again.' },
+  E_BUSY: { status: 503, title: 'The server is busy', reader: 'operator', next: 'Try again in a few seconds.' },
+  E_INTERNAL: { status: 500, title: 'Something went wrong on the server', reader: 'developer', next: 'Look up the correlation id in the log.' },
+  E_CONFIG_READ: { status: 500, title: 'The configuration file cannot be read', reader: 'installer', next: 'Check the path and its permissions, or make one with `villagrid init`.' },
+  E_CONFIG_SYNTAX: { status: 500, title: 'The configuration file is not valid YAML', reader: 'installer', next: 'Mend the line named in the detail.' },
+  E_CONFIG_INVALID: { status: 500, title: 'A setting is missing or wrong', reader: 'installer', next: 'Mend the setting named in the detail; docs/reference/configuration.md lists all.' },
+  E_PROFILE_INVALID: { status: 500, title: 'A device profile is wrong', reader: 'installer', next: 'Mend the line named in the detail; gateway/profiles/README.md explains the form.' },
+  E_PORT_IN_USE: { status: 500, title: 'A port is already in use', reader: 'installer', next: 'Stop the other program or choose another port.' },
+  E_STORE_OPEN: { status: 500, title: 'The database cannot be opened', reader: 'installer', next: 'Check the folder, its owner and the free space.' },
+  E_CERTIFICATE: { status: 500, title: 'A certificate or key cannot be used', reader: 'installer', next: 'Run `villagrid doctor`, which says which one and why.' },
+  E_TOPIC_FORBIDDEN: { status: 403, title: 'This client may not use this topic', reader: 'installer', next: 'A device writes only under its own id; check grid and device id in its topic.' },
+  E_PAYLOAD_NOT_JSON: { status: 400, title: 'The payload is not JSON', reader: 'installer', next: "Check the node's firmware; docs/reference/telemetry.md shows the form." },
+  E_PAYLOAD_SCHEMA: { status: 400, title: 'The payload has not the form of telemetry', reader: 'installer', next: 'The detail names the field; docs/reference/telemetry.md shows the form.' },
+  E_PACKET_TOO_LARGE: { status: 413, title: 'The MQTT packet is too large', reader: 'installer', next: 'Send at most 16 KiB in one publish; split a long backlog.' },
+  E_ENVELOPE_INVALID: { status: 400, title: 'The uplink envelope cannot be decoded', reader: 'developer', next: 'It is kept in the dead letters with its reason.' },
+  E_ENVELOPE_CONFLICT: { status: 409, title: 'The same log number came with other content', reader: 'administrator', next: 'Two boxes may share one identity: check the gateway for a cloned card.' },
+  E_GATEWAY_UNKNOWN: { status: 403, title: 'This gateway is not registered for this grid', reader: 'administrator', next: 'Register it with `villagrid cloud grid add`.' },
+  E_NOT_DURABLE: { status: 503, title: 'The gateway could not store this', reader: 'operator', next: 'Check the free space of its card; the sender keeps its copy and sends it again.' },
+} as const satisfies Record<string, Entry>;
+
+/** Code of a catalogued error. */
+export type ErrorCode = keyof typeof errorCatalogue;
+
+/** An error from the catalogue, with the detail that says what and where. */
+export class VillagridError extends Error {
+  readonly code: ErrorCode;
+  readonly detail: string;
+
+  constructor(code: ErrorCode, detail: string, options?: { cause?: unknown }) {
+    super(`${code}: ${errorCatalogue[code].title}. ${detail}`, options);
+    this.name = 'VillagridError';
+    this.code = code;
+    this.detail = detail;
+  }
+
+  /** What the reader should do next. */
+  get next(): string {
+    return errorCatalogue[this.code].next;
+  }
+
+  /** HTTP status this error is answered with. */
+  get status(): number {
+    return errorCatalogue[this.code].status;
+  }
+}

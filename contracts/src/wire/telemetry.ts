@@ -1,0 +1,122 @@
+/**
+ * The telemetry payload a device publishes: one reading, or `readings` when a node resends what it kept.
+ * Parsing never throws: one bad metric harms no other, and everything odd is a finding that is counted.
+ */
+import { isMetricIdForm, metricDefinition, quantise, metricPrecision } from '../metrics/catalogue.js';
+import { qualityCodes, type QualityCode } from '../quality/quality.js';
+import type { ErrorCode } from '../errors/catalogue.js';
+
+/** Most readings in one publish; a node splits a longer backlog. */
+export const maxReadingsPerPublish = 500;
+/** Most metrics in one reading. */
+export const maxMetricsPerReading = 64;
+
+/** One metric of a reading, already quantised; null where there is no usable number. */
+export interface MetricValue {
+  readonly metric: string;
+  readonly value: number | null;
+  readonly quality: QualityCode;
+}
+
+/** One reading of a node as it arrived. */
+export interface Reading {
+  /** Identity of the node's boot; with seq it makes a reading recognisable when it comes again. */
+  readonly boot: string | undefined;
+  readonly seq: number | undefined;
+  /** Milliseconds since the node's boot. */
+  readonly upMs: number | undefined;
+  /** Unix milliseconds, only from a node with a clock. */
+  readonly timeMs: number | undefined;
+  readonly values: readonly MetricValue[];
+}
+
+/** Something odd in a payload: what, and where in it. */
+export interface Finding {
+  readonly code: 'unknown_metric' | 'not_finite' | 'wrong_type' | 'out_of_range' | 'metric_name' | 'too_many_metrics';
+  readonly metric: string;
+}
+
+/** A parsed payload, or the error that refuses it whole. */
+export type ParsedTelemetry =
+  | { readonly ok: true; readonly readings: readonly Reading[]; readonly resent: boolean; readonly findings: readonly Finding[] }
+  | { readonly ok: false; readonly code: ErrorCode; readonly detail: string };
+
+const refuse = (code: ErrorCode, detail: string): ParsedTelemetry => ({ ok: false, code, detail });
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const wholeNumber = (value: unknown): number | undefined =>
+  typeof value === 'number' && Number.isSafeInteger(Math.round(value)) && value >= 0 ? Math.round(value) : undefined;
+
+/** A number as a metric's value: quantised, with its quality. */
+export function toMetricValue(metric: string, raw: unknown): { readonly value: MetricValue; readonly finding?: Finding } {
+  const bad = (quality: QualityCode, code: Finding['code'], value: number | null = null) => ({
+    value: { metric, value, quality },
+    finding: { code, metric },
+  });
+  if (raw === null) return { value: { metric, value: null, quality: qualityCodes.bad_no_value } };
+  const number = typeof raw === 'boolean' ? Number(raw) : raw;
+  if (typeof number !== 'number') return bad(qualityCodes.bad_type, 'wrong_type');
+  if (!Number.isFinite(number)) return bad(qualityCodes.bad_not_finite, 'not_finite');
+  const definition = metricDefinition(metric);
+  const rounded = Math.abs(number) < 1e12 ? quantise(number, metricPrecision(metric)) : null;
+  if (definition === undefined) {
+    return rounded === null
+      ? bad(qualityCodes.bad_range, 'out_of_range')
+      : { value: { metric, value: rounded, quality: qualityCodes.uncertain_unknown_metric }, finding: { code: 'unknown_metric', metric } };
+  }
+  if (number < definition.min || number > definition.max) return bad(qualityCodes.bad_range, 'out_of_range', rounded);
+  return { value: { metric, value: rounded, quality: qualityCodes.good } };
+}
+
+/** Parses a payload already decoded from JSON. */
+export function parseTelemetry(payload: unknown): ParsedTelemetry {
+  if (!isRecord(payload)) return refuse('E_PAYLOAD_SCHEMA', 'The payload must be a JSON object.');
+  if (payload.v !== undefined && payload.v !== 1) return refuse('E_PAYLOAD_SCHEMA', `v is ${JSON.stringify(payload.v)}; this gateway understands version 1.`);
+  const findings: Finding[] = [];
+  const many = payload.readings;
+  if (many !== undefined && !Array.isArray(many)) return refuse('E_PAYLOAD_SCHEMA', 'readings must be an array.');
+  const items: unknown[] = Array.isArray(many) ? many : [payload];
+  if (items.length > maxReadingsPerPublish) return refuse('E_PAYLOAD_SCHEMA', `readings has ${items.length} entries; at most ${maxReadingsPerPublish} fit one publish.`);
+  const readings: Reading[] = [];
+  for (const [index, item] of items.entries()) {
+    const where = many === undefined ? '' : `readings[${index}].`;
+    if (!isRecord(item)) return refuse('E_PAYLOAD_SCHEMA', `${where || 'payload '}must be an object.`);
+    const boot = item.boot ?? payload.boot;
+    if (boot !== undefined && (typeof boot !== 'string' || boot.length === 0 || boot.length > 32)) {
+      return refuse('E_PAYLOAD_SCHEMA', `${where}boot must be a text of 1 to 32 characters.`);
+    }
+    for (const key of ['seq', 'up', 'ts'] as const) {
+      if (item[key] !== undefined && wholeNumber(item[key]) === undefined) return refuse('E_PAYLOAD_SCHEMA', `${where}${key} must be a number of 0 or more.`);
+    }
+    if (!isRecord(item.metrics)) return refuse('E_PAYLOAD_SCHEMA', `${where}metrics must be an object of metric id to number.`);
+    const values: MetricValue[] = [];
+    for (const [metric, raw] of Object.entries(item.metrics)) {
+      if (values.length >= maxMetricsPerReading) {
+        findings.push({ code: 'too_many_metrics', metric: metric.slice(0, 64) });
+        break;
+      }
+      if (!isMetricIdForm(metric)) {
+        findings.push({ code: 'metric_name', metric: metric.slice(0, 64) });
+        continue;
+      }
+      const { value, finding } = toMetricValue(metric, raw);
+      values.push(value);
+      if (finding) findings.push(finding);
+    }
+    readings.push({ boot: boot as string | undefined, seq: wholeNumber(item.seq), upMs: wholeNumber(item.up), timeMs: wholeNumber(item.ts), values });
+  }
+  return { ok: true, readings, resent: many !== undefined, findings };
+}
+
+/** Parses the bytes of a publish, decoded as UTF-8 text. */
+export function parseTelemetryText(text: string): ParsedTelemetry {
+  let payload: unknown;
+  try {
+    payload = JSON.parse(text);
+  } catch (error) {
+    return refuse('E_PAYLOAD_NOT_JSON', error instanceof Error ? error.message : 'not JSON');
+  }
+  return parseTelemetry(payload);
+}
