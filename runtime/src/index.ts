@@ -1,3 +1,7 @@
 /** What every Node process of Villagrid needs once. */
 export * from './clock/real-clock.js';
 export * from './clock/random.js';
+export * from './log/logger.js';
+export * from './lifecycle/lifecycle.js';
+export * from './lifecycle/run.js';
+export * from './backoff/backoff.js';

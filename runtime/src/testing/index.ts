@@ -1,3 +1,4 @@
 /** Helpers for tests of every package: virtual time, a quiet log, conformance suites. */
 export * from './test-clock.js';
 export * from './clock-suite.js';
+export * from './memory-log.js';
