@@ -5,3 +5,6 @@ export * from './log/logger.js';
 export * from './lifecycle/lifecycle.js';
 export * from './lifecycle/run.js';
 export * from './backoff/backoff.js';
+export * from './sqlite/open.js';
+export * from './sqlite/migrate.js';
+export * from './pki/authority.js';

@@ -1,0 +1,48 @@
+/** Schema versions: migrations in order, each in a transaction. */
+import type Database from 'better-sqlite3';
+import { VillagridError } from '@villagrid/contracts';
+
+/** One step of a schema: SQL, or a function for what SQL cannot say. Never change one that was released; add another. */
+export type Migration = string | ((database: Database.Database) => void);
+
+/** Brings `user_version` to the number of migrations; each step is all or nothing. Throws E_STORE_OPEN for a newer schema. */
+export function migrateDatabase(database: Database.Database, migrations: readonly Migration[]): void {
+  const found = Number(database.pragma('user_version', { simple: true }));
+  refuseNewer(database, found, migrations.length);
+  for (let version = found; version < migrations.length; version += 1) {
+    runStep(database, migrations[version] as Migration, () => database.pragma(`user_version = ${version + 1}`));
+  }
+}
+
+/**
+ * The same for one module among several in a database: its version is kept in table `schema_module`, so that modules of
+ * different rooms do not share one count. Throws E_STORE_OPEN for a newer schema.
+ */
+export function migrateModule(database: Database.Database, module: string, migrations: readonly Migration[]): void {
+  database.exec('CREATE TABLE IF NOT EXISTS schema_module (name TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID');
+  const row = database.prepare<[string], { version: number }>('SELECT version FROM schema_module WHERE name = ?').get(module);
+  const found = row?.version ?? 0;
+  refuseNewer(database, found, migrations.length);
+  const note = database.prepare('INSERT INTO schema_module VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET version = excluded.version');
+  for (let version = found; version < migrations.length; version += 1) {
+    runStep(database, migrations[version] as Migration, () => note.run(module, version + 1));
+  }
+}
+
+function runStep(database: Database.Database, migration: Migration, note: () => void): void {
+  database
+    .transaction(() => {
+      if (typeof migration === 'string') database.exec(migration);
+      else migration(database);
+      note();
+    })
+    .immediate();
+}
+
+function refuseNewer(database: Database.Database, found: number, known: number): void {
+  if (found <= known) return;
+  throw new VillagridError(
+    'E_STORE_OPEN',
+    `${database.name} has schema version ${found}; this program knows versions up to ${known}. Install the newer program again, or restore a backup from before the update.`,
+  );
+}
