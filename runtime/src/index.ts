@@ -8,3 +8,5 @@ export * from './backoff/backoff.js';
 export * from './sqlite/open.js';
 export * from './sqlite/migrate.js';
 export * from './pki/authority.js';
+export * from './broker/types.js';
+export * from './broker/guarded-broker.js';

@@ -128,8 +128,8 @@ const validity = (nowMs: number, days: number) => ({
   notAfter: new Date(Math.floor((nowMs + days * dayMs) / 1000) * 1000),
 });
 
-/** As an object: a plain text would be read for quotation marks. */
-const commonNameOnly = (name: string): x509.JsonName => [{ CN: [{ utf8String: name }] }];
+/** As an object, which the types lack: a plain text would be read for quotation marks. */
+const commonNameOnly = (name: string) => [{ CN: [{ utf8String: name }] }] as unknown as x509.JsonName;
 const commonNameOf = (name: x509.Name): string => name.getField('CN')[0] ?? name.toString();
 const pem = (certificate: x509.X509Certificate): string => `${certificate.toString('pem')}\n`;
 

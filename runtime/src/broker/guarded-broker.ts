@@ -1,0 +1,286 @@
+/**
+ * The MQTT 3.1.1 broker that gateway and cloud share: aedes behind guards. Its library acknowledges before any
+ * subscriber runs, so the owner gets each publish inside authorizePublish, the one hook that can hold a PUBACK.
+ *
+ * A publish to a forbidden topic closes the connection: MQTT 3.1.1 has no negative acknowledgement, and acknowledging
+ * what was dropped, as other brokers do, would tell the node that its data is safe. It is counted, and logged as
+ * E_TOPIC_FORBIDDEN once per client and minute. A forbidden subscription is refused by SUBACK 128 and nothing more.
+ * QoS 2 is taken but bounded to 16 open handshakes per client; its repeats reach `onPublish` again.
+ */
+import type { AuthenticateError, Client } from 'aedes';
+import { Aedes } from 'aedes';
+import { Listeners, type ConnectionFacts } from './listeners.js';
+import { PublishGate } from './publish-gate.js';
+import {
+  defaultBrokerLimits,
+  type BrokerClient,
+  type BrokerIdentity,
+  type BrokerStats,
+  type GuardedBroker,
+  type GuardedBrokerOptions,
+  type LoginAnswer,
+} from './types.js';
+
+/** What is kept beside each connection. */
+interface Session<I> extends ConnectionFacts {
+  identity?: I;
+  clientId?: string;
+  gate: PublishGate;
+  subscriptions: number;
+  /** Another connection with the same client id has taken over. */
+  superseded: boolean;
+}
+
+/** CONNACK codes of MQTT 3.1.1. */
+const connack = { identifierRejected: 2, unavailable: 3, notAuthorised: 5 } as const;
+const identifierRejectedPacket = Buffer.from([0x20, 2, 0, connack.identifierRejected]);
+/** Heartbeats are for clusters; their clean-up of wills trusts the wall clock and could publish wills of live clients. */
+const noHeartbeatMs = 500_000_000;
+const forbiddenLogMs = 60_000;
+const stopGraceMs = 1000;
+const maxOpenQos2 = 16;
+const maxClientIdLength = 128;
+
+/** Makes a broker; nothing is opened before `start`. */
+export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBrokerOptions<I>): GuardedBroker {
+  const { log, clock } = options;
+  const limits = { ...defaultBrokerLimits, ...options.limits };
+  const stats: BrokerStats = {
+    connections: 0, clients: 0, held: 0, published: 0, accepted: 0, failed: 0, forbidden: 0,
+    loginsRefused: 0, oversized: 0, notMqtt: 0, connectionsRefused: 0, throttled: 0,
+  };
+  const sessions = new WeakMap<Client, Session<I>>();
+  const connected = new Map<string, Client>();
+  const held = new Set<Promise<unknown>>();
+  const forbiddenLoggedMs = new Map<string, number>();
+  let aedes: Aedes | undefined;
+  let stopping = false;
+
+  const describe = (client: Client): BrokerClient<I> | undefined => {
+    const session = sessions.get(client);
+    if (session?.identity === undefined || session.clientId === undefined) return undefined;
+    return { clientId: session.clientId, identity: session.identity, listenerName: session.listenerName, address: session.address };
+  };
+
+  const forbid = (client: BrokerClient<I>, what: string, topic: string): void => {
+    stats.forbidden += 1;
+    const nowMs = clock.monotonicMs();
+    if (nowMs - (forbiddenLoggedMs.get(client.clientId) ?? Number.NEGATIVE_INFINITY) < forbiddenLogMs) return;
+    if (forbiddenLoggedMs.size > 1000) forbiddenLoggedMs.clear();
+    forbiddenLoggedMs.set(client.clientId, nowMs);
+    log.warn(`a client may not ${what} this topic`, { code: 'E_TOPIC_FORBIDDEN', client_id: client.clientId, identity: client.identity.id, address: client.address, topic: topic.slice(0, 200) });
+  };
+
+  /** The owner's rule, and ours before it; a rule that throws is a no. */
+  const allowed = (rule: () => boolean, topic: string): boolean => {
+    if (topic.startsWith('$SYS/') || topic.startsWith('$share/') || topic.includes('\0')) return false;
+    try {
+      return rule();
+    } catch (error) {
+      log.error('a topic rule failed', { error });
+      return false;
+    }
+  };
+
+  const login = async (client: Client, session: Session<I>, username: string | undefined, password: Uint8Array | undefined): Promise<LoginAnswer<I>> => {
+    const late = new AbortController();
+    try {
+      return await Promise.race([
+        options.authenticate({
+          clientId: client.id, username, password, certificateCommonName: session.certificateCommonName,
+          listenerName: session.listenerName, address: session.address,
+        }),
+        clock.sleep(limits.loginDeadlineMs, late.signal).then(() => {
+          throw new Error(`no answer within ${limits.loginDeadlineMs} ms`);
+        }),
+      ]);
+    } finally {
+      late.abort();
+    }
+  };
+
+  const refuse = (returnCode: number, message: string): AuthenticateError => Object.assign(new Error(message), { returnCode }) as AuthenticateError;
+
+  const createAedes = () =>
+    Aedes.createBroker({
+      heartbeatInterval: noHeartbeatMs,
+      connectTimeout: limits.connectTimeoutMs,
+      keepaliveLimit: limits.maxKeepaliveS,
+      maxInflightInbound: maxOpenQos2,
+
+      preConnect(client, packet, callback) {
+        const longId = packet.clientId.length > maxClientIdLength || packet.clientId.includes('\0');
+        if (longId || (packet.clientId === '' && !packet.clean)) {
+          stats.loginsRefused += 1;
+          client.conn.write(identifierRejectedPacket);
+          return callback(new Error(longId ? 'client id too long' : 'an empty client id needs a clean session'), false);
+        }
+        if (options.persistentSessions !== true) packet.clean = true;
+        callback(null, !stopping);
+      },
+
+      authenticate(client, username, password, done) {
+        const session = sessions.get(client);
+        if (!session) return done(refuse(connack.notAuthorised, 'unknown connection'), null);
+        const deny = (returnCode: number, reason: string, error?: unknown) => {
+          stats.loginsRefused += 1;
+          log.warn('a client was refused', {
+            client_id: client.id, username, address: session.address, listener: session.listenerName, reason,
+            ...(error === undefined ? {} : { error }),
+          });
+          clock.after(limits.refusalDelayMs, () => done(refuse(returnCode, reason), null));
+        };
+        login(client, session, username, password).then(
+          (answer) => {
+            if ('refused' in answer) return deny(connack.notAuthorised, answer.refused);
+            const present = connected.get(client.id);
+            const owner = present === undefined ? undefined : sessions.get(present);
+            if (owner?.identity && owner.identity.id !== answer.identity.id) {
+              return deny(connack.identifierRejected, `client id is in use by ${owner.identity.id}`);
+            }
+            if (owner) owner.superseded = true;
+            session.identity = answer.identity;
+            session.clientId = client.id;
+            done(null, true);
+          },
+          (error: unknown) => deny(connack.unavailable, 'the login could not be checked', error),
+        );
+      },
+
+      authorizePublish(client, packet, callback) {
+        const session = client ? sessions.get(client) : undefined;
+        const who = client ? describe(client) : undefined;
+        if (!client || !session || !who) return callback(new Error('a publish without a client'));
+        const will = (client as unknown as { will: unknown }).will === packet;
+        if (will && stopping) return callback(new Error('the broker is stopping'));
+        if (!allowed(() => options.mayPublish(who.identity, packet.topic), packet.topic)) {
+          forbid(who, 'publish to', packet.topic);
+          return callback(new Error('topic forbidden'));
+        }
+        stats.published += 1;
+        stats.held += 1;
+        const publish = {
+          clientId: who.clientId,
+          topic: packet.topic,
+          payload: typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload,
+          qos: packet.qos,
+          retain: packet.retain === true,
+          duplicate: packet.dup === true,
+          will,
+          superseded: session.superseded,
+        };
+        if (options.retainFromClients !== true) packet.retain = false;
+        const passed = session.gate
+          .pass(
+            () => options.onPublish(who.identity, publish),
+            (error) => {
+              stats.held -= 1;
+              if (error) stats.failed += 1;
+              else stats.accepted += 1;
+              callback(error ?? null);
+            },
+          )
+          .then((failure) => {
+            held.delete(passed);
+            if (failure) log.error('a publish could not be taken; the client is disconnected and will send again', { code: 'E_NOT_DURABLE', client_id: who.clientId, topic: packet.topic, error: failure });
+          });
+        held.add(passed);
+      },
+
+      authorizeSubscribe(client, subscription, callback) {
+        const session = sessions.get(client);
+        const who = describe(client);
+        const within = session !== undefined && session.subscriptions < limits.maxSubscriptionsPerClient;
+        if (session && who && within && allowed(() => options.maySubscribe(who.identity, subscription.topic), subscription.topic)) {
+          session.subscriptions += 1;
+          return callback(null, subscription);
+        }
+        if (who) forbid(who, 'subscribe to', subscription.topic);
+        callback(null, null);
+      },
+    });
+
+  /** Runs an owner's event hook; its failure is logged, not spread. */
+  const tell = (hook: ((client: BrokerClient<I>) => void) | undefined, client: BrokerClient<I>) => {
+    try {
+      hook?.(client);
+    } catch (error) {
+      log.error('a connection hook failed', { error });
+    }
+  };
+
+  const watch = (broker: Aedes): void => {
+    broker.on('client', (client) => {
+      const who = describe(client);
+      if (!who) return;
+      connected.set(who.clientId, client);
+      stats.clients = connected.size;
+      log.debug('client connected', { client_id: who.clientId, identity: who.identity.id, address: who.address });
+    });
+    broker.on('clientReady', (client) => {
+      const who = describe(client);
+      if (who) tell(options.onConnect?.bind(options), who);
+    });
+    broker.on('clientDisconnect', (client) => {
+      const who = describe(client);
+      if (!who) return;
+      if (connected.get(who.clientId) === client) connected.delete(who.clientId);
+      stats.clients = connected.size;
+      tell(options.onDisconnect?.bind(options), who);
+    });
+    broker.on('clientError', (client, error) => log.debug('client closed', { client_id: client.id, reason: error.message }));
+    broker.on('connectionError', (_client, error) => log.debug('connection closed before login', { reason: error.message }));
+    // An 'error' nobody listens to would end the process.
+    (broker as unknown as NodeJS.EventEmitter).on('error', (error: unknown) => log.error('the broker reports an error', { error }));
+  };
+
+  const listeners = new Listeners({
+    listeners: options.listeners,
+    limits,
+    clock,
+    log,
+    stats,
+    onConnection(guard, facts) {
+      if (!aedes || stopping) return void guard.destroy();
+      const client = aedes.handle(guard);
+      sessions.set(client, { ...facts, gate: new PublishGate(clock, limits.publishDeadlineMs), subscriptions: 0, superseded: false });
+    },
+  });
+
+  return {
+    async start() {
+      aedes = await createAedes();
+      watch(aedes);
+      try {
+        await listeners.open();
+      } catch (error) {
+        aedes.close();
+        throw error;
+      }
+      log.info('broker listens', { ports: { ...listeners.ports } });
+    },
+    async stop() {
+      if (!aedes || stopping) return;
+      stopping = true;
+      await listeners.closeListening();
+      if (held.size > 0) await Promise.race([Promise.allSettled([...held]), clock.sleep(stopGraceMs)]);
+      const broker = aedes;
+      await Promise.race([new Promise<void>((resolve) => broker.close(() => resolve())), clock.sleep(stopGraceMs)]);
+      listeners.destroyConnections();
+    },
+    publish(topic, payload, { qos = 0, retain = false } = {}) {
+      return new Promise((resolve, reject) => {
+        if (!aedes || stopping) return reject(new Error('the broker is not running'));
+        const bytes = typeof payload === 'string' ? Buffer.from(payload) : Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
+        aedes.publish({ cmd: 'publish', topic, payload: bytes, qos, retain, dup: false }, (error) => (error ? reject(error) : resolve()));
+      });
+    },
+    disconnect(clientId) {
+      const client = connected.get(clientId);
+      client?.close();
+      return client !== undefined;
+    },
+    stats: () => ({ ...stats }),
+    ports: listeners.ports,
+  };
+}

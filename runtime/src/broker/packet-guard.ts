@@ -1,0 +1,150 @@
+/**
+ * A stream between the socket and the broker library that reads only the fixed headers of MQTT packets: a client that
+ * announces a packet above the limit, or does not begin with CONNECT, is cut off before its bytes are kept. It also
+ * holds back a client that sends more packets than its share, by not reading its socket.
+ */
+import type { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
+import type { Clock } from '@villagrid/contracts';
+
+/** Why the guard cut a connection. */
+export type GuardReason = 'packet_too_large' | 'not_mqtt';
+
+export interface PacketGuardOptions {
+  readonly clock: Clock;
+  /** Largest packet after the first, and the largest first packet (CONNECT), bytes with header. */
+  readonly maxPacketBytes: number;
+  readonly maxConnectBytes: number;
+  /** Packets a second a client may send over time; 0 is no limit. */
+  readonly maxPacketsPerSecond: number;
+  /** Called once, just before the connection is destroyed. */
+  readonly onRefused: (reason: GuardReason, announcedBytes: number) => void;
+  readonly onThrottled: () => void;
+}
+
+/** How long a closing connection may take to deliver its last words, real milliseconds. */
+const lingerMs = 1000;
+const connectPacket = 1;
+
+/** The guarded connection, to be handed to the broker library in place of the socket. */
+export class PacketGuard extends Duplex {
+  readonly socket: Socket;
+  readonly #options: PacketGuardOptions;
+  /** Bytes of the present packet still to come; the header's own are counted by `#lengthShift`. */
+  #left = 0;
+  #inHeader = false;
+  #length = 0;
+  #lengthBytes = 0;
+  #packets = 0;
+  #tokens: number;
+  #tokensAtMs: number;
+  #held = false;
+
+  constructor(socket: Socket, options: PacketGuardOptions) {
+    super({ allowHalfOpen: false, readableHighWaterMark: 64 * 1024 });
+    this.socket = socket;
+    this.#options = options;
+    this.#tokens = 2 * options.maxPacketsPerSecond;
+    this.#tokensAtMs = options.clock.monotonicMs();
+    socket.on('data', (chunk: Buffer) => this.#take(chunk));
+    socket.on('end', () => this.push(null));
+    socket.on('error', (error) => this.destroy(error));
+    socket.on('close', () => this.destroy());
+    socket.pause();
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.destroyed) return;
+    const before = this.#packets;
+    const announced = this.#walk(chunk);
+    if (announced !== undefined) {
+      this.#options.onRefused(announced < 0 ? 'not_mqtt' : 'packet_too_large', Math.max(0, announced));
+      this.socket.destroy();
+      this.destroy();
+      return;
+    }
+    const more = this.push(chunk);
+    this.#spend(this.#packets - before);
+    if (!more || this.#held) this.socket.pause();
+  }
+
+  /** Walks over the packets in a chunk; returns the length announced by one that is refused, negative when it is not MQTT. */
+  #walk(chunk: Buffer): number | undefined {
+    let at = 0;
+    while (at < chunk.length) {
+      if (this.#left > 0) {
+        const skip = Math.min(this.#left, chunk.length - at);
+        this.#left -= skip;
+        at += skip;
+        continue;
+      }
+      const byte = chunk[at] as number;
+      at += 1;
+      if (!this.#inHeader) {
+        const type = byte >> 4;
+        if (type === 0 || type === 15 || (this.#packets === 0) !== (type === connectPacket)) return -1;
+        this.#inHeader = true;
+        this.#length = 0;
+        this.#lengthBytes = 0;
+        continue;
+      }
+      this.#length += (byte & 127) * 128 ** this.#lengthBytes;
+      this.#lengthBytes += 1;
+      if (byte >= 128) {
+        if (this.#lengthBytes === 4) return -1;
+        continue;
+      }
+      const limit = this.#packets === 0 ? this.#options.maxConnectBytes : this.#options.maxPacketBytes;
+      const total = 1 + this.#lengthBytes + this.#length;
+      if (total > limit) return total;
+      this.#inHeader = false;
+      this.#left = this.#length;
+      this.#packets += 1;
+    }
+    return undefined;
+  }
+
+  /** Takes packets from the client's share, which refills with time and never exceeds two seconds' worth. */
+  #spend(packets: number): void {
+    const rate = this.#options.maxPacketsPerSecond;
+    if (rate === 0) return;
+    const nowMs = this.#options.clock.monotonicMs();
+    this.#tokens = Math.min(2 * rate, this.#tokens + ((nowMs - this.#tokensAtMs) / 1000) * rate) - packets;
+    this.#tokensAtMs = nowMs;
+    if (this.#tokens >= 0 || this.#held) return;
+    this.#held = true;
+    this.#options.onThrottled();
+    this.#options.clock.after((-this.#tokens / rate) * 1000, () => {
+      this.#held = false;
+      if (!this.destroyed) this.socket.resume();
+    });
+  }
+
+  override _read(): void {
+    if (!this.#held) this.socket.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    this.socket.write(chunk, done);
+  }
+
+  override _writev(chunks: Array<{ chunk: Buffer; encoding: BufferEncoding }>, done: (error?: Error | null) => void): void {
+    this.socket.write(Buffer.concat(chunks.map(({ chunk }) => chunk)), done);
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    this.socket.end(() => done());
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    if (!this.socket.destroyed) {
+      // What was written last, a refusal above all, still goes out; a peer that does not read it is not waited for.
+      this.socket.destroySoon();
+      const linger = this.#options.clock.after(lingerMs, () => this.socket.destroy());
+      this.socket.once('close', () => linger.cancel());
+      this.socket.on('error', () => {});
+      this.socket.resume();
+    }
+    done(error);
+  }
+}
