@@ -38,6 +38,7 @@ const identifierRejectedPacket = Buffer.from([0x20, 2, 0, connack.identifierReje
 const noHeartbeatMs = 500_000_000;
 const forbiddenLogMs = 60_000;
 const stopGraceMs = 1000;
+const flushMs = 20;
 const maxOpenQos2 = 16;
 const maxClientIdLength = 128;
 
@@ -46,8 +47,18 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
   const { log, clock } = options;
   const limits = { ...defaultBrokerLimits, ...options.limits };
   const stats: BrokerStats = {
-    connections: 0, clients: 0, held: 0, published: 0, accepted: 0, failed: 0, forbidden: 0,
-    loginsRefused: 0, oversized: 0, notMqtt: 0, connectionsRefused: 0, throttled: 0,
+    connections: 0,
+    clients: 0,
+    held: 0,
+    published: 0,
+    accepted: 0,
+    failed: 0,
+    forbidden: 0,
+    loginsRefused: 0,
+    oversized: 0,
+    notMqtt: 0,
+    connectionsRefused: 0,
+    throttled: 0,
   };
   const sessions = new WeakMap<Client, Session<I>>();
   const connected = new Map<string, Client>();
@@ -59,7 +70,12 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
   const describe = (client: Client): BrokerClient<I> | undefined => {
     const session = sessions.get(client);
     if (session?.identity === undefined || session.clientId === undefined) return undefined;
-    return { clientId: session.clientId, identity: session.identity, listenerName: session.listenerName, address: session.address };
+    return {
+      clientId: session.clientId,
+      identity: session.identity,
+      listenerName: session.listenerName,
+      address: session.address,
+    };
   };
 
   const forbid = (client: BrokerClient<I>, what: string, topic: string): void => {
@@ -68,7 +84,13 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
     if (nowMs - (forbiddenLoggedMs.get(client.clientId) ?? Number.NEGATIVE_INFINITY) < forbiddenLogMs) return;
     if (forbiddenLoggedMs.size > 1000) forbiddenLoggedMs.clear();
     forbiddenLoggedMs.set(client.clientId, nowMs);
-    log.warn(`a client may not ${what} this topic`, { code: 'E_TOPIC_FORBIDDEN', client_id: client.clientId, identity: client.identity.id, address: client.address, topic: topic.slice(0, 200) });
+    log.warn(`a client may not ${what} this topic`, {
+      code: 'E_TOPIC_FORBIDDEN',
+      client_id: client.clientId,
+      identity: client.identity.id,
+      address: client.address,
+      topic: topic.slice(0, 200),
+    });
   };
 
   /** The owner's rule, and ours before it; a rule that throws is a no. */
@@ -82,13 +104,22 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
     }
   };
 
-  const login = async (client: Client, session: Session<I>, username: string | undefined, password: Uint8Array | undefined): Promise<LoginAnswer<I>> => {
+  const login = async (
+    client: Client,
+    session: Session<I>,
+    username: string | undefined,
+    password: Uint8Array | undefined,
+  ): Promise<LoginAnswer<I>> => {
     const late = new AbortController();
     try {
       return await Promise.race([
         options.authenticate({
-          clientId: client.id, username, password, certificateCommonName: session.certificateCommonName,
-          listenerName: session.listenerName, address: session.address,
+          clientId: client.id,
+          username,
+          password,
+          certificateCommonName: session.certificateCommonName,
+          listenerName: session.listenerName,
+          address: session.address,
         }),
         clock.sleep(limits.loginDeadlineMs, late.signal).then(() => {
           throw new Error(`no answer within ${limits.loginDeadlineMs} ms`);
@@ -99,7 +130,8 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
     }
   };
 
-  const refuse = (returnCode: number, message: string): AuthenticateError => Object.assign(new Error(message), { returnCode }) as AuthenticateError;
+  const refuse = (returnCode: number, message: string): AuthenticateError =>
+    Object.assign(new Error(message), { returnCode }) as AuthenticateError;
 
   const createAedes = () =>
     Aedes.createBroker({
@@ -125,7 +157,11 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
         const deny = (returnCode: number, reason: string, error?: unknown) => {
           stats.loginsRefused += 1;
           log.warn('a client was refused', {
-            client_id: client.id, username, address: session.address, listener: session.listenerName, reason,
+            client_id: client.id,
+            username,
+            address: session.address,
+            listener: session.listenerName,
+            reason,
             ...(error === undefined ? {} : { error }),
           });
           clock.after(limits.refusalDelayMs, () => done(refuse(returnCode, reason), null));
@@ -182,7 +218,13 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
           )
           .then((failure) => {
             held.delete(passed);
-            if (failure) log.error('a publish could not be taken; the client is disconnected and will send again', { code: 'E_NOT_DURABLE', client_id: who.clientId, topic: packet.topic, error: failure });
+            if (failure)
+              log.error('a publish could not be taken; the client is disconnected and will send again', {
+                code: 'E_NOT_DURABLE',
+                client_id: who.clientId,
+                topic: packet.topic,
+                error: failure,
+              });
           });
         held.add(passed);
       },
@@ -191,7 +233,12 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
         const session = sessions.get(client);
         const who = describe(client);
         const within = session !== undefined && session.subscriptions < limits.maxSubscriptionsPerClient;
-        if (session && who && within && allowed(() => options.maySubscribe(who.identity, subscription.topic), subscription.topic)) {
+        if (
+          session &&
+          who &&
+          within &&
+          allowed(() => options.maySubscribe(who.identity, subscription.topic), subscription.topic)
+        ) {
           session.subscriptions += 1;
           return callback(null, subscription);
         }
@@ -228,10 +275,16 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
       stats.clients = connected.size;
       tell(options.onDisconnect?.bind(options), who);
     });
-    broker.on('clientError', (client, error) => log.debug('client closed', { client_id: client.id, reason: error.message }));
-    broker.on('connectionError', (_client, error) => log.debug('connection closed before login', { reason: error.message }));
+    broker.on('clientError', (client, error) =>
+      log.debug('client closed', { client_id: client.id, reason: error.message }),
+    );
+    broker.on('connectionError', (_client, error) =>
+      log.debug('connection closed before login', { reason: error.message }),
+    );
     // An 'error' nobody listens to would end the process.
-    (broker as unknown as NodeJS.EventEmitter).on('error', (error: unknown) => log.error('the broker reports an error', { error }));
+    (broker as unknown as NodeJS.EventEmitter).on('error', (error: unknown) =>
+      log.error('the broker reports an error', { error }),
+    );
   };
 
   const listeners = new Listeners({
@@ -243,7 +296,12 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
     onConnection(guard, facts) {
       if (!aedes || stopping) return void guard.destroy();
       const client = aedes.handle(guard);
-      sessions.set(client, { ...facts, gate: new PublishGate(clock, limits.publishDeadlineMs), subscriptions: 0, superseded: false });
+      sessions.set(client, {
+        ...facts,
+        gate: new PublishGate(clock, limits.publishDeadlineMs),
+        subscriptions: 0,
+        superseded: false,
+      });
     },
   });
 
@@ -263,7 +321,11 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
       if (!aedes || stopping) return;
       stopping = true;
       await listeners.closeListening();
-      if (held.size > 0) await Promise.race([Promise.allSettled([...held]), clock.sleep(stopGraceMs)]);
+      if (held.size > 0) {
+        await Promise.race([Promise.allSettled([...held]), clock.sleep(stopGraceMs)]);
+        // The acknowledgements are written in the next turns of the event loop.
+        await clock.sleep(flushMs);
+      }
       const broker = aedes;
       await Promise.race([new Promise<void>((resolve) => broker.close(() => resolve())), clock.sleep(stopGraceMs)]);
       listeners.destroyConnections();
@@ -271,8 +333,13 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
     publish(topic, payload, { qos = 0, retain = false } = {}) {
       return new Promise((resolve, reject) => {
         if (!aedes || stopping) return reject(new Error('the broker is not running'));
-        const bytes = typeof payload === 'string' ? Buffer.from(payload) : Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
-        aedes.publish({ cmd: 'publish', topic, payload: bytes, qos, retain, dup: false }, (error) => (error ? reject(error) : resolve()));
+        const bytes =
+          typeof payload === 'string'
+            ? Buffer.from(payload)
+            : Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
+        aedes.publish({ cmd: 'publish', topic, payload: bytes, qos, retain, dup: false }, (error) =>
+          error ? reject(error) : resolve(),
+        );
       });
     },
     disconnect(clientId) {

@@ -59,7 +59,9 @@ export class Listeners {
     return new Promise((resolve, reject) => {
       server.once('error', (error: NodeJS.ErrnoException) => {
         const where = `${listener.name} on ${listener.host}:${listener.port}`;
-        reject(error.code === 'EADDRINUSE' ? new VillagridError('E_PORT_IN_USE', `${where}.`, { cause: error }) : error);
+        reject(
+          error.code === 'EADDRINUSE' ? new VillagridError('E_PORT_IN_USE', `${where}.`, { cause: error }) : error,
+        );
       });
       server.listen({ host: listener.host, port: listener.port }, () => {
         server.removeAllListeners('error');
@@ -94,13 +96,21 @@ export class Listeners {
         noDelay: true,
       });
     } catch (error) {
-      throw new VillagridError('E_CERTIFICATE', `${listener.name}: ${error instanceof Error ? error.message : String(error)}.`, { cause: error });
+      throw new VillagridError(
+        'E_CERTIFICATE',
+        `${listener.name}: ${error instanceof Error ? error.message : String(error)}.`,
+        { cause: error },
+      );
     }
     // Caps count the bare connection, before the costly handshake.
     server.on('connection', (socket) => void this.#admit(socket, listener.name));
     server.on('secureConnection', (socket) => this.#guard(socket, listener.name, commonName(socket)));
     server.on('tlsClientError', (error, socket) => {
-      log.info('a TLS handshake failed', { listener: listener.name, address: socket.remoteAddress, reason: error.message });
+      log.info('a TLS handshake failed', {
+        listener: listener.name,
+        address: socket.remoteAddress,
+        reason: error.message,
+      });
       socket.destroy();
     });
     return server;
@@ -142,7 +152,12 @@ export class Listeners {
         const tooLarge = reason === 'packet_too_large';
         stats[tooLarge ? 'oversized' : 'notMqtt'] += 1;
         if (tooLarge) {
-          log.warn('a packet above the limit was announced; the connection is cut', { code: 'E_PACKET_TOO_LARGE', listener: listenerName, address, announced_bytes: announcedBytes });
+          log.warn('a packet above the limit was announced; the connection is cut', {
+            code: 'E_PACKET_TOO_LARGE',
+            listener: listenerName,
+            address,
+            announced_bytes: announcedBytes,
+          });
         } else log.info('a connection does not speak MQTT; it is cut', { listener: listenerName, address });
       },
       onThrottled: () => {

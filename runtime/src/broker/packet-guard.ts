@@ -5,7 +5,7 @@
  */
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
-import type { Clock } from '@villagrid/contracts';
+import type { Clock, Timer } from '@villagrid/contracts';
 
 /** Why the guard cut a connection. */
 export type GuardReason = 'packet_too_large' | 'not_mqtt';
@@ -30,7 +30,7 @@ const connectPacket = 1;
 export class PacketGuard extends Duplex {
   readonly socket: Socket;
   readonly #options: PacketGuardOptions;
-  /** Bytes of the present packet still to come; the header's own are counted by `#lengthShift`. */
+  /** Bytes of the present packet still to come. */
   #left = 0;
   #inHeader = false;
   #length = 0;
@@ -38,7 +38,7 @@ export class PacketGuard extends Duplex {
   #packets = 0;
   #tokens: number;
   #tokensAtMs: number;
-  #held = false;
+  #hold: Timer | undefined;
 
   constructor(socket: Socket, options: PacketGuardOptions) {
     super({ allowHalfOpen: false, readableHighWaterMark: 64 * 1024 });
@@ -65,7 +65,7 @@ export class PacketGuard extends Duplex {
     }
     const more = this.push(chunk);
     this.#spend(this.#packets - before);
-    if (!more || this.#held) this.socket.pause();
+    if (!more || this.#hold) this.socket.pause();
   }
 
   /** Walks over the packets in a chunk; returns the length announced by one that is refused, negative when it is not MQTT. */
@@ -111,24 +111,26 @@ export class PacketGuard extends Duplex {
     const nowMs = this.#options.clock.monotonicMs();
     this.#tokens = Math.min(2 * rate, this.#tokens + ((nowMs - this.#tokensAtMs) / 1000) * rate) - packets;
     this.#tokensAtMs = nowMs;
-    if (this.#tokens >= 0 || this.#held) return;
-    this.#held = true;
+    if (this.#tokens >= 0 || this.#hold) return;
     this.#options.onThrottled();
-    this.#options.clock.after((-this.#tokens / rate) * 1000, () => {
-      this.#held = false;
+    this.#hold = this.#options.clock.after((-this.#tokens / rate) * 1000, () => {
+      this.#hold = undefined;
       if (!this.destroyed) this.socket.resume();
     });
   }
 
   override _read(): void {
-    if (!this.#held) this.socket.resume();
+    if (!this.#hold) this.socket.resume();
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
     this.socket.write(chunk, done);
   }
 
-  override _writev(chunks: Array<{ chunk: Buffer; encoding: BufferEncoding }>, done: (error?: Error | null) => void): void {
+  override _writev(
+    chunks: Array<{ chunk: Buffer; encoding: BufferEncoding }>,
+    done: (error?: Error | null) => void,
+  ): void {
     this.socket.write(Buffer.concat(chunks.map(({ chunk }) => chunk)), done);
   }
 
@@ -137,6 +139,7 @@ export class PacketGuard extends Duplex {
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#hold?.cancel();
     if (!this.socket.destroyed) {
       // What was written last, a refusal above all, still goes out; a peer that does not read it is not waited for.
       this.socket.destroySoon();

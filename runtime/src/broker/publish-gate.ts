@@ -35,7 +35,9 @@ export class PublishGate {
   /** Ends with undefined or the failure; never rejects, never throws, never hangs. */
   #attempt(take: () => Promise<void>): Promise<Error | undefined> {
     return new Promise((resolve) => {
-      const deadline = this.#clock.after(this.#deadlineMs, () => resolve(new Error(`no answer within ${this.#deadlineMs} ms`)));
+      const deadline = this.#clock.after(this.#deadlineMs, () =>
+        resolve(new Error(`no answer within ${this.#deadlineMs} ms`)),
+      );
       const finish = (failure?: unknown) => {
         deadline.cancel();
         if (failure === undefined) resolve(undefined);

@@ -150,7 +150,11 @@ export interface GuardedBroker {
   /** Stops listening, gives held publishes up to a second to be acknowledged, then closes all. */
   stop(): Promise<void>;
   /** Sends to subscribers; resolves when it was handed to those connected now. */
-  publish(topic: string, payload: string | Uint8Array, options?: { readonly qos?: 0 | 1; readonly retain?: boolean }): Promise<void>;
+  publish(
+    topic: string,
+    payload: string | Uint8Array,
+    options?: { readonly qos?: 0 | 1; readonly retain?: boolean },
+  ): Promise<void>;
   /** Closes a client's connection; false when there is none. */
   disconnect(clientId: string): boolean;
   stats(): BrokerStats;

@@ -54,7 +54,10 @@ t.test('the same seed gives the same numbers, another seed others, spread evenly
       if (value < 0 || value >= 1) t.fail(`${value} is out of range`);
       bins[Math.floor(value * 10)] = (bins[Math.floor(value * 10)] ?? 0) + 1;
     }
-    t.ok(bins.every((count) => count > 800 && count < 1200), `bins ${bins}`);
+    t.ok(
+      bins.every((count) => count > 800 && count < 1200),
+      `bins ${bins}`,
+    );
     t.equal(random.bytes(33).length, 33);
   }
 });

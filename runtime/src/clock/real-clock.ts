@@ -82,7 +82,10 @@ function realTimer(delayMs: number, run: () => void): BackgroundTimer {
   const arm = () => {
     const leftMs = dueMs - performance.now();
     // A remainder is possible: very long delays go in pieces, and Node may fire up to 1 ms early.
-    handle = setTimeout(() => (performance.now() < dueMs ? arm() : run()), Math.max(1, Math.min(Math.ceil(leftMs), longestTimerMs)));
+    handle = setTimeout(
+      () => (performance.now() < dueMs ? arm() : run()),
+      Math.max(1, Math.min(Math.ceil(leftMs), longestTimerMs)),
+    );
     if (background) handle.unref();
   };
   arm();

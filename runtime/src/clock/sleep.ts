@@ -10,7 +10,11 @@ export function sleepWith(
   return new Promise((resolve, reject) => {
     const abort = () => {
       timer?.cancel();
-      reject(signal?.reason instanceof Error ? signal.reason : new Error('the wait was called off', { cause: signal?.reason }));
+      reject(
+        signal?.reason instanceof Error
+          ? signal.reason
+          : new Error('the wait was called off', { cause: signal?.reason }),
+      );
     };
     let timer: Timer | undefined;
     if (signal?.aborted) return abort();

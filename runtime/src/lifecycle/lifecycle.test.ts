@@ -32,23 +32,32 @@ t.test('when a part fails to start, those before it are stopped in reverse and t
   t.same(seen, ['start a', 'start b', 'stop b', 'stop a']);
 });
 
-t.test('a part that hangs or fails in its stop is logged and left; the others still stop, within the deadline', async (t) => {
-  const clock = testClock();
-  const { log, lines } = memoryLog({ clock });
-  const seen: string[] = [];
-  const lifecycle = createLifecycle({ log, clock });
-  lifecycle.add(part('a', seen));
-  lifecycle.add(part('hangs', seen, { stop: () => new Promise<void>(() => {}) }));
-  lifecycle.add(part('throws', seen, { stop: () => { throw new Error('broken'); } }));
-  await lifecycle.start();
-  let stopped = false;
-  void lifecycle.stop().then(() => (stopped = true));
-  await clock.advance(4300);
-  t.ok(stopped);
-  t.ok(seen.includes('stop a'));
-  t.ok(lines.some((line) => line.part === 'hangs' && /in time/.test(line.msg)));
-  t.ok(lines.some((line) => line.part === 'throws' && /failed to stop/.test(line.msg)));
-});
+t.test(
+  'a part that hangs or fails in its stop is logged and left; the others still stop, within the deadline',
+  async (t) => {
+    const clock = testClock();
+    const { log, lines } = memoryLog({ clock });
+    const seen: string[] = [];
+    const lifecycle = createLifecycle({ log, clock });
+    lifecycle.add(part('a', seen));
+    lifecycle.add(part('hangs', seen, { stop: () => new Promise<void>(() => {}) }));
+    lifecycle.add(
+      part('throws', seen, {
+        stop: () => {
+          throw new Error('broken');
+        },
+      }),
+    );
+    await lifecycle.start();
+    let stopped = false;
+    void lifecycle.stop().then(() => (stopped = true));
+    await clock.advance(4300);
+    t.ok(stopped);
+    t.ok(seen.includes('stop a'));
+    t.ok(lines.some((line) => line.part === 'hangs' && /in time/.test(line.msg)));
+    t.ok(lines.some((line) => line.part === 'throws' && /failed to stop/.test(line.msg)));
+  },
+);
 
 t.test('a process stops its parts at SIGTERM with code 0, and at an uncaught error with code 1', async (t) => {
   const run = (fault: string) =>
@@ -64,7 +73,11 @@ t.test('a process stops its parts at SIGTERM with code 0, and at an uncaught err
         console.log('ready');
         ${fault}`;
       const cwd = fileURLToPath(new URL('../../', import.meta.url));
-      const child = spawn(process.execPath, ['--conditions=villagrid', '--import=tsx', '--input-type=module', '-e', source], { cwd });
+      const child = spawn(
+        process.execPath,
+        ['--conditions=villagrid', '--import=tsx', '--input-type=module', '-e', source],
+        { cwd },
+      );
       let out = '';
       child.stderr.on('data', (data) => (out += data));
       child.stdout.on('data', (data) => {

@@ -56,7 +56,8 @@ export function createLifecycle({ log, clock, stopWithinMs = 4000 }: LifecycleOp
     );
     try {
       const outcome = await Promise.race([Promise.resolve(part.stop()).then(() => 'done' as const), deadline]);
-      if (outcome === 'late') log.error('a part did not stop in time and was left', { part: part.name, deadline_ms: Math.round(deadlineMs) });
+      if (outcome === 'late')
+        log.error('a part did not stop in time and was left', { part: part.name, deadline_ms: Math.round(deadlineMs) });
       else log.debug('stopped', { part: part.name });
     } catch (error) {
       log.error('a part failed to stop', { part: part.name, error });

@@ -7,7 +7,10 @@ import type { Lifecycle } from './lifecycle.js';
  * Starts the parts and stays until SIGINT or SIGTERM (exit code 0) or an error nobody caught (logged, exit code 1); stops
  * the parts in order before it exits. A second signal exits at once. Resolves when started. Call once per process.
  */
-export async function runUntilSignal(lifecycle: Lifecycle, options: { readonly log: Logger | RootLogger }): Promise<void> {
+export async function runUntilSignal(
+  lifecycle: Lifecycle,
+  options: { readonly log: Logger | RootLogger },
+): Promise<void> {
   const { log } = options;
   let ending = false;
   const end = (code: number): void => {
@@ -24,12 +27,14 @@ export async function runUntilSignal(lifecycle: Lifecycle, options: { readonly l
     log.info('stopping', { signal });
     end(0);
   };
-  const onFault = (kind: string) => (error: unknown): void => {
-    log.error(kind, { error });
-    // A fault during the stop must not be able to keep the process for ever.
-    if (ending) process.exit(1);
-    end(1);
-  };
+  const onFault =
+    (kind: string) =>
+    (error: unknown): void => {
+      log.error(kind, { error });
+      // A fault during the stop must not be able to keep the process for ever.
+      if (ending) process.exit(1);
+      end(1);
+    };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
   process.on('uncaughtException', onFault('an error nobody caught'));

@@ -10,20 +10,34 @@ t.test('a line carries time, level, part, message, fields and the correlation id
   });
   log.warn('outside');
   t.match(lines[0], {
-    level: 'info', time: '1970-01-01T00:00:00.000Z', name: 'test/uplink', msg: 'sent', grid: 'g', count: 3, field_level: 'x', correlation_id: 'c1',
+    level: 'info',
+    time: '1970-01-01T00:00:00.000Z',
+    name: 'test/uplink',
+    msg: 'sent',
+    grid: 'g',
+    count: 3,
+    field_level: 'x',
+    correlation_id: 'c1',
   });
   t.notOk('correlation_id' in (lines[1] ?? {}));
 });
 
 t.test('nothing secret is written, at any depth, in errors or in texts', async (t) => {
   const written: string[] = [];
-  const log = createLogger({ name: 't', clock: realClock(), destination: { write: (line) => void written.push(line) } });
+  const log = createLogger({
+    name: 't',
+    clock: realClock(),
+    destination: { write: (line) => void written.push(line) },
+  });
   const circle: Record<string, unknown> = { password: 'canary' };
   circle.circle = circle;
   const pem = '-----BEGIN PRIVATE KEY-----\ncanary\n-----END PRIVATE KEY-----';
   log.error(`start ${pem} Bearer canarycanary`, {
-    password: 'canary', nested: { access_token: 'canary', list: [{ privateKeyPem: 'canary', api_key: 'canary' }] }, circle,
-    error: new Error(`broke ${pem}`, { cause: new Error('Authorization: Basic canarycanary') }), bytes: Buffer.from('canary'),
+    password: 'canary',
+    nested: { access_token: 'canary', list: [{ privateKeyPem: 'canary', api_key: 'canary' }] },
+    circle,
+    error: new Error(`broke ${pem}`, { cause: new Error('Authorization: Basic canarycanary') }),
+    bytes: Buffer.from('canary'),
   });
   t.notMatch(written.join(''), /canary/);
   t.match(written.join(''), /taken out/);

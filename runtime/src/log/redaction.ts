@@ -1,7 +1,8 @@
 /** Takes secrets out of what is logged, by the name of the field and by the look of the text. */
 
 const secretName = /password|passphrase|passwd|token|secret|psk|authorization|cookie|credential|key(_?pem)?s?$/i;
-const secretText = /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]*PRIVATE KEY-----|$)|\b(Bearer|Basic)\s+[\w.~+/=-]{8,}/g;
+const secretText =
+  /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]*PRIVATE KEY-----|$)|\b(Bearer|Basic)\s+[\w.~+/=-]{8,}/g;
 const taken = '[taken out]';
 const maxDepth = 5;
 const maxItems = 50;
@@ -10,7 +11,9 @@ const maxText = 4000;
 /** A text without private keys and bearer tokens, of at most 4000 characters. */
 export function redactText(text: string): string {
   const cut = text.length > maxText ? `${text.slice(0, maxText)}... (${text.length} characters)` : text;
-  return cut.includes('PRIVATE KEY') || cut.includes('Bearer ') || cut.includes('Basic ') ? cut.replace(secretText, taken) : cut;
+  return cut.includes('PRIVATE KEY') || cut.includes('Bearer ') || cut.includes('Basic ')
+    ? cut.replace(secretText, taken)
+    : cut;
 }
 
 /** A copy of a line's fields as plain JSON, without secrets, of bounded depth and size. */

@@ -21,7 +21,15 @@ const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as con
 const crypto = webcrypto;
 
 /** Makes a self-signed authority, valid from one day before `nowMs` for `days` (default ten years). */
-export async function createAuthority({ name, nowMs, days = 3650 }: { name: string; nowMs: number; days?: number }): Promise<Authority> {
+export async function createAuthority({
+  name,
+  nowMs,
+  days = 3650,
+}: {
+  name: string;
+  nowMs: number;
+  days?: number;
+}): Promise<Authority> {
   const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned(
     {
@@ -70,7 +78,13 @@ async function issue(
   more: readonly x509.Extension[],
 ): Promise<CertifiedKey> {
   const issuer = new x509.X509Certificate(authority.certificatePem);
-  const signingKey = await crypto.subtle.importKey('pkcs8', x509.PemConverter.decodeFirst(authority.privateKeyPem), algorithm, false, ['sign']);
+  const signingKey = await crypto.subtle.importKey(
+    'pkcs8',
+    x509.PemConverter.decodeFirst(authority.privateKeyPem),
+    algorithm,
+    false,
+    ['sign'],
+  );
   const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
   const certificate = await x509.X509CertificateGenerator.create(
     {
@@ -140,6 +154,6 @@ async function privateKeyPem(key: webcrypto.CryptoKey): Promise<string> {
 /** 16 random bytes; the first is 1 to 127 so that the number is positive and has its full length. */
 function serialNumber(): string {
   const bytes = randomBytes(16);
-  bytes[0] = ((bytes[0] ?? 0) & 127) || 1;
+  bytes[0] = (bytes[0] ?? 0) & 127 || 1;
   return bytes.toString('hex');
 }

@@ -19,11 +19,17 @@ export function migrateDatabase(database: Database.Database, migrations: readonl
  * different rooms do not share one count. Throws E_STORE_OPEN for a newer schema.
  */
 export function migrateModule(database: Database.Database, module: string, migrations: readonly Migration[]): void {
-  database.exec('CREATE TABLE IF NOT EXISTS schema_module (name TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID');
-  const row = database.prepare<[string], { version: number }>('SELECT version FROM schema_module WHERE name = ?').get(module);
+  database.exec(
+    'CREATE TABLE IF NOT EXISTS schema_module (name TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID',
+  );
+  const row = database
+    .prepare<[string], { version: number }>('SELECT version FROM schema_module WHERE name = ?')
+    .get(module);
   const found = row?.version ?? 0;
   refuseNewer(database, found, migrations.length);
-  const note = database.prepare('INSERT INTO schema_module VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET version = excluded.version');
+  const note = database.prepare(
+    'INSERT INTO schema_module VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET version = excluded.version',
+  );
   for (let version = found; version < migrations.length; version += 1) {
     runStep(database, migrations[version] as Migration, () => note.run(module, version + 1));
   }

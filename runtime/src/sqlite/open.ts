@@ -24,7 +24,12 @@ export interface OpenDatabaseOptions {
 const journalSizeLimit = 4 * 1024 * 1024;
 
 /** Opens, sets and migrates a database; its file is readable by its owner only. Throws E_STORE_OPEN saying which and why. */
-export function openDatabase({ path, migrations = [], readonly = false, busyTimeoutMs = 2000 }: OpenDatabaseOptions): SqliteDatabase {
+export function openDatabase({
+  path,
+  migrations = [],
+  readonly = false,
+  busyTimeoutMs = 2000,
+}: OpenDatabaseOptions): SqliteDatabase {
   let database: SqliteDatabase | undefined;
   try {
     const inMemory = path === ':memory:';
@@ -49,7 +54,9 @@ export function openDatabase({ path, migrations = [], readonly = false, busyTime
   } catch (error) {
     database?.close();
     if (error instanceof VillagridError) throw error;
-    throw new VillagridError('E_STORE_OPEN', `${path}: ${error instanceof Error ? error.message : String(error)}.`, { cause: error });
+    throw new VillagridError('E_STORE_OPEN', `${path}: ${error instanceof Error ? error.message : String(error)}.`, {
+      cause: error,
+    });
   }
 }
 

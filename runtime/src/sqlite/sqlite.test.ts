@@ -6,30 +6,36 @@ import { tempDir } from '../testing/index.js';
 
 const setting = (database: ReturnType<typeof openDatabase>, name: string) => database.pragma(name, { simple: true });
 
-t.test('every open, also of an existing file, runs WAL with synchronous=FULL and the page settings of creation', async (t) => {
-  const path = join(tempDir(t), 'a.db');
-  for (const round of ['first', 'second', 'third']) {
-    const database = openDatabase({ path, migrations: ['CREATE TABLE x (y)'] });
-    t.equal(setting(database, 'synchronous'), 2, `${round} open: FULL`);
-    t.equal(setting(database, 'journal_mode'), 'wal');
-    t.equal(setting(database, 'auto_vacuum'), 2, 'incremental');
-    t.equal(setting(database, 'foreign_keys'), 1);
-    t.equal(setting(database, 'journal_size_limit'), 4 * 1024 * 1024);
-    database.prepare('INSERT INTO x VALUES (1)').run();
-    for (const file of [path, `${path}-wal`, `${path}-shm`]) t.equal(statSync(file).mode & 0o777, 0o600, file.slice(-4));
-    database.close();
-  }
-});
+t.test(
+  'every open, also of an existing file, runs WAL with synchronous=FULL and the page settings of creation',
+  async (t) => {
+    const path = join(tempDir(t), 'a.db');
+    for (const round of ['first', 'second', 'third']) {
+      const database = openDatabase({ path, migrations: ['CREATE TABLE x (y)'] });
+      t.equal(setting(database, 'synchronous'), 2, `${round} open: FULL`);
+      t.equal(setting(database, 'journal_mode'), 'wal');
+      t.equal(setting(database, 'auto_vacuum'), 2, 'incremental');
+      t.equal(setting(database, 'foreign_keys'), 1);
+      t.equal(setting(database, 'journal_size_limit'), 4 * 1024 * 1024);
+      database.prepare('INSERT INTO x VALUES (1)').run();
+      for (const file of [path, `${path}-wal`, `${path}-shm`])
+        t.equal(statSync(file).mode & 0o777, 0o600, file.slice(-4));
+      database.close();
+    }
+  },
+);
 
 t.test('migrations run once, in order; one that fails leaves the version before it', async (t) => {
   const path = join(tempDir(t), 'a.db');
   const first = 'CREATE TABLE a (x)';
   openDatabase({ path, migrations: [first] }).close();
-  t.throws(
-    () => openDatabase({ path, migrations: [first, 'CREATE TABLE b (x)', 'CREATE TABLE c (x); nonsense'] }),
-    { code: 'E_STORE_OPEN' },
-  );
-  const database = openDatabase({ path, migrations: [first, 'CREATE TABLE b (x)', (db) => db.exec('CREATE TABLE c (x)')] });
+  t.throws(() => openDatabase({ path, migrations: [first, 'CREATE TABLE b (x)', 'CREATE TABLE c (x); nonsense'] }), {
+    code: 'E_STORE_OPEN',
+  });
+  const database = openDatabase({
+    path,
+    migrations: [first, 'CREATE TABLE b (x)', (db) => db.exec('CREATE TABLE c (x)')],
+  });
   t.equal(setting(database, 'user_version'), 3);
   t.equal(database.prepare('SELECT count(*) AS n FROM sqlite_master').pluck().get(), 3);
   database.close();
@@ -40,10 +46,16 @@ t.test('a schema newer than the program is refused with a sentence that says wha
   const database = openDatabase({ path, migrations: ['CREATE TABLE a (x)', 'CREATE TABLE b (x)'] });
   migrateModule(database, 'm', ['CREATE TABLE m1 (x)', 'CREATE TABLE m2 (x)']);
   migrateModule(database, 'm', ['CREATE TABLE m1 (x)', 'CREATE TABLE m2 (x)']);
-  t.throws(() => migrateModule(database, 'm', ['CREATE TABLE m1 (x)']), { code: 'E_STORE_OPEN', message: /version 2.*up to 1/ });
+  t.throws(() => migrateModule(database, 'm', ['CREATE TABLE m1 (x)']), {
+    code: 'E_STORE_OPEN',
+    message: /version 2.*up to 1/,
+  });
   database.close();
   for (const readonly of [false, true]) {
-    t.throws(() => openDatabase({ path, migrations: ['CREATE TABLE a (x)'], readonly }), { code: 'E_STORE_OPEN', message: /newer program/ });
+    t.throws(() => openDatabase({ path, migrations: ['CREATE TABLE a (x)'], readonly }), {
+      code: 'E_STORE_OPEN',
+      message: /newer program/,
+    });
   }
 });
 

@@ -12,7 +12,10 @@ export interface LoggedLine {
 }
 
 /** Makes a log and the growing list of its lines. */
-export function memoryLog(options: { clock?: Clock; level?: LogLevel; foldAfter?: number } = {}): { log: RootLogger; lines: LoggedLine[] } {
+export function memoryLog(options: { clock?: Clock; level?: LogLevel; foldAfter?: number } = {}): {
+  log: RootLogger;
+  lines: LoggedLine[];
+} {
   const lines: LoggedLine[] = [];
   const log = createLogger({
     name: 'test',

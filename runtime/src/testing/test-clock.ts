@@ -52,7 +52,8 @@ export function testClock(startMs = 1_767_225_600_000): TestClock {
     let first: Entry | undefined;
     for (const entry of waiting) {
       if (entry.dueMs > untilMs) continue;
-      if (!first || entry.dueMs < first.dueMs || (entry.dueMs === first.dueMs && entry.order < first.order)) first = entry;
+      if (!first || entry.dueMs < first.dueMs || (entry.dueMs === first.dueMs && entry.order < first.order))
+        first = entry;
     }
     return first;
   };
