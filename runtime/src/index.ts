@@ -10,3 +10,5 @@ export * from './sqlite/migrate.js';
 export * from './pki/authority.js';
 export * from './broker/types.js';
 export * from './broker/guarded-broker.js';
+export * from './config/load.js';
+export * from './config/describe.js';
