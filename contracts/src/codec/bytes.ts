@@ -115,7 +115,8 @@ export class ByteReader {
   }
 
   raw(length: number): Uint8Array {
-    if (this.#at + length > this.#bytes.length) throw new CodecError(`${length} bytes wanted at ${this.#at}, ${this.#bytes.length - this.#at} left`);
+    if (this.#at + length > this.#bytes.length)
+      throw new CodecError(`${length} bytes wanted at ${this.#at}, ${this.#bytes.length - this.#at} left`);
     const slice = this.#bytes.subarray(this.#at, this.#at + length);
     this.#at += length;
     return slice;

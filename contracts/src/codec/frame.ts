@@ -22,8 +22,19 @@ export interface Sample {
 /** What other things a log holds beside samples and alert events. */
 export type FrameEntry =
   | { readonly type: 'clock'; readonly boot: string; readonly correction_ms: number; readonly trust: ClockTrust }
-  | { readonly type: 'link_state'; readonly device_id: string; readonly state: 'online' | 'offline'; readonly time_ms: number }
-  | { readonly type: 'epoch'; readonly epoch: string; readonly previous_epoch: string | null; readonly previous_last_number: number | null; readonly reason: 'created' | 'restored' | 'salvaged' };
+  | {
+      readonly type: 'link_state';
+      readonly device_id: string;
+      readonly state: 'online' | 'offline';
+      readonly time_ms: number;
+    }
+  | {
+      readonly type: 'epoch';
+      readonly epoch: string;
+      readonly previous_epoch: string | null;
+      readonly previous_last_number: number | null;
+      readonly reason: 'created' | 'restored' | 'salvaged';
+    };
 
 /** Sequence numbers of a node's boot that a frame holds, so that a repeat is recognised after a restart. */
 export interface ReceivedSequence {
@@ -81,12 +92,17 @@ export function encodeFrame(frame: Frame): Uint8Array {
     s: series.map((one) => one.head),
     ...(frame.events.length > 0 ? { e: frame.events } : {}),
     ...(frame.entries.length > 0 ? { n: frame.entries } : {}),
-    ...(frame.received.length > 0 ? { r: frame.received.map((one) => [one.deviceId, one.boot, one.seqs] as const) } : {}),
+    ...(frame.received.length > 0
+      ? { r: frame.received.map((one) => [one.deviceId, one.boot, one.seqs] as const) }
+      : {}),
   };
   const writer = new ByteWriter();
   writer.byte(version);
   writer.text(JSON.stringify(head));
-  for (const { group, head: [, , precision] } of series) {
+  for (const {
+    group,
+    head: [, , precision],
+  } of series) {
     const factor = 10 ** precision;
     writer.unsigned(group.length);
     let time = head.w;
@@ -144,7 +160,13 @@ export function decodeFrame(bytes: Uint8Array): Frame {
     }
     const mixed = reader.byte() === 1;
     for (let i = 0; i < count; i += 1) {
-      samples.push({ deviceId, metric, timeMs: times[i] as number, value: values[i] as number | null, quality: mixed ? reader.byte() : 0 });
+      samples.push({
+        deviceId,
+        metric,
+        timeMs: times[i] as number,
+        value: values[i] as number | null,
+        quality: mixed ? reader.byte() : 0,
+      });
     }
   }
   if (!reader.atEnd) throw new CodecError('bytes left over after the last series');
@@ -167,6 +189,7 @@ function parseHead(text: string): Head {
   } catch {
     throw new CodecError('frame head is not JSON');
   }
-  if (typeof head !== 'object' || head === null || !Array.isArray(head.s) || typeof head.w !== 'number') throw new CodecError('frame head lacks series or time');
+  if (typeof head !== 'object' || head === null || !Array.isArray(head.s) || typeof head.w !== 'number')
+    throw new CodecError('frame head lacks series or time');
   return head;
 }

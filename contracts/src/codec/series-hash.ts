@@ -29,7 +29,10 @@ const mix = (hash: number, word: number): number => {
 };
 
 /** Makes the function that adds a sample of one series to a digest. */
-export function seriesHasher(deviceId: string, metric: string): (digest: SeriesDigest, timeMs: number, value: number | null, quality: number) => void {
+export function seriesHasher(
+  deviceId: string,
+  metric: string,
+): (digest: SeriesDigest, timeMs: number, value: number | null, quality: number) => void {
   let seedA = 0x56494c4c;
   let seedB = 0x41475249;
   for (const character of `${deviceId} ${metric}`) {

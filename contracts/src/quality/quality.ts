@@ -22,7 +22,9 @@ export type QualityCode = number;
 /** The three classes a screen distinguishes. */
 export type QualityClass = 'good' | 'uncertain' | 'bad';
 
-const names = new Map<number, QualityName>(Object.entries(qualityCodes).map(([name, code]) => [code, name as QualityName]));
+const names = new Map<number, QualityName>(
+  Object.entries(qualityCodes).map(([name, code]) => [code, name as QualityName]),
+);
 
 /** The class of a quality code. */
 export function qualityClass(code: QualityCode): QualityClass {

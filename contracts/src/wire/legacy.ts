@@ -34,8 +34,14 @@ export function parseLegacy(text: string): ParsedTelemetry {
     values.push(value);
     if (finding) findings.push(finding);
   }
-  if (values.length === 0) return { ok: false, code: 'E_PAYLOAD_SCHEMA', detail: `None of ${Object.keys(legacyFields).join(', ')} is there.` };
-  return { ok: true, resent: false, findings, readings: [{ boot: undefined, seq: undefined, upMs: undefined, timeMs: legacyTimeMs(record.timestamp), values }] };
+  if (values.length === 0)
+    return { ok: false, code: 'E_PAYLOAD_SCHEMA', detail: `None of ${Object.keys(legacyFields).join(', ')} is there.` };
+  return {
+    ok: true,
+    resent: false,
+    findings,
+    readings: [{ boot: undefined, seq: undefined, upMs: undefined, timeMs: legacyTimeMs(record.timestamp), values }],
+  };
 }
 
 function legacyTimeMs(timestamp: unknown): number | undefined {

@@ -38,7 +38,12 @@ export interface Finding {
 
 /** A parsed payload, or the error that refuses it whole. */
 export type ParsedTelemetry =
-  | { readonly ok: true; readonly readings: readonly Reading[]; readonly resent: boolean; readonly findings: readonly Finding[] }
+  | {
+      readonly ok: true;
+      readonly readings: readonly Reading[];
+      readonly resent: boolean;
+      readonly findings: readonly Finding[];
+    }
   | { readonly ok: false; readonly code: ErrorCode; readonly detail: string };
 
 const refuse = (code: ErrorCode, detail: string): ParsedTelemetry => ({ ok: false, code, detail });
@@ -50,7 +55,10 @@ const wholeNumber = (value: unknown): number | undefined =>
   typeof value === 'number' && Number.isSafeInteger(Math.round(value)) && value >= 0 ? Math.round(value) : undefined;
 
 /** A number as a metric's value: quantised, with its quality. */
-export function toMetricValue(metric: string, raw: unknown): { readonly value: MetricValue; readonly finding?: Finding } {
+export function toMetricValue(
+  metric: string,
+  raw: unknown,
+): { readonly value: MetricValue; readonly finding?: Finding } {
   const bad = (quality: QualityCode, code: Finding['code'], value: number | null = null) => ({
     value: { metric, value, quality },
     finding: { code, metric },
@@ -64,7 +72,10 @@ export function toMetricValue(metric: string, raw: unknown): { readonly value: M
   if (definition === undefined) {
     return rounded === null
       ? bad(qualityCodes.bad_range, 'out_of_range')
-      : { value: { metric, value: rounded, quality: qualityCodes.uncertain_unknown_metric }, finding: { code: 'unknown_metric', metric } };
+      : {
+          value: { metric, value: rounded, quality: qualityCodes.uncertain_unknown_metric },
+          finding: { code: 'unknown_metric', metric },
+        };
   }
   if (number < definition.min || number > definition.max) return bad(qualityCodes.bad_range, 'out_of_range', rounded);
   return { value: { metric, value: rounded, quality: qualityCodes.good } };
@@ -73,12 +84,17 @@ export function toMetricValue(metric: string, raw: unknown): { readonly value: M
 /** Parses a payload already decoded from JSON. */
 export function parseTelemetry(payload: unknown): ParsedTelemetry {
   if (!isRecord(payload)) return refuse('E_PAYLOAD_SCHEMA', 'The payload must be a JSON object.');
-  if (payload.v !== undefined && payload.v !== 1) return refuse('E_PAYLOAD_SCHEMA', `v is ${JSON.stringify(payload.v)}; this gateway understands version 1.`);
+  if (payload.v !== undefined && payload.v !== 1)
+    return refuse('E_PAYLOAD_SCHEMA', `v is ${JSON.stringify(payload.v)}; this gateway understands version 1.`);
   const findings: Finding[] = [];
   const many = payload.readings;
   if (many !== undefined && !Array.isArray(many)) return refuse('E_PAYLOAD_SCHEMA', 'readings must be an array.');
   const items: unknown[] = Array.isArray(many) ? many : [payload];
-  if (items.length > maxReadingsPerPublish) return refuse('E_PAYLOAD_SCHEMA', `readings has ${items.length} entries; at most ${maxReadingsPerPublish} fit one publish.`);
+  if (items.length > maxReadingsPerPublish)
+    return refuse(
+      'E_PAYLOAD_SCHEMA',
+      `readings has ${items.length} entries; at most ${maxReadingsPerPublish} fit one publish.`,
+    );
   const readings: Reading[] = [];
   for (const [index, item] of items.entries()) {
     const where = many === undefined ? '' : `readings[${index}].`;
@@ -88,9 +104,11 @@ export function parseTelemetry(payload: unknown): ParsedTelemetry {
       return refuse('E_PAYLOAD_SCHEMA', `${where}boot must be a text of 1 to 32 characters.`);
     }
     for (const key of ['seq', 'up', 'ts'] as const) {
-      if (item[key] !== undefined && wholeNumber(item[key]) === undefined) return refuse('E_PAYLOAD_SCHEMA', `${where}${key} must be a number of 0 or more.`);
+      if (item[key] !== undefined && wholeNumber(item[key]) === undefined)
+        return refuse('E_PAYLOAD_SCHEMA', `${where}${key} must be a number of 0 or more.`);
     }
-    if (!isRecord(item.metrics)) return refuse('E_PAYLOAD_SCHEMA', `${where}metrics must be an object of metric id to number.`);
+    if (!isRecord(item.metrics))
+      return refuse('E_PAYLOAD_SCHEMA', `${where}metrics must be an object of metric id to number.`);
     const values: MetricValue[] = [];
     for (const [metric, raw] of Object.entries(item.metrics)) {
       if (values.length >= maxMetricsPerReading) {
@@ -105,7 +123,13 @@ export function parseTelemetry(payload: unknown): ParsedTelemetry {
       values.push(value);
       if (finding) findings.push(finding);
     }
-    readings.push({ boot: boot as string | undefined, seq: wholeNumber(item.seq), upMs: wholeNumber(item.up), timeMs: wholeNumber(item.ts), values });
+    readings.push({
+      boot: boot as string | undefined,
+      seq: wholeNumber(item.seq),
+      upMs: wholeNumber(item.up),
+      timeMs: wholeNumber(item.ts),
+      values,
+    });
   }
   return { ok: true, readings, resent: many !== undefined, findings };
 }

@@ -50,7 +50,8 @@ export function parseTopic(topic: string): ParsedTopic | undefined {
     return { kind: leaf, gridId, deviceId: id };
   }
   if (kind === 'gateway' && parts.length === 5 && leaf === 'down') return { kind: 'down', gridId, gatewayId: id };
-  if (kind === 'gateway' && parts.length === 5 && leaf === 'status') return { kind: 'gatewayStatus', gridId, gatewayId: id };
+  if (kind === 'gateway' && parts.length === 5 && leaf === 'status')
+    return { kind: 'gatewayStatus', gridId, gatewayId: id };
   if (kind === 'gateway' && parts.length === 6 && leaf === 'up' && lanes.includes(lane as Lane)) {
     return { kind: 'up', gridId, gatewayId: id, lane: lane as Lane };
   }

@@ -1,0 +1,2 @@
+/** Conformance suites and builders of the api room. */
+export {};

@@ -1,0 +1,271 @@
+/**
+ * The route table: every call of the API with who may make it. Adding a route is its entry here and its handler in
+ * api/src/handlers. A route without a declared access does not start.
+ */
+import { Type, type TSchema } from 'typebox';
+import type { Role } from '../auth/roles.js';
+import { granularities, periodsMs } from '../history/resolution.js';
+import { identifierPattern } from '../wire/topics.js';
+import * as s from './schemas.js';
+
+/**
+ * Who may call: anybody, anybody logged in, or a role on the grid. `grid` tells where the grid's id is found: in the
+ * path, through the alert named in the path, or the server's own (the prototype's aliases).
+ */
+export type Access =
+  | { readonly kind: 'public' }
+  | { readonly kind: 'authenticated' }
+  | { readonly kind: 'role'; readonly role: Role; readonly grid: 'path' | 'alert' | 'own' | 'body' };
+
+export interface Route {
+  readonly id: string;
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  /** Path with {parameters}, as in OpenAPI. */
+  readonly path: string;
+  readonly summary: string;
+  readonly access: Access;
+  readonly params?: TSchema;
+  readonly query?: TSchema;
+  readonly body?: TSchema;
+  readonly response: TSchema;
+  /** Content type of the answer when it is not JSON. */
+  readonly produces?: string;
+  readonly websocket?: boolean;
+}
+
+const gridId = Type.String({ pattern: identifierPattern });
+const alertId = Type.String({ minLength: 1, maxLength: 64 });
+const viewer = (grid: 'path' | 'alert' | 'own' = 'path'): Access => ({ kind: 'role', role: 'viewer', grid });
+const operator = (grid: 'path' | 'alert' | 'own' = 'path'): Access => ({ kind: 'role', role: 'operator', grid });
+const gridParams = Type.Object({ grid_id: gridId });
+const historyQuery = Type.Object(
+  {
+    period: Type.Optional(
+      Type.Union(
+        (Object.keys(periodsMs) as (keyof typeof periodsMs)[]).map((one) => Type.Literal(one)),
+        { description: 'ends now; 24h when nothing is given' },
+      ),
+    ),
+    from: Type.Optional(Type.String({ description: 'ISO 8601 or Unix milliseconds' })),
+    to: Type.Optional(Type.String({ description: 'ISO 8601 or Unix milliseconds; now when left out' })),
+    granularity: Type.Optional(Type.Union([...granularities.map((one) => Type.Literal(one)), Type.Literal('auto')])),
+    points: Type.Optional(
+      Type.Integer({ minimum: 10, maximum: 5000, description: 'about how many points `auto` aims at' }),
+    ),
+    device: Type.Optional(
+      Type.String({
+        pattern: identifierPattern,
+        description: 'the series of this device instead of the grid’s figure',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+const alertQuery = Type.Object(
+  {
+    status: Type.Optional(Type.Union([Type.Literal('active'), Type.Literal('resolved')])),
+    severity: Type.Optional(Type.String({ description: 'one or several severities, separated by commas' })),
+    device: Type.Optional(Type.String()),
+    acknowledged: Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')])),
+    from: Type.Optional(Type.String()),
+    to: Type.Optional(Type.String()),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200 })),
+    cursor: Type.Optional(Type.String({ maxLength: 200 })),
+  },
+  { additionalProperties: false },
+);
+const anything = Type.Unknown();
+
+/** Every route of both servers, in the order of the documentation. */
+export const routes = [
+  {
+    id: 'login',
+    method: 'POST',
+    path: '/api/auth/login',
+    summary: 'Log in: credentials in, token out',
+    access: { kind: 'public' },
+    body: s.loginRequestSchema,
+    response: s.loginResponseSchema,
+  },
+  {
+    id: 'logout',
+    method: 'POST',
+    path: '/api/auth/logout',
+    summary: 'End this login',
+    access: { kind: 'authenticated' },
+    response: Type.Object({ ok: Type.Boolean() }),
+  },
+  {
+    id: 'me',
+    method: 'GET',
+    path: '/api/auth/me',
+    summary: 'Who is logged in',
+    access: { kind: 'authenticated' },
+    response: s.userSchema,
+  },
+  {
+    id: 'grids',
+    method: 'GET',
+    path: '/api/grids',
+    summary: 'The grids this person may see, each with its state in one line',
+    access: { kind: 'authenticated' },
+    response: Type.Object({ grids: Type.Array(s.gridStateSchema), now_ms: Type.Number() }),
+  },
+  {
+    id: 'summary',
+    method: 'GET',
+    path: '/api/dashboard/summary/{grid_id}',
+    summary: 'Latest figures with the time each was measured',
+    access: viewer(),
+    params: gridParams,
+    response: s.summarySchema,
+  },
+  {
+    id: 'alerts',
+    method: 'GET',
+    path: '/api/alerts/{grid_id}',
+    summary: 'Alerts of a grid, filtered and paged',
+    access: viewer(),
+    params: gridParams,
+    query: alertQuery,
+    response: s.alertPageSchema,
+  },
+  {
+    id: 'alert',
+    method: 'GET',
+    path: '/api/alerts/{grid_id}/{alert_id}',
+    summary: 'One alert with notes and timeline',
+    access: viewer(),
+    params: Type.Object({ grid_id: gridId, alert_id: alertId }),
+    response: s.alertSchema,
+  },
+  {
+    id: 'acknowledge',
+    method: 'PUT',
+    path: '/api/alerts/{alert_id}/acknowledge',
+    summary: 'Say that it was seen, with an optional note',
+    access: operator('alert'),
+    params: Type.Object({ alert_id: alertId }),
+    body: s.acknowledgeRequestSchema,
+    response: s.alertSchema,
+  },
+  {
+    id: 'note',
+    method: 'POST',
+    path: '/api/alerts/{alert_id}/notes',
+    summary: 'Write a note',
+    access: operator('alert'),
+    params: Type.Object({ alert_id: alertId }),
+    body: s.noteRequestSchema,
+    response: s.alertSchema,
+  },
+  {
+    id: 'historical',
+    method: 'GET',
+    path: '/api/historical/{grid_id}/{metric}',
+    summary: 'Aggregated series of one metric, or several separated by commas',
+    access: viewer(),
+    params: Type.Object({ grid_id: gridId, metric: Type.String({ minLength: 1, maxLength: 600 }) }),
+    query: historyQuery,
+    response: s.historySchema,
+  },
+  {
+    id: 'devices',
+    method: 'GET',
+    path: '/api/device/{grid_id}/list',
+    summary: 'Devices with link state and last seen',
+    access: viewer(),
+    params: gridParams,
+    response: Type.Object({ grid_id: Type.String(), now_ms: Type.Number(), devices: Type.Array(s.deviceSchema) }),
+  },
+  {
+    id: 'completeness',
+    method: 'GET',
+    path: '/api/completeness/{grid_id}',
+    summary: 'Count and hash per series, to compare the two sides',
+    access: viewer(),
+    params: gridParams,
+    query: Type.Object({ until_ms: Type.Optional(Type.Integer({ minimum: 0 })) }, { additionalProperties: false }),
+    response: s.completenessSchema,
+  },
+  {
+    id: 'live',
+    method: 'GET',
+    path: '/api/live/{grid_id}',
+    summary: 'WebSocket: snapshot first, then changes. First message, or Authorization header, carries the token',
+    access: viewer(),
+    params: gridParams,
+    response: anything,
+    websocket: true,
+  },
+  {
+    id: 'legacyLogin',
+    method: 'POST',
+    path: '/api/login',
+    summary: "The prototype's login",
+    access: { kind: 'public' },
+    body: s.loginRequestSchema,
+    response: anything,
+  },
+  {
+    id: 'legacyRealtime',
+    method: 'GET',
+    path: '/api/dashboard/realtime',
+    summary: "The prototype's live values of this gateway's grid",
+    access: viewer('own'),
+    response: anything,
+  },
+  {
+    id: 'legacyAlerts',
+    method: 'GET',
+    path: '/api/dashboard/alerts',
+    summary: "The prototype's alerts",
+    access: viewer('own'),
+    response: anything,
+  },
+  {
+    id: 'legacyHistorical',
+    method: 'GET',
+    path: '/api/dashboard/historical',
+    summary: "The prototype's history",
+    access: viewer('own'),
+    query: Type.Object({ period: Type.Optional(Type.String()) }),
+    response: anything,
+  },
+  {
+    id: 'discovery',
+    method: 'GET',
+    path: '/.well-known/villagrid',
+    summary: 'What this server is',
+    access: { kind: 'public' },
+    response: s.discoverySchema,
+  },
+  {
+    id: 'health',
+    method: 'GET',
+    path: '/health',
+    summary: 'Liveness and readiness; 503 when down',
+    access: { kind: 'public' },
+    response: s.healthSchema,
+  },
+  {
+    id: 'metrics',
+    method: 'GET',
+    path: '/metrics',
+    summary: 'Prometheus text',
+    access: { kind: 'public' },
+    response: Type.String(),
+    produces: 'text/plain; version=0.0.4',
+  },
+  {
+    id: 'openapi',
+    method: 'GET',
+    path: '/openapi.json',
+    summary: 'This contract',
+    access: { kind: 'public' },
+    response: anything,
+  },
+] as const satisfies readonly Route[];
+
+/** Id of a route. */
+export type RouteId = (typeof routes)[number]['id'];

@@ -1,0 +1,286 @@
+/** Documents of the API as schemas: the one description for servers, app and OpenAPI. Times are Unix milliseconds. */
+import { Type, type Static, type TSchema } from 'typebox';
+import { severities } from '../alerts/events.js';
+import { roles } from '../auth/roles.js';
+import { granularities } from '../history/resolution.js';
+
+const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
+const literals = <T extends string>(values: readonly T[]) => Type.Unsafe<T>(Type.Enum([...values]));
+const time = (description: string) => Type.Number({ description: `${description}, Unix milliseconds` });
+
+export const problemSchema = Type.Object(
+  {
+    type: Type.String(),
+    title: Type.String(),
+    status: Type.Integer(),
+    code: Type.String(),
+    detail: Type.String(),
+    next: Type.String({ description: 'what to do next' }),
+    correlation_id: Type.String(),
+  },
+  { description: 'Problem document (RFC 9457)' },
+);
+export type Problem = Static<typeof problemSchema>;
+
+const actor = Type.Object({ user_id: Type.String(), name: Type.String() });
+
+export const loginRequestSchema = Type.Object({
+  username: Type.String({ minLength: 1, maxLength: 128 }),
+  password: Type.String({ minLength: 1, maxLength: 1024 }),
+});
+
+export const grantSchema = Type.Object({
+  role: literals(roles),
+  scope: Type.Union([
+    Type.Object({ kind: Type.Literal('grid'), grid_id: Type.String() }),
+    Type.Object({ kind: Type.Literal('organisation'), organisation_id: Type.String() }),
+    Type.Object({ kind: Type.Literal('everything') }),
+  ]),
+});
+
+export const userSchema = Type.Object({
+  user_id: Type.String(),
+  username: Type.String(),
+  display_name: Type.String(),
+  role: nullable(literals(roles)),
+  grants: Type.Array(grantSchema),
+});
+
+export const loginResponseSchema = Type.Object({
+  token: Type.String({ description: 'send as Authorization: Bearer <token>' }),
+  token_type: Type.Literal('Bearer'),
+  expires_in_s: Type.Integer(),
+  user: userSchema,
+});
+export type LoginResponse = Static<typeof loginResponseSchema>;
+
+const powerState = literals(['powered', 'off', 'partly', 'unknown']);
+
+export const gridStateSchema = Type.Object({
+  grid_id: Type.String(),
+  name: Type.String(),
+  organisation_id: nullable(Type.String()),
+  zone: Type.String(),
+  power: powerState,
+  /** False when the gateway has not reported for too long: neither healthy nor off. */
+  reachable: Type.Boolean(),
+  last_reported_ms: nullable(time('newest sample received')),
+  battery_soc_pct: nullable(Type.Number()),
+  open_alerts: Type.Integer(),
+  worst_severity: nullable(literals(severities)),
+  worst_message: nullable(Type.String()),
+  worst_since_ms: nullable(time('since when the worst alert is open')),
+  worst_acknowledged: Type.Boolean(),
+  state: Type.String({ description: 'the state in one line' }),
+});
+export type GridState = Static<typeof gridStateSchema>;
+
+export const figureSchema = Type.Object({
+  value: nullable(Type.Number()),
+  unit: Type.String(),
+  label: Type.String(),
+  time_ms: nullable(time('when it was measured')),
+  age_s: nullable(Type.Number()),
+  quality: Type.String({ description: 'good, or the reason it is uncertain or bad' }),
+  freshness: literals(['live', 'late', 'stale', 'unknown']),
+  period_s: Type.Number({ description: 'how often its source reports' }),
+  sources: Type.Array(Type.Object({ device_id: Type.String(), metric: Type.String() })),
+  fallback: Type.Boolean({ description: 'the second choice of the wiring is shown' }),
+});
+export type FigureView = Static<typeof figureSchema>;
+
+export const verdictSchema = Type.Object({
+  power: powerState,
+  battery_soc_pct: nullable(Type.Number()),
+  empty_at_ms: nullable(time('when the battery reaches its floor at the present load')),
+  charging: nullable(Type.Boolean()),
+  open_alerts: Type.Integer(),
+  worst_severity: nullable(literals(severities)),
+});
+
+export const todaySchema = Type.Object({
+  from_ms: time('start of the local day'),
+  generation_kwh: nullable(Type.Number()),
+  consumption_kwh: nullable(Type.Number()),
+  battery_charge_kwh: nullable(Type.Number()),
+  battery_discharge_kwh: nullable(Type.Number()),
+  without_power_min: nullable(Type.Number()),
+  completeness_pct: nullable(Type.Number({ description: 'share of the day so far that was measured' })),
+});
+
+export const summarySchema = Type.Object({
+  grid_id: Type.String(),
+  name: Type.String(),
+  zone: Type.String(),
+  now_ms: time('the server’s clock'),
+  source: Type.Object({
+    kind: literals(['gateway', 'cloud']),
+    id: Type.String(),
+    clock_trust: Type.String(),
+    last_reported_ms: nullable(time('newest sample this server has')),
+  }),
+  figures: Type.Record(Type.String(), figureSchema),
+  verdict: verdictSchema,
+  today: todaySchema,
+  devices: Type.Object({ seen: Type.Integer(), total: Type.Integer() }),
+  plant: Type.Object({
+    pv_kwp: nullable(Type.Number()),
+    battery_kwh: nullable(Type.Number()),
+    battery_floor_pct: Type.Number(),
+    has_genset: Type.Boolean(),
+    has_mains: Type.Boolean(),
+  }),
+  limits: Type.Record(
+    Type.String(),
+    Type.Object({ low: Type.Optional(Type.Number()), high: Type.Optional(Type.Number()) }),
+    { description: 'normal band per figure' },
+  ),
+});
+export type Summary = Static<typeof summarySchema>;
+
+export const alertSchema = Type.Object({
+  alert_id: Type.String(),
+  id: Type.String({ description: 'the same as alert_id' }),
+  grid_id: Type.String(),
+  rule_id: Type.String(),
+  type: Type.String(),
+  severity: literals(severities),
+  message: Type.String(),
+  what: Type.String(),
+  why: Type.String(),
+  steps: Type.Array(Type.String()),
+  recommended_action: Type.String({ description: 'the steps in one text' }),
+  device_id: nullable(Type.String()),
+  device_name: nullable(Type.String()),
+  metric: nullable(Type.String()),
+  value: nullable(Type.Number()),
+  limit: nullable(Type.Number()),
+  unit: nullable(Type.String()),
+  status: literals(['active', 'resolved']),
+  acknowledged: Type.Boolean(),
+  acknowledged_by: nullable(actor),
+  acknowledged_at_ms: nullable(Type.Number()),
+  seen_after_clearing: Type.Boolean(),
+  raised_at_ms: Type.Number(),
+  cleared_at_ms: nullable(Type.Number()),
+  assignee: nullable(actor),
+  shelved_until_ms: nullable(Type.Number()),
+  shelved_reason: nullable(Type.String()),
+  notes: Type.Array(Type.Object({ event_id: Type.String(), at_ms: Type.Number(), actor, text: Type.String() })),
+  timeline: Type.Array(
+    Type.Object({
+      event_id: Type.String(),
+      kind: Type.String(),
+      at_ms: Type.Number(),
+      actor: nullable(actor),
+      note: nullable(Type.String()),
+      origin: Type.Object({ kind: literals(['gateway', 'cloud']), id: Type.String() }),
+    }),
+  ),
+});
+export type AlertView = Static<typeof alertSchema>;
+
+export const alertPageSchema = Type.Object({
+  alerts: Type.Array(alertSchema),
+  next_cursor: nullable(Type.String({ description: 'give it back as `cursor` for the next page' })),
+  open: Type.Integer({ description: 'active alerts of the grid' }),
+  unacknowledged: Type.Integer({ description: 'active and not acknowledged' }),
+});
+export type AlertPage = Static<typeof alertPageSchema>;
+
+/** `act_id` is the id born on the phone, so that the same act sent twice has effect once. */
+const actFields = {
+  act_id: Type.Optional(Type.String({ pattern: '^[0-9A-HJKMNP-TV-Z]{26}$' })),
+  occurred_at_ms: Type.Optional(Type.Number({ minimum: 0 })),
+};
+export const acknowledgeRequestSchema = Type.Object({
+  ...actFields,
+  note: Type.Optional(Type.String({ maxLength: 4000 })),
+});
+export const noteRequestSchema = Type.Object({ ...actFields, note: Type.String({ minLength: 1, maxLength: 4000 }) });
+
+export const historySeriesSchema = Type.Object({
+  metric: Type.String(),
+  unit: Type.String(),
+  times_ms: Type.Array(Type.Number(), { description: 'start of each window, or time of each raw sample' }),
+  mean: Type.Array(nullable(Type.Number()), { description: 'mean of the window, or the raw value' }),
+  min: Type.Array(nullable(Type.Number())),
+  max: Type.Array(nullable(Type.Number())),
+  last: Type.Array(nullable(Type.Number())),
+  count: Type.Array(Type.Integer()),
+  completeness_pct: Type.Number({ description: 'share of the asked windows up to now that hold data' }),
+});
+export const historySchema = Type.Object({
+  grid_id: Type.String(),
+  from_ms: Type.Number(),
+  to_ms: Type.Number(),
+  zone: Type.String(),
+  granularity: literals(granularities),
+  step_ms: nullable(Type.Number({ description: 'width of a window; null for raw' })),
+  metric: Type.String({ description: 'as asked' }),
+  series: Type.Array(historySeriesSchema),
+});
+export type History = Static<typeof historySchema>;
+
+export const deviceSchema = Type.Object({
+  device_id: Type.String(),
+  name: Type.String(),
+  kind: Type.String(),
+  protocol: Type.String(),
+  location: nullable(Type.String()),
+  link_state: literals(['connected', 'late', 'stale', 'offline', 'never_seen']),
+  last_seen_ms: nullable(Type.Number()),
+  period_s: Type.Number(),
+  expected: Type.Boolean(),
+  metrics: Type.Array(
+    Type.Object({
+      metric: Type.String(),
+      unit: Type.String(),
+      value: nullable(Type.Number()),
+      time_ms: Type.Number(),
+      quality: Type.String(),
+    }),
+  ),
+});
+export type DeviceView = Static<typeof deviceSchema>;
+
+export const completenessSchema = Type.Object({
+  grid_id: Type.String(),
+  side: literals(['gateway', 'cloud']),
+  until_ms: time('samples measured before this are counted'),
+  complete_until_number: nullable(Type.Integer({ description: 'last log number below which none is missing here' })),
+  epoch: nullable(Type.String()),
+  series: Type.Array(
+    Type.Object({
+      device_id: Type.String(),
+      metric: Type.String(),
+      count: Type.Integer(),
+      hash: Type.String({ description: '16 hexadecimal digits, see contracts/src/codec/series-hash.ts' }),
+    }),
+  ),
+});
+export type Completeness = Static<typeof completenessSchema>;
+
+export const healthSchema = Type.Object({
+  status: literals(['ok', 'degraded', 'down']),
+  kind: literals(['gateway', 'cloud']),
+  id: Type.String(),
+  version: Type.String(),
+  uptime_s: Type.Number(),
+  now_ms: Type.Number(),
+  clock_trust: Type.String(),
+  checks: Type.Array(Type.Object({ name: Type.String(), ok: Type.Boolean(), detail: Type.String() })),
+});
+export type Health = Static<typeof healthSchema>;
+
+export const discoverySchema = Type.Object({
+  kind: literals(['gateway', 'cloud']),
+  server_id: Type.String(),
+  grid_id: nullable(Type.String()),
+  api_version: Type.Integer(),
+  build: Type.String(),
+  now_ms: Type.Number(),
+  clock_trust: Type.String(),
+  login: Type.Array(Type.String()),
+});
+export type Discovery = Static<typeof discoverySchema>;

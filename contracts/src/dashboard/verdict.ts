@@ -1,0 +1,69 @@
+/** The verdict: is the village powered, will it last, is somebody needed. Facts only; the app puts them into words. */
+import { freshness } from '../devices/freshness.js';
+import type { Severity } from '../alerts/events.js';
+import type { Figure } from '../site/figures.js';
+import type { Plant } from '../site/site.js';
+
+/** Whether the village has power. */
+export type PowerState = 'powered' | 'off' | 'partly' | 'unknown';
+
+/** What the verdict sentence is made from. */
+export interface Verdict {
+  readonly power: PowerState;
+  readonly battery_soc_pct: number | null;
+  /** When the battery reaches its floor at the present discharge, Unix ms; null when charging, unknown or beyond three days. */
+  readonly empty_at_ms: number | null;
+  readonly charging: boolean | null;
+  readonly open_alerts: number;
+  readonly worst_severity: Severity | null;
+}
+
+/** Voltage as a share of nominal below which the line counts as dead. */
+const deadShare = 0.5;
+
+/** Whether the village has power, by the voltage of its AC output; unknown when that is stale. */
+export function powerState(
+  figures: Readonly<Record<string, Figure | undefined>>,
+  nowMs: number,
+  nominalVoltage = 230,
+): PowerState {
+  const voltage = figures.ac_output_voltage_v;
+  if (voltage === undefined || voltage.value === null || freshness(voltage.timeMs, nowMs, 10_000) === 'stale')
+    return 'unknown';
+  return voltage.value < nominalVoltage * deadShare ? 'off' : 'powered';
+}
+
+/**
+ * Time at which the battery reaches its floor: usable energy above the floor divided by the discharge power, in hours.
+ * `dischargeKw` is positive; null when not discharging, without plant figures, or when it lies beyond 72 h.
+ */
+export function batteryEmptyAtMs(socPct: number, dischargeKw: number, plant: Plant, nowMs: number): number | null {
+  if (plant.battery_kwh === undefined || dischargeKw <= 0.01) return null;
+  const usableKwh = (Math.max(0, socPct - plant.battery_floor_pct) / 100) * plant.battery_kwh;
+  const hours = usableKwh / dischargeKw;
+  return hours > 72 ? null : Math.round(nowMs + hours * 3_600_000);
+}
+
+/** Makes the verdict. `batteryPowerKw` is a recent mean (charging positive), steadier than the instant value. */
+export function makeVerdict(options: {
+  readonly figures: Readonly<Record<string, Figure | undefined>>;
+  readonly plant: Plant;
+  readonly nowMs: number;
+  readonly batteryPowerKw?: number | null;
+  readonly openAlerts: readonly { readonly severity: Severity }[];
+}): Verdict {
+  const { figures, plant, nowMs, openAlerts } = options;
+  const soc = figures.battery_soc_pct;
+  const socPct =
+    soc !== undefined && soc.value !== null && freshness(soc.timeMs, nowMs, 10_000) !== 'stale' ? soc.value : null;
+  const power = options.batteryPowerKw ?? figures.battery_power_kw?.value ?? null;
+  const order: Severity[] = ['critical', 'high', 'medium', 'low'];
+  return {
+    power: powerState(figures, nowMs),
+    battery_soc_pct: socPct,
+    empty_at_ms: socPct === null || power === null ? null : batteryEmptyAtMs(socPct, -power, plant, nowMs),
+    charging: power === null ? null : power > 0,
+    open_alerts: openAlerts.length,
+    worst_severity: order.find((severity) => openAlerts.some((alert) => alert.severity === severity)) ?? null,
+  };
+}

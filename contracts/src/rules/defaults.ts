@@ -1,0 +1,234 @@
+/** The default rules of a village, with limits scaled to its plant. */
+import type { Rule } from './rule.js';
+
+/** Limits a grid may set; every one has a default. */
+export interface RuleLimits {
+  readonly consumption_high_kw: number;
+  readonly equipment_temp_high_c: number;
+  readonly battery_low_pct: number;
+  readonly battery_critical_pct: number;
+  readonly ac_voltage_nominal_v: number;
+  readonly ac_frequency_nominal_hz: number;
+  readonly device_silent_min: number;
+  /** kW below which generation is low in strong sun; by default scaled from the plant. */
+  readonly generation_low_kw: number;
+  readonly irradiance_strong_w_m2: number;
+}
+
+/** kW per kWp below which generation counts as low above 500 W/m²: 7 kW for the product's reference plant of 20 kWp. */
+export const lowGenerationKwPerKwp = 0.35;
+
+/** The defaults of PRODUCT.md, scaled to the plant's peak power in kWp where it is known. */
+export function defaultLimits(plant: { readonly pv_kwp?: number | undefined } = {}): RuleLimits {
+  return {
+    consumption_high_kw: 14,
+    equipment_temp_high_c: 60,
+    battery_low_pct: 30,
+    battery_critical_pct: 22,
+    ac_voltage_nominal_v: 230,
+    ac_frequency_nominal_hz: 50,
+    device_silent_min: 10,
+    generation_low_kw: plant.pv_kwp === undefined ? 7 : Math.round(plant.pv_kwp * lowGenerationKwPerKwp * 100) / 100,
+    irradiance_strong_w_m2: 500,
+  };
+}
+
+const minutes = (count: number) => count * 60_000;
+
+/** The default rules for a grid's limits. */
+export function defaultRules(limits: RuleLimits): Rule[] {
+  return [
+    {
+      id: 'high_consumption',
+      kind: 'threshold',
+      enabled: true,
+      severity: 'high',
+      selector: { scope: 'figure', metric: 'consumption_kw' },
+      parameters: { above: limits.consumption_high_kw, deadband: 1, on_delay_ms: minutes(1), off_delay_ms: minutes(2) },
+      message: 'unusual load increase',
+      what: 'The village uses {value} {unit}; the limit is {limit} {unit}.',
+      why: 'The battery empties faster than planned and the inverters may stop from overload.',
+      steps: [
+        'Find out which big machine was switched on (mill, pump, welder).',
+        'Ask to run big machines one after the other, in strong sun.',
+        'If nothing new runs, look for a damaged line or an unknown connection.',
+      ],
+    },
+    {
+      id: 'high_equipment_temperature',
+      kind: 'threshold',
+      enabled: true,
+      severity: 'high',
+      selector: { scope: 'series', metric: 'equipment_temp_c' },
+      parameters: { above: limits.equipment_temp_high_c, deadband: 3, on_delay_ms: 0, off_delay_ms: minutes(1) },
+      message: 'high temperature on equipment',
+      what: '{device}{component} has {value} {unit}; the limit is {limit} {unit}.',
+      why: 'Hot equipment stops to protect itself, and ages faster. If it stops, the village goes dark.',
+      steps: [
+        'Check that fans turn and air can flow; clear dust and things that stand in the way.',
+        'Switch off big loads until it has cooled.',
+        'Do not open the cabinet while it is under voltage.',
+        'If it keeps rising, call your technician.',
+      ],
+    },
+    {
+      id: 'low_generation',
+      kind: 'comparison',
+      enabled: true,
+      severity: 'medium',
+      selector: { scope: 'figure', metric: 'generation_kw' },
+      parameters: {
+        all: [
+          { metric: 'generation_kw', below: limits.generation_low_kw },
+          { metric: 'irradiance_w_m2', above: limits.irradiance_strong_w_m2 },
+        ],
+        unless: [{ metric: 'battery_soc_pct', above: 95 }],
+        max_age_ms: 120_000,
+        on_delay_ms: minutes(5),
+        off_delay_ms: minutes(5),
+      },
+      message: 'solar output is low',
+      what: 'The sun is strong but the panels make only {value} {unit}; at least {limit} {unit} is expected.',
+      why: 'Less goes into the battery, so the evening may be short of power.',
+      steps: [
+        'Look at the panels: shade, dust, leaves, damage.',
+        'Look at the inverters: is one stopped or showing an error?',
+        'Clean dusty panels in the early morning.',
+        'If it stays low for a day, call your technician.',
+      ],
+    },
+    {
+      id: 'low_battery',
+      kind: 'threshold',
+      enabled: true,
+      severity: 'medium',
+      selector: { scope: 'figure', metric: 'battery_soc_pct' },
+      parameters: { below: limits.battery_low_pct, deadband: 5, on_delay_ms: minutes(1), off_delay_ms: minutes(2) },
+      message: 'battery is low',
+      what: 'The battery holds {value} {unit}; the limit is {limit} {unit}.',
+      why: 'Without sun the village may go dark before morning.',
+      steps: [
+        'Ask people to switch off what they do not need.',
+        'Do not run big machines until the sun is up.',
+        'Start the generator if there is one.',
+      ],
+    },
+    {
+      id: 'critical_battery',
+      kind: 'threshold',
+      enabled: true,
+      severity: 'critical',
+      selector: { scope: 'figure', metric: 'battery_soc_pct' },
+      parameters: {
+        below: limits.battery_critical_pct,
+        deadband: 4,
+        on_delay_ms: minutes(1),
+        off_delay_ms: minutes(2),
+      },
+      message: 'battery is almost empty',
+      what: 'The battery holds {value} {unit}; at {limit} {unit} the village is about to go dark.',
+      why: 'The inverters switch off to protect the battery; clinic and fridges lose power.',
+      steps: [
+        'Warn the clinic and the shop.',
+        'Switch off every load that can wait.',
+        'Start the generator if there is one.',
+      ],
+    },
+    {
+      id: 'ac_voltage_out_of_limits',
+      kind: 'threshold',
+      enabled: true,
+      severity: 'high',
+      selector: { scope: 'figure', metric: 'ac_output_voltage_v' },
+      parameters: {
+        above: Math.round(limits.ac_voltage_nominal_v * 1.1),
+        below: Math.round(limits.ac_voltage_nominal_v * 0.85),
+        deadband: 3,
+        on_delay_ms: 10_000,
+        off_delay_ms: minutes(1),
+      },
+      message: 'AC voltage out of limits',
+      what: 'The voltage is {value} {unit}; the limit is {limit} {unit}.',
+      why: 'Wrong voltage damages appliances.',
+      steps: [
+        'Ask people to unplug sensitive appliances.',
+        'Look at the inverters for an error.',
+        'Call your technician.',
+      ],
+    },
+    {
+      id: 'ac_frequency_out_of_limits',
+      kind: 'threshold',
+      enabled: true,
+      severity: 'medium',
+      selector: { scope: 'figure', metric: 'ac_frequency_hz' },
+      parameters: {
+        above: limits.ac_frequency_nominal_hz + 2.5,
+        below: limits.ac_frequency_nominal_hz - 2,
+        deadband: 0.3,
+        on_delay_ms: 30_000,
+        off_delay_ms: minutes(1),
+      },
+      message: 'AC frequency out of limits',
+      what: 'The frequency is {value} {unit}; the limit is {limit} {unit}.',
+      why: 'The inverters are overloaded or do not run together.',
+      steps: ['Switch off big loads.', 'Look at the inverters for an error.', 'Call your technician.'],
+    },
+    {
+      id: 'device_silent',
+      kind: 'no_data',
+      enabled: true,
+      severity: 'medium',
+      selector: { scope: 'device' },
+      parameters: { silent_for_ms: minutes(limits.device_silent_min) },
+      message: 'device is silent',
+      what: 'Nothing was heard from {device} for {limit} min.',
+      why: 'Its values are not known, so trouble there would go unnoticed.',
+      steps: [
+        'Check that it has power and its lamp is on.',
+        'Check its cable or the Wi-Fi.',
+        'Switch it off and on once.',
+        'If it stays silent, call your technician.',
+      ],
+    },
+    {
+      id: 'clock_not_trusted',
+      kind: 'threshold',
+      enabled: true,
+      severity: 'low',
+      selector: { scope: 'figure', metric: 'gateway_clock_trust' },
+      parameters: { below: 1, deadband: 0, on_delay_ms: minutes(2), off_delay_ms: 0 },
+      message: 'clock not trusted',
+      what: 'The gateway does not know the right time.',
+      why: 'Times on screens may be wrong until it does; nothing measured is lost.',
+      steps: [
+        'Open the app on your phone near the gateway; it can offer its time.',
+        'Or give the gateway a link for a moment.',
+      ],
+    },
+    {
+      id: 'disk_filling',
+      kind: 'threshold',
+      enabled: true,
+      severity: 'high',
+      selector: { scope: 'figure', metric: 'gateway_disk_used_pct' },
+      parameters: { above: 85, deadband: 3, on_delay_ms: minutes(1), off_delay_ms: minutes(1) },
+      message: 'disk is filling',
+      what: "The gateway's disk is {value} % full; the limit is {limit} %.",
+      why: 'When it is full, old measurements must be given up.',
+      steps: ['Tell your technician.', 'Give the gateway a link so that it can send what it keeps.'],
+    },
+    {
+      id: 'backlog_old',
+      kind: 'threshold',
+      enabled: true,
+      severity: 'low',
+      selector: { scope: 'figure', metric: 'gateway_backlog_age_s' },
+      parameters: { above: 24 * 3600, deadband: 3600, on_delay_ms: minutes(5), off_delay_ms: 0 },
+      message: 'backlog is old',
+      what: 'The cloud has received nothing new for more than a day.',
+      why: 'People far away cannot see the village. Nothing is lost; it will be sent when there is a link.',
+      steps: ['Check the link to the internet: modem lamp, airtime, antenna.'],
+    },
+  ];
+}

@@ -1,0 +1,65 @@
+/** What a rule kind is: pure evaluation of samples and ticks over a small state that can be stored as JSON. */
+import type { TSchema } from 'typebox';
+
+/** A sample as rules see it: good or uncertain values only. */
+export interface RuleSample {
+  readonly deviceId: string | null;
+  readonly metric: string;
+  readonly timeMs: number;
+  readonly value: number;
+}
+
+/** What a kind may ask about the present, in event time. */
+export interface RuleContext {
+  /** The newest good value of a grid figure not older than `maxAgeMs` before `timeMs`; undefined otherwise. */
+  figure(metric: string, timeMs: number, maxAgeMs: number): number | undefined;
+}
+
+/** What an evaluation concluded: nothing, or that the condition began or ended. */
+export type Transition =
+  | { readonly type: 'raise'; readonly atMs: number; readonly value: number | null; readonly limit: number | null }
+  | { readonly type: 'clear'; readonly atMs: number; readonly value: number | null };
+
+export interface Step<S> {
+  readonly state: S;
+  readonly transition?: Transition;
+}
+
+/** One kind of rule. `P` its parameters, `S` its state per subject. */
+export interface RuleKind<P, S> {
+  readonly kind: string;
+  readonly parameters: TSchema;
+  initial(): S;
+  /** Takes one sample of the subject, in order of time. */
+  onSample(parameters: P, state: S, sample: RuleSample, context: RuleContext): Step<S>;
+  /** Time has passed without a sample. */
+  onTick(parameters: P, state: S, nowMs: number, context: RuleContext): Step<S>;
+  /** The condition in one plain sentence, without the subject's name. */
+  describe(parameters: P, unit: string): string;
+}
+
+/** State of a condition with delays: since when it has held or has been over, and whether it is raised. */
+export interface DelayState {
+  readonly raised: boolean;
+  /** Since when the condition has held (not raised) or been over (raised); null when it is not pending. */
+  readonly pendingSinceMs: number | null;
+  readonly lastMs: number;
+}
+
+export const initialDelayState: DelayState = { raised: false, pendingSinceMs: null, lastMs: 0 };
+
+/** Applies on-delay and off-delay to a condition seen at a time. Holding for exactly the delay counts. */
+export function delayed(
+  state: DelayState,
+  seen: { readonly holds: boolean; readonly over: boolean; readonly atMs: number },
+  delays: { readonly on_delay_ms: number; readonly off_delay_ms: number },
+): { readonly state: DelayState; readonly change: 'raise' | 'clear' | undefined } {
+  const wanted = state.raised ? seen.over : seen.holds;
+  const lastMs = Math.max(state.lastMs, seen.atMs);
+  if (!wanted) return { state: { raised: state.raised, pendingSinceMs: null, lastMs }, change: undefined };
+  const since = state.pendingSinceMs ?? seen.atMs;
+  const delay = state.raised ? delays.off_delay_ms : delays.on_delay_ms;
+  if (seen.atMs - since < delay)
+    return { state: { raised: state.raised, pendingSinceMs: since, lastMs }, change: undefined };
+  return { state: { raised: !state.raised, pendingSinceMs: null, lastMs }, change: state.raised ? 'clear' : 'raise' };
+}

@@ -1,0 +1,41 @@
+/** Rule kind `no_data`: nothing has come for too long. Its subject is a device. */
+import { Type, type Static } from 'typebox';
+import type { RuleKind } from '../kind.js';
+
+/** Parameters: silence in milliseconds after which it is raised. */
+export const noDataParameters = Type.Object(
+  {
+    silent_for_ms: Type.Integer({
+      default: 600_000,
+      minimum: 1000,
+      description: 'raise after this long without a sample',
+    }),
+  },
+  { additionalProperties: false },
+);
+export type NoDataParameters = Static<typeof noDataParameters>;
+
+/** When the subject was last heard, and whether the alert is raised. */
+export interface NoDataState {
+  readonly raised: boolean;
+  readonly lastMs: number | null;
+}
+
+/** Missing data. The first tick starts the count for a subject never heard. */
+export const noData: RuleKind<NoDataParameters, NoDataState> = {
+  kind: 'no_data',
+  parameters: noDataParameters,
+  initial: () => ({ raised: false, lastMs: null }),
+  onSample(_p, state, sample) {
+    const lastMs = Math.max(state.lastMs ?? 0, sample.timeMs);
+    // Only a sample newer than what was known ends the silence; a backfilled one does not.
+    if (!state.raised || sample.timeMs <= (state.lastMs ?? 0)) return { state: { raised: state.raised, lastMs } };
+    return { state: { raised: false, lastMs }, transition: { type: 'clear', atMs: sample.timeMs, value: null } };
+  },
+  onTick(p, state, nowMs) {
+    if (state.lastMs === null) return { state: { ...state, lastMs: nowMs } };
+    if (state.raised || nowMs - state.lastMs < p.silent_for_ms) return { state };
+    return { state: { ...state, raised: true }, transition: { type: 'raise', atMs: nowMs, value: null, limit: null } };
+  },
+  describe: (p) => `nothing heard for ${Math.round(p.silent_for_ms / 60_000)} min`,
+};

@@ -1,0 +1,54 @@
+/** Rule kind `threshold`: above or below a limit, with a clear level (deadband), on-delay and off-delay. */
+import { Type, type Static } from 'typebox';
+import { delayed, initialDelayState, type DelayState, type RuleKind } from '../kind.js';
+
+/** Parameters: limits in the metric's unit, delays in milliseconds. */
+export const thresholdParameters = Type.Object(
+  {
+    above: Type.Optional(Type.Number({ description: 'raise when the value is above this' })),
+    below: Type.Optional(Type.Number({ description: 'raise when the value is below this' })),
+    deadband: Type.Number({
+      default: 0,
+      minimum: 0,
+      description: 'how far back inside the limit the value must come to clear',
+    }),
+    on_delay_ms: Type.Integer({ default: 0, minimum: 0 }),
+    off_delay_ms: Type.Integer({ default: 0, minimum: 0 }),
+  },
+  { additionalProperties: false },
+);
+export type ThresholdParameters = Static<typeof thresholdParameters>;
+
+const holds = (p: ThresholdParameters, value: number) =>
+  (p.above !== undefined && value > p.above) || (p.below !== undefined && value < p.below);
+const over = (p: ThresholdParameters, value: number) =>
+  (p.above === undefined || value <= p.above - p.deadband) && (p.below === undefined || value >= p.below + p.deadband);
+
+/** Threshold with hysteresis and delays. */
+export const threshold: RuleKind<ThresholdParameters, DelayState> = {
+  kind: 'threshold',
+  parameters: thresholdParameters,
+  initial: () => initialDelayState,
+  onSample(p, state, sample) {
+    // A late sample tells about the past: it must not disturb what is pending now.
+    if (sample.timeMs < state.lastMs) return { state };
+    const step = delayed(state, { holds: holds(p, sample.value), over: over(p, sample.value), atMs: sample.timeMs }, p);
+    if (step.change === undefined) return { state: step.state };
+    const limit = p.above !== undefined && sample.value > p.above ? p.above : (p.below ?? p.above ?? null);
+    return {
+      state: step.state,
+      transition:
+        step.change === 'raise'
+          ? { type: 'raise', atMs: sample.timeMs, value: sample.value, limit }
+          : { type: 'clear', atMs: sample.timeMs, value: sample.value },
+    };
+  },
+  onTick: (_p, state) => ({ state }),
+  describe(p, unit) {
+    const parts = [];
+    if (p.above !== undefined) parts.push(`above ${p.above} ${unit}`.trim());
+    if (p.below !== undefined) parts.push(`below ${p.below} ${unit}`.trim());
+    const delay = p.on_delay_ms > 0 ? ` for ${Math.round(p.on_delay_ms / 1000)} s` : '';
+    return `${parts.join(' or ')}${delay}`;
+  },
+};

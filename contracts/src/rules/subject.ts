@@ -1,0 +1,47 @@
+/** Fills a rule's texts for one occurrence: what an alert says about itself when it is raised. */
+import type { AlertSubject } from '../alerts/events.js';
+import { metricDefinition, parseMetricId } from '../metrics/catalogue.js';
+import type { RuleTransition } from './engine.js';
+
+/** Makes the subject of an alert from a raising transition and the device's name. */
+export function alertSubject(found: RuleTransition, deviceName: string | null): AlertSubject {
+  const { rule, metric, deviceId, transition } = found;
+  const value = transition.value;
+  const limit =
+    transition.type === 'raise' && transition.limit !== null
+      ? transition.limit
+      : rule.kind === 'no_data'
+        ? Math.round(Number((rule.parameters as { silent_for_ms?: number }).silent_for_ms ?? 0) / 60_000)
+        : null;
+  const unit = metric === null ? null : (metricDefinition(metric)?.unit ?? null);
+  const suffix = metric === null ? undefined : parseMetricId(metric).suffix;
+  const texts: Record<string, string> = {
+    device: deviceName ?? deviceId ?? 'The village',
+    component: suffix === undefined ? '' : ` (${suffix})`,
+    value: value === null ? '' : shortNumber(value),
+    limit: limit === null ? '' : shortNumber(limit),
+    unit: unit ?? '',
+  };
+  const fill = (template: string) => template.replace(/\{(\w+)\}/g, (whole, key: string) => texts[key] ?? whole);
+  return {
+    rule_id: rule.id,
+    type: rule.id,
+    severity: rule.severity,
+    message: fill(rule.message),
+    what: fill(rule.what),
+    why: fill(rule.why),
+    steps: rule.steps.map(fill),
+    device_id: deviceId,
+    device_name: deviceName,
+    metric,
+    value,
+    limit,
+    unit,
+  };
+}
+
+/** A number for a sentence: three significant digits, at most two decimals, no trailing zeros. */
+export function shortNumber(value: number): string {
+  const decimals = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
+  return String(Number(value.toFixed(decimals)));
+}

@@ -1,0 +1,101 @@
+/**
+ * The site document: what a grid is, which devices it has and how its figures are wired. The gateway owns it and tells
+ * the cloud in HELLO, so both answer alike.
+ */
+import { Type, type Static } from 'typebox';
+import { identifierPattern } from '../wire/topics.js';
+
+const term = Type.Object(
+  {
+    device_id: Type.String({ pattern: identifierPattern }),
+    metric: Type.String(),
+    factor: Type.Number({ default: 1, description: 'multiplies the series: -1 subtracts it' }),
+  },
+  { additionalProperties: false },
+);
+
+/** One wire: the terms are added; the fallback is used where one of them has no usable value. */
+export const wireSchema = Type.Object(
+  {
+    terms: Type.Array(term, { minItems: 1, description: 'series whose values are added' }),
+    fallback: Type.Optional(Type.Array(term, { minItems: 1, description: 'used when a term has no fresh value' })),
+  },
+  { additionalProperties: false },
+);
+export type Wire = Static<typeof wireSchema>;
+export type WireTerm = Static<typeof term>;
+
+/** Kinds of device a person distinguishes. */
+export const deviceKinds = [
+  'inverter',
+  'battery',
+  'meter',
+  'sensor',
+  'weather',
+  'switch',
+  'generator',
+  'gateway',
+  'other',
+] as const;
+
+/** One device of a grid as its site knows it. */
+export const siteDeviceSchema = Type.Object(
+  {
+    device_id: Type.String({ pattern: identifierPattern }),
+    name: Type.String({ minLength: 1, maxLength: 80 }),
+    kind: Type.Enum([...deviceKinds] as const, { default: 'other' }),
+    protocol: Type.Union([Type.Literal('mqtt'), Type.Literal('modbus'), Type.Literal('internal')]),
+    period_s: Type.Number({
+      default: 10,
+      minimum: 0.1,
+      description: 'how often it reports, seconds; ages are judged by it',
+    }),
+    location: Type.Optional(Type.String({ maxLength: 200 })),
+    /** False for a device that is not watched for silence (a spare, a hand-held). */
+    expected: Type.Boolean({ default: true }),
+  },
+  { additionalProperties: false },
+);
+export type SiteDevice = Static<typeof siteDeviceSchema>;
+
+/** What the plant is, for figures and limits. */
+export const plantSchema = Type.Object(
+  {
+    pv_kwp: Type.Optional(Type.Number({ minimum: 0, description: 'peak power of the panels, kWp' })),
+    battery_kwh: Type.Optional(
+      Type.Number({ minimum: 0, description: 'usable plus reserved energy of the battery, kWh' }),
+    ),
+    battery_floor_pct: Type.Number({
+      default: 20,
+      minimum: 0,
+      maximum: 100,
+      description: 'charge at which the inverters switch off, %',
+    }),
+    has_genset: Type.Boolean({ default: false }),
+    has_mains: Type.Boolean({ default: false }),
+  },
+  { additionalProperties: false },
+);
+export type Plant = Static<typeof plantSchema>;
+
+/** The whole document. */
+export const siteSchema = Type.Object(
+  {
+    grid_id: Type.String({ pattern: identifierPattern }),
+    gateway_id: Type.String({ pattern: identifierPattern }),
+    organisation_id: Type.Optional(Type.String({ pattern: identifierPattern })),
+    name: Type.String({ minLength: 1, maxLength: 80 }),
+    zone: Type.String({ default: 'UTC', description: 'IANA time zone of the village' }),
+    location: Type.Optional(
+      Type.Object({
+        latitude: Type.Number({ minimum: -90, maximum: 90 }),
+        longitude: Type.Number({ minimum: -180, maximum: 180 }),
+      }),
+    ),
+    plant: plantSchema,
+    devices: Type.Array(siteDeviceSchema),
+    wiring: Type.Record(Type.String(), wireSchema, { description: 'grid figure to its wire' }),
+  },
+  { additionalProperties: false },
+);
+export type Site = Static<typeof siteSchema>;

@@ -1,0 +1,2 @@
+/** Builders and conformance suites shared by the tests of several rooms. */
+export {};

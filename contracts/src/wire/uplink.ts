@@ -1,0 +1,136 @@
+/**
+ * What gateway and cloud say to each other over MQTT. First form: plan `raw`, frames as the log holds them, receipts
+ * per (gateway, epoch). Topics are in topics.ts. Everything is idempotent by (gateway, epoch, number) or event id.
+ */
+import type { AlertEvent } from '../alerts/events.js';
+import { ByteReader, ByteWriter, CodecError } from '../codec/bytes.js';
+import type { ClockTrust } from '../ports/clock.js';
+import type { Site } from '../site/site.js';
+
+/** Plans of the uplink (not profiles, which are device models). */
+export const plans = ['metered', 'standard', 'full', 'raw', 'boost'] as const;
+export type Plan = (typeof plans)[number];
+
+/** First byte of a packed envelope, plain and compressed (deflate-raw over what follows the first byte). */
+export const envelopePlain = 0x02;
+export const envelopeDeflated = 0x03;
+
+/** Most bytes of an envelope on the wire, and of its inflated form. */
+export const maxEnvelopeBytes = 96 * 1024;
+export const maxInflatedBytes = 1024 * 1024;
+
+/** One uplink message of frames: consecutive log numbers from `first`. */
+export interface Envelope {
+  readonly epoch: string;
+  /** Log number of the first frame; the others follow without holes. */
+  readonly first: number;
+  readonly plan: Plan;
+  /** Whether a receipt is asked for. */
+  readonly receiptWanted: boolean;
+  /** The frames' bytes, exactly as the log keeps them. */
+  readonly frames: readonly Uint8Array[];
+}
+
+/** Packs the body of an envelope (without the first byte, which tells whether the rest is compressed). */
+export function encodeEnvelopeBody(envelope: Envelope): Uint8Array {
+  const writer = new ByteWriter();
+  writer.text(
+    JSON.stringify({
+      v: 1,
+      ep: envelope.epoch,
+      first: envelope.first,
+      plan: envelope.plan,
+      rr: envelope.receiptWanted ? 1 : 0,
+    }),
+  );
+  writer.unsigned(envelope.frames.length);
+  for (const frame of envelope.frames) writer.block(frame);
+  return writer.finish();
+}
+
+/** Unpacks the body of an envelope; throws CodecError. */
+export function decodeEnvelopeBody(bytes: Uint8Array): Envelope {
+  const reader = new ByteReader(bytes);
+  let head: { v?: unknown; ep?: unknown; first?: unknown; plan?: unknown; rr?: unknown };
+  try {
+    head = JSON.parse(reader.text()) as typeof head;
+  } catch (error) {
+    throw error instanceof CodecError ? error : new CodecError('envelope head is not JSON');
+  }
+  if (head.v !== 1) throw new CodecError(`envelope version ${String(head.v)} is not known here`);
+  if (typeof head.ep !== 'string' || !Number.isSafeInteger(head.first) || (head.first as number) < 1)
+    throw new CodecError('envelope head lacks epoch or first number');
+  const count = reader.unsigned();
+  const frames: Uint8Array[] = [];
+  for (let i = 0; i < count; i += 1) frames.push(reader.block());
+  if (!reader.atEnd) throw new CodecError('bytes left over after the last frame');
+  return {
+    epoch: head.ep,
+    first: head.first as number,
+    plan: plans.includes(head.plan as Plan) ? (head.plan as Plan) : 'raw',
+    receiptWanted: head.rr === 1,
+    frames,
+  };
+}
+
+/** On the session lane, JSON: at every connect and when the site changes. */
+export interface Hello {
+  readonly y: 'hello';
+  readonly gateway_id: string;
+  readonly boot: string;
+  readonly version: string;
+  readonly epoch: string;
+  readonly newest_number: number;
+  readonly oldest_number: number;
+  readonly receipted_number: number;
+  readonly clock_ms: number;
+  readonly clock_trust: ClockTrust;
+  readonly plan: Plan;
+  readonly site: Site;
+}
+
+/** On the alerts lane, JSON: events that must not wait for telemetry. They also travel in their frames. */
+export interface AlertsUp {
+  readonly y: 'alerts';
+  readonly events: readonly AlertEvent[];
+}
+
+/** On the session lane, JSON, at a clean stop. */
+export interface Goodbye {
+  readonly y: 'goodbye';
+  readonly gateway_id: string;
+  readonly clock_ms: number;
+}
+
+/** Down, JSON: the answer to HELLO. `receipt` tells from which number to send. */
+export interface Welcome {
+  readonly y: 'welcome';
+  readonly server_time_ms: number;
+  readonly receipt: Receipt;
+}
+
+/**
+ * Down, JSON: what is durably archived and in the ledger. `up_to` is the last number below which none is missing,
+ * `also` later ranges already here; `sum` adds the first 8 bytes (big endian) of the SHA-256 of each frame up to
+ * `up_to`, modulo 2^64, as 16 hexadecimal digits.
+ */
+export interface Receipt {
+  readonly y: 'receipt';
+  readonly epoch: string;
+  readonly up_to: number;
+  readonly sum: string;
+  readonly also: ReadonlyArray<readonly [number, number]>;
+  /** Numbers refused for good, with reasons; they count as explained. */
+  readonly bad: ReadonlyArray<readonly [number, string]>;
+}
+
+/** Down, JSON: what people did at the cloud. Repeated until the event comes up in a frame. */
+export interface ActsDown {
+  readonly y: 'acts';
+  readonly events: readonly AlertEvent[];
+}
+
+/** Any message on the `down` topic. */
+export type DownMessage = Welcome | Receipt | ActsDown;
+/** Any JSON message up. */
+export type UpMessage = Hello | Goodbye | AlertsUp;

@@ -1,0 +1,3 @@
+/** Helpers for tests of every package: virtual time, a quiet log, conformance suites. */
+export * from './test-clock.js';
+export * from './clock-suite.js';

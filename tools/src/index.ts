@@ -1,0 +1,2 @@
+/** Placeholder until the commands of this repository arrive. */
+export {};
