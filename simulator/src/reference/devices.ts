@@ -1,4 +1,5 @@
 /** The devices of the reference village, and how a grid's figures are wired to them: static data for whoever sets a village up. */
+import type { Site, Wire, WireTerm } from '@villagrid/contracts';
 import { defaultPlace } from '../village/place.js';
 import { defaultPlant, inverterId } from '../village/plant.js';
 
@@ -79,38 +80,24 @@ export function villageDevices(gridIndex = 0): readonly VillageDevice[] {
   ];
 }
 
-/** A series of a device. */
-export interface SeriesRef {
-  readonly device_id: string;
-  readonly metric: string;
-}
-
-/** Where a grid's figure comes from: one series, or the sum of several; and what stands in when that is missing. */
-export interface FigureWiring {
-  readonly op: 'one' | 'sum';
-  readonly series: readonly SeriesRef[];
-  readonly fallback?: FigureWiring;
-}
-
-const one = (device_id: string, metric: string, fallback?: FigureWiring): FigureWiring => ({
-  op: 'one',
-  series: [{ device_id, metric }],
-  ...(fallback === undefined ? {} : { fallback }),
+const term = (device_id: string, metric: string): WireTerm => ({ device_id, metric, factor: 1 });
+const one = (device_id: string, metric: string, fallback?: WireTerm): Wire => ({
+  terms: [term(device_id, metric)],
+  ...(fallback === undefined ? {} : { fallback: [fallback] }),
 });
 
-/** The wiring of the reference village: figure of the grid to its source. There is no mains, so mains_power_kw is not wired. */
-export function villageWiring(): Readonly<Record<string, FigureWiring>> {
-  const inverters = [inverterId(0), inverterId(1)];
-  const sum = (metric: string): FigureWiring => ({ op: 'sum', series: inverters.map((device_id) => ({ device_id, metric })) });
+/** The wiring of the reference village: figure of the grid to its wire. There is no mains, so mains_power_kw is not wired. */
+export function villageWiring(): Record<string, Wire> {
+  const sum = (metric: string): Wire => ({ terms: [term(inverterId(0), metric), term(inverterId(1), metric)] });
   return {
     consumption_kw: one('village-meter', 'consumption_kw'),
     generation_kw: sum('generation_kw'),
     battery_soc_pct: one('battery-monitor', 'battery_soc_pct'),
     battery_power_kw: one('battery-monitor', 'battery_power_kw'),
-    dc_bus_voltage_v: one('battery-monitor', 'dc_bus_voltage_v', one('bus-meter', 'dc_bus_voltage_v')),
-    dc_bus_current_a: one('battery-monitor', 'dc_bus_current_a', one('bus-meter', 'dc_bus_current_a')),
-    ac_output_voltage_v: one('village-meter', 'ac_output_voltage_v', one('feeder-1', 'ac_output_voltage_v')),
-    ac_frequency_hz: one('village-meter', 'ac_frequency_hz', one('feeder-1', 'ac_frequency_hz')),
+    dc_bus_voltage_v: one('battery-monitor', 'dc_bus_voltage_v', term('bus-meter', 'dc_bus_voltage_v')),
+    dc_bus_current_a: one('battery-monitor', 'dc_bus_current_a', term('bus-meter', 'dc_bus_current_a')),
+    ac_output_voltage_v: one('village-meter', 'ac_output_voltage_v', term('feeder-1', 'ac_output_voltage_v')),
+    ac_frequency_hz: one('village-meter', 'ac_frequency_hz', term('feeder-1', 'ac_frequency_hz')),
     grid_tie_enabled: one('tie-switch', 'grid_tie_enabled'),
     grid_tie_connected: one('tie-switch', 'grid_tie_connected'),
     'equipment_temp_c.inverter': one('powerhouse', 'equipment_temp_c.inverter'),
@@ -129,16 +116,16 @@ export function villageWiring(): Readonly<Record<string, FigureWiring>> {
 
 const names = ['Kisima', 'Mlimani', 'Bondeni', 'Kijani', 'Mtoni', 'Nyota'];
 
-/** Everything needed to set up the reference village of the index (0 is the first): identity, place, plant, devices, wiring. */
-export function villageSite(gridIndex = 0) {
+/** Name, place and plant of the reference village of the index (0 is the first), as the simulator's configuration wants them. */
+export function referenceVillage(gridIndex = 0) {
   const round = Math.floor(gridIndex / names.length);
   const name = `${names[gridIndex % names.length] ?? 'Kisima'}${round === 0 ? '' : ` ${round + 1}`}`;
   return {
     grid_id: name.toLowerCase().replaceAll(' ', '-'),
     name,
     zone: defaultPlace.zone,
-    latitude: defaultPlace.latitude + 0.4 * gridIndex,
-    longitude: defaultPlace.longitude - 0.3 * gridIndex,
+    latitude: defaultPlace.latitude + 0.05 * gridIndex,
+    longitude: defaultPlace.longitude - 0.05 * gridIndex,
     plant: {
       pv_kwp: defaultPlant.pvKwp,
       battery_kwh: defaultPlant.batteryKwh,
@@ -146,7 +133,33 @@ export function villageSite(gridIndex = 0) {
       inverters: defaultPlant.inverters,
       inverter_kw: defaultPlant.inverterKw,
     },
-    devices: villageDevices(gridIndex),
+  };
+}
+
+/** The site document of the reference village of the index, for the gateway with the id. */
+export function villageSite(gridIndex: number, gatewayId: string): Site {
+  const { grid_id, name, zone, latitude, longitude, plant } = referenceVillage(gridIndex);
+  return {
+    grid_id,
+    gateway_id: gatewayId,
+    name,
+    zone,
+    location: { latitude, longitude },
+    plant: {
+      pv_kwp: plant.pv_kwp,
+      battery_kwh: plant.battery_kwh,
+      battery_floor_pct: plant.battery_floor_pct,
+      has_genset: false,
+      has_mains: false,
+    },
+    devices: villageDevices(gridIndex).map(({ device_id, name: deviceName, kind, protocol, period_s, simulated }) => ({
+      device_id,
+      name: deviceName,
+      kind,
+      protocol,
+      period_s,
+      expected: simulated,
+    })),
     wiring: villageWiring(),
   };
 }
