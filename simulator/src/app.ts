@@ -42,16 +42,25 @@ export async function startSimulator(config: SimulatorConfig, ports: SimulatorPo
   const handle = (request: ControlRequest): ControlAnswer => {
     switch (request.command) {
       case 'status':
-        return { ok: true, seed: config.seed, time_ms: Math.round(ports.villageClock.nowMs()), grids: grids.map((grid) => grid.status()) };
+        return {
+          ok: true,
+          seed: config.seed,
+          time_ms: Math.round(ports.villageClock.nowMs()),
+          grids: grids.map((grid) => grid.status()),
+        };
       case 'faults':
         return { ok: true, faults: Object.entries(faultCatalogue).map(([name, fault]) => ({ name, ...fault })) };
       case 'fault': {
         const name = optionalText(request, 'name') ?? '';
-        if (!isFaultName(name)) throw new Error(`There is no fault "${name}". Faults are ${Object.keys(faultCatalogue).join(', ')}.`);
+        if (!isFaultName(name))
+          throw new Error(`There is no fault "${name}". Faults are ${Object.keys(faultCatalogue).join(', ')}.`);
         if (typeof request.on !== 'boolean') throw new Error('"on" must be true or false.');
         const gridId = optionalText(request, 'grid_id');
         const grid = grids.find((one) => one.gridId === (gridId ?? grids[0]?.gridId));
-        if (grid === undefined) throw new Error(`There is no village "${gridId ?? ''}". Villages are ${grids.map((one) => one.gridId).join(', ')}.`);
+        if (grid === undefined)
+          throw new Error(
+            `There is no village "${gridId ?? ''}". Villages are ${grids.map((one) => one.gridId).join(', ')}.`,
+          );
         // A target is a device, or a device and a metric as device:metric.
         const [deviceId, targetMetric] = (optionalText(request, 'target') ?? '').split(':');
         const metric = optionalText(request, 'metric') ?? targetMetric;

@@ -34,7 +34,9 @@ export interface GridConfig {
     readonly nodes: readonly NodeCredential[];
   };
   readonly modbus: { readonly host: string; readonly devices: readonly ModbusPlace[] };
-  readonly wanProxy: { readonly listenPort: number; readonly targetHost: string; readonly targetPort: number } | undefined;
+  readonly wanProxy:
+    | { readonly listenPort: number; readonly targetHost: string; readonly targetPort: number }
+    | undefined;
 }
 
 /** The whole configuration. */
@@ -104,7 +106,8 @@ class Fields {
 
   done(): void {
     for (const key of Object.keys(this.record)) {
-      if (!this.asked.has(key)) bad(this.path(key), `is not a setting here; settings are ${[...this.asked].join(', ')}`);
+      if (!this.asked.has(key))
+        bad(this.path(key), `is not a setting here; settings are ${[...this.asked].join(', ')}`);
     }
   }
 }
@@ -199,7 +202,9 @@ export function parseSimulatorConfigText(text: string): SimulatorConfig {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new VillagridError('E_CONFIG_SYNTAX', `Not JSON: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new VillagridError('E_CONFIG_SYNTAX', `Not JSON: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
   }
   return parseSimulatorConfig(value);
 }

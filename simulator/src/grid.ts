@@ -8,7 +8,14 @@ import { type ModbusDevice, startModbusDevice } from './modbus/device.js';
 import { registerMap } from './modbus/maps.js';
 import { createNode, type VirtualNode } from './nodes/node.js';
 import { type ProfileId, villageDevices } from './reference/devices.js';
-import { batterySignal, inverterSignal, meterSignal, nodeSignals, type Signal, type Values } from './reference/signals.js';
+import {
+  batterySignal,
+  inverterSignal,
+  meterSignal,
+  nodeSignals,
+  type Signal,
+  type Values,
+} from './reference/signals.js';
 import { readSaved, stateFile, writeSaved } from './state-file.js';
 import type { MeasuredData } from './village/measured.js';
 import { hashNumbers, hashText } from './village/noise.js';
@@ -187,7 +194,8 @@ export async function startGrid(config: GridConfig, context: GridContext): Promi
       case 'sensor-sticks': {
         pick(signals, deviceId, 'a device');
         const now = read(deviceId ?? '');
-        if (metric !== undefined && now[metric] === undefined) throw new Error(`Name a metric: ${Object.keys(now).join(', ')}; or none for all.`);
+        if (metric !== undefined && now[metric] === undefined)
+          throw new Error(`Name a metric: ${Object.keys(now).join(', ')}; or none for all.`);
         if (on) sticking.stick(deviceId ?? '', metric, now);
         else sticking.release(deviceId ?? '', metric);
         break;
@@ -215,7 +223,9 @@ export async function startGrid(config: GridConfig, context: GridContext): Promi
         needWan().set({ cut: on });
         break;
       case 'wan-slow':
-        needWan().set(on ? slowRoad : { delayMs: clearRoad.delayMs, jitterMs: clearRoad.jitterMs, bytesPerS: clearRoad.bytesPerS });
+        needWan().set(
+          on ? slowRoad : { delayMs: clearRoad.delayMs, jitterMs: clearRoad.jitterMs, bytesPerS: clearRoad.bytesPerS },
+        );
         break;
       case 'wan-half-open':
         needWan().set({ halfOpen: on });
@@ -244,7 +254,10 @@ export async function startGrid(config: GridConfig, context: GridContext): Promi
       village: live(),
       nodes: Object.fromEntries([...nodes].map(([id, node]) => [id, node.status()])),
       modbus: Object.fromEntries(
-        [...modbus].map(([id, device]) => [id, { port: device.port, requests: device.requests(), silent: device.silent, slow_ms: device.slowMs }]),
+        [...modbus].map(([id, device]) => [
+          id,
+          { port: device.port, requests: device.requests(), silent: device.silent, slow_ms: device.slowMs },
+        ]),
       ),
       ...(wan === undefined ? {} : { wan: { port: wan.port, ...wan.condition(), ...wan.stats() } }),
       faults: [...active.values()],

@@ -16,12 +16,16 @@ async function main(): Promise<void> {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw new VillagridError('E_CONFIG_READ', `${file}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new VillagridError('E_CONFIG_READ', `${file}: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
   }
   const config = parseSimulatorConfigText(text);
   const clock = realClock();
   const write = (level: string) => (event: string, fields?: Readonly<Record<string, unknown>>) => {
-    process.stderr.write(`${JSON.stringify({ level, time: clock.nowMs(), room: 'simulator', msg: event, ...fields })}\n`);
+    process.stderr.write(
+      `${JSON.stringify({ level, time: clock.nowMs(), room: 'simulator', msg: event, ...fields })}\n`,
+    );
   };
   const log: Log = { info: write('info'), warn: write('warn') };
   const simulator = await startSimulator(config, {
@@ -50,7 +54,11 @@ async function main(): Promise<void> {
     simulator: 'ready',
     pid: process.pid,
     control_socket: simulator.controlSocket,
-    grids: simulator.grids.map((grid) => ({ grid_id: grid.gridId, modbus: grid.ports.modbus, wan: grid.ports.wan ?? null })),
+    grids: simulator.grids.map((grid) => ({
+      grid_id: grid.gridId,
+      modbus: grid.ports.modbus,
+      wan: grid.ports.wan ?? null,
+    })),
   };
   process.stdout.write(`${JSON.stringify(ready)}\n`);
 }

@@ -22,7 +22,8 @@ export function stateFile(stateDir: string, gridId: string): string {
 export function readSaved(file: string, name: string, seed: number): SavedVillage | undefined {
   try {
     const saved = JSON.parse(readFileSync(file, 'utf8')) as SavedVillage;
-    const fits = saved.version === 1 && saved.name === name && saved.seed === seed && Array.isArray(saved.state.inverters);
+    const fits =
+      saved.version === 1 && saved.name === name && saved.seed === seed && Array.isArray(saved.state.inverters);
     return fits && Number.isFinite(saved.state.timeMs) && Number.isFinite(saved.state.storedKwh) ? saved : undefined;
   } catch {
     return undefined;

@@ -7,7 +7,11 @@ import { parseTelemetryText, type Reading } from '@villagrid/contracts';
 import { Aedes } from 'aedes';
 
 /** A throw-away authority and a server certificate for 127.0.0.1. */
-export async function testCertificates(): Promise<{ readonly ca: string; readonly cert: string; readonly key: string }> {
+export async function testCertificates(): Promise<{
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}> {
   x509.cryptoProvider.set(crypto);
   const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
   const make = async () => (await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])) as CryptoKeyPair;
@@ -69,7 +73,9 @@ export async function startBroker(
     },
   });
   const server: Server =
-    certificates === undefined ? createTcp({ noDelay: true }, aedes.handle) : createTls({ ...certificates, noDelay: true }, aedes.handle);
+    certificates === undefined
+      ? createTcp({ noDelay: true }, aedes.handle)
+      : createTls({ ...certificates, noDelay: true }, aedes.handle);
   const sockets = new Set<import('node:net').Socket>();
   server.on(certificates === undefined ? 'connection' : 'secureConnection', (socket: import('node:net').Socket) => {
     sockets.add(socket);

@@ -13,7 +13,9 @@ export interface ControlRequest {
 }
 
 /** An answer; `error` says what was wrong and what to do. */
-export type ControlAnswer = { readonly ok: true; readonly [key: string]: unknown } | { readonly ok: false; readonly error: string };
+export type ControlAnswer =
+  | { readonly ok: true; readonly [key: string]: unknown }
+  | { readonly ok: false; readonly error: string };
 
 /** Handles one request; what it throws becomes an error answer. */
 export type ControlHandler = (request: ControlRequest) => ControlAnswer | Promise<ControlAnswer>;
@@ -29,7 +31,10 @@ export function controlSocketPath(wanted: string): string {
 }
 
 /** Listens for commands; only the owner of the process may connect (mode 0600). */
-export async function startControl(wantedPath: string, handle: ControlHandler): Promise<{ readonly path: string; close(): Promise<void> }> {
+export async function startControl(
+  wantedPath: string,
+  handle: ControlHandler,
+): Promise<{ readonly path: string; close(): Promise<void> }> {
   const path = controlSocketPath(wantedPath);
   rmSync(path, { force: true });
   const sockets = new Set<import('node:net').Socket>();
@@ -85,10 +90,17 @@ async function answerTo(line: string, handle: ControlHandler): Promise<ControlAn
 }
 
 /** Asks a running simulator; rejects when nothing listens or no answer comes within the deadline of the clock. */
-export function askSimulator(socketPath: string, request: ControlRequest, clock: Clock, deadlineMs = 5000): Promise<ControlAnswer> {
+export function askSimulator(
+  socketPath: string,
+  request: ControlRequest,
+  clock: Clock,
+  deadlineMs = 5000,
+): Promise<ControlAnswer> {
   return new Promise((resolve, reject) => {
     const socket = connect(controlSocketPath(socketPath));
-    const limit = clock.after(deadlineMs, () => socket.destroy(new Error(`The simulator did not answer within ${deadlineMs} ms.`)));
+    const limit = clock.after(deadlineMs, () =>
+      socket.destroy(new Error(`The simulator did not answer within ${deadlineMs} ms.`)),
+    );
     let text = '';
     socket.setEncoding('utf8');
     socket.on('connect', () => socket.write(`${JSON.stringify(request)}\n`));

@@ -6,12 +6,24 @@ export type FaultTarget = 'node' | 'modbus' | 'inverter' | 'device-metric' | 'gr
 
 /** Every fault by name. */
 export const faultCatalogue = {
-  'node-dies': { target: 'node', help: 'A node loses its power: no word, its kept readings are gone. Off: it boots again.' },
+  'node-dies': {
+    target: 'node',
+    help: 'A node loses its power: no word, its kept readings are gone. Off: it boots again.',
+  },
   'node-floods': { target: 'node', help: 'A node sends its newest reading again and again, about 200 times a second.' },
-  'sensor-sticks': { target: 'device-metric', help: 'A metric of a device (or all of them) stays at the value it has now.' },
-  'inverter-overheats': { target: 'inverter', help: "An inverter's fan fails: it gets hotter by 15 K a minute, derates above 70 °C and trips at 85 °C." },
+  'sensor-sticks': {
+    target: 'device-metric',
+    help: 'A metric of a device (or all of them) stays at the value it has now.',
+  },
+  'inverter-overheats': {
+    target: 'inverter',
+    help: "An inverter's fan fails: it gets hotter by 15 K a minute, derates above 70 °C and trips at 85 °C.",
+  },
   'inverter-trips': { target: 'inverter', help: 'An inverter reports a fault and makes nothing.' },
-  'battery-collapses': { target: 'grid', help: 'The battery loses its charge inside (2 % a minute), its voltage sags, it warms up.' },
+  'battery-collapses': {
+    target: 'grid',
+    help: 'The battery loses its charge inside (2 % a minute), its voltage sags, it warms up.',
+  },
   'device-silent': { target: 'modbus', help: 'A Modbus device takes requests and never answers.' },
   'device-slow': { target: 'modbus', help: 'A Modbus device answers after 3 seconds.' },
   'wan-cut': { target: 'grid', help: 'The link between gateway and cloud is cut.' },

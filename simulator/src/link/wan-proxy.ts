@@ -125,7 +125,11 @@ export async function startWanProxy(options: {
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) =>
-      reject(error.code === 'EADDRINUSE' ? new VillagridError('E_PORT_IN_USE', `Port ${options.listenPort}, wanted for the virtual WAN.`) : error),
+      reject(
+        error.code === 'EADDRINUSE'
+          ? new VillagridError('E_PORT_IN_USE', `Port ${options.listenPort}, wanted for the virtual WAN.`)
+          : error,
+      ),
     );
     server.listen(options.listenPort, options.listenHost ?? '127.0.0.1', resolve);
   });

@@ -57,7 +57,8 @@ export async function startModbusDevice(options: ModbusDeviceOptions): Promise<M
     if (device.silent || (askedUnit !== unit && map.unknownUnitException === undefined)) return;
     const send = (): void => {
       const result = read(fc, addr, length, askedUnit);
-      if (result instanceof Error) reply(result, undefined as never);
+      // The library looks into the values even beside an error.
+      if (result instanceof Error) reply(result, [] as never);
       else reply(null, (single ? result[0] : result) as never);
     };
     if (device.slowMs > 0) clock.after(device.slowMs, send);

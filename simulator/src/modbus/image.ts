@@ -29,8 +29,20 @@ export interface RegisterMap {
   readonly unknownUnitException?: number;
 }
 
-const absent = { u16: [0xffff], s16: [0x8000], u32: [0xffff, 0xffff], s32: [0x8000, 0], f32: [0x7fc0, 0], str: [] } as const;
-const ranges = { u16: [0, 0xffff], s16: [-0x8000, 0x7fff], u32: [0, 0xffff_ffff], s32: [-0x8000_0000, 0x7fff_ffff] } as const;
+const absent = {
+  u16: [0xffff],
+  s16: [0x8000],
+  u32: [0xffff, 0xffff],
+  s32: [0x8000, 0],
+  f32: [0x7fc0, 0],
+  str: [],
+} as const;
+const ranges = {
+  u16: [0, 0xffff],
+  s16: [-0x8000, 0x7fff],
+  u32: [0, 0xffff_ffff],
+  s32: [-0x8000_0000, 0x7fff_ffff],
+} as const;
 
 function words(entry: RegisterEntry, values: Values): readonly number[] {
   const { type } = entry;

@@ -21,7 +21,8 @@ export function sunspecInverterMap(identity: { readonly serial: string; readonly
   const common = base + 2;
   const inverter = common + 68;
   const vendor = inverter + 52;
-  const i = (offset: number, type: RegisterType, from?: string, scale?: number) => at(inverter + offset, type, from, scale);
+  const i = (offset: number, type: RegisterType, from?: string, scale?: number) =>
+    at(inverter + offset, type, from, scale);
   const sf = (offset: number, exponent: number) => fixed(inverter + offset, 's16', exponent);
   return {
     functions: [3],
@@ -180,7 +181,10 @@ export function victronBatteryMap(): RegisterMap {
 }
 
 /** The map of a profile. */
-export function registerMap(profile: ProfileId, identity: { readonly serial: string; readonly unit: number }): RegisterMap {
+export function registerMap(
+  profile: ProfileId,
+  identity: { readonly serial: string; readonly unit: number },
+): RegisterMap {
   switch (profile) {
     case 'sunspec-inverter':
       return sunspecInverterMap(identity);

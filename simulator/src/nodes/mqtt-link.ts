@@ -31,7 +31,7 @@ export interface MqttLink {
 
 /** Back-off between attempts, real ms. */
 const firstWaitMs = 500;
-const longestWaitMs = 10_000;
+const longestWaitMs = 5000;
 
 /** Makes a link; `onUp` is called after each CONNACK. */
 export function createMqttLink(options: {
@@ -53,8 +53,7 @@ export function createMqttLink(options: {
   const forget = (): void => {
     const old = client;
     client = undefined;
-    old?.removeAllListeners();
-    old?.on('error', () => undefined);
+    // Its listeners stay: the library's own ones clear its timers. Ours ask first whether it is still the present client.
     old?.end(true);
   };
 
@@ -80,12 +79,14 @@ export function createMqttLink(options: {
     });
     client = current;
     current.on('connect', () => {
+      if (client !== current) return;
       failures = 0;
       current.publish(options.statusTopic, 'online', { qos: 1 }, () => undefined);
       options.onUp();
     });
     current.on('error', (error) => {
-      if (failures === 0) log.warn('node cannot connect', { device: clientId, reason: error.message });
+      if (client === current && failures === 0)
+        log.warn('node cannot connect', { device: clientId, reason: error.message });
     });
     current.on('close', () => {
       if (client !== current) return;

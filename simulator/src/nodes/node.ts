@@ -70,7 +70,9 @@ export function createNode(options: NodeOptions): VirtualNode {
   let sampling: Timer | undefined;
   let flood: Timer | undefined;
   /** The message in flight: its last sequence number, how often it was sent, and its deadline. */
-  let flight: { readonly lastSeq: number; readonly count: number; readonly payload: string; tries: number; deadline: Timer } | undefined;
+  let flight:
+    | { readonly lastSeq: number; readonly count: number; readonly payload: string; tries: number; deadline: Timer }
+    | undefined;
 
   const link = createMqttLink({
     endpoint: options.endpoint,
@@ -112,12 +114,20 @@ export function createNode(options: NodeOptions): VirtualNode {
     const last = readings.at(-1);
     if (last === undefined) return;
     const deadline: Timer = { cancel: () => undefined };
-    flight = { lastSeq: last.seq, count: readings.length, payload: telemetryPayload(boot, readings), tries: 0, deadline };
+    flight = {
+      lastSeq: last.seq,
+      count: readings.length,
+      payload: telemetryPayload(boot, readings),
+      tries: 0,
+      deadline,
+    };
     transmit(flight);
   }
 
   function sample(): void {
-    const metrics = Object.fromEntries(Object.entries(options.sample()).map(([metric, value]) => [metric, decimals(value)]));
+    const metrics = Object.fromEntries(
+      Object.entries(options.sample()).map(([metric, value]) => [metric, decimals(value)]),
+    );
     seq += 1;
     const up = Math.round(villageClock.monotonicMs() - bootMonotonicMs);
     store.add({ seq, up, ...(options.hasClock ? { ts: Math.round(villageClock.nowMs()) } : {}), metrics });
@@ -173,6 +183,14 @@ export function createNode(options: NodeOptions): VirtualNode {
         if (!dead) link.publish(telemetryTopic, telemetryPayload(boot, [again]), () => undefined);
       });
     },
-    status: () => ({ connected: link.connected, dead, boot, seq, waiting: store.size, acknowledged, givenUp: store.givenUp }),
+    status: () => ({
+      connected: link.connected,
+      dead,
+      boot,
+      seq,
+      waiting: store.size,
+      acknowledged,
+      givenUp: store.givenUp,
+    }),
   };
 }

@@ -34,7 +34,13 @@ const node = (
   more: Partial<VillageDevice> = {},
 ): VillageDevice => ({ device_id, name, kind, protocol: 'mqtt', period_s: 5, metrics, simulated: true, ...more });
 
-const inverterMetrics = ['generation_kw', 'generation_energy_kwh', 'ac_output_voltage_v', 'ac_frequency_hz', 'equipment_temp_c'];
+const inverterMetrics = [
+  'generation_kw',
+  'generation_energy_kwh',
+  'ac_output_voltage_v',
+  'ac_frequency_hz',
+  'equipment_temp_c',
+];
 
 /** Modbus ports one village takes, counted from its first. */
 export const modbusPortsPerVillage = 10;
@@ -45,7 +51,10 @@ export function villageDevices(gridIndex = 0): readonly VillageDevice[] {
   const modbus = (offset: number, unit: number, profile: ProfileId) =>
     ({ protocol: 'modbus', profile, unit, portOffset: first + offset, period_s: 5, simulated: true }) as const;
   return [
-    node('meteo-1', 'Weather station', 'weather', ['irradiance_w_m2', 'ambient_temp_c', 'humidity_pct'], { period_s: 10, clock: true }),
+    node('meteo-1', 'Weather station', 'weather', ['irradiance_w_m2', 'ambient_temp_c', 'humidity_pct'], {
+      period_s: 10,
+      clock: true,
+    }),
     node('powerhouse', 'Inverter temperature', 'sensor', ['equipment_temp_c.inverter']),
     node('battery-room', 'Battery temperature', 'sensor', ['equipment_temp_c.battery']),
     node('transformer', 'Transformer temperature', 'sensor', ['equipment_temp_c.transformer']),
@@ -53,8 +62,20 @@ export function villageDevices(gridIndex = 0): readonly VillageDevice[] {
     node('tie-switch', 'Grid-tie switch', 'switch', ['grid_tie_enabled', 'grid_tie_connected']),
     node('feeder-1', 'Feeder 1', 'meter', ['ac_output_voltage_v', 'ac_frequency_hz']),
     node('spare-1', 'Cabinet temperature (spare node)', 'sensor', ['equipment_temp_c.cabinet'], { simulated: false }),
-    { device_id: inverterId(0), name: 'Solar inverter 1', kind: 'inverter', metrics: inverterMetrics, ...modbus(0, 1, 'sunspec-inverter') },
-    { device_id: inverterId(1), name: 'Solar inverter 2', kind: 'inverter', metrics: inverterMetrics, ...modbus(1, 1, 'sunspec-inverter') },
+    {
+      device_id: inverterId(0),
+      name: 'Solar inverter 1',
+      kind: 'inverter',
+      metrics: inverterMetrics,
+      ...modbus(0, 1, 'sunspec-inverter'),
+    },
+    {
+      device_id: inverterId(1),
+      name: 'Solar inverter 2',
+      kind: 'inverter',
+      metrics: inverterMetrics,
+      ...modbus(1, 1, 'sunspec-inverter'),
+    },
     {
       device_id: 'village-meter',
       name: 'Village meter',

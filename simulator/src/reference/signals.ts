@@ -15,7 +15,9 @@ const cellCount = 16;
 /** Signals of the nodes, by device id. */
 export const nodeSignals: Readonly<Record<string, Signal>> = {
   'meteo-1': (v) => ({ irradiance_w_m2: v.irradianceWm2, ambient_temp_c: v.ambientC, humidity_pct: v.humidityPct }),
-  powerhouse: (v) => ({ 'equipment_temp_c.inverter': Math.max(...v.inverters.map((inverter) => inverter.temperatureC)) }),
+  powerhouse: (v) => ({
+    'equipment_temp_c.inverter': Math.max(...v.inverters.map((inverter) => inverter.temperatureC)),
+  }),
   'battery-room': (v) => ({ 'equipment_temp_c.battery': v.batteryC }),
   transformer: (v) => ({ 'equipment_temp_c.transformer': v.transformerC }),
   'bus-meter': (v) => ({ dc_bus_voltage_v: v.batteryVoltageV, dc_bus_current_a: v.batteryCurrentA }),

@@ -56,7 +56,11 @@ export function openCircuitV(soc: number): number {
 }
 
 /** Terminal voltage and current (charging positive) at a terminal power; voltage times current is exactly that power. */
-export function batteryTerminals(powerKw: number, soc: number, resistanceOhm: number): { readonly voltageV: number; readonly currentA: number } {
+export function batteryTerminals(
+  powerKw: number,
+  soc: number,
+  resistanceOhm: number,
+): { readonly voltageV: number; readonly currentA: number } {
   const ocv = openCircuitV(soc);
   const root = Math.max(0, ocv * ocv + 4 * resistanceOhm * powerKw * 1000);
   const voltageV = (ocv + Math.sqrt(root)) / 2;

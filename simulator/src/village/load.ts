@@ -17,7 +17,12 @@ const blendMinutes = 30;
  * The demand as a function of time. The day's shape is that of the same day of March 2016, or for other months a day drawn by seed; its
  * level follows the measured season (damped, so that the peak stays a village's normal one).
  */
-export function createDemand(options: { readonly seed: number; readonly zone: string; readonly measured: MeasuredData; readonly scale: number }): Demand {
+export function createDemand(options: {
+  readonly seed: number;
+  readonly zone: string;
+  readonly measured: MeasuredData;
+  readonly scale: number;
+}): Demand {
   const { seed, measured, scale } = options;
   const { loadDays, dailyMeanKw } = measured;
   const localTime = createLocalTime(options.zone);
@@ -27,7 +32,8 @@ export function createDemand(options: { readonly seed: number; readonly zone: st
 
   const dayValue = (dayNumber: number, dayOfYear: number, minute: number): number => {
     const march = dayOfYear - firstOfMarch;
-    const index = march >= 0 && march < loadDays.length ? march : Math.floor(noise(seed, 'load-day', dayNumber) * loadDays.length);
+    const index =
+      march >= 0 && march < loadDays.length ? march : Math.floor(noise(seed, 'load-day', dayNumber) * loadDays.length);
     const day = loadDays[index] ?? [];
     const position = minute / 5;
     const slot = Math.min(day.length - 1, Math.floor(position));
@@ -45,8 +51,12 @@ export function createDemand(options: { readonly seed: number; readonly zone: st
       const share = 1 - left / blendMinutes;
       kw += (dayValue(dayNumber + 1, (dayOfYear + 1) % 366, 0) - kw) * share;
     }
-    kw *= 1 + 0.02 * smoothNoise(seed, 'load-minutes', timeMs / 90_000) + 0.006 * (2 * noise(seed, 'load-seconds', timeMs / 5000) - 1);
-    if (kw > normalPeakKw) kw = normalPeakKw + (ceilingKw - normalPeakKw) * Math.tanh((kw - normalPeakKw) / (ceilingKw - normalPeakKw));
+    kw *=
+      1 +
+      0.02 * smoothNoise(seed, 'load-minutes', timeMs / 90_000) +
+      0.006 * (2 * noise(seed, 'load-seconds', timeMs / 5000) - 1);
+    if (kw > normalPeakKw)
+      kw = normalPeakKw + (ceilingKw - normalPeakKw) * Math.tanh((kw - normalPeakKw) / (ceilingKw - normalPeakKw));
     return Math.max(0.05, kw) * scale;
   };
 }

@@ -35,7 +35,9 @@ export function createLocalTime(zone: string): (timeMs: number) => LocalTime {
   const offsetMs = (timeMs: number): number => {
     const slot = Math.floor(timeMs / 900_000);
     if (slot !== cachedSlot) {
-      const parts = new Map(format.formatToParts(new Date(slot * 900_000)).map((part) => [part.type, Number(part.value)]));
+      const parts = new Map(
+        format.formatToParts(new Date(slot * 900_000)).map((part) => [part.type, Number(part.value)]),
+      );
       const of = (type: Intl.DateTimeFormatPartTypes): number => parts.get(type) ?? 0;
       cachedOffsetMs = Date.UTC(of('year'), of('month') - 1, of('day'), of('hour'), of('minute')) - slot * 900_000;
       cachedSlot = slot;

@@ -18,7 +18,14 @@ export interface Plant {
  * The plant of the reference village. The measured village has a long evening and a high base, about 145 kWh a day at a peak of 11.5 kW,
  * so that 45 kWp are needed for it to live from the sun alone.
  */
-export const defaultPlant: Plant = { pvKwp: 45, inverters: 2, inverterKw: 20, batteryKwh: 160, batteryFloorPct: 20, loadScale: 1 };
+export const defaultPlant: Plant = {
+  pvKwp: 45,
+  inverters: 2,
+  inverterKw: 20,
+  batteryKwh: 160,
+  batteryFloorPct: 20,
+  loadScale: 1,
+};
 
 /** Device id of the n-th PV inverter, from 0. */
 export function inverterId(index: number): string {

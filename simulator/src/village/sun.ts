@@ -10,7 +10,11 @@ export function cosZenith(timeMs: number, latitude: number, longitude: number): 
   const b = (2 * Math.PI * (dayOfYear - 1)) / 365;
   const equationMin =
     229.18 *
-    (0.000075 + 0.001868 * Math.cos(b) - 0.032077 * Math.sin(b) - 0.014615 * Math.cos(2 * b) - 0.040849 * Math.sin(2 * b));
+    (0.000075 +
+      0.001868 * Math.cos(b) -
+      0.032077 * Math.sin(b) -
+      0.014615 * Math.cos(2 * b) -
+      0.040849 * Math.sin(2 * b));
   const declination = 23.45 * radians * Math.sin((2 * Math.PI * (284 + dayOfYear)) / 365);
   const hourAngle = ((minuteUtc + 4 * longitude + equationMin - 720) / 4) * radians;
   const phi = latitude * radians;

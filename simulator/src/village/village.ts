@@ -16,7 +16,13 @@ import type { MeasuredData } from './measured.js';
 import { hashNumbers, hashText, noise, smoothNoise } from './noise.js';
 import { defaultPlace, type Place } from './place.js';
 import { defaultPlant, inverterId, type Plant } from './plant.js';
-import { type InverterSnapshot, inverterStates, type VillageFaults, type VillageSnapshot, type VillageState } from './state.js';
+import {
+  type InverterSnapshot,
+  inverterStates,
+  type VillageFaults,
+  type VillageSnapshot,
+  type VillageState,
+} from './state.js';
 import { createWeather } from './weather.js';
 
 /** What a village is made from. `state` resumes one that was saved; without it the two days before `startMs` are lived through first. */
@@ -64,7 +70,10 @@ export function createVillage(options: VillageOptions): Village {
   const maxChargeKw = plant.batteryKwh * 0.3;
   const acRatedKw = plant.inverters * plant.inverterKw;
   const resistanceOhm = 0.0025 * (160 / plant.batteryKwh);
-  const shares = Array.from({ length: plant.inverters }, (_, i) => (1 + 0.03 * (noise(seed, 'mismatch', i) - 0.5)) / plant.inverters);
+  const shares = Array.from(
+    { length: plant.inverters },
+    (_, i) => (1 + 0.03 * (noise(seed, 'mismatch', i) - 0.5)) / plant.inverters,
+  );
   let state: VillageState;
   let snapshot: VillageSnapshot;
 
@@ -91,7 +100,10 @@ export function createVillage(options: VillageOptions): Village {
       if (inverter.tripped && !faults.overheating.has(id) && inverter.temperatureC < 55) inverter.tripped = false;
       if (inverter.tripped || faults.tripped.has(id) || !state.busAlive) return 0;
       const dcKw = panelDcKw(plant.pvKwp * (shares[index] ?? 0), irradianceWm2, ambientC);
-      const derate = inverter.temperatureC > derateC ? Math.max(0.4, 1 - (inverter.temperatureC - derateC) / (tripC - derateC) / 1.6) : 1;
+      const derate =
+        inverter.temperatureC > derateC
+          ? Math.max(0.4, 1 - (inverter.temperatureC - derateC) / (tripC - derateC) / 1.6)
+          : 1;
       return Math.min(pvInverterAcKw(dcKw, plant.inverterKw), plant.inverterKw * derate);
     });
     const availableKw = available.reduce((sum, kw) => sum + kw, 0);
@@ -123,7 +135,11 @@ export function createVillage(options: VillageOptions): Village {
     const cellKw = batteryPowerKw - resistiveKw;
     let storedChangeKwh = (cellKw > 0 ? cellKw * batteryEfficiency : cellKw / batteryEfficiency) * dtH;
     // A collapsed battery loses its charge inside, 2 % of its size a minute.
-    if (collapsed) storedChangeKwh -= Math.min(Math.max(0, state.storedKwh - 0.045 * plant.batteryKwh), (plant.batteryKwh * 0.02 * dtS) / 60);
+    if (collapsed)
+      storedChangeKwh -= Math.min(
+        Math.max(0, state.storedKwh - 0.045 * plant.batteryKwh),
+        (plant.batteryKwh * 0.02 * dtS) / 60,
+      );
     const before = state.storedKwh;
     state.storedKwh = Math.min(plant.batteryKwh, Math.max(0, state.storedKwh + storedChangeKwh));
     const batteryLossKw = batteryPowerKw - (state.storedKwh - before) / dtH;
@@ -142,7 +158,11 @@ export function createVillage(options: VillageOptions): Village {
     state.timeMs = timeMs;
 
     const jitter = (stream: string): number => smoothNoise(seed, stream, timeMs / 15_000);
-    const frequencyHz = 50.02 - (0.35 * consumptionKw) / acRatedKw + (curtailed ? 0.25 * Math.min(1, 1 - share) : 0) + 0.015 * jitter('hz');
+    const frequencyHz =
+      50.02 -
+      (0.35 * consumptionKw) / acRatedKw +
+      (curtailed ? 0.25 * Math.min(1, 1 - share) : 0) +
+      0.015 * jitter('hz');
     const acVoltageV = 231.8 - (9 * consumptionKw) / acRatedKw + (3 * generationKw) / acRatedKw + 0.35 * jitter('volt');
     const inverters: InverterSnapshot[] = state.inverters.map((inverter, index) => {
       const id = inverterId(index);
@@ -155,7 +175,10 @@ export function createVillage(options: VillageOptions): Village {
         id,
         powerKw,
         dcPowerKw: powerKw + (lossesKw[index] ?? 0),
-        dcVoltageV: irradianceWm2 < 5 ? 0 : 560 + 90 * Math.min(1, irradianceWm2 / 250) - 1.6 * (ambientC + 0.03 * irradianceWm2 - 25),
+        dcVoltageV:
+          irradianceWm2 < 5
+            ? 0
+            : 560 + 90 * Math.min(1, irradianceWm2 / 250) - 1.6 * (ambientC + 0.03 * irradianceWm2 - 25),
         temperatureC: inverter.temperatureC,
         state: faulty ? inverterStates.fault : powerKw > 0 ? running : idle,
         overTemperature: inverter.tripped || inverter.temperatureC > derateC,
@@ -194,11 +217,20 @@ export function createVillage(options: VillageOptions): Village {
   }
 
   /** First-order temperatures: each piece runs towards the air around it plus what its own loss heats it. */
-  function heat(dtS: number, ambientC: number, irradianceWm2: number, lossesKw: readonly number[], batteryLossKw: number, loadKw: number): void {
+  function heat(
+    dtS: number,
+    ambientC: number,
+    irradianceWm2: number,
+    lossesKw: readonly number[],
+    batteryLossKw: number,
+    loadKw: number,
+  ): void {
     const roomC = ambientC + 2 + irradianceWm2 / 500;
     for (const [index, inverter] of state.inverters.entries()) {
       const overheats = faults.overheating.has(inverterId(index)) && !inverter.tripped;
-      inverter.faultHeatK = overheats ? Math.min(80, inverter.faultHeatK + 0.25 * dtS) : Math.max(0, inverter.faultHeatK - 0.08 * dtS);
+      inverter.faultHeatK = overheats
+        ? Math.min(80, inverter.faultHeatK + 0.25 * dtS)
+        : Math.max(0, inverter.faultHeatK - 0.08 * dtS);
       const relativeLoss = (lossesKw[index] ?? 0) / plant.inverterKw;
       const ownC = relax(inverter.temperatureC - lastFaultHeat(index), roomC + 800 * relativeLoss, dtS, 720);
       inverter.temperatureC = ownC + inverter.faultHeatK;
@@ -207,8 +239,18 @@ export function createVillage(options: VillageOptions): Village {
     }
     const collapseC = faults.batteryCollapsed ? 22 : 0;
     const lossC = faults.batteryCollapsed ? 0 : 9 * Math.min(2, Math.abs(batteryLossKw) * (160 / plant.batteryKwh));
-    state.batteryC = relax(state.batteryC, roomC - 1 + lossC + collapseC, dtS, faults.batteryCollapsed ? 900 : 4 * 3600);
-    state.transformerC = relax(state.transformerC, ambientC + 7 + 60 * (loadKw / acRatedKw) ** 2 + irradianceWm2 / 400, dtS, 2 * 3600);
+    state.batteryC = relax(
+      state.batteryC,
+      roomC - 1 + lossC + collapseC,
+      dtS,
+      faults.batteryCollapsed ? 900 : 4 * 3600,
+    );
+    state.transformerC = relax(
+      state.transformerC,
+      ambientC + 7 + 60 * (loadKw / acRatedKw) ** 2 + irradianceWm2 / 400,
+      dtS,
+      2 * 3600,
+    );
     state.cabinetC = relax(state.cabinetC, ambientC + 4 + irradianceWm2 / 160, dtS, 2400);
   }
 
@@ -242,7 +284,14 @@ export function createVillage(options: VillageOptions): Village {
       batteryC: ambientC + 3,
       transformerC: ambientC + 8,
       cabinetC: ambientC + 5,
-      counters: { panelsKwh: 0, generationKwh: 0, consumptionKwh: 0, batteryChargeKwh: 0, batteryDischargeKwh: 0, lossKwh: 0 },
+      counters: {
+        panelsKwh: 0,
+        generationKwh: 0,
+        consumptionKwh: 0,
+        batteryChargeKwh: 0,
+        batteryDischargeKwh: 0,
+        lossKwh: 0,
+      },
     };
   }
   for (const [index, inverter] of state.inverters.entries()) faultHeats[index] = inverter.faultHeatK;

@@ -41,7 +41,11 @@ const cyclic = (series: readonly number[], minute: number): number => {
 };
 
 /** The weather as a function of Unix milliseconds. */
-export function createWeather(options: { readonly seed: number; readonly place: Place; readonly measured: MeasuredData }): (timeMs: number) => Weather {
+export function createWeather(options: {
+  readonly seed: number;
+  readonly place: Place;
+  readonly measured: MeasuredData;
+}): (timeMs: number) => Weather {
   const { seed, place, measured } = options;
   const localTime = createLocalTime(place.zone);
   const { cloudTexture } = measured;
@@ -58,13 +62,17 @@ export function createWeather(options: { readonly seed: number; readonly place: 
     const { amount, grey } = cloudiness(seed, dayNumber);
     const factor = clear <= 0 ? 1 : (1 - amount * (1 - texture(dayNumber, minuteOfDay))) * grey;
     const daysX = dayNumber + minuteOfDay / 1440;
-    const anomalyC = 1.8 * smoothNoise(seed, 'air', daysX / 3) + 0.15 * smoothNoise(seed, 'air-minutes', timeMs / 240_000);
+    const anomalyC =
+      1.8 * smoothNoise(seed, 'air', daysX / 3) + 0.15 * smoothNoise(seed, 'air-minutes', timeMs / 240_000);
     const shade = amount * Math.max(0, Math.sin(((minuteOfDay - 420) / 780) * Math.PI));
     return {
       irradianceWm2: Math.min(1350, clear * factor),
       clearSkyWm2: clear,
       ambientC: cyclic(measured.airTempC, minuteOfDay) + warmerC + anomalyC - 2.5 * shade,
-      humidityPct: Math.min(98, Math.max(15, cyclic(measured.humidityPct, minuteOfDay) + moisterPct - 3 * anomalyC + 9 * shade)),
+      humidityPct: Math.min(
+        98,
+        Math.max(15, cyclic(measured.humidityPct, minuteOfDay) + moisterPct - 3 * anomalyC + 9 * shade),
+      ),
     };
   };
 }
