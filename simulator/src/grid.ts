@@ -170,6 +170,7 @@ export async function startGrid(config: GridConfig, context: GridContext): Promi
     throw error;
   }
   for (const node of nodes.values()) node.start();
+  save();
 
   const active = new Map<string, ActiveFault>();
   const pick = <T>(from: ReadonlyMap<string, T>, deviceId: string | undefined, what: string): T => {

@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { VillagridError } from '@villagrid/contracts';
 import { acceleratedClock, realClock, seededRandom } from '@villagrid/runtime';
 import ModbusRTU from 'modbus-serial';
 import t, { type Test } from 'tap';
@@ -122,6 +123,13 @@ async function modbusClient(t: Test, port: number | undefined, unit: number) {
   t.teardown(() => client.close(() => undefined));
   return client;
 }
+
+/** The exception code a read is refused with; undefined when it is answered. */
+const refusal = (read: Promise<unknown>): Promise<number | undefined> =>
+  read.then(
+    () => undefined,
+    (error: { modbusCode?: number }) => error.modbusCode,
+  );
 
 const topic = (device: string) => `microgrid/kisima/device/${device}/telemetry`;
 
@@ -263,9 +271,9 @@ t.test('a SunSpec client finds the inverter by discovery and reads what the vill
     near(((words[24] ?? 0) * 65_536 + (words[25] ?? 0)) * 10 ** s16(26), (inverter?.energyKwh ?? 0) * 1000, 200, 'Wh');
     near(scaled(27, 28) * scaled(29, 30), scaled(31, 32, true), 60, 'DC V x A = W');
     t.ok([4, 5].includes(words[38] ?? 0), 'state MPPT or throttled');
-    await t.rejects(read(39_999, 1), { modbusCode: 2 }, 'an unmapped address is exception 2');
-    await t.rejects(read(addr, 3), { modbusCode: 2 }, 'a read past the end fails whole');
-    await t.rejects(client.readInputRegisters(40_000, 2), { modbusCode: 1 }, 'another function is exception 1');
+    t.equal(await refusal(read(39_999, 1)), 2, 'an unmapped address is exception 2');
+    t.equal(await refusal(read(addr, 3)), 2, 'a read past the end fails whole');
+    t.equal(await refusal(client.readInputRegisters(40_000, 2)), 1, 'another function is exception 1');
   }
   await fault('inverter-trips', true, 'pv-inverter-1');
   const client = await modbusClient(t, ports['pv-inverter-1'], 1);
@@ -289,9 +297,9 @@ t.test(
     t.ok(Math.abs(float(12) + float(14) + float(16) - float(52)) < 0.1, 'phases add up to the total');
     t.ok(Math.abs(float(70) - v.acFrequencyHz) < 0.03 && Math.abs(float(0) - v.acVoltageV) < 2);
     t.ok(Math.abs(float(72) - v.counters.consumptionKwh) < 0.2, 'energy in kWh');
-    await t.rejects(meter.readInputRegisters(0, 82), { modbusCode: 3 }, 'no more than 80 registers');
-    await t.rejects(meter.readHoldingRegisters(0, 2), { modbusCode: 1 });
-    await t.rejects(meter.readInputRegisters(120, 2), { modbusCode: 2 });
+    t.equal(await refusal(meter.readInputRegisters(0, 82)), 3, 'no more than 80 registers');
+    t.equal(await refusal(meter.readHoldingRegisters(0, 2)), 1);
+    t.equal(await refusal(meter.readInputRegisters(120, 2)), 2);
     const battery = await modbusClient(t, ports['battery-monitor'], 225);
     const block = await battery.readHoldingRegisters(256, 11);
     const watt = block.buffer.readInt32BE(0);
@@ -301,7 +309,7 @@ t.test(
     t.ok(Math.abs(block.buffer.readUInt16BE(20) / 10 - v.batterySocPct) < 0.2, 'state of charge');
     t.ok(Math.abs(watt / 1000 - v.batteryPowerKw) < 1.5);
     battery.setID(100);
-    await t.rejects(battery.readHoldingRegisters(256, 2), { modbusCode: 10 }, 'an absent unit is exception 10');
+    t.equal(await refusal(battery.readHoldingRegisters(256, 2)), 10, 'an absent unit is exception 10');
     await until('the bus meter has spoken', () => broker.readings(topic('bus-meter')).length > 0);
     const bus = broker.readings(topic('bus-meter')).at(-1)?.values ?? [];
     t.ok(Math.abs((bus[0]?.value ?? 0) - volt) < 0.3, 'the node at the bus sees the same voltage');
@@ -432,13 +440,19 @@ t.test('the description, the wiring and the configuration fit together; a wrong 
   const ports = [0, 1, 2].flatMap((grid) => villageDevices(grid).flatMap((device) => device.portOffset ?? []));
   t.equal(new Set(ports).size, ports.length, 'no two devices share a port');
   const good = villageConfig('/tmp', { port: 1 });
-  const wrong = (change: object) => () => parseSimulatorConfig({ ...good, ...change });
-  t.throws(wrong({ seed: 'x' }), { code: 'E_CONFIG_INVALID', detail: /^seed: must be a number/ });
-  t.throws(wrong({ color: 1 }), { detail: /^color: is not a setting here/ });
-  t.throws(wrong({ grids: [{ ...good.grids[0], zone: 'Mars/Base' }] }), {
-    detail: /^grids\[0\]\.zone: "Mars\/Base" is not/,
-  });
-  t.throws(wrong({ grids: [] }), { detail: /at least one/ });
+  const complaint = (change: object): string => {
+    try {
+      parseSimulatorConfig({ ...good, ...change });
+      return 'none';
+    } catch (error) {
+      return error instanceof VillagridError ? `${error.code} ${error.detail}` : String(error);
+    }
+  };
+  t.match(complaint({ seed: 'x' }), /^E_CONFIG_INVALID seed: must be a number/);
+  t.match(complaint({ color: 1 }), /^E_CONFIG_INVALID color: is not a setting here/);
+  t.match(complaint({ grids: [{ ...good.grids[0], zone: 'Mars/Base' }] }), /^E_CONFIG_INVALID grids\[0\]\.zone: "Mars\/Base" is not/);
+  t.match(complaint({ grids: [] }), /at least one/);
+});
 });
 
 t.test('the process says ready with one line, answers its socket, and ends within 2 s of SIGTERM', async (t) => {
