@@ -1,2 +1,2 @@
-/** Public surface of this room. */
-export {};
+/** The one HTTP and WebSocket server of gateway and cloud, over ports. */
+export * from './ports.js';

@@ -1,0 +1,117 @@
+/**
+ * The ports of the one server: what gateway and cloud must offer so that the API answers alike. Views (summary, history,
+ * alert pages, device lists) are built in this room from these ports; the two servers only give facts.
+ */
+import type {
+  Alert,
+  AlertEvent,
+  ClockTrust,
+  Health,
+  Principal,
+  Resolution,
+  Site,
+  SnapshotSample,
+  WindowColumns,
+} from '@villagrid/contracts';
+
+/** What this server is. */
+export interface ServerIdentity {
+  readonly kind: 'gateway' | 'cloud';
+  readonly serverId: string;
+  readonly version: string;
+  /** The server's own grid on a gateway; null in the cloud. */
+  readonly gridId: string | null;
+  clockTrust(): ClockTrust;
+}
+
+/** A login that worked. The token is opaque to everybody but the server. */
+export interface Login {
+  readonly token: string;
+  readonly expiresInS: number;
+  readonly principal: Principal;
+}
+
+/** Accounts of people. */
+export interface AuthPort {
+  /** Undefined for a wrong name or password (which of the two is never told); VillagridError E_LOGIN_SLOW_DOWN after too many tries. */
+  login(username: string, password: string, remoteAddress: string): Promise<Login | undefined>;
+  /** The person behind a token; undefined when unknown, ended or disabled. */
+  authenticate(token: string): Promise<Principal | undefined>;
+  logout(token: string): Promise<void>;
+}
+
+/** One raw sample column set of a series. */
+export interface RawColumns {
+  readonly t: number[];
+  readonly value: (number | null)[];
+  readonly quality: number[];
+}
+
+/** Count and hash per series of samples measured before a time. */
+export interface CompletenessFacts {
+  readonly epoch: string | null;
+  readonly completeUntilNumber: number | null;
+  readonly series: ReadonlyArray<{ readonly deviceId: string; readonly metric: string; readonly count: number; readonly hash: string }>;
+}
+
+/** Which alerts of a grid are wanted; newest first within the order of `compareAlerts`. */
+export interface AlertQuery {
+  readonly status?: 'active' | 'resolved';
+}
+
+/** What changed in a grid, for the live channel. */
+export type GridChange =
+  | { readonly type: 'samples'; readonly series: ReadonlyArray<{ readonly deviceId: string; readonly metric: string }> }
+  | { readonly type: 'alert'; readonly alertId: string }
+  | { readonly type: 'device'; readonly deviceId: string }
+  | { readonly type: 'site' };
+
+/** Everything the server knows of one grid. */
+export interface GridPort {
+  readonly gridId: string;
+  site(): Site;
+  /** The newest sample of a series, by its time. */
+  latest(deviceId: string, metric: string): SnapshotSample | undefined;
+  /** Metrics of a device that have a newest sample. */
+  metricsOf(deviceId: string): readonly string[];
+  /** What the link itself says of a device (last will, refused connection); undefined when it does not tell. */
+  link(deviceId: string): 'up' | 'down' | undefined;
+  /** Newest time anything of this grid was received, Unix ms; null when never. */
+  lastReportedMs(): number | null;
+  windows(deviceId: string, metric: string, resolution: Resolution, fromMs: number, toMs: number): Promise<WindowColumns>;
+  raw(deviceId: string, metric: string, fromMs: number, toMs: number): Promise<RawColumns>;
+  completeness(untilMs: number): Promise<CompletenessFacts>;
+  /** Alerts of the grid, reduced. All active ones are always included when status is not `resolved`; at most 2,000 in all, newest first. */
+  alerts(query: AlertQuery): Promise<readonly Alert[]>;
+  alert(alertId: string): Promise<Alert | undefined>;
+  /** Stores a person's event by id if absent (durable when resolved), passes it on to the other side, and tells subscribers. */
+  append(event: AlertEvent): Promise<void>;
+  /** Origin that events born here carry. */
+  readonly origin: AlertEvent['origin'];
+  subscribe(listener: (change: GridChange) => void): () => void;
+  /** Normal bands of figures, from the limits in force. */
+  limits(): Readonly<Record<string, { readonly low?: number; readonly high?: number }>>;
+}
+
+/** The grids of this server. */
+export interface GridsPort {
+  list(): readonly GridPort[];
+  get(gridId: string): GridPort | undefined;
+  /** The grid an alert belongs to. */
+  gridOfAlert(alertId: string): Promise<string | undefined>;
+}
+
+/** Liveness, readiness and numbers for monitoring. */
+export interface HealthPort {
+  check(): Promise<Pick<Health, 'status' | 'checks'>>;
+  /** Prometheus text lines of this server beside those of the API itself. */
+  prometheus(): string;
+}
+
+/** All ports together. */
+export interface ApiPorts {
+  readonly identity: ServerIdentity;
+  readonly auth: AuthPort;
+  readonly grids: GridsPort;
+  readonly health: HealthPort;
+}

@@ -1,0 +1,24 @@
+/** What drivers deliver to intake: readings of a device, normalised names and units, not yet judged. */
+
+/** One reading of a device. */
+export interface DriverReading {
+  readonly deviceId: string;
+  /** Unix milliseconds by the gateway's clock when it was read. */
+  readonly timeMs: number;
+  /** Metric id to value in the metric's unit and sign; null where the device says it has no value. */
+  readonly values: Readonly<Record<string, number | null>>;
+}
+
+/** Where drivers put what they learn. Must not throw. */
+export interface DriverSink {
+  reading(reading: DriverReading): void;
+  /** The link to a device came up or went down, with the reason in plain words. */
+  link(deviceId: string, state: 'up' | 'down', reason: string): void;
+}
+
+/** A driver that runs: polls its devices until stopped. */
+export interface Driver {
+  readonly name: string;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
