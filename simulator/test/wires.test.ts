@@ -450,9 +450,11 @@ t.test('the description, the wiring and the configuration fit together; a wrong 
   };
   t.match(complaint({ seed: 'x' }), /^E_CONFIG_INVALID seed: must be a number/);
   t.match(complaint({ color: 1 }), /^E_CONFIG_INVALID color: is not a setting here/);
-  t.match(complaint({ grids: [{ ...good.grids[0], zone: 'Mars/Base' }] }), /^E_CONFIG_INVALID grids\[0\]\.zone: "Mars\/Base" is not/);
+  t.match(
+    complaint({ grids: [{ ...good.grids[0], zone: 'Mars/Base' }] }),
+    /^E_CONFIG_INVALID grids\[0\]\.zone: "Mars\/Base" is not/,
+  );
   t.match(complaint({ grids: [] }), /at least one/);
-});
 });
 
 t.test('the process says ready with one line, answers its socket, and ends within 2 s of SIGTERM', async (t) => {
