@@ -61,7 +61,7 @@ export function villageDevices(gridIndex = 0): readonly VillageDevice[] {
     node('bus-meter', 'DC bus meter', 'meter', ['dc_bus_voltage_v', 'dc_bus_current_a'], { clock: true }),
     node('tie-switch', 'Grid-tie switch', 'switch', ['grid_tie_enabled', 'grid_tie_connected']),
     node('feeder-1', 'Feeder 1', 'meter', ['ac_output_voltage_v', 'ac_frequency_hz']),
-    node('spare-1', 'Cabinet temperature (spare node)', 'sensor', ['equipment_temp_c.cabinet'], { simulated: false }),
+    node('spare-1', 'Cabinet temperature (spare node)', 'sensor', ['equipment_temp_c'], { simulated: false }),
     {
       device_id: inverterId(0),
       name: 'Solar inverter 1',
@@ -124,7 +124,8 @@ export function villageWiring(): Record<string, Wire> {
     'equipment_temp_c.inverter': one('powerhouse', 'equipment_temp_c.inverter'),
     'equipment_temp_c.battery': one('battery-room', 'equipment_temp_c.battery'),
     'equipment_temp_c.transformer': one('transformer', 'equipment_temp_c.transformer'),
-    'equipment_temp_c.cabinet': one('spare-1', 'equipment_temp_c.cabinet'),
+    // Somebody at a terminal may name the component or not.
+    'equipment_temp_c.cabinet': one('spare-1', 'equipment_temp_c', term('spare-1', 'equipment_temp_c.cabinet')),
     irradiance_w_m2: one('meteo-1', 'irradiance_w_m2'),
     ambient_temp_c: one('meteo-1', 'ambient_temp_c'),
     humidity_pct: one('meteo-1', 'humidity_pct'),
