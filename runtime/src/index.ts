@@ -10,3 +10,4 @@ export * from './sqlite/migrate.js';
 export * from './pki/authority.js';
 export * from './broker/types.js';
 export * from './broker/guarded-broker.js';
+export * from './alert-store/alert-store.js';
