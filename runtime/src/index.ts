@@ -11,3 +11,5 @@ export * from './pki/authority.js';
 export * from './broker/types.js';
 export * from './broker/guarded-broker.js';
 export * from './alert-store/alert-store.js';
+export * from './accounts/accounts.js';
+export * from './accounts/secret-hash.js';
