@@ -1,2 +1,3 @@
-/** Public surface of this room. */
-export {};
+/** The thin cloud: takes what gateways send, proves it by receipts, shows many grids. */
+export * from './config/schema.js';
+export * from './config/load.js';
