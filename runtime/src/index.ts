@@ -12,3 +12,6 @@ export * from './broker/types.js';
 export * from './broker/guarded-broker.js';
 export * from './config/load.js';
 export * from './config/describe.js';
+export * from './telemetry/types.js';
+export * from './telemetry/store.js';
+export * from './telemetry/number-ranges.js';

@@ -3,3 +3,4 @@ export * from './test-clock.js';
 export * from './clock-suite.js';
 export * from './memory-log.js';
 export * from './temp-dir.js';
+export * from './telemetry-suite.js';
