@@ -13,3 +13,8 @@ export * from './broker/guarded-broker.js';
 export * from './alert-store/alert-store.js';
 export * from './accounts/accounts.js';
 export * from './accounts/secret-hash.js';
+export * from './config/load.js';
+export * from './config/describe.js';
+export * from './telemetry/types.js';
+export * from './telemetry/store.js';
+export * from './telemetry/number-ranges.js';

@@ -67,7 +67,7 @@ export function acceleratedClock({ realEpochMs, villageEpochMs, speed }: Acceler
   };
 
   return {
-    nowMs: () => villageEpochMs + (Date.now() - realEpochMs) * speed,
+    nowMs: () => Math.floor(villageEpochMs + (Date.now() - realEpochMs) * speed),
     monotonicMs,
     after,
     every,

@@ -4,3 +4,4 @@ export * from './clock-suite.js';
 export * from './memory-log.js';
 export * from './temp-dir.js';
 export * from './alert-store-suite.js';
+export * from './telemetry-suite.js';

@@ -1,0 +1,295 @@
+/** The telemetry store over SQLite. */
+import {
+  addDigest,
+  appendWindow,
+  digestHex,
+  emptyColumns,
+  emptyDigest,
+  metricPrecision,
+  resolutionMs,
+  seriesHasher,
+  type Resolution,
+  type RollupWindow,
+  type SeriesDigest,
+} from '@villagrid/contracts';
+import { migrateModule } from '../sqlite/migrate.js';
+import type { SqliteDatabase } from '../sqlite/open.js';
+import { gather, hourMs, type SeriesGain } from './accumulate.js';
+import { dayBoundaries, foldDays } from './days.js';
+import { NumberRanges } from './number-ranges.js';
+import { resolutionCodes, telemetryMigrations, type StoredResolution } from './schema.js';
+import type { FrameReader, LatestSample, NumberedFrame, SeriesKey, TelemetryStore } from './types.js';
+
+export interface TelemetryStoreOptions {
+  /** Any database opened by `openDatabase`; the store's tables begin with `telemetry_` and are made here. */
+  readonly database: SqliteDatabase;
+  readonly frames: FrameReader;
+  /** IANA zone of a grid, for its local days. */
+  readonly zoneOf: (gridId: string) => string;
+}
+
+interface SeriesRow {
+  readonly id: number;
+  readonly device_id: string;
+  readonly metric: string;
+  readonly precision: number;
+}
+interface RollupRow {
+  readonly window_min: number;
+  readonly min: number;
+  readonly max: number;
+  readonly sum: number;
+  readonly count: number;
+  readonly last: number;
+  readonly last_ms: number;
+}
+
+const minuteMs = 60_000;
+
+/** Opens the store in a database, making or migrating its tables. */
+export function createTelemetryStore({ database, frames, zoneOf }: TelemetryStoreOptions): TelemetryStore {
+  migrateModule(database, 'telemetry', telemetryMigrations);
+  const sql = statements(database);
+  /** Series rows by grid, then by `device metric`. */
+  const known = new Map<string, Map<string, SeriesRow>>();
+
+  const seriesOf = (gridId: string): Map<string, SeriesRow> => {
+    let rows = known.get(gridId);
+    if (!rows) {
+      rows = new Map(sql.seriesOfGrid.all(gridId).map((row) => [`${row.device_id} ${row.metric}`, row]));
+      known.set(gridId, rows);
+    }
+    return rows;
+  };
+  const find = (gridId: string, deviceId: string, metric: string) => seriesOf(gridId).get(`${deviceId} ${metric}`);
+
+  const write = (gridId: string, gain: SeriesGain): void => {
+    const { deviceId, metric } = gain.key;
+    let row = find(gridId, deviceId, metric);
+    if (!row) {
+      const precision = metricPrecision(metric);
+      const { lastInsertRowid } = sql.addSeries.run(gridId, deviceId, metric, precision);
+      row = { id: Number(lastInsertRowid), device_id: deviceId, metric, precision };
+      seriesOf(gridId).set(`${deviceId} ${metric}`, row);
+    }
+    for (const [resolution, windows] of gain.windows) {
+      for (const window of windows.values()) {
+        const { startMs, min, max, sum, count, last, lastMs } = window;
+        sql.addWindow.run(row.id, resolutionCodes[resolution], startMs / minuteMs, min, max, sum, count, last, lastMs);
+      }
+    }
+    for (const [startMs, { count, a, b }] of gain.digests)
+      sql.addDigest.run(row.id, startMs / hourMs, count, a >>> 0, b >>> 0);
+    const { timeMs, value, quality } = gain.latest;
+    sql.setLatest.run(row.id, timeMs, value === null ? null : Math.round(value * 10 ** row.precision), quality);
+  };
+
+  const loadRanges = (source: string, epoch: string) =>
+    new NumberRanges(sql.ranges.all(source, epoch).map(({ first, last }) => [first, last] as const));
+  const saveRanges = (source: string, epoch: string, ranges: NumberRanges): void => {
+    sql.clearRanges.run(source, epoch);
+    for (const [first, last] of ranges.ranges) sql.addRange.run(source, epoch, first, last);
+  };
+
+  const apply = database.transaction(
+    (gridId: string, source: string, epoch: string, batch: readonly NumberedFrame[]) => {
+      const ranges = loadRanges(source, epoch);
+      const fresh = [];
+      for (const { number, frame } of batch) {
+        if (ranges.has(number)) continue;
+        ranges.add(number);
+        fresh.push(frame);
+      }
+      if (fresh.length > 0) {
+        const precisionOf = ({ deviceId, metric }: SeriesKey) =>
+          find(gridId, deviceId, metric)?.precision ?? metricPrecision(metric);
+        for (const gain of gather(fresh, precisionOf)) write(gridId, gain);
+        saveRanges(source, epoch, ranges);
+      }
+      return { applied: fresh.length, skipped: batch.length - fresh.length, upTo: ranges.contiguous };
+    },
+  );
+
+  const rowsBetween = function* (
+    series: SeriesRow,
+    resolution: StoredResolution,
+    fromMs: number,
+    toMs: number,
+  ): Generator<RollupWindow> {
+    for (const row of sql.windows.iterate(series.id, resolutionCodes[resolution], fromMs / minuteMs, toMs / minuteMs)) {
+      const { window_min, last_ms, ...scaled } = row;
+      yield { startMs: window_min * minuteMs, lastMs: last_ms, ...scaled };
+    }
+  };
+
+  return {
+    applyFrames(gridId, source, epoch, batch) {
+      try {
+        return apply.immediate(gridId, source, epoch, batch);
+      } catch (error) {
+        // Rows of series added by the transaction are gone with it.
+        known.clear();
+        throw error;
+      }
+    },
+    skipNumbers(source, epoch, first, last) {
+      database
+        .transaction(() => {
+          const ranges = loadRanges(source, epoch);
+          ranges.add(first, last);
+          saveRanges(source, epoch, ranges);
+        })
+        .immediate();
+    },
+    cursor: (source, epoch) => loadRanges(source, epoch).contiguous,
+    appliedRanges: (source, epoch) => loadRanges(source, epoch).ranges,
+    series: (gridId) =>
+      [...seriesOf(gridId).values()].map(({ device_id, metric }) => ({ deviceId: device_id, metric })).sort(byKey),
+    latest: (gridId) =>
+      sql.latest
+        .all(gridId)
+        .map(
+          ({ device_id, metric, precision, time_ms, value, quality }): LatestSample => ({
+            deviceId: device_id,
+            metric,
+            timeMs: time_ms,
+            value: value === null ? null : value / 10 ** precision,
+            quality,
+          }),
+        )
+        .sort(byKey),
+
+    windows(gridId, deviceId, metric, resolution, fromMs, toMs) {
+      const columns = emptyColumns();
+      const series = find(gridId, deviceId, metric);
+      if (!series || !(toMs > fromMs)) return columns;
+      const factor = 10 ** series.precision;
+      for (const { startMs, lastMs, count, min, max, sum, last } of stored(resolution, series)) {
+        appendWindow(columns, {
+          startMs,
+          lastMs,
+          count,
+          min: min / factor,
+          max: max / factor,
+          sum: sum / factor,
+          last: last / factor,
+        });
+      }
+      return columns;
+
+      function stored(wanted: Resolution, row: SeriesRow): Iterable<RollupWindow> {
+        if (wanted !== '1d')
+          return rowsBetween(row, wanted, Math.floor(fromMs / resolutionMs[wanted]) * resolutionMs[wanted], toMs);
+        const days = dayBoundaries(zoneOf(gridId), fromMs, toMs);
+        // Hours serve where days begin at whole hours of UTC; zones of :30 and :45 need quarter hours.
+        const finer = days.every((start) => start % hourMs === 0) ? '1h' : '15m';
+        return foldDays(rowsBetween(row, finer, days[0] as number, days.at(-1) as number), days);
+      }
+    },
+
+    raw(gridId, deviceId, metric, fromMs, toMs) {
+      const found = [];
+      for (const frame of frames.framesOverlapping(fromMs, toMs, gridId)) {
+        for (const sample of frame.samples) {
+          const wanted =
+            sample.deviceId === deviceId && sample.metric === metric && sample.timeMs >= fromMs && sample.timeMs < toMs;
+          if (wanted) found.push(sample);
+        }
+      }
+      found.sort((a, b) => a.timeMs - b.timeMs);
+      return {
+        t: found.map((one) => one.timeMs),
+        value: found.map((one) => one.value),
+        quality: found.map((one) => one.quality),
+      };
+    },
+
+    completeness(gridId, untilMs) {
+      const wholeMs = Math.floor(untilMs / hourMs) * hourMs;
+      const digests = new Map<string, SeriesKey & { digest: SeriesDigest }>();
+      const digestOf = (key: SeriesKey): SeriesDigest => {
+        const name = `${key.deviceId} ${key.metric}`;
+        let entry = digests.get(name);
+        if (!entry) digests.set(name, (entry = { deviceId: key.deviceId, metric: key.metric, digest: emptyDigest() }));
+        return entry.digest;
+      };
+      for (const { device_id, metric, count, a, b } of sql.digests.all(gridId, wholeMs / hourMs)) {
+        // Sums of unsigned lanes stay below 2^53 for two million hours, so they are exact before they wrap.
+        addDigest(digestOf({ deviceId: device_id, metric }), { count, a: a | 0, b: b | 0 });
+      }
+      if (untilMs > wholeMs) {
+        const hashers = new Map<string, ReturnType<typeof seriesHasher>>();
+        for (const frame of frames.framesOverlapping(wholeMs, untilMs, gridId)) {
+          for (const sample of frame.samples) {
+            if (sample.timeMs < wholeMs || sample.timeMs >= untilMs) continue;
+            const name = `${sample.deviceId} ${sample.metric}`;
+            let hasher = hashers.get(name);
+            if (!hasher) hashers.set(name, (hasher = seriesHasher(sample.deviceId, sample.metric)));
+            hasher(digestOf(sample), sample.timeMs, sample.value, sample.quality);
+          }
+        }
+      }
+      return [...digests.values()]
+        .map(({ deviceId, metric, digest }) => ({ deviceId, metric, count: digest.count, hash: digestHex(digest) }))
+        .sort(byKey);
+    },
+
+    pruneWindows: (resolution, beforeMs) => sql.prune.run(resolutionCodes[resolution], beforeMs / minuteMs).changes,
+  };
+}
+
+const byKey = (a: SeriesKey, b: SeriesKey): number => {
+  if (a.deviceId !== b.deviceId) return a.deviceId < b.deviceId ? -1 : 1;
+  return a.metric < b.metric ? -1 : a.metric > b.metric ? 1 : 0;
+};
+
+function statements(database: SqliteDatabase) {
+  return {
+    seriesOfGrid: database.prepare<[string], SeriesRow>(
+      'SELECT id, device_id, metric, precision FROM telemetry_series WHERE grid_id = ?',
+    ),
+    addSeries: database.prepare<[string, string, string, number]>(
+      'INSERT INTO telemetry_series (grid_id, device_id, metric, precision) VALUES (?, ?, ?, ?)',
+    ),
+    addWindow: database.prepare<number[]>(
+      `INSERT INTO telemetry_rollup (series_id, resolution, window_min, min, max, sum, count, last, last_ms)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (series_id, resolution, window_min) DO UPDATE SET
+         min = min(min, excluded.min), max = max(max, excluded.max), sum = sum + excluded.sum, count = count + excluded.count,
+         last = CASE WHEN excluded.last_ms >= last_ms THEN excluded.last ELSE last END, last_ms = max(last_ms, excluded.last_ms)`,
+    ),
+    addDigest: database.prepare<number[]>(
+      `INSERT INTO telemetry_digest (series_id, hour, count, a, b) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT (series_id, hour) DO UPDATE SET
+         count = count + excluded.count, a = (a + excluded.a) & 4294967295, b = (b + excluded.b) & 4294967295`,
+    ),
+    setLatest: database.prepare<[number, number, number | null, number]>(
+      `INSERT INTO telemetry_latest (series_id, time_ms, value, quality) VALUES (?, ?, ?, ?)
+       ON CONFLICT (series_id) DO UPDATE SET time_ms = excluded.time_ms, value = excluded.value, quality = excluded.quality
+       WHERE excluded.time_ms >= time_ms`,
+    ),
+    ranges: database.prepare<[string, string], { first: number; last: number }>(
+      'SELECT first, last FROM telemetry_applied WHERE source = ? AND epoch = ? ORDER BY first',
+    ),
+    clearRanges: database.prepare<[string, string]>('DELETE FROM telemetry_applied WHERE source = ? AND epoch = ?'),
+    addRange: database.prepare<[string, string, number, number]>('INSERT INTO telemetry_applied VALUES (?, ?, ?, ?)'),
+    latest: database.prepare<
+      [string],
+      { device_id: string; metric: string; precision: number; time_ms: number; value: number | null; quality: number }
+    >(
+      `SELECT device_id, metric, precision, time_ms, value, quality FROM telemetry_series JOIN telemetry_latest ON series_id = id WHERE grid_id = ?`,
+    ),
+    windows: database.prepare<[number, number, number, number], RollupRow>(
+      `SELECT window_min, min, max, sum, count, last, last_ms FROM telemetry_rollup
+       WHERE series_id = ? AND resolution = ? AND window_min >= ? AND window_min < ? ORDER BY window_min`,
+    ),
+    digests: database.prepare<
+      [string, number],
+      { device_id: string; metric: string; count: number; a: number; b: number }
+    >(
+      `SELECT device_id, metric, sum(count) AS count, sum(a) & 4294967295 AS a, sum(b) & 4294967295 AS b
+       FROM telemetry_series JOIN telemetry_digest ON series_id = id WHERE grid_id = ? AND hour < ? GROUP BY id`,
+    ),
+    prune: database.prepare<[number, number]>('DELETE FROM telemetry_rollup WHERE resolution = ? AND window_min < ?'),
+  };
+}

@@ -1,0 +1,64 @@
+import { join } from 'node:path';
+import t from 'tap';
+import { createTelemetryStore, NumberRanges, openDatabase, seededRandom } from '../index.js';
+import { telemetryFrame, telemetryStoreSuite, tempDir } from '../testing/index.js';
+
+const dir = tempDir(t);
+let made = 0;
+
+telemetryStoreSuite(t, 'SQLite telemetry store', ({ frames, zone }) => {
+  const path = join(dir, `${(made += 1)}.db`);
+  let database = openDatabase({ path });
+  const open = () => createTelemetryStore({ database, frames, zoneOf: () => zone });
+  return {
+    store: open(),
+    reopen: () => {
+      database.close();
+      database = openDatabase({ path });
+      return open();
+    },
+  };
+});
+
+t.test('a batch that fails half-way leaves nothing of itself, and can be applied again', async (t) => {
+  const database = openDatabase({ path: ':memory:' });
+  const store = createTelemetryStore({ database, frames: { framesOverlapping: () => [] }, zoneOf: () => 'UTC' });
+  const frames = ['a', 'b'].map((deviceId, i) => ({
+    number: i + 1,
+    frame: telemetryFrame([{ deviceId, metric: 'generation_kw', timeMs: 1e12, value: 1, quality: 0 }]),
+  }));
+  database.exec(
+    "CREATE TRIGGER broken BEFORE INSERT ON telemetry_latest WHEN NEW.series_id = 2 BEGIN SELECT RAISE(ABORT, 'disk full'); END",
+  );
+  t.throws(() => store.applyFrames('g', 'gw', 'e', frames), /disk full/);
+  t.same([store.series('g'), store.cursor('gw', 'e')], [[], 0]);
+  database.exec('DROP TRIGGER broken');
+  t.equal(store.applyFrames('g', 'gw', 'e', frames).applied, 2);
+  t.same(
+    store.latest('g').map(({ deviceId, value }) => [deviceId, value]),
+    [
+      ['a', 1],
+      ['b', 1],
+    ],
+  );
+});
+
+t.test('ranges hold exactly the numbers that were added, in whatever order', async (t) => {
+  const random = seededRandom(process.env.SEED ?? 5);
+  const ranges = new NumberRanges();
+  const added = new Set<number>();
+  for (let i = 0; i < 400; i += 1) {
+    const first = 1 + Math.floor(random.float() * 500);
+    const last = first + Math.floor(random.float() * 3);
+    ranges.add(first, last);
+    for (let n = first; n <= last; n += 1) added.add(n);
+    const wrong = Array.from({ length: 510 }, (_, n) => n).find((n) => ranges.has(n) !== added.has(n));
+    if (wrong !== undefined) t.fail(`${wrong} after adding ${first} to ${last}`);
+  }
+  let contiguous = 0;
+  while (added.has(contiguous + 1)) contiguous += 1;
+  t.equal(ranges.contiguous, contiguous);
+  t.ok(
+    ranges.ranges.every(([first, last], i, all) => first <= last && (i === 0 || first > (all[i - 1]?.[1] ?? 0) + 1)),
+  );
+});
