@@ -1,0 +1,22 @@
+/** A virtual village that speaks the real wires. */
+export { type Simulator, type SimulatorPorts, startSimulator } from './app.js';
+export { parseSimulatorConfig, parseSimulatorConfigText, type SimulatorConfig } from './config.js';
+export { askSimulator, type ControlAnswer, type ControlRequest, controlSocketPath } from './control/control.js';
+export { loadMeasured } from './data/load.js';
+export { faultCatalogue, type FaultName } from './faults/faults.js';
+export { clearRoad, slowRoad, startWanProxy, type WanCondition, type WanProxy } from './link/wan-proxy.js';
+export { startModbusDevice } from './modbus/device.js';
+export { registerMap } from './modbus/maps.js';
+export {
+  modbusPortsPerVillage,
+  type ProfileId,
+  referenceVillage,
+  type VillageDevice,
+  villageDevices,
+  villageSite,
+  villageWiring,
+} from './reference/devices.js';
+export { defaultPlace, type Place } from './village/place.js';
+export { defaultPlant, type Plant } from './village/plant.js';
+export type { VillageSnapshot, VillageState } from './village/state.js';
+export { createVillage, type Village, type VillageOptions } from './village/village.js';

@@ -1,2 +1,0 @@
-/** Placeholder until the commands of this repository arrive. */
-export {};
