@@ -1,6 +1,6 @@
 /** Composition of the single-process cloud: every part made, wired and put in the order of its start. */
 import type { ApiServer } from '@villagrid/api';
-import { VillagridError, type Clock, type RandomSource } from '@villagrid/contracts';
+import { decodeFrame, VillagridError, type Clock, type Frame, type RandomSource } from '@villagrid/contracts';
 import {
   createAccounts,
   createAlertStore,
@@ -10,6 +10,7 @@ import {
   type Lifecycle,
   type Logger,
 } from '@villagrid/runtime';
+import { createApi } from './api-server.js';
 import type { CloudConfig } from './config/load.js';
 import { createDirectory, type Directory } from './directory/directory.js';
 import { createDownlink } from './downlink/downlink.js';
@@ -29,7 +30,6 @@ import { createProjectedTelemetry } from './stores/telemetry.js';
 import { createLanes } from './uplink/lanes.js';
 import { createPresence } from './uplink/presence.js';
 import { createUplinkBroker } from './uplink/uplink-broker.js';
-import { createApi } from './api-server.js';
 
 /** What a cloud is given by its process. */
 export interface CloudPorts {
@@ -53,8 +53,10 @@ export interface CloudAddresses {
 /** A cloud: its parts, and what tests look at. */
 export interface Cloud {
   readonly lifecycle: Lifecycle;
-  /** Starts all; E_PORT_IN_USE, E_CERTIFICATE or E_STORE_OPEN when something is in the way. */
+  /** Starts all; E_PORT_IN_USE or E_CERTIFICATE when something is in the way. */
   start(): Promise<CloudAddresses>;
+  /** Where it listens; undefined while it does not. */
+  addresses(): CloudAddresses | undefined;
   /** Stops all in reverse order, within 3 s; never rejects. */
   stop(): Promise<void>;
   readonly grids: CloudGrids;
@@ -83,7 +85,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
   const telemetry = createProjectedTelemetry({
     database,
     frames: {
-      framesOverlapping: (fromMs, toMs, gridId) => decoded(store.framesBetween(gridId, fromMs, toMs, projector.cursor), gridId),
+      framesOverlapping: (fromMs, toMs, gridId) => decodeAll(store.framesBetween(gridId, fromMs, toMs, projector.cursor)),
     },
     zoneOf: (gridId) => {
       const gateway = directory.ofGrid(gridId);
@@ -206,16 +208,25 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
   lifecycle.add({ name: 'ingest', start() {}, stop: () => acceptor.drained(), stopDeadlineMs: 1000 });
   lifecycle.add({ name: 'mqtts', start: () => broker.start(), stop: () => broker.stop(), stopDeadlineMs: 1500 });
 
+  const addresses = (): CloudAddresses | undefined => {
+    const url = (scheme: string) => api.urls.find((one) => one.startsWith(`${scheme}:`)) ?? null;
+    const http = url('http');
+    const port = broker.ports.mqtts;
+    if (http === null || port === undefined) return undefined;
+    const { host } = config.mqtts;
+    const shown = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+    return { http, https: url('https'), mqtts: `mqtts://${shown}:${port}` };
+  };
+
   return {
     lifecycle,
     async start() {
       await lifecycle.start();
-      const url = (secure: boolean) => api.urls.find((one) => one.startsWith(secure ? 'https:' : 'http:')) ?? null;
-      const host = config.mqtts.host === '0.0.0.0' || config.mqtts.host === '::' ? '127.0.0.1' : config.mqtts.host;
-      const http = url(false);
-      if (http === null) throw new VillagridError('E_INTERNAL', 'the API does not listen on http');
-      return { http, https: url(true), mqtts: `mqtts://${host}:${broker.ports.mqtts ?? config.mqtts.port}` };
+      const found = addresses();
+      if (!found) throw new VillagridError('E_INTERNAL', 'the cloud does not listen');
+      return found;
     },
+    addresses,
     stop: () => lifecycle.stop(),
     grids,
     directory,
@@ -223,4 +234,9 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     counters,
     broker,
   };
+}
+
+/** Frames of the archive, which were all found good when they came. */
+function* decodeAll(all: Iterable<Uint8Array>): Generator<Frame> {
+  for (const bytes of all) yield decodeFrame(bytes);
 }

@@ -38,6 +38,8 @@ export interface ProjectorOptions {
   readonly random: RandomSource;
   readonly log: Logger;
   readonly counters: Counters;
+  /** Called within each transaction, for what may as well be written with it. */
+  readonly inTransaction?: () => void;
   /** Called in the tick of the commit, once per grid of a slice. */
   readonly onProjected: (gridId: string, changed: Projected) => void;
   readonly afterCommit?: () => void;
@@ -130,6 +132,7 @@ export function createProjector(options: ProjectorOptions): Projector {
       const samples = byGrid.get(from.gridId)?.samples;
       for (const { frame } of frames) for (const sample of frame.samples) samples?.push(sample);
     }
+    options.inTransaction?.();
     writeCursor.run(cursorName, (slice.at(-1) as ArchivedFrame).seq);
     return byGrid;
   });
