@@ -10,6 +10,7 @@ import {
   cryptoRandom,
   issueServerCertificate,
   realClock,
+  seededRandom,
   silentLogger,
 } from '@villagrid/runtime';
 import { testClock } from '@villagrid/runtime/testing';
@@ -264,6 +265,97 @@ t.test('health answers 503 when down; metrics count by route, never by address; 
   t.notMatch(text, /stranger/);
   t.match(await rawGet(url, '/%zz'), /^HTTP\/1\.1 400[\s\S]*E_REQUEST_INVALID/);
   t.match(await rawGet(url, '/ HTTP/1.1\r\nbroken header\r\n'), /^HTTP\/1\.1 400/);
+});
+
+const seed = process.env.SEED ?? 'hostile';
+t.test(`whatever is sent, no answer is a 5xx and every refusal is a problem (SEED=${seed})`, async (t) => {
+  const ports = makePorts();
+  const url = await started(t, { ports, loginLimits: { perAccount: 1e9, perAddress: 1e9, windowMs: 1000 } });
+  const token = await logIn(url, { username: 'admin', password: 'pass-admin' });
+  ports.grid('amani').feed('inverter', { generation_kw: 1 });
+  const alertId = ports.grid('amani').raise();
+  const dice = seededRandom(seed);
+  const pick = <T>(values: readonly T[]): T => values[Math.floor(dice.float() * values.length)] as T;
+  const odd = [
+    '',
+    '0',
+    '-1',
+    '1e9',
+    'NaN',
+    'null',
+    '__proto__',
+    'constructor',
+    "'",
+    '%00',
+    '%F0%9F%98%80',
+    '%ff',
+    'a'.repeat(650),
+    '..%2f',
+    '[]',
+    '2026-02-30',
+  ];
+  const words = [...odd, 'amani', alertId, 'generation_kw', 'raw', '1d', '24h', 'active', 'inverter'];
+  const names = [
+    'period',
+    'from',
+    'to',
+    'granularity',
+    'points',
+    'device',
+    'status',
+    'severity',
+    'limit',
+    'cursor',
+    'until_ms',
+    'x',
+  ];
+  const bodies: unknown[] = [
+    null,
+    [],
+    0,
+    '',
+    {},
+    '{',
+    { note: 'x' },
+    { note: 1 },
+    { username: {}, password: [] },
+    { act_id: 'Z'.repeat(26), note: 'n' },
+    { occurred_at_ms: 1e308, note: 'n' },
+    '\ufeff{}',
+    '{"note":"\\ud800"}',
+    { note: '\u0000' },
+  ];
+  const types = [
+    'application/json',
+    'application/json; charset=utf-16',
+    'application/json\t',
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    'multipart/form-data',
+    'APPLICATION/JSON',
+    'a',
+  ];
+  for (let i = 0; i < 600; i += 1) {
+    const route = pick(routes as readonly Route[]);
+    if (route.id === 'logout') continue;
+    const path = route.path.replace(/\{(\w+)\}/g, (_, name) =>
+      dice.float() < 0.5
+        ? pick(words)
+        : { grid_id: 'amani', alert_id: alertId, metric: 'generation_kw' }[name as 'metric'],
+    );
+    const query = dice.float() < 0.6 ? '' : `?${pick(names)}=${pick(words)}&${pick(names)}=${pick(words)}`;
+    const body = route.method === 'GET' ? {} : { body: pick(bodies), headers: { 'content-type': pick(types) } };
+    const answer = await ask(url, path + query, { method: route.method, token, ...body }).catch((error: unknown) => ({
+      status: 599,
+      json: undefined,
+      text: String(error),
+    }));
+    const name = `${route.method} ${path}${query} ${JSON.stringify(body)}`;
+    if (answer.status >= 500) t.fail(`${name}: ${answer.status} ${answer.text}`);
+    if (answer.status >= 400 && answer.json?.code === undefined) t.fail(`${name}: ${answer.text}`);
+  }
+  t.equal(({} as { x?: unknown }).x, undefined);
+  t.equal((await ask(url, '/health')).status, 200);
 });
 
 t.test('the OpenAPI document has every route, no dangling reference and no open role', async (t) => {
