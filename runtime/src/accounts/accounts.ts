@@ -1,0 +1,366 @@
+/**
+ * Accounts of people on one server: passwords, grants, logins. Structurally the AuthPort of the API, which this package
+ * does not know. Used by the gateway, the single-machine cloud and the installer's command line.
+ */
+import { createHash } from 'node:crypto';
+import {
+  newId,
+  roles,
+  VillagridError,
+  type Clock,
+  type Grant,
+  type Principal,
+  type RandomSource,
+} from '@villagrid/contracts';
+import type { Logger } from '../log/logger.js';
+import { migrateModule, type Migration } from '../sqlite/migrate.js';
+import type { SqliteDatabase } from '../sqlite/open.js';
+import { createRunningTime } from './running-time.js';
+import { hashSecret, verifySecret } from './secret-hash.js';
+import { createTryLimit } from './try-limit.js';
+
+/** Life of a login when nothing else is asked, seconds of running time: 30 days. */
+export const defaultTokenLifeS = 30 * 24 * 3600;
+/** Failed tries within `failedTriesWindowMs` after which an account or address must wait. */
+export const failedTriesAllowed = 10;
+export const failedTriesWindowMs = 15 * 60 * 1000;
+/** Shortest password a person may have, characters. */
+export const shortestPassword = 8;
+
+/** Logins of one account at a time; the oldest goes. */
+const mostLoginsPerAccount = 50;
+/** Logins waiting for their turn; more are asked to come back. */
+const mostWaiting = 200;
+const tokenForm = /^[A-Za-z0-9_-]{43}$/;
+const usernameForm = /^[\p{L}\p{N}][\p{L}\p{N}._@+-]{0,63}$/u;
+
+/** A login that worked. The token is opaque to everybody but the server. */
+export interface AccountLogin {
+  readonly token: string;
+  readonly expiresInS: number;
+  readonly principal: Principal;
+}
+
+/** An account as an administrator sees it. */
+export interface Account {
+  readonly userId: string;
+  readonly username: string;
+  readonly displayName: string;
+  readonly grants: readonly Grant[];
+  readonly disabled: boolean;
+  readonly createdAtMs: number;
+}
+
+/** What a new account needs. */
+export interface NewAccount {
+  /** Letters, digits and . _ @ + -, at most 64; upper and lower case are the same. */
+  readonly username: string;
+  readonly displayName: string;
+  /** At least 8 characters. */
+  readonly password: string;
+  readonly grants: readonly Grant[];
+}
+
+/** Accounts of one server. Those who are named are named by username; E_REQUEST_INVALID when there is nobody of that name. */
+export interface Accounts {
+  /**
+   * Undefined for a wrong name or password, or a disabled account (which of them is never told); VillagridError
+   * E_LOGIN_SLOW_DOWN after 10 failed tries within 15 min for this name or from this address.
+   */
+  login(username: string, password: string, remoteAddress: string): Promise<AccountLogin | undefined>;
+  /** The person behind a token, with the grants of this moment; undefined when unknown, ended or disabled. */
+  authenticate(token: string): Promise<Principal | undefined>;
+  logout(token: string): Promise<void>;
+  /** Adds an account. E_CONFLICT when the name is taken, E_REQUEST_INVALID when a field is not acceptable. */
+  addUser(account: NewAccount): Promise<Account>;
+  /** Sets a new password and ends all logins of the account. */
+  setPassword(username: string, password: string): Promise<void>;
+  /** Replaces the grants; holds at once, also for logins that exist. */
+  setGrants(username: string, grants: readonly Grant[]): void;
+  /** Shuts an account out at once and ends its logins. */
+  disable(username: string): void;
+  /** Lets a disabled account in again; it logs in anew. */
+  enable(username: string): void;
+  /** All accounts by name. */
+  list(): readonly Account[];
+  count(): number;
+}
+
+export interface AccountsOptions {
+  readonly database: SqliteDatabase;
+  /** Real time, not the village's: it dates accounts and measures logins and tries. */
+  readonly realClock: Clock;
+  /** Unpredictable randomness: tokens and salts come from it. */
+  readonly random: RandomSource;
+  readonly log: Logger;
+  readonly tokenLifeS?: number;
+}
+
+/** Tables of the accounts. `createAccounts` runs them itself (module `accounts`). */
+export const accountMigrations: readonly Migration[] = [
+  `CREATE TABLE IF NOT EXISTS account (
+     user_id TEXT PRIMARY KEY,
+     username TEXT NOT NULL UNIQUE,
+     display_name TEXT NOT NULL,
+     password_hash TEXT NOT NULL,
+     grants TEXT NOT NULL,
+     disabled INTEGER NOT NULL DEFAULT 0,
+     created_at_ms INTEGER NOT NULL
+   ) WITHOUT ROWID;
+   CREATE TABLE IF NOT EXISTS account_login (
+     token_sha256 BLOB PRIMARY KEY,
+     user_id TEXT NOT NULL REFERENCES account (user_id) ON DELETE CASCADE,
+     ends_at_running_ms INTEGER NOT NULL
+   ) WITHOUT ROWID;
+   CREATE INDEX IF NOT EXISTS account_login_by_user ON account_login (user_id, ends_at_running_ms);
+   CREATE TABLE IF NOT EXISTS account_running_time (elapsed_ms INTEGER NOT NULL);
+   INSERT INTO account_running_time SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM account_running_time)`,
+];
+
+interface AccountRow {
+  readonly user_id: string;
+  readonly username: string;
+  readonly display_name: string;
+  readonly password_hash: string;
+  readonly grants: string;
+  readonly disabled: number;
+  readonly created_at_ms: number;
+}
+
+/** Opens the accounts in a database of the caller; makes their tables when they are missing. */
+export function createAccounts({
+  database,
+  realClock,
+  random,
+  log,
+  tokenLifeS = defaultTokenLifeS,
+}: AccountsOptions): Accounts {
+  migrateModule(database, 'accounts', accountMigrations);
+  const runningTime = createRunningTime(database, realClock);
+  const limit = { failures: failedTriesAllowed, windowMs: failedTriesWindowMs };
+  const triesOfName = createTryLimit(limit);
+  const triesOfAddress = createTryLimit(limit);
+  const inTurn = createQueue(mostWaiting);
+  /** Checked for names that do not exist, so that they take as long as those that do. */
+  let nobodysHash: Promise<string> | undefined;
+
+  const byName = database.prepare<[string], AccountRow>('SELECT * FROM account WHERE username = ?');
+  const all = database.prepare<[], AccountRow>('SELECT * FROM account ORDER BY username');
+  const counted = database.prepare<[], number>('SELECT count(*) FROM account').pluck();
+  const insert = database.prepare<[string, string, string, string, string, number]>(
+    'INSERT INTO account (user_id, username, display_name, password_hash, grants, created_at_ms) VALUES (?, ?, ?, ?, ?, ?)',
+  );
+  const updatePassword = database.prepare<[string, string]>('UPDATE account SET password_hash = ? WHERE user_id = ?');
+  const updateGrants = database.prepare<[string, string]>('UPDATE account SET grants = ? WHERE user_id = ?');
+  const updateDisabled = database.prepare<[number, string]>('UPDATE account SET disabled = ? WHERE user_id = ?');
+  const insertLogin = database.prepare<[Buffer, string, number]>('INSERT INTO account_login VALUES (?, ?, ?)');
+  const personOf = database.prepare<[Buffer, number], AccountRow>(
+    `SELECT account.* FROM account_login JOIN account USING (user_id)
+     WHERE token_sha256 = ? AND ends_at_running_ms > ? AND disabled = 0`,
+  );
+  const deleteLogin = database.prepare<[Buffer]>('DELETE FROM account_login WHERE token_sha256 = ?');
+  const deleteLogins = database.prepare<[string]>('DELETE FROM account_login WHERE user_id = ?');
+  const deleteEnded = database.prepare<[number]>('DELETE FROM account_login WHERE ends_at_running_ms <= ?');
+  const deleteOldest = database.prepare<[string, number]>(
+    `DELETE FROM account_login WHERE token_sha256 IN (
+       SELECT token_sha256 FROM account_login WHERE user_id = ? ORDER BY ends_at_running_ms DESC LIMIT -1 OFFSET ?)`,
+  );
+
+  const named = (username: string): AccountRow => {
+    const row = byName.get(canonicalName(username));
+    if (!row) throw new VillagridError('E_REQUEST_INVALID', `there is no account of the name ${quoted(username)}.`);
+    return row;
+  };
+
+  const startLogin = database.transaction((account: AccountRow, tokenHash: Buffer) => {
+    const now = runningTime.nowMs();
+    runningTime.keep(true);
+    deleteEnded.run(now);
+    insertLogin.run(tokenHash, account.user_id, now + tokenLifeS * 1000);
+    deleteOldest.run(account.user_id, mostLoginsPerAccount);
+  });
+  const setPasswordOf = database.transaction((userId: string, hash: string) => {
+    updatePassword.run(hash, userId);
+    deleteLogins.run(userId);
+  });
+  const disable = database.transaction((userId: string) => {
+    updateDisabled.run(1, userId);
+    deleteLogins.run(userId);
+  });
+
+  const refuseWhenTooMany = (name: string, address: string) => {
+    const now = realClock.monotonicMs();
+    const waitMs = Math.max(triesOfName.waitMs(name, now), triesOfAddress.waitMs(address, now));
+    if (waitMs > 0) {
+      throw new VillagridError(
+        'E_LOGIN_SLOW_DOWN',
+        `${failedTriesAllowed} tries failed within ${failedTriesWindowMs / 60_000} minutes for this name or from this address; the next is possible in ${Math.ceil(waitMs / 1000)} s.`,
+      );
+    }
+  };
+
+  return {
+    async login(username, password, remoteAddress) {
+      const name = canonicalName(username);
+      const address = canonicalAddress(remoteAddress);
+      refuseWhenTooMany(name, address);
+      // One at a time: tries that came together are counted one after the other, and memory holds one scrypt.
+      return inTurn(async () => {
+        refuseWhenTooMany(name, address);
+        const account = byName.get(name);
+        nobodysHash ??= hashSecret('', random);
+        const right = await verifySecret(password, account?.password_hash ?? (await nobodysHash));
+        // Asked again after the wait: it may have been disabled, or its password changed, meanwhile.
+        const present = byName.get(name);
+        if (!right || !account || !present || present.disabled || present.password_hash !== account.password_hash) {
+          const now = realClock.monotonicMs();
+          triesOfName.fail(name, now);
+          triesOfAddress.fail(address, now);
+          // Never the name that was typed: people type passwords into the wrong field.
+          log.warn('login failed', { user_id: account?.user_id ?? null, address });
+          return undefined;
+        }
+        const token = Buffer.from(random.bytes(32)).toString('base64url');
+        startLogin(present, sha256(token));
+        log.info('logged in', { user_id: present.user_id, address });
+        return { token, expiresInS: tokenLifeS, principal: principalOf(present) };
+      });
+    },
+    async authenticate(token) {
+      if (typeof token !== 'string' || !tokenForm.test(token)) return undefined;
+      runningTime.keep();
+      const row = personOf.get(sha256(token), runningTime.nowMs());
+      return row && principalOf(row);
+    },
+    async logout(token) {
+      if (typeof token === 'string' && tokenForm.test(token)) deleteLogin.run(sha256(token));
+    },
+    async addUser({ username, displayName, password, grants }) {
+      const name = canonicalName(username);
+      if (!usernameForm.test(name)) {
+        throw new VillagridError(
+          'E_REQUEST_INVALID',
+          `username ${quoted(username)} must be 1 to 64 letters, digits or . _ @ + -, and begin with a letter or digit.`,
+        );
+      }
+      const shown = displayName.trim();
+      if (shown.length < 1 || shown.length > 100)
+        throw new VillagridError('E_REQUEST_INVALID', 'display_name must have 1 to 100 characters.');
+      checkPassword(password);
+      checkGrants(grants);
+      const taken = () => new VillagridError('E_CONFLICT', `the name ${quoted(name)} is taken; choose another one.`);
+      if (byName.get(name)) throw taken();
+      const hash = await hashSecret(password, random);
+      const nowMs = realClock.nowMs();
+      try {
+        insert.run(newId(nowMs, random), name, shown, hash, JSON.stringify(grants), Math.floor(nowMs));
+      } catch (error) {
+        if (byName.get(name)) throw taken();
+        throw error;
+      }
+      const account = accountOf(named(name));
+      log.info('account added', { user_id: account.userId, grants: account.grants });
+      return account;
+    },
+    async setPassword(username, password) {
+      const { user_id: userId } = named(username);
+      checkPassword(password);
+      setPasswordOf(userId, await hashSecret(password, random));
+      log.info('a new secret was set for an account, its logins ended', { user_id: userId });
+    },
+    setGrants(username, grants) {
+      const { user_id: userId } = named(username);
+      checkGrants(grants);
+      updateGrants.run(JSON.stringify(grants), userId);
+      log.info('grants changed', { user_id: userId, grants });
+    },
+    disable(username) {
+      const { user_id: userId } = named(username);
+      disable(userId);
+      log.info('account disabled', { user_id: userId });
+    },
+    enable(username) {
+      const { user_id: userId } = named(username);
+      updateDisabled.run(0, userId);
+      log.info('account enabled', { user_id: userId });
+    },
+    list: () => all.all().map(accountOf),
+    count: () => counted.get() ?? 0,
+  };
+}
+
+/** Names differ by more than case, width or blanks around them. */
+function canonicalName(username: string): string {
+  return username.normalize('NFKC').trim().toLowerCase();
+}
+
+/** An IPv4 address is the same over an IPv6 socket. */
+function canonicalAddress(address: string): string {
+  return address.toLowerCase().replace(/^::ffff:(?=\d+\.)/, '');
+}
+
+function quoted(text: string): string {
+  return JSON.stringify(text.length > 64 ? `${text.slice(0, 64)}…` : text);
+}
+
+function sha256(token: string): Buffer {
+  return createHash('sha256').update(token).digest();
+}
+
+function checkPassword(password: string): void {
+  if (password.length < shortestPassword || password.length > 1024) {
+    throw new VillagridError(
+      'E_REQUEST_INVALID',
+      `the password must have ${shortestPassword} to 1024 characters; this one has ${password.length}.`,
+    );
+  }
+}
+
+function checkGrants(grants: readonly Grant[]): void {
+  for (const [index, { role, scope }] of grants.entries()) {
+    if (!roles.includes(role)) {
+      throw new VillagridError('E_REQUEST_INVALID', `grants[${index}].role must be one of ${roles.join(', ')}.`);
+    }
+    const id = scope.kind === 'grid' ? scope.grid_id : scope.kind === 'organisation' ? scope.organisation_id : '*';
+    if (!['grid', 'organisation', 'everything'].includes(scope.kind) || typeof id !== 'string' || id === '') {
+      throw new VillagridError(
+        'E_REQUEST_INVALID',
+        `grants[${index}].scope must be {kind: grid, grid_id}, {kind: organisation, organisation_id} or {kind: everything}.`,
+      );
+    }
+  }
+}
+
+function principalOf(row: AccountRow): Principal {
+  return {
+    user_id: row.user_id,
+    username: row.username,
+    display_name: row.display_name,
+    grants: JSON.parse(row.grants) as Grant[],
+  };
+}
+
+function accountOf(row: AccountRow): Account {
+  return {
+    userId: row.user_id,
+    username: row.username,
+    displayName: row.display_name,
+    grants: JSON.parse(row.grants) as Grant[],
+    disabled: row.disabled !== 0,
+    createdAtMs: row.created_at_ms,
+  };
+}
+
+/** Runs tasks one after the other; E_BUSY when too many wait. */
+function createQueue(mostWaitingTasks: number) {
+  let last: Promise<unknown> = Promise.resolve();
+  let waiting = 0;
+  return <T>(task: () => Promise<T>): Promise<T> => {
+    if (waiting >= mostWaitingTasks)
+      return Promise.reject(new VillagridError('E_BUSY', 'too many logins wait for their turn.'));
+    waiting += 1;
+    const result = last.then(task).finally(() => (waiting -= 1));
+    last = result.catch(() => {});
+    return result;
+  };
+}

@@ -1,0 +1,57 @@
+import { join } from 'node:path';
+import t from 'tap';
+import { createAlertStore, openDatabase } from '../index.js';
+import { alertEvents, alertStoreSuite, tempDir } from '../testing/index.js';
+
+alertStoreSuite(t, 'alert store over SQLite', (t) => {
+  const database = openDatabase({ path: join(tempDir(t), 'alerts.db') });
+  t.teardown(() => database.close());
+  return createAlertStore({ database });
+});
+
+t.test("events belong to the caller's transaction: what it takes back was never there", async (t) => {
+  const database = openDatabase({ path: join(tempDir(t), 'alerts.db') });
+  const store = createAlertStore({ database });
+  const events = alertEvents();
+  const [kept, lost] = [events.alertId(), events.alertId()];
+  database.transaction(() => store.append(events.raised(kept)))();
+  t.throws(() =>
+    database.transaction(() => {
+      store.append(events.raised(lost));
+      store.append(events.acknowledged(kept));
+      throw new Error('power is gone');
+    })(),
+  );
+  t.equal(store.get(lost), undefined);
+  t.equal(store.get(kept)?.acknowledged, false);
+  t.same(
+    store.list('alpha').map((alert) => alert.alert_id),
+    [kept],
+  );
+  database.close();
+});
+
+t.test('what was appended is there after opening again', async (t) => {
+  const path = join(tempDir(t), 'alerts.db');
+  const events = alertEvents();
+  const alert = events.alertId();
+  const first = openDatabase({ path });
+  createAlertStore({ database: first }).appendAll([events.raised(alert), events.noted(alert, 'wrote this')]);
+  const before = createAlertStore({ database: first }).get(alert);
+  first.close();
+  const second = openDatabase({ path });
+  t.same(createAlertStore({ database: second }).list('alpha'), [before]);
+  second.close();
+});
+
+t.test('several events go in together or not at all', async (t) => {
+  const database = openDatabase({ path: ':memory:' });
+  const store = createAlertStore({ database });
+  const alpha = alertEvents('alpha', 1);
+  const [first, second] = [alpha.alertId(), alpha.alertId()];
+  store.append(alpha.raised(first));
+  const stranger = alertEvents('beta', 2).cleared(first);
+  t.throws(() => store.appendAll([alpha.raised(second), stranger]), { code: 'E_ALERT_NOT_FOUND' });
+  t.equal(store.get(second), undefined);
+  database.close();
+});

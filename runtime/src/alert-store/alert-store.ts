@@ -1,0 +1,155 @@
+/**
+ * Alerts as sets of events, over SQLite. Gateway and cloud keep them alike: events are inserted if absent and never
+ * changed, the alert is what contracts' `reduceAlert` makes of them. A small row per alert keeps listing quick.
+ */
+import { compareAlerts, reduceAlert, VillagridError, type Alert, type AlertEvent } from '@villagrid/contracts';
+import { migrateModule, type Migration } from '../sqlite/migrate.js';
+import type { SqliteDatabase } from '../sqlite/open.js';
+
+/** Most resolved alerts a list gives, newest first; active ones are always all there. */
+export const mostResolvedListed = 2000;
+
+/** Which alerts of a grid are wanted; both kinds when `status` is left out. */
+export interface AlertListQuery {
+  readonly status?: 'active' | 'resolved';
+}
+
+type Awaitable<T> = T | Promise<T>;
+
+/** What every alert store promises (see testing/alert-store-suite.ts); a remote one answers with promises. */
+export interface AlertStorePort {
+  /**
+   * Keeps an event unless it is there already (same alert, same event id; the first content stays). Durable when it
+   * returns or resolves. A person's event may come before `raised` and counts as soon as that comes.
+   * Throws E_ALERT_NOT_FOUND when the alert is known under another grid.
+   */
+  append(event: AlertEvent): Awaitable<'added' | 'known'>;
+  /** The same for several; gives the events that were new. */
+  appendAll(events: Iterable<AlertEvent>): Awaitable<readonly AlertEvent[]>;
+  /** Alerts of a grid in the order of `compareAlerts`: every active one, and the newest 2,000 resolved. */
+  list(gridId: string, query?: AlertListQuery): Awaitable<readonly Alert[]>;
+  /** One alert; undefined when unknown, or while only people's events are there. */
+  get(alertId: string): Awaitable<Alert | undefined>;
+  /** The grid of an alert of which `raised` is there. */
+  gridOfAlert(alertId: string): Awaitable<string | undefined>;
+  /** All events of an alert, also of one that is not yet raised, by event id. */
+  events(alertId: string): Awaitable<readonly AlertEvent[]>;
+}
+
+/**
+ * The store over SQLite: everything at once, within the caller's transaction when there is one, else in its own;
+ * `appendAll` is all or nothing.
+ */
+export interface AlertStore extends AlertStorePort {
+  append(event: AlertEvent): 'added' | 'known';
+  appendAll(events: Iterable<AlertEvent>): readonly AlertEvent[];
+  list(gridId: string, query?: AlertListQuery): readonly Alert[];
+  get(alertId: string): Alert | undefined;
+  gridOfAlert(alertId: string): string | undefined;
+  events(alertId: string): readonly AlertEvent[];
+}
+
+/** Tables of this store. `createAlertStore` runs them itself (module `alert_store`); for tools that want to know them. */
+export const alertStoreMigrations: readonly Migration[] = [
+  `CREATE TABLE IF NOT EXISTS alert (
+     alert_id TEXT PRIMARY KEY,
+     grid_id TEXT NOT NULL,
+     status TEXT NOT NULL CHECK (status IN ('waiting', 'active', 'resolved')),
+     raised_at_ms INTEGER,
+     severity TEXT
+   ) WITHOUT ROWID;
+   CREATE INDEX IF NOT EXISTS alert_by_grid ON alert (grid_id, status, raised_at_ms);
+   CREATE TABLE IF NOT EXISTS alert_event (
+     alert_id TEXT NOT NULL,
+     event_id TEXT NOT NULL,
+     event TEXT NOT NULL,
+     PRIMARY KEY (alert_id, event_id)
+   ) WITHOUT ROWID`,
+];
+
+interface EventRow {
+  readonly alert_id: string;
+  readonly event: string;
+}
+
+/** Opens the store in a database of the caller; makes its tables when they are missing. */
+export function createAlertStore({ database }: { readonly database: SqliteDatabase }): AlertStore {
+  migrateModule(database, 'alert_store', alertStoreMigrations);
+  const insert = database.prepare<[string, string, string]>(
+    'INSERT INTO alert_event (alert_id, event_id, event) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
+  );
+  const eventsOf = database
+    .prepare<[string], string>('SELECT event FROM alert_event WHERE alert_id = ? ORDER BY event_id')
+    .pluck();
+  const gridOf = database.prepare<[string], { grid_id: string; status: string }>(
+    'SELECT grid_id, status FROM alert WHERE alert_id = ?',
+  );
+  const note = database.prepare<[string, string, string, number | null, string | null]>(
+    `INSERT INTO alert VALUES (?, ?, ?, ?, ?) ON CONFLICT (alert_id) DO UPDATE SET
+       status = excluded.status, raised_at_ms = excluded.raised_at_ms, severity = excluded.severity`,
+  );
+  // One query per list: the alerts wanted, newest first, joined with their events.
+  const eventsOfGrid = database.prepare<[string, string, number], EventRow>(
+    `SELECT alert_event.alert_id, alert_event.event FROM (
+       SELECT alert_id FROM alert WHERE grid_id = ? AND status = ?
+       ORDER BY raised_at_ms DESC, alert_id DESC LIMIT ?
+     ) AS wanted JOIN alert_event ON alert_event.alert_id = wanted.alert_id`,
+  );
+
+  const events = (alertId: string) => eventsOf.all(alertId).map(parse);
+
+  const append = database.transaction((event: AlertEvent): 'added' | 'known' => {
+    const owner = gridOf.get(event.alert_id)?.grid_id;
+    if (owner !== undefined && owner !== event.grid_id) {
+      throw new VillagridError(
+        'E_ALERT_NOT_FOUND',
+        `event ${event.id} names alert ${event.alert_id} in grid ${event.grid_id}, but that alert belongs to another grid.`,
+      );
+    }
+    if (insert.run(event.alert_id, event.id, JSON.stringify(event)).changes === 0) return 'known';
+    const alert = reduceAlert(events(event.alert_id));
+    note.run(
+      event.alert_id,
+      event.grid_id,
+      alert?.status ?? 'waiting',
+      alert?.raised_at_ms ?? null,
+      alert?.severity ?? null,
+    );
+    return 'added';
+  });
+
+  const appendAll = database.transaction((all: Iterable<AlertEvent>): readonly AlertEvent[] => {
+    const added: AlertEvent[] = [];
+    for (const event of all) if (append(event) === 'added') added.push(event);
+    return added;
+  });
+
+  const withStatus = (gridId: string, status: 'active' | 'resolved'): Alert[] => {
+    const sets = new Map<string, AlertEvent[]>();
+    for (const row of eventsOfGrid.iterate(gridId, status, status === 'active' ? -1 : mostResolvedListed)) {
+      const set = sets.get(row.alert_id);
+      if (set) set.push(parse(row.event));
+      else sets.set(row.alert_id, [parse(row.event)]);
+    }
+    return [...sets.values()].map(reduceAlert).filter((alert) => alert !== undefined);
+  };
+
+  return {
+    append: (event) => append(event),
+    appendAll: (all) => appendAll(all),
+    list: (gridId, { status } = {}) => {
+      const wanted = status === undefined ? (['active', 'resolved'] as const) : [status];
+      return wanted.flatMap((one) => withStatus(gridId, one)).sort(compareAlerts);
+    },
+    get: (alertId) => reduceAlert(events(alertId)),
+    gridOfAlert: (alertId) => {
+      const row = gridOf.get(alertId);
+      return row === undefined || row.status === 'waiting' ? undefined : row.grid_id;
+    },
+    events,
+  };
+}
+
+function parse(text: string): AlertEvent {
+  return JSON.parse(text) as AlertEvent;
+}
