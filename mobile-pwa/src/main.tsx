@@ -3,35 +3,31 @@ import { render } from 'preact';
 import { useEffect } from 'preact/hooks';
 import './ui/tokens.css';
 import './ui/base.css';
-import './features/login/login.css';
-import './features/home/home.css';
 import './features/dashboard/dashboard.css';
-import './features/alerts/alerts.css';
-import './features/history/history.css';
-import './features/devices/devices.css';
-import './features/more/more.css';
 import { createApp } from './app.js';
 import { HatchPattern } from './chart/sparkline.js';
-import { AlertScreen } from './features/alerts/alert-detail.js';
-import { Alerts } from './features/alerts/alerts.js';
-import { AllAlerts } from './features/alerts/all-alerts.js';
 import { Dashboard } from './features/dashboard/dashboard.js';
-import { Devices } from './features/devices/devices.js';
-import { History } from './features/history/history.js';
-import { GridList, Home } from './features/home/home.js';
-import { Login } from './features/login/login.js';
-import { More } from './features/more/more.js';
 import { sentenceStart } from './i18n/format.js';
 import { t } from './i18n/messages.js';
 import { openLocalStore } from './local/database.js';
 import { clock, onNetworkChange, onVisibility, random } from './platform/platform.js';
-import { ConnectionSheet } from './ui/connection-sheet.js';
 import { AppContext, useApp } from './ui/context.js';
 import { parseRoute } from './ui/routes.js';
+import { lazy } from './ui/lazy.js';
 import { Tabs } from './ui/shell.js';
 import { wide } from './ui/theme.js';
 import { registerWorker, useNewVersion } from './sw/register.js';
 
+const Login = lazy(() => import('./features/login/login.js').then((module) => module.Login));
+const Home = lazy(() => import('./features/home/home.js').then((module) => module.Home));
+const GridList = lazy(() => import('./features/home/home.js').then((module) => module.GridList));
+const ConnectionSheet = lazy(() => import('./ui/connection-sheet.js').then((module) => module.ConnectionSheet));
+const AlertScreen = lazy(() => import('./features/alerts/alert-detail.js').then((module) => module.AlertScreen));
+const Alerts = lazy(() => import('./features/alerts/alerts.js').then((module) => module.Alerts));
+const AllAlerts = lazy(() => import('./features/alerts/all-alerts.js').then((module) => module.AllAlerts));
+const Devices = lazy(() => import('./features/devices/devices.js').then((module) => module.Devices));
+const History = lazy(() => import('./features/history/history.js').then((module) => module.History));
+const More = lazy(() => import('./features/more/more.js').then((module) => module.More));
 function Screen() {
   const { state } = useApp();
   const route = state.route.value;
@@ -114,7 +110,7 @@ function Root() {
           <Login again />
         </div>
       )}
-      <ConnectionSheet />
+      {state.sheetOpen.value && <ConnectionSheet />}
       <HatchPattern />
       <div class="sr" aria-live="assertive">
         {announcement.value}

@@ -1,20 +1,9 @@
 /** The connection sheet: which way the values come, how old the last answer is, what helps. */
-import { durationText, momentText, agoText } from '../i18n/format.js';
+import { agoText, momentText } from '../i18n/format.js';
 import { t } from '../i18n/messages.js';
+import { clockDifference } from './clock-notice.js';
 import { useApp } from './context.js';
 import { Dialog } from './shell.js';
-
-/** Difference of the clocks from which it is said, ms. */
-export const clockToldFromMs = 120_000;
-
-/** Says how far the phone's clock is off, or undefined when it is not worth a word. */
-export function clockDifference(offsetMs: number): { difference: string; direction: string } | undefined {
-  if (Math.abs(offsetMs) < clockToldFromMs) return undefined;
-  return {
-    difference: durationText(Math.abs(offsetMs)),
-    direction: t(offsetMs > 0 ? 'notice.behind' : 'notice.ahead'),
-  };
-}
 
 export function ConnectionSheet() {
   const { state, tryNow } = useApp();

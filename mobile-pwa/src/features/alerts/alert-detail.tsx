@@ -1,4 +1,5 @@
 /** One alert: what happened, why it matters, what to do, the value against its limit, who did what. */
+import './alerts.css';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { agoText, durationText, momentText, quantityText, sentenceStart } from '../../i18n/format.js';
 import { isMessageKey, t } from '../../i18n/messages.js';

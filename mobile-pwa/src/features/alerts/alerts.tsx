@@ -1,4 +1,5 @@
 /** All alerts of a grid, with filters. On wide screens the chosen alert stands beside the list. */
+import './alerts.css';
 import { signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { t, type MessageKey } from '../../i18n/messages.js';

@@ -6,7 +6,7 @@ import { t } from '../../i18n/messages.js';
 import { openAlerts } from '../../live/apply.js';
 import { withActs } from '../../local/acts.js';
 import { phoneZone } from '../../platform/platform.js';
-import { clockDifference } from '../../ui/connection-sheet.js';
+import { clockDifference } from '../../ui/clock-notice.js';
 import { useApp } from '../../ui/context.js';
 import { Icon } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';

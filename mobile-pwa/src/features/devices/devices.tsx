@@ -1,4 +1,5 @@
 /** Devices of a grid: silent ones first, each with link state, last seen and what it measures. */
+import './devices.css';
 import { freshness, type DeviceView } from '@villagrid/contracts';
 import { useEffect } from 'preact/hooks';
 import { agoText, durationText, metricLabel, momentText, quantityText } from '../../i18n/format.js';

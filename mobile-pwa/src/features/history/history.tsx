@@ -1,4 +1,5 @@
 /** History: a period, up to four lines on two axes, gaps as gaps, a readout below, and the same as a table. */
+import './history.css';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { metricDefinition, metricIds, periodsMs, resolutionMs, type History as HistoryAnswer } from '@villagrid/contracts';
 import { align, bridged, extent, gaps, type AlignedHistory } from '../../chart/day.js';

@@ -1,4 +1,5 @@
 /** Grid selection: one row per grid with its state and age, who needs somebody first. */
+import './home.css';
 import { useEffect, useState } from 'preact/hooks';
 import type { GridState } from '@villagrid/contracts';
 import { agoText, momentText, percentText, sentenceStart, sentenceMiddle } from '../../i18n/format.js';

@@ -1,4 +1,5 @@
 /** Login: name, password, which server this is, and what is saved on this phone behind it. */
+import './login.css';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { momentText, percentText, sentenceMiddle } from '../../i18n/format.js';
 import { t } from '../../i18n/messages.js';

@@ -1,4 +1,5 @@
 /** More: theme, connection, what is kept on this phone, who is logged in, version. */
+import './more.css';
 import { useEffect, useState } from 'preact/hooks';
 import { bytesText } from '../../i18n/format.js';
 import { isMessageKey, t } from '../../i18n/messages.js';
