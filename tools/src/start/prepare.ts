@@ -64,7 +64,7 @@ export async function prepareVillage(options: {
   readonly log: Logger;
   readonly progress: (text: string) => void;
 }): Promise<Prepared> {
-  const { root, start, time, realClock, random, log, progress } = options;
+  const { root, start, time, realClock, random, progress } = options;
   const files = villageFiles(start.data);
   mkdirSync(files.logs, { recursive: true, mode: 0o700 });
   const appDirectory = join(root, 'mobile-pwa/dist');
