@@ -130,7 +130,11 @@ export function createAlerts(options: AlertsOptions): Alerts {
     open: activeAtStart.filter(isLegacy),
   });
 
-  function evaluate(samples: readonly Sample[], figures: readonly ChangedFigure[], arrivalMs: number): RuleTransition[] {
+  function evaluate(
+    samples: readonly Sample[],
+    figures: readonly ChangedFigure[],
+    arrivalMs: number,
+  ): RuleTransition[] {
     const found: RuleTransition[] = [];
     const rings = (timeMs: number) => arrivalMs - timeMs <= oldestRingingMs;
     for (const { deviceId, metric, timeMs, value, quality } of samples) {
@@ -186,7 +190,15 @@ export function createAlerts(options: AlertsOptions): Alerts {
       if (known.has(alert.rule_id)) continue;
       open.delete(stateKey(alert.rule_id, alert.device_id, alert.metric));
       void commit([
-        { kind: 'cleared', id: newId(nowMs, random), alert_id: alert.alert_id, grid_id: gridId, at_ms: nowMs, origin, value: null },
+        {
+          kind: 'cleared',
+          id: newId(nowMs, random),
+          alert_id: alert.alert_id,
+          grid_id: gridId,
+          at_ms: nowMs,
+          origin,
+          value: null,
+        },
       ]).catch(() => {});
     }
   };

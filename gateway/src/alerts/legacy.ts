@@ -1,5 +1,12 @@
 /** The first prototype's plain-text alerts: each text becomes an alert, which ends when the text is not heard any more. */
-import { legacyDeviceId, newId, type Alert, type AlertEvent, type Clock, type RandomSource } from '@villagrid/contracts';
+import {
+  legacyDeviceId,
+  newId,
+  type Alert,
+  type AlertEvent,
+  type Clock,
+  type RandomSource,
+} from '@villagrid/contracts';
 
 /** Rule id and type of such alerts. */
 export const legacyRuleId = 'legacy';
@@ -93,7 +100,15 @@ export class LegacyAlerts {
       if (nowMs - lastMs < legacySilenceMs) continue;
       this.#open.delete(key);
       commit([
-        { kind: 'cleared', id: newId(nowMs, random), alert_id: alertId, grid_id: gridId, at_ms: nowMs, origin, value: null },
+        {
+          kind: 'cleared',
+          id: newId(nowMs, random),
+          alert_id: alertId,
+          grid_id: gridId,
+          at_ms: nowMs,
+          origin,
+          value: null,
+        },
       ]).catch(() => {});
     }
   }

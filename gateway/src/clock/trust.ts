@@ -6,7 +6,10 @@ import type { ClockTrust } from '@villagrid/contracts';
 const synchronisedFiles = ['/run/systemd/timesync/synchronized'];
 
 /** Makes the question; a setting other than `auto` is its constant answer. */
-export function createClockTrust(setting: ClockTrust | 'auto', files: readonly string[] = synchronisedFiles): () => ClockTrust {
+export function createClockTrust(
+  setting: ClockTrust | 'auto',
+  files: readonly string[] = synchronisedFiles,
+): () => ClockTrust {
   if (setting !== 'auto') return () => setting;
   return () => (files.some((file) => existsSync(file)) ? 'ntp' : 'floor');
 }

@@ -40,7 +40,7 @@ export function createGridPort(options: GridPortOptions): GridPort {
       await projector.catchUp();
       // Without a wait in between: both speak of the same frames.
       const series = telemetry.completeness(gridId, untilMs);
-      return { epoch: log.epoch, completeUntilNumber: log.newestNumber(), series };
+      return { epoch: log.epoch, completeUntilNumber: log.newestNumber() - projector.behind(), series };
     },
     alerts: async (query) => alertStore.list(gridId, query),
     alert: async (alertId) => alertStore.get(alertId),
