@@ -2,7 +2,7 @@
 import { type AlertEvent, type Clock, type ClockTrust, type RandomSource, topics } from '@villagrid/contracts';
 import type { LifecyclePart, Logger } from '@villagrid/runtime';
 import type { GatewayConfig } from './config/schema.js';
-import type { DriverSink } from './drivers/port.js';
+import { createDrivers, type DriverSink } from './drivers/index.js';
 import type { Log } from './log/port.js';
 import { createMqttDestination, createUplink, type Uplink } from './uplink/index.js';
 
@@ -30,9 +30,17 @@ export interface GatewayParts {
 
 /** Makes the parts that the settings ask for. */
 export function gatewayParts(context: PartsContext): GatewayParts {
+  const { config, sink, clock, realClock, random, logger } = context;
+  const connections = config.modbus?.connections ?? [];
+  const drivers =
+    connections.length === 0 ? [] : createDrivers({ connections, sink, clock, realClock, random, log: logger });
   const uplink = makeUplink(context);
   return {
-    parts: [...(uplink ? [{ name: 'uplink', start: () => uplink.start(), stop: () => uplink.stop() }] : [])],
+    // Modbus answers and the cloud are real machines beside the gateway: each part starts without waiting for them.
+    parts: [
+      ...drivers,
+      ...(uplink ? [{ name: 'uplink', start: () => uplink.start(), stop: () => uplink.stop() }] : []),
+    ],
     uplink,
   };
 }
