@@ -90,7 +90,9 @@ export interface GridPort {
     fromMs: number,
     toMs: number,
   ): Promise<WindowColumns>;
+  /** Samples measured in [fromMs, toMs), ascending by time, of any quality. */
   raw(deviceId: string, metric: string, fromMs: number, toMs: number): Promise<RawColumns>;
+  /** Samples measured before `untilMs`. */
   completeness(untilMs: number): Promise<CompletenessFacts>;
   /** Alerts of the grid, reduced. All active ones are always included when status is not `resolved`; at most 2,000 in all, newest first. */
   alerts(query: AlertQuery): Promise<readonly Alert[]>;

@@ -43,7 +43,9 @@ export const completeness: Handler<'completeness'> = async ({ services, grid, qu
     until_ms: untilMs,
     complete_until_number: facts.completeUntilNumber,
     epoch: facts.epoch,
+    // A series without samples yet may be known on one side only.
     series: facts.series
+      .filter(({ count }) => count > 0)
       .map(({ deviceId, metric, count, hash }) => ({ device_id: deviceId, metric, count, hash }))
       .sort((a, b) => compare(a.device_id, b.device_id) || compare(a.metric, b.metric)),
   };

@@ -78,11 +78,12 @@ export async function buildListener(options: ListenerOptions): Promise<FastifyIn
       route,
       status: reply.statusCode,
       took_ms: Math.round(durationMs),
-      request: request.id,
     };
-    if (reply.statusCode >= 500) log.warn('request failed', fields);
-    else if (request.method !== 'GET' && request.method !== 'HEAD') log.info('request', fields);
-    else log.debug('request', fields);
+    withCorrelation(request.id, () => {
+      if (reply.statusCode >= 500) log.warn('request failed', fields);
+      else if (request.method !== 'GET' && request.method !== 'HEAD') log.info('request', fields);
+      else log.debug('request', fields);
+    });
     done();
   });
 
@@ -136,7 +137,7 @@ const knownMethod = (method: string): string => (methods.has(method) ? method : 
 
 function sendProblem(thrown: unknown, request: FastifyRequest, reply: FastifyReply, log: Logger): FastifyReply {
   const { error, unexpected } = classifyError(thrown);
-  if (unexpected) log.error('a request met an unexpected error', { request: request.id, error: thrown });
+  if (unexpected) withCorrelation(request.id, () => log.error('a request met an unexpected error', { error: thrown }));
   const wait = retryAfterS(error.code);
   if (wait !== undefined) reply.header('retry-after', wait);
   if (error.status === 401) reply.header('www-authenticate', 'Bearer');
