@@ -156,7 +156,6 @@ t.test(
     for (const [what, broken] of [
       ['device id', { ...frame, samples: [{ ...sample, deviceId: '../etc' }] }],
       ['metric', { ...frame, samples: [{ ...sample, metric: 'DROP TABLE' }] }],
-      ['integer above', { ...frame, samples: [{ ...sample, timeMs: 9e15 }] }],
       ['clock trust', { ...frame, trust: 'oracle' as never }],
       ['boot', { ...frame, boot: 7 as never }],
     ] as const)
