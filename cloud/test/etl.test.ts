@@ -160,15 +160,9 @@ t.test(
       ['boot', { ...frame, boot: 7 as never }],
     ] as const)
       t.match(examineFrame(encodeFrame(broken), 'alpha'), { ok: false, reason: new RegExp(what) });
-    const odd = examineFrame(
-      encodeFrame({ ...frame, entries: [{ type: 'later' } as never, null as never], events: ['x' as never] }),
-      'alpha',
-    );
-    t.match(odd, {
-      ok: true,
-      frame: { entries: [], events: [] },
-      findings: [{ what: 'event' }, { what: 'entry' }, { what: 'entry' }],
-    });
+    const foreign = raisedEvent('E', 'A', 'beta', 'gw-2');
+    const mixed = examineFrame(testFrame(5, { events: [foreign, raisedEvent('E2', 'A2', 'alpha', 'gw-1')] }), 'alpha');
+    t.match(mixed, { ok: true, events: [{ id: 'E2' }], findings: [{ what: 'event', reason: /grid beta/ }] });
   },
 );
 
