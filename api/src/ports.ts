@@ -51,7 +51,12 @@ export interface RawColumns {
 export interface CompletenessFacts {
   readonly epoch: string | null;
   readonly completeUntilNumber: number | null;
-  readonly series: ReadonlyArray<{ readonly deviceId: string; readonly metric: string; readonly count: number; readonly hash: string }>;
+  readonly series: ReadonlyArray<{
+    readonly deviceId: string;
+    readonly metric: string;
+    readonly count: number;
+    readonly hash: string;
+  }>;
 }
 
 /** Which alerts of a grid are wanted; newest first within the order of `compareAlerts`. */
@@ -78,8 +83,16 @@ export interface GridPort {
   link(deviceId: string): 'up' | 'down' | undefined;
   /** Newest time anything of this grid was received, Unix ms; null when never. */
   lastReportedMs(): number | null;
-  windows(deviceId: string, metric: string, resolution: Resolution, fromMs: number, toMs: number): Promise<WindowColumns>;
+  windows(
+    deviceId: string,
+    metric: string,
+    resolution: Resolution,
+    fromMs: number,
+    toMs: number,
+  ): Promise<WindowColumns>;
+  /** Samples measured in [fromMs, toMs), ascending by time, of any quality. */
   raw(deviceId: string, metric: string, fromMs: number, toMs: number): Promise<RawColumns>;
+  /** Samples measured before `untilMs`. */
   completeness(untilMs: number): Promise<CompletenessFacts>;
   /** Alerts of the grid, reduced. All active ones are always included when status is not `resolved`; at most 2,000 in all, newest first. */
   alerts(query: AlertQuery): Promise<readonly Alert[]>;

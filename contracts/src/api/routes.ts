@@ -35,8 +35,9 @@ export interface Route {
 
 const gridId = Type.String({ pattern: identifierPattern });
 const alertId = Type.String({ minLength: 1, maxLength: 64 });
-const viewer = (grid: 'path' | 'alert' | 'own' = 'path'): Access => ({ kind: 'role', role: 'viewer', grid });
-const operator = (grid: 'path' | 'alert' | 'own' = 'path'): Access => ({ kind: 'role', role: 'operator', grid });
+type RoleAccess = Extract<Access, { kind: 'role' }>;
+const viewer = (grid: 'path' | 'alert' | 'own' = 'path'): RoleAccess => ({ kind: 'role', role: 'viewer', grid });
+const operator = (grid: 'path' | 'alert' | 'own' = 'path'): RoleAccess => ({ kind: 'role', role: 'operator', grid });
 const gridParams = Type.Object({ grid_id: gridId });
 const historyQuery = Type.Object(
   {

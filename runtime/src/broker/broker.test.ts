@@ -8,10 +8,12 @@ import {
   issueClientCertificate,
   issueServerCertificate,
   realClock,
+  seededRandom,
   type BrokerPublish,
   type GuardedBrokerOptions,
 } from '../index.js';
-import { memoryLog } from '../testing/index.js';
+import { memoryLog, testClock } from '../testing/index.js';
+import { PublishGate } from './publish-gate.js';
 
 const clock = realClock();
 interface Who {
@@ -420,4 +422,75 @@ t.test('a stop gives held publishes the time to be acknowledged, and publishes n
   release[0]?.();
   await Promise.all([acknowledged, stopped]);
   t.equal(release.length, 1);
+});
+
+t.test('after a failure nothing of that client is acknowledged any more, even what was stored', async (t) => {
+  const gate = new PublishGate(testClock(), 1000);
+  const answers: string[] = [];
+  const answer = (name: string) => (error?: Error) => answers.push(`${name} ${error ? 'refused' : 'taken'}`);
+  await Promise.all([
+    gate.pass(() => Promise.resolve(), answer('a')),
+    gate.pass(() => Promise.reject(new Error('disk full')), answer('b')),
+    gate.pass(() => Promise.resolve(), answer('c')),
+  ]);
+  t.same(answers, ['a taken', 'b refused', 'c refused']);
+});
+
+t.test(
+  '$SYS and shared filters stay closed even where every topic is allowed, and no retained message of a client is kept',
+  async (t) => {
+    const { connect, broker, taken } = await house(t, { mayPublish: () => true, maySubscribe: () => true });
+    const alice = await connect('alice');
+    const ended = closing(alice);
+    alice.publish('$SYS/broker', '1', { qos: 1 }, () => {});
+    await ended;
+    t.equal(taken.length, 0);
+    const bob = await connect('bob');
+    await bob.publishAsync('of/bob/x', 'kept?', { qos: 1, retain: true });
+    t.match(taken[0], { topic: 'of/bob/x', retain: true });
+    const heard: string[] = [];
+    bob.on('message', (topic) => heard.push(topic));
+    await bob.subscribeAsync(['$share/g/#', '$SYS/#']).catch(() => {});
+    t.equal(broker.stats().forbidden, 3);
+    await bob.subscribeAsync('#');
+    await broker.publish('a/b', 'x', { retain: true });
+    t.ok(await until(() => heard.length > 0));
+    t.same(heard, ['a/b']);
+  },
+);
+
+t.test('thousands of spoiled packets end no process and harm no other client', async (t) => {
+  const seed = process.env.SEED ?? '1';
+  t.comment(`seed ${seed}`);
+  const random = seededRandom(seed);
+  const { port, connect, taken } = await house(t, {
+    mayPublish: () => true,
+    maySubscribe: () => true,
+    limits: { connectTimeoutMs: 100, maxConnectionsPerAddress: 400 },
+  });
+  const bob = await connect('bob', { keepalive: 300 });
+  const publish = Buffer.concat([Buffer.from([0x32, 17]), text('of/alice/x'), Buffer.from([0, 7]), Buffer.from('abc')]);
+  const subscribe = Buffer.concat([Buffer.from([0x82, 9, 0, 8]), text('to/a'), Buffer.from([1])]);
+  const whole = Buffer.concat([
+    publish,
+    subscribe,
+    Buffer.from([0x34, 8, 0, 1, 0x61, 0, 9, 1, 2, 3]),
+    Buffer.from([0x62, 2, 0, 9, 0xc0, 0]),
+  ]);
+  const sessions = Array.from({ length: 400 }, async (_, i) => {
+    const bytes = Buffer.concat([connectPacket(`c${i}`), whole, Buffer.from([0xe0, 0])]);
+    // Most spoil what comes after a good CONNECT, so that it reaches the library.
+    const from = random.float() < 0.7 ? connectPacket(`c${i}`).length : 0;
+    const flips = 1 + Math.floor(random.float() * 4);
+    for (let n = 0; n < flips; n += 1)
+      bytes[from + Math.floor(random.float() * (bytes.length - from))] = Math.floor(random.float() * 256);
+    const socket = net.connect(port, '127.0.0.1');
+    socket.on('error', () => {});
+    socket.resume();
+    socket.end(bytes.subarray(0, random.float() < 0.2 ? Math.floor(random.float() * bytes.length) : bytes.length));
+    await new Promise((resolve) => socket.once('close', resolve));
+  });
+  await Promise.all(sessions);
+  t.ok(taken.length > 50, `${taken.length} publishes came through`);
+  await bob.publishAsync('of/bob/x', 'still here', { qos: 1 });
 });

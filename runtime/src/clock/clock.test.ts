@@ -61,3 +61,13 @@ t.test('the same seed gives the same numbers, another seed others, spread evenly
     t.equal(random.bytes(33).length, 33);
   }
 });
+
+t.test('a sleep that was called off leaves no timer behind', async (t) => {
+  const clock = testClock();
+  const abort = new AbortController();
+  const sleeping = clock.sleep(1000, abort.signal);
+  t.equal(clock.pendingTimers, 1);
+  abort.abort();
+  await t.rejects(sleeping);
+  t.equal(clock.pendingTimers, 0);
+});

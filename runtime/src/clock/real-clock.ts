@@ -44,7 +44,6 @@ export function acceleratedClock({ realEpochMs, villageEpochMs, speed }: Acceler
     const period = Math.max(periodMs, 1);
     let nextMs = monotonicMs() + period;
     let background = false;
-    let cancelled = false;
     let timer = after(period, tick);
     function tick(): void {
       // Beats that were missed while the process was blocked are skipped: no storm of late timers.
@@ -52,11 +51,9 @@ export function acceleratedClock({ realEpochMs, villageEpochMs, speed }: Acceler
       timer = after(nextMs - monotonicMs(), tick);
       if (background) timer.unref();
       run();
-      if (cancelled) timer.cancel();
     }
     return {
       cancel: () => {
-        cancelled = true;
         timer.cancel();
       },
       unref: () => {

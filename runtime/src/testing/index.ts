@@ -3,5 +3,5 @@ export * from './test-clock.js';
 export * from './clock-suite.js';
 export * from './memory-log.js';
 export * from './temp-dir.js';
-export * from './alert-store-suite.js';
 export * from './telemetry-suite.js';
+export * from './alert-store-suite.js';

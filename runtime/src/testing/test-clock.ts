@@ -34,16 +34,13 @@ export function testClock(startMs = 1_767_225_600_000): TestClock {
     return { cancel: () => void waiting.delete(entry) };
   };
   const every = (periodMs: number, run: () => void): Timer => {
-    let cancelled = false;
     let timer = add(Math.max(1, periodMs), tick);
     function tick(): void {
       timer = add(Math.max(1, periodMs), tick);
       run();
-      if (cancelled) timer.cancel();
     }
     return {
       cancel: () => {
-        cancelled = true;
         timer.cancel();
       },
     };

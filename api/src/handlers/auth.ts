@@ -1,0 +1,47 @@
+/** Login, logout, who am I. */
+import { highestRole, VillagridError, type LoginResponse, type Principal } from '@villagrid/contracts';
+import type { Handler, Services } from './handler.js';
+
+/** A person as the API shows them. */
+export function userView(principal: Principal): LoginResponse['user'] {
+  return {
+    user_id: principal.user_id,
+    username: principal.username,
+    display_name: principal.display_name,
+    role: highestRole(principal) ?? null,
+    grants: principal.grants.map(({ role, scope }) => ({ role, scope: { ...scope } })),
+  };
+}
+
+async function logIn(
+  { ports, loginLimiter }: Services,
+  { username, password }: { readonly username: string; readonly password: string },
+  remoteAddress: string,
+): Promise<LoginResponse> {
+  loginLimiter.admit(remoteAddress, username);
+  const login = await ports.auth.login(username, password, remoteAddress);
+  if (login === undefined) {
+    loginLimiter.failed(remoteAddress, username);
+    throw new VillagridError('E_LOGIN_FAILED', 'No account has this name and password.');
+  }
+  loginLimiter.succeeded(username);
+  return {
+    token: login.token,
+    token_type: 'Bearer',
+    expires_in_s: login.expiresInS,
+    user: userView(login.principal),
+  };
+}
+
+export const login: Handler<'login'> = ({ services, body, remoteAddress }) => logIn(services, body, remoteAddress);
+
+export const legacyLogin: Handler<'legacyLogin'> = ({ services, body, remoteAddress }) =>
+  logIn(services, body, remoteAddress);
+
+export const logout: Handler<'logout'> = async ({ services, token }) => {
+  await services.ports.auth.logout(token);
+  services.endLive(token);
+  return { ok: true };
+};
+
+export const me: Handler<'me'> = ({ principal }) => userView(principal);

@@ -1,0 +1,54 @@
+/** Grids, summary, devices, completeness. */
+import { mayOnGrid } from '@villagrid/contracts';
+import { deviceViews } from '../views/devices.js';
+import { gridState } from '../views/state.js';
+import { Answer, type Handler } from './handler.js';
+
+export const grids: Handler<'grids'> = async ({ services, principal }) => {
+  const { ports, clock } = services;
+  const nowMs = Math.floor(clock.nowMs());
+  const visible = ports.grids
+    .list()
+    .filter((grid) => mayOnGrid(principal, 'viewer', grid.gridId, grid.site().organisation_id));
+  const states = await Promise.all(
+    visible.map(async (grid) => gridState(grid, ports.identity.kind, await services.board(grid).active(), nowMs)),
+  );
+  return { grids: states, now_ms: nowMs };
+};
+
+export const summary: Handler<'summary'> = async ({ services, grid }) =>
+  new Answer(await services.board(grid).summaryText());
+
+export const devices: Handler<'devices'> = ({ services, grid }) => {
+  const nowMs = Math.floor(services.clock.nowMs());
+  return { grid_id: grid.gridId, now_ms: nowMs, devices: deviceViews(grid, nowMs) };
+};
+
+/** Width of the steps completeness ends on, and how far it stays behind now, in real milliseconds. */
+const completenessStepMs = 10_000;
+const completenessLagMs = 15_000;
+
+/** Where completeness ends when nothing is asked: both sides, asked within one step, answer for the same samples. */
+export function completenessUntilMs(nowMs: number, speed: number): number {
+  const step = completenessStepMs * speed;
+  return Math.floor((nowMs - completenessLagMs * speed) / step) * step;
+}
+
+export const completeness: Handler<'completeness'> = async ({ services, grid, query }) => {
+  const untilMs = query.until_ms ?? Math.max(0, completenessUntilMs(services.clock.nowMs(), services.speed));
+  const facts = await grid.completeness(untilMs);
+  return {
+    grid_id: grid.gridId,
+    side: services.ports.identity.kind,
+    until_ms: untilMs,
+    complete_until_number: facts.completeUntilNumber,
+    epoch: facts.epoch,
+    // A series without samples yet may be known on one side only.
+    series: facts.series
+      .filter(({ count }) => count > 0)
+      .map(({ deviceId, metric, count, hash }) => ({ device_id: deviceId, metric, count, hash }))
+      .sort((a, b) => compare(a.device_id, b.device_id) || compare(a.metric, b.metric)),
+  };
+};
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

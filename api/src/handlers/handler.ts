@@ -1,0 +1,64 @@
+/** What a handler is: a function of a checked request and the server's services; it knows no HTTP library. */
+import type { Clock, Principal, RandomSource, RouteId, routes } from '@villagrid/contracts';
+import type { Static, TSchema } from 'typebox';
+import type { GridBoard } from '../board.js';
+import type { ApiPorts, GridPort } from '../ports.js';
+import type { LoginLimiter } from '../server/login-limit.js';
+import type { RequestCounters } from '../server/request-counters.js';
+
+/** What every handler may use. */
+export interface Services {
+  readonly ports: ApiPorts;
+  /** The village's clock: times of samples, alerts and acts. */
+  readonly clock: Clock;
+  readonly realClock: Clock;
+  readonly random: RandomSource;
+  /** Village milliseconds per real millisecond. */
+  readonly speed: number;
+  readonly startedMs: number;
+  readonly counters: RequestCounters;
+  readonly loginLimiter: LoginLimiter;
+  board(grid: GridPort): GridBoard;
+  /** Ends the live channels of a token. */
+  endLive(token: string): void;
+  openapi(): string;
+}
+
+type RouteOf<Id extends RouteId> = Extract<(typeof routes)[number], { id: Id }>;
+type Part<Id extends RouteId, Name extends 'params' | 'query' | 'body'> =
+  RouteOf<Id> extends Readonly<Record<Name, infer Schema extends TSchema>> ? Static<Schema> : undefined;
+type HasGrid<Id extends RouteId> = RouteOf<Id>['access'] extends { readonly kind: 'role' } ? GridPort : undefined;
+type HasPrincipal<Id extends RouteId> = RouteOf<Id>['access'] extends { readonly kind: 'public' }
+  ? undefined
+  : Principal;
+
+/** A request whose access and schema were checked. */
+export interface Call<Id extends RouteId> {
+  readonly params: Part<Id, 'params'>;
+  readonly query: Part<Id, 'query'>;
+  readonly body: Part<Id, 'body'>;
+  readonly principal: HasPrincipal<Id>;
+  readonly token: string;
+  readonly grid: HasGrid<Id>;
+  readonly remoteAddress: string;
+  readonly services: Services;
+}
+
+/** An answer that is not a plain 200 with a JSON document. */
+export class Answer {
+  readonly text: string;
+  readonly status: number;
+  readonly contentType: string;
+
+  constructor(text: string, { status = 200, contentType = 'application/json; charset=utf-8' } = {}) {
+    this.text = text;
+    this.status = status;
+    this.contentType = contentType;
+  }
+}
+
+/** Answers a call with a document, or throws a VillagridError. */
+export type Handler<Id extends RouteId> = (call: Call<Id>) => unknown;
+
+/** One handler for each route; the live channel is served apart. */
+export type Handlers = { readonly [Id in Exclude<RouteId, 'live'>]: Handler<Id> };

@@ -1,0 +1,31 @@
+/** The handler of each route, by the route's id. A missing one is a type error and refuses to start. */
+import * as alerts from './alerts.js';
+import * as auth from './auth.js';
+import * as grids from './grids.js';
+import type { Handlers } from './handler.js';
+import * as history from './history.js';
+import * as legacy from './legacy.js';
+import * as server from './server.js';
+
+export const handlers: Handlers = {
+  login: auth.login,
+  logout: auth.logout,
+  me: auth.me,
+  grids: grids.grids,
+  summary: grids.summary,
+  alerts: alerts.alerts,
+  alert: alerts.alert,
+  acknowledge: alerts.acknowledge,
+  note: alerts.note,
+  historical: history.historical,
+  devices: grids.devices,
+  completeness: grids.completeness,
+  legacyLogin: auth.legacyLogin,
+  legacyRealtime: legacy.legacyRealtime,
+  legacyAlerts: legacy.legacyAlerts,
+  legacyHistorical: legacy.legacyHistorical,
+  discovery: server.discovery,
+  health: server.health,
+  metrics: server.metrics,
+  openapi: server.openapi,
+};

@@ -1,0 +1,135 @@
+/** Mounts the route table on one Fastify instance: access, checks, handler, answer. Deny by default. */
+import { withCorrelation } from '@villagrid/runtime';
+import { VillagridError, type Route } from '@villagrid/contracts';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Answer, type Call, type Handlers, type Services } from '../handlers/handler.js';
+import type { LiveChannel } from '../live/channel.js';
+import { assertEnforceable, bearerToken, requirePrincipal, requireRole, type Granted } from './access.js';
+import { originAllowed } from './security-headers.js';
+import { coerceQuery, compileCheck } from './validate.js';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Path as in the table; also the mark that a route came through the access check. */
+    route?: string;
+  }
+  interface FastifyRequest {
+    granted: Granted | undefined;
+  }
+}
+
+export interface MountOptions {
+  readonly app: FastifyInstance;
+  readonly routes: readonly Route[];
+  readonly handlers: Handlers;
+  readonly services: Services;
+  readonly live: LiveChannel;
+  readonly trustedOrigins: readonly string[];
+}
+
+type AnyHandler = (call: Call<never>) => unknown;
+
+/** Mounts every route. Throws TypeError for a route without access or handler, and for a handler without route. */
+export function mountRoutes({ app, routes, handlers, services, live, trustedOrigins }: MountOptions): void {
+  app.decorateRequest('granted', undefined);
+  const table = handlers as unknown as Readonly<Record<string, AnyHandler | undefined>>;
+  for (const id of Object.keys(table))
+    if (!routes.some((route) => route.id === id)) throw new TypeError(`handler ${id} has no route in the table`);
+  for (const route of routes) {
+    assertEnforceable(route);
+    const handler = Object.hasOwn(table, route.id) ? table[route.id] : undefined;
+    if (handler === undefined && route.websocket !== true)
+      throw new TypeError(`route ${route.id} (${route.method} ${route.path}) has no handler`);
+    const url = route.path.replace(/\{(\w+)\}/g, ':$1');
+    const shared = { method: route.method, url, config: { route: route.path } };
+    if (route.websocket === true) {
+      app.route({
+        ...shared,
+        exposeHeadRoute: false,
+        onRequest: (request) => admitLive(services, route, request, trustedOrigins),
+        handler: () => {
+          throw new VillagridError('E_REQUEST_INVALID', 'This address is a WebSocket; open it as one.');
+        },
+        wsHandler: (socket, request) => live.accept(socket, request),
+      });
+    } else {
+      const answer = answerer(route, handler as AnyHandler, services);
+      app.route({
+        ...shared,
+        onRequest: async (request) => {
+          request.granted = await grant(services, route, request);
+        },
+        handler: answer,
+      });
+    }
+  }
+}
+
+/** The access check before the body is read; a grid named in the body is looked up after that. */
+async function grant({ ports }: Services, route: Route, request: FastifyRequest): Promise<Granted> {
+  const { access } = route;
+  if (access.kind === 'public') return { principal: undefined, token: undefined, grid: undefined };
+  const token = bearerToken(request.headers.authorization);
+  const principal = await requirePrincipal(ports, token);
+  if (access.kind === 'authenticated' || access.grid === 'body') return { principal, token, grid: undefined };
+  const grid = await requireRole(ports, principal, access, named(request));
+  return { principal, token, grid };
+}
+
+const named = (request: FastifyRequest, body?: unknown) => ({
+  params: (request.params ?? {}) as Record<string, string>,
+  body,
+});
+
+/** A live channel: Origin first, then the token if the header has one; otherwise its first message brings it. */
+async function admitLive(
+  { ports }: Services,
+  route: Route,
+  request: FastifyRequest,
+  trustedOrigins: readonly string[],
+): Promise<void> {
+  if (request.ws && !originAllowed(request.headers.origin, request.headers.host, trustedOrigins))
+    throw new VillagridError('E_FORBIDDEN', 'A page of another origin may not open this channel.');
+  if (request.ws && request.headers.authorization === undefined) return;
+  const token = bearerToken(request.headers.authorization);
+  const principal = await requirePrincipal(ports, token);
+  if (route.access.kind !== 'role') throw new TypeError(`route ${route.id} must declare a role`);
+  const grid = await requireRole(ports, principal, route.access, named(request));
+  request.granted = { principal, token, grid };
+}
+
+function answerer(route: Route, handler: AnyHandler, services: Services) {
+  const checkParams = route.params === undefined ? undefined : compileCheck(route.params, 'path');
+  const checkQuery = route.query === undefined ? undefined : compileCheck(route.query, 'query');
+  const checkBody = route.body === undefined ? undefined : compileCheck(route.body, 'body');
+  return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    const granted = request.granted;
+    if (granted === undefined) throw new VillagridError('E_FORBIDDEN', 'The access of this request was not checked.');
+    const params = request.params as Record<string, string>;
+    checkParams?.(params);
+    const query =
+      route.query === undefined ? undefined : coerceQuery(route.query, request.query as Record<string, unknown>);
+    checkQuery?.(query);
+    const body = route.body === undefined ? undefined : (request.body ?? {});
+    checkBody?.(body);
+    let { grid } = granted;
+    if (route.access.kind === 'role' && grid === undefined) {
+      if (granted.principal === undefined)
+        throw new VillagridError('E_LOGIN_REQUIRED', 'The request carries no token.');
+      grid = await requireRole(services.ports, granted.principal, route.access, named(request, body));
+    }
+    const call = {
+      params,
+      query,
+      body,
+      principal: granted.principal,
+      token: granted.token ?? '',
+      grid,
+      remoteAddress: request.ip,
+      services,
+    } as unknown as Call<never>;
+    const result = await withCorrelation(request.id, async () => handler(call));
+    if (result instanceof Answer) return reply.code(result.status).type(result.contentType).send(result.text);
+    return reply.type('application/json; charset=utf-8').send(JSON.stringify(result));
+  };
+}

@@ -1,0 +1,121 @@
+/** Alerts as the API shows them: one, and pages of them with filters. */
+import {
+  compareAlerts,
+  severities,
+  VillagridError,
+  type Alert,
+  type AlertPage,
+  type AlertView,
+  type Severity,
+} from '@villagrid/contracts';
+
+/** Alerts of one page when nothing is asked, and at most. */
+const defaultLimit = 50;
+
+/** One alert as the API shows it. A shelving that has ended is not shown. */
+export function alertView(alert: Alert, nowMs: number): AlertView {
+  const shelved = alert.shelved_until_ms !== null && alert.shelved_until_ms > nowMs;
+  return {
+    alert_id: alert.alert_id,
+    id: alert.alert_id,
+    grid_id: alert.grid_id,
+    rule_id: alert.rule_id,
+    type: alert.type,
+    severity: alert.severity,
+    message: alert.message,
+    what: alert.what,
+    why: alert.why,
+    steps: [...alert.steps],
+    recommended_action: alert.steps.join(' '),
+    device_id: alert.device_id,
+    device_name: alert.device_name,
+    metric: alert.metric,
+    value: alert.value,
+    limit: alert.limit,
+    unit: alert.unit,
+    status: alert.status,
+    acknowledged: alert.acknowledged,
+    acknowledged_by: alert.acknowledged_by,
+    acknowledged_at_ms: alert.acknowledged_at_ms,
+    seen_after_clearing: alert.seen_after_clearing,
+    raised_at_ms: alert.raised_at_ms,
+    cleared_at_ms: alert.cleared_at_ms,
+    assignee: alert.assignee,
+    shelved_until_ms: shelved ? alert.shelved_until_ms : null,
+    shelved_reason: shelved ? alert.shelved_reason : null,
+    notes: alert.notes.map((note) => ({ ...note })),
+    timeline: alert.timeline.map((entry) => ({ ...entry })),
+  };
+}
+
+/** What a page of alerts is asked for; times in Unix milliseconds, `fromMs` included, `toMs` not. */
+export interface AlertFilter {
+  readonly severities?: readonly Severity[];
+  readonly status?: 'active' | 'resolved';
+  readonly deviceId?: string;
+  readonly acknowledged?: boolean;
+  readonly fromMs?: number;
+  readonly toMs?: number;
+  readonly limit?: number;
+  readonly cursor?: string;
+}
+
+/** Severities from a list separated by commas. Throws E_REQUEST_INVALID for an unknown one. */
+export function parseSeverities(text: string): Severity[] {
+  return text.split(',').map((part) => {
+    const known = severities.find((severity) => severity === part.trim());
+    if (known === undefined)
+      throw new VillagridError('E_REQUEST_INVALID', `query.severity must be of ${severities.join(', ')}.`);
+    return known;
+  });
+}
+
+/** A page in the order of `compareAlerts`; the cursor is the place of the last alert, so pages stay whole while alerts come and go. */
+export function alertPage(all: readonly Alert[], filter: AlertFilter, nowMs: number): AlertPage {
+  const wanted = all
+    .filter(
+      (alert) =>
+        (filter.status === undefined || alert.status === filter.status) &&
+        (filter.severities === undefined || filter.severities.includes(alert.severity)) &&
+        (filter.deviceId === undefined || alert.device_id === filter.deviceId) &&
+        (filter.acknowledged === undefined || alert.acknowledged === filter.acknowledged) &&
+        (filter.fromMs === undefined || alert.raised_at_ms >= filter.fromMs) &&
+        (filter.toMs === undefined || alert.raised_at_ms < filter.toMs),
+    )
+    .sort(compareAlerts);
+  const after = filter.cursor === undefined ? undefined : placeOf(filter.cursor);
+  const rest = after === undefined ? wanted : wanted.filter((alert) => compareAlerts(after, alert) < 0);
+  const page = rest.slice(0, filter.limit ?? defaultLimit);
+  const last = page[page.length - 1];
+  const active = all.filter((alert) => alert.status === 'active');
+  return {
+    alerts: page.map((alert) => alertView(alert, nowMs)),
+    next_cursor: last !== undefined && rest.length > page.length ? cursorOf(last) : null,
+    open: active.length,
+    unacknowledged: active.filter((alert) => !alert.acknowledged).length,
+  };
+}
+
+function cursorOf(alert: Alert): string {
+  const place = [alert.status, alert.severity, alert.acknowledged, alert.raised_at_ms, alert.alert_id];
+  return Buffer.from(JSON.stringify(place)).toString('base64url');
+}
+
+/** An alert with only the fields that `compareAlerts` looks at. */
+function placeOf(cursor: string): Alert {
+  try {
+    const place = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[];
+    const [status, severity, acknowledged, raised, id] = place;
+    if (
+      (status === 'active' || status === 'resolved') &&
+      severities.includes(severity as Severity) &&
+      typeof acknowledged === 'boolean' &&
+      Number.isFinite(raised) &&
+      typeof id === 'string'
+    )
+      return { status, severity, acknowledged, raised_at_ms: raised, alert_id: id } as Alert;
+  } catch {
+    // Falls through to the refusal.
+  }
+  throw new VillagridError('E_REQUEST_INVALID', 'query.cursor is not a cursor of this list; start without one.');
+}

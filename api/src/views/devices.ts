@@ -1,0 +1,45 @@
+/** Devices of a grid with link state and last seen. */
+import { linkState, metricDefinition, qualityName, type DeviceView, type SiteDevice } from '@villagrid/contracts';
+import type { GridPort } from '../ports.js';
+
+/** One device as the API shows it. */
+export function deviceView(grid: GridPort, device: SiteDevice, nowMs: number): DeviceView {
+  const metrics: DeviceView['metrics'] = [];
+  let lastSeenMs: number | null = null;
+  for (const metric of [...grid.metricsOf(device.device_id)].sort()) {
+    const sample = grid.latest(device.device_id, metric);
+    if (sample === undefined) continue;
+    lastSeenMs = Math.max(lastSeenMs ?? sample.timeMs, sample.timeMs);
+    metrics.push({
+      metric,
+      unit: metricDefinition(metric)?.unit ?? '',
+      value: sample.value,
+      time_ms: sample.timeMs,
+      quality: qualityName(sample.quality),
+    });
+  }
+  return {
+    device_id: device.device_id,
+    name: device.name,
+    kind: device.kind,
+    protocol: device.protocol,
+    location: device.location ?? null,
+    link_state: linkState(lastSeenMs, nowMs, device.period_s * 1000, grid.link(device.device_id)),
+    last_seen_ms: lastSeenMs,
+    period_s: device.period_s,
+    expected: device.expected,
+    metrics,
+  };
+}
+
+/** All devices of a grid, in the site's order. */
+export function deviceViews(grid: GridPort, nowMs: number): DeviceView[] {
+  return grid.site().devices.map((device) => deviceView(grid, device, nowMs));
+}
+
+/** How many of the expected devices were heard of lately (connected or late). */
+export function seenDevices(devices: readonly DeviceView[]): { readonly seen: number; readonly total: number } {
+  const expected = devices.filter((device) => device.expected);
+  const seen = expected.filter(({ link_state }) => link_state === 'connected' || link_state === 'late');
+  return { seen: seen.length, total: expected.length };
+}

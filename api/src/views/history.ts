@@ -1,0 +1,189 @@
+/** History of figures and of devices' own series, in columns. */
+import {
+  isMetricIdForm,
+  metricDefinition,
+  metricPrecision,
+  parseMetricId,
+  quantise,
+  resolutionMs,
+  VillagridError,
+  type History,
+  type Site,
+  type Wire,
+  type WindowColumns,
+} from '@villagrid/contracts';
+import type { GridPort } from '../ports.js';
+import { devicePeriodS } from './figures.js';
+import { closedWindows, historyRange, parseMetrics, type HistoryQuery, type HistoryRange } from './history-request.js';
+import { addRaw, fillRaw, hottestRaw, usableValues, wireTerms, type RawValues } from './raw-series.js';
+import { figureSource, sourceDevices, windowsOfFigure } from './windows.js';
+
+type HistorySeries = History['series'][number];
+
+/** Answers a history question. Throws E_METRIC_UNKNOWN, E_DEVICE_NOT_FOUND and E_REQUEST_INVALID. */
+export async function historyView(
+  grid: GridPort,
+  asked: { readonly metric: string; readonly device?: string | undefined } & HistoryQuery,
+  nowMs: number,
+): Promise<History> {
+  const site = grid.site();
+  const metrics = parseMetrics(asked.metric);
+  const { device } = asked;
+  if (device !== undefined) requireDevice(grid, device);
+  const sources = metrics.map((metric) => {
+    const devices = device === undefined ? figureDevices(site, metric) : [deviceSeries(grid, device, metric)];
+    return { metric, periodsS: devices.map((one) => devicePeriodS(site, one)) };
+  });
+  const fastestS = Math.min(...sources.flatMap((source) => source.periodsS));
+  const range = historyRange(asked, site.zone, nowMs, fastestS);
+  const series = await Promise.all(
+    sources.map(async ({ metric, periodsS }) => {
+      const slowestMs = Math.max(...periodsS) * 1000;
+      if (range.granularity === 'raw') {
+        const values = await rawOf(grid, device, metric, range);
+        return rawSeries(metric, values, range, nowMs, slowestMs);
+      }
+      const { fromMs, toMs, granularity } = range;
+      const columns =
+        device === undefined
+          ? await windowsOfFigure(grid, metric, granularity, fromMs, toMs)
+          : await grid.windows(device, metric, granularity, fromMs, toMs);
+      return windowSeries(metric, columns, range, site.zone, nowMs, slowestMs);
+    }),
+  );
+  return {
+    grid_id: site.grid_id,
+    from_ms: range.fromMs,
+    to_ms: range.toMs,
+    zone: site.zone,
+    granularity: range.granularity,
+    step_ms: range.granularity === 'raw' ? null : resolutionMs[range.granularity],
+    metric: asked.metric,
+    series,
+  };
+}
+
+function requireDevice(grid: GridPort, deviceId: string): void {
+  const known = grid.site().devices.some((device) => device.device_id === deviceId);
+  if (!known && grid.metricsOf(deviceId).length === 0)
+    throw new VillagridError('E_DEVICE_NOT_FOUND', 'This grid has no device of the id in query.device.');
+}
+
+/** The device itself when it may have this series. */
+function deviceSeries(grid: GridPort, deviceId: string, metric: string): string {
+  if (!isMetricIdForm(metric) || (metricDefinition(metric) === undefined && !grid.metricsOf(deviceId).includes(metric)))
+    throw new VillagridError('E_METRIC_UNKNOWN', `Device ${deviceId} has no series of this metric.`);
+  return deviceId;
+}
+
+function figureDevices(site: Site, metric: string): string[] {
+  const source = figureSource(site, metric);
+  if (source.kind !== 'none') return sourceDevices(site, source);
+  const wired = Object.keys(site.wiring).join(', ');
+  throw new VillagridError(
+    'E_METRIC_UNKNOWN',
+    isMetricIdForm(metric) && metricDefinition(metric) !== undefined
+      ? `${metric} is not wired at grid ${site.grid_id}; wired are ${wired}. A device's own series is asked with ?device=.`
+      : `No metric has this name; wired at grid ${site.grid_id} are ${wired}.`,
+  );
+}
+
+async function rawOf(
+  grid: GridPort,
+  device: string | undefined,
+  metric: string,
+  { fromMs, toMs }: HistoryRange,
+): Promise<RawValues> {
+  if (device !== undefined) return usableValues(await grid.raw(device, metric, fromMs, toMs));
+  const site = grid.site();
+  const source = figureSource(site, metric);
+  if (source.kind === 'none') return { t: [], value: [] };
+  if (source.kind === 'wire') return rawOfWire(grid, metric, source.wire, fromMs, toMs);
+  return hottestRaw(
+    await Promise.all(
+      source.components.map(async (one) => {
+        const wire = site.wiring[one] as Wire;
+        const periodMs = Math.max(...wireTerms(wire).map((term) => devicePeriodS(site, term.device_id))) * 1000;
+        return { values: await rawOfWire(grid, one, wire, fromMs, toMs), periodMs };
+      }),
+    ),
+  );
+}
+
+async function rawOfWire(grid: GridPort, metric: string, wire: Wire, fromMs: number, toMs: number): Promise<RawValues> {
+  const site = grid.site();
+  const fetched = new Map<string, Promise<RawValues>>();
+  const fetch = (terms: Wire['terms']) =>
+    Promise.all(
+      terms.map(async (term) => {
+        const key = `${term.device_id} ${term.metric}`;
+        const pending = fetched.get(key) ?? grid.raw(term.device_id, term.metric, fromMs, toMs).then(usableValues);
+        fetched.set(key, pending);
+        return { term, values: await pending, periodMs: devicePeriodS(site, term.device_id) * 1000 };
+      }),
+    );
+  const terms = await fetch(wire.terms);
+  const primary = addRaw(metric, terms);
+  if (wire.fallback === undefined) return primary;
+  const periodMs = Math.max(...terms.map((term) => term.periodMs));
+  return fillRaw(primary, addRaw(metric, await fetch(wire.fallback)), periodMs);
+}
+
+const percent = (part: number, whole: number): number => Math.min(100, Math.round((part / whole) * 1000) / 10);
+
+function rawSeries(
+  metric: string,
+  { t, value }: RawValues,
+  { fromMs, toMs }: HistoryRange,
+  nowMs: number,
+  periodMs: number,
+): HistorySeries {
+  const precision = metricPrecision(metric);
+  const values = value.map((one) => (one === null ? null : quantise(one, precision)));
+  const expected = Math.floor((Math.min(toMs, nowMs) - fromMs) / periodMs);
+  const have = values.filter((one) => one !== null).length;
+  return {
+    metric,
+    unit: metricDefinition(metric)?.unit ?? '',
+    times_ms: t,
+    mean: values,
+    min: values,
+    max: values,
+    last: values,
+    count: values.map((one) => (one === null ? 0 : 1)),
+    completeness_pct: expected <= 0 ? 100 : percent(have, expected),
+  };
+}
+
+/** Whether means of this metric may carry one digit more than its samples. */
+const finerDigits = (metric: string): number => {
+  const precision = metricPrecision(metric);
+  return metricDefinition(parseMetricId(metric).base)?.aggregation === 'last' ? precision : Math.min(precision + 1, 6);
+};
+
+function windowSeries(
+  metric: string,
+  columns: WindowColumns,
+  range: HistoryRange,
+  zone: string,
+  nowMs: number,
+  periodMs: number,
+): HistorySeries {
+  const digits = finerDigits(metric);
+  const { expected, endMs } = closedWindows(range, zone, nowMs);
+  const have = columns.t.filter((time) => time < endMs).length;
+  // A device slower than the window leaves windows empty without anything missing.
+  const width = range.granularity === 'raw' ? periodMs : resolutionMs[range.granularity];
+  const wanted = periodMs > width ? Math.floor((endMs - range.fromMs) / periodMs) : expected;
+  return {
+    metric,
+    unit: metricDefinition(metric)?.unit ?? '',
+    times_ms: columns.t,
+    mean: columns.mean.map((one) => quantise(one, digits)),
+    min: columns.min,
+    max: columns.max,
+    last: columns.last,
+    count: columns.count,
+    completeness_pct: wanted <= 0 ? (columns.t.length > 0 || endMs <= range.fromMs ? 100 : 0) : percent(have, wanted),
+  };
+}

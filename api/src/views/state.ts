@@ -1,0 +1,76 @@
+/** The state of a grid in one line, for the list of grids. */
+import {
+  compareAlerts,
+  powerState,
+  staleAfterMs,
+  type Alert,
+  type GridState,
+  type PowerState,
+} from '@villagrid/contracts';
+import type { GridPort, ServerIdentity } from '../ports.js';
+import { figureView, gridFigures } from './figures.js';
+
+/** Makes the state from the grid's facts and its active alerts. */
+export function gridState(
+  grid: GridPort,
+  kind: ServerIdentity['kind'],
+  active: readonly Alert[],
+  nowMs: number,
+): GridState {
+  const site = grid.site();
+  const { figures, hottest } = gridFigures(grid, nowMs);
+  const reported = grid.lastReportedMs();
+  const reachable = kind === 'gateway' || (reported !== null && nowMs - reported <= staleAfterMs);
+  const power = reachable ? powerState(figures, nowMs) : 'unknown';
+  const battery = figures.battery_soc_pct;
+  const soc = battery === undefined ? undefined : figureView(site, 'battery_soc_pct', battery, hottest, nowMs);
+  const socPct = soc === undefined || soc.freshness === 'stale' ? null : soc.value;
+  const [worst] = [...active].sort(compareAlerts);
+  return {
+    grid_id: site.grid_id,
+    name: site.name,
+    organisation_id: site.organisation_id ?? null,
+    zone: site.zone,
+    power,
+    reachable,
+    last_reported_ms: reported,
+    battery_soc_pct: socPct,
+    open_alerts: active.length,
+    worst_severity: worst?.severity ?? null,
+    worst_message: worst?.message ?? null,
+    worst_since_ms: worst?.raised_at_ms ?? null,
+    worst_acknowledged: worst?.acknowledged ?? false,
+    state: sentence(power, reachable, reported, nowMs, socPct, active.length, worst),
+  };
+}
+
+const powerWords: Readonly<Record<PowerState, string>> = {
+  powered: 'powered',
+  off: 'no power',
+  partly: 'partly powered',
+  unknown: 'power unknown',
+};
+
+function sentence(
+  power: PowerState,
+  reachable: boolean,
+  reportedMs: number | null,
+  nowMs: number,
+  socPct: number | null,
+  open: number,
+  worst: Alert | undefined,
+): string {
+  if (reportedMs === null) return 'nothing reported yet';
+  const parts = [reachable ? powerWords[power] : `not reached for ${ageWords(nowMs - reportedMs)}`];
+  if (socPct !== null) parts.push(`battery ${Math.round(socPct)} %`);
+  parts.push(open === 0 ? 'no alerts' : open === 1 ? '1 alert' : `${open} alerts`);
+  return worst === undefined ? parts.join(', ') : `${parts.join(', ')}: ${worst.message}`;
+}
+
+/** An age in one unit: "4 min", "3 h", "2 days". */
+export function ageWords(ageMs: number): string {
+  const minutes = Math.max(1, Math.round(ageMs / 60_000));
+  if (minutes < 120) return `${minutes} min`;
+  const hours = Math.round(minutes / 60);
+  return hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} days`;
+}

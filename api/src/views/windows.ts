@@ -1,0 +1,108 @@
+/** Windows of figures, fetched from the grid's port and put together by the wiring. */
+import {
+  emptyColumns,
+  figureWindows,
+  parseMetricId,
+  type Resolution,
+  type Site,
+  type Wire,
+  type WindowColumns,
+} from '@villagrid/contracts';
+import type { GridPort } from '../ports.js';
+import { hottestMetric } from './figures.js';
+
+/** What a figure is made of: a wire, the hottest of several, or nothing (not wired). */
+export type FigureSource =
+  | { readonly kind: 'wire'; readonly wire: Wire }
+  | { readonly kind: 'hottest'; readonly components: readonly string[] }
+  | { readonly kind: 'none' };
+
+/** How a figure of this site is made. */
+export function figureSource(site: Site, metric: string): FigureSource {
+  if (metric === hottestMetric) {
+    const components = Object.keys(site.wiring).filter((one) => parseMetricId(one).base === hottestMetric);
+    if (components.length > 0) return { kind: 'hottest', components };
+  }
+  const wire = Object.hasOwn(site.wiring, metric) ? site.wiring[metric] : undefined;
+  return wire === undefined ? { kind: 'none' } : { kind: 'wire', wire };
+}
+
+/** Devices whose series a figure is made of. */
+export function sourceDevices(site: Site, source: FigureSource): string[] {
+  if (source.kind === 'none') return [];
+  const wires = source.kind === 'wire' ? [source.wire] : source.components.map((one) => site.wiring[one] as Wire);
+  return [...new Set(wires.flatMap((wire) => [...wire.terms, ...(wire.fallback ?? [])].map((term) => term.device_id)))];
+}
+
+/** Windows of a figure whose start lies in [fromMs, toMs); empty when it is not wired. */
+export async function windowsOfFigure(
+  grid: GridPort,
+  metric: string,
+  resolution: Resolution,
+  fromMs: number,
+  toMs: number,
+): Promise<WindowColumns> {
+  const site = grid.site();
+  const source = figureSource(site, metric);
+  if (source.kind === 'none') return emptyColumns();
+  if (source.kind === 'wire') return windowsOfWire(grid, metric, source.wire, resolution, fromMs, toMs);
+  const parts = await Promise.all(
+    source.components.map((one) => windowsOfWire(grid, one, site.wiring[one] as Wire, resolution, fromMs, toMs)),
+  );
+  return hottestWindows(parts);
+}
+
+async function windowsOfWire(
+  grid: GridPort,
+  metric: string,
+  wire: Wire,
+  resolution: Resolution,
+  fromMs: number,
+  toMs: number,
+): Promise<WindowColumns> {
+  const fetched = new Map<string, WindowColumns>();
+  await Promise.all(
+    [...wire.terms, ...(wire.fallback ?? [])].map(async (term) => {
+      const key = `${term.device_id} ${term.metric}`;
+      if (fetched.has(key)) return;
+      fetched.set(key, emptyColumns());
+      fetched.set(key, await grid.windows(term.device_id, term.metric, resolution, fromMs, toMs));
+    }),
+  );
+  return figureWindows(metric, wire, (deviceId, source) => fetched.get(`${deviceId} ${source}`) ?? emptyColumns());
+}
+
+/** Window by window the component with the highest mean. */
+export function hottestWindows(parts: readonly WindowColumns[]): WindowColumns {
+  if (parts.length === 1) return parts[0] as WindowColumns;
+  const best = new Map<number, { part: WindowColumns; at: number }>();
+  for (const part of parts) {
+    for (const [at, time] of part.t.entries()) {
+      const known = best.get(time);
+      if (known === undefined || (part.mean[at] as number) > (known.part.mean[known.at] as number))
+        best.set(time, { part, at });
+    }
+  }
+  const rows = [...best].sort(([a], [b]) => a - b).map(([, row]) => row);
+  const pick = (key: keyof WindowColumns) => rows.map(({ part, at }) => part[key][at] as number);
+  return {
+    t: pick('t'),
+    min: pick('min'),
+    mean: pick('mean'),
+    max: pick('max'),
+    last: pick('last'),
+    count: pick('count'),
+  };
+}
+
+/** Joins windows of one series in order of time. */
+export function joinWindows(a: WindowColumns, b: WindowColumns): WindowColumns {
+  return {
+    t: [...a.t, ...b.t],
+    min: [...a.min, ...b.min],
+    mean: [...a.mean, ...b.mean],
+    max: [...a.max, ...b.max],
+    last: [...a.last, ...b.last],
+    count: [...a.count, ...b.count],
+  };
+}

@@ -1,0 +1,155 @@
+/** The destination `mqtt`: any broker with client certificates, by mqtt.js. */
+import { readFileSync } from 'node:fs';
+import type { Clock, RandomSource, Timer } from '@villagrid/contracts';
+import { backoffDelayMs, type Logger } from '@villagrid/runtime';
+import mqtt, { type MqttClient } from 'mqtt';
+import type { DestinationEvents, UplinkDestination } from './destination.js';
+
+export interface MqttDestinationOptions {
+  /** mqtts://host:port */
+  readonly url: string;
+  readonly caFile: string;
+  readonly certificateFile: string;
+  readonly keyFile: string;
+  /** Client id and thing name: the gateway's id. */
+  readonly clientId: string;
+  readonly will?: { readonly topic: string; readonly payload: string };
+  readonly realClock: Clock;
+  readonly random: RandomSource;
+  readonly log: Logger;
+  readonly backoff?: { readonly minMs: number; readonly maxMs: number };
+}
+
+/** Keep-alive in seconds: a half-open line is noticed within one and a half of it. */
+const keepaliveS = 30;
+const connectWithinMs = 15_000;
+/** How long a publish may wait for its acknowledgement before the line counts as dead, milliseconds. */
+const acknowledgeWithinMs = 20_000;
+
+/** Makes the destination. Certificate files are read at each connection, so that renewed ones are used. */
+export function createMqttDestination(options: MqttDestinationOptions): UplinkDestination {
+  const { realClock, random, log, backoff = { minMs: 500, maxMs: 30_000 } } = options;
+  let client: MqttClient | undefined;
+  let ready = false;
+  let closed = false;
+  let attempt = 0;
+  let retry: Timer | undefined;
+  let told: string | undefined;
+
+  const connect = (subscription: string, events: DestinationEvents) => {
+    if (closed) return;
+    const again = (reason: string) => {
+      const was = ready;
+      ready = false;
+      const old = client;
+      client = undefined;
+      old?.removeAllListeners();
+      old?.on('error', () => undefined);
+      old?.end(true);
+      if (closed) return;
+      const delay = backoffDelayMs(attempt, { ...backoff, random });
+      attempt += 1;
+      if (was || told !== reason) log.warn('no link to the cloud', { reason, again_in_ms: Math.round(delay) });
+      told = reason;
+      if (was) events.down(reason);
+      retry?.cancel();
+      retry = realClock.after(delay, () => connect(subscription, events));
+    };
+    let made: MqttClient;
+    try {
+      made = mqtt.connect(options.url, {
+        clientId: options.clientId,
+        ca: readFileSync(options.caFile),
+        cert: readFileSync(options.certificateFile),
+        key: readFileSync(options.keyFile),
+        protocolVersion: 4,
+        clean: true,
+        keepalive: keepaliveS,
+        connectTimeout: connectWithinMs,
+        reconnectPeriod: 0,
+        queueQoSZero: false,
+        rejectUnauthorized: true,
+        ...(options.will === undefined
+          ? {}
+          : {
+              will: {
+                topic: options.will.topic,
+                payload: Buffer.from(options.will.payload),
+                qos: 1 as const,
+                retain: false,
+              },
+            }),
+      });
+    } catch (error) {
+      again(error instanceof Error ? error.message : String(error));
+      return;
+    }
+    client = made;
+    let reason = 'the connection was closed';
+    made.on('error', (error) => {
+      reason = error.message || String((error as NodeJS.ErrnoException).code ?? 'connection error');
+    });
+    made.on('close', () => {
+      if (client === made) again(reason);
+    });
+    made.on('message', (topic, payload) => {
+      if (client === made) events.message(topic, payload);
+    });
+    made.on('connect', () => {
+      made.subscribe(subscription, { qos: 1 }, (error, granted) => {
+        if (client !== made) return;
+        if (error || granted?.some((one) => one.qos === 128)) {
+          again(`subscribing to ${subscription} was refused`);
+          return;
+        }
+        ready = true;
+        attempt = 0;
+        told = undefined;
+        log.info('linked to the cloud', { url: options.url });
+        events.up();
+      });
+    });
+  };
+
+  return {
+    open: connect,
+    get connected() {
+      return ready;
+    },
+    publish(topic, bytes) {
+      const current = client;
+      if (!ready || current === undefined) return Promise.reject(new Error('no link'));
+      return new Promise((resolve, reject) => {
+        let done = false;
+        const finish = (error?: Error) => {
+          if (done) return;
+          done = true;
+          late.cancel();
+          current.off('close', gone);
+          if (error) reject(error);
+          else resolve();
+        };
+        const gone = () => finish(new Error('the link went down'));
+        const late = realClock.after(acknowledgeWithinMs, () => {
+          finish(new Error('not acknowledged in time'));
+          current.end(true);
+        });
+        current.once('close', gone);
+        current.setMaxListeners(64);
+        current.publish(topic, Buffer.from(bytes), { qos: 1 }, (error) => finish(error ?? undefined));
+      });
+    },
+    async close() {
+      closed = true;
+      retry?.cancel();
+      ready = false;
+      const current = client;
+      client = undefined;
+      if (current === undefined) return;
+      current.removeAllListeners();
+      current.on('error', () => undefined);
+      await Promise.race([current.endAsync(false), realClock.sleep(700)]).catch(() => undefined);
+      current.end(true);
+    },
+  };
+}

@@ -1,0 +1,98 @@
+/** `villagrid device add` and `device credential`. */
+import { resolve } from 'node:path';
+import { deviceKinds, type SiteDevice, VillagridError } from '@villagrid/contracts';
+import { type Command, Option } from 'commander';
+import { addDevice, gatewayFiles, issueDeviceCredential } from '../site/gateway-site.js';
+import { readYaml, writeSecret } from '../site/files.js';
+import type { CommandPorts } from './command.js';
+import { wholeNumber } from './init.js';
+
+interface AddOptions {
+  folder: string;
+  device: string;
+  name: string;
+  kind: SiteDevice['kind'];
+  period: number;
+  wire?: string[];
+  out?: string;
+  json?: boolean;
+}
+
+export function addDeviceCommands(program: Command, { random, print }: CommandPorts): void {
+  const device = program.command('device').description('devices of a gateway');
+
+  const tell = (
+    folder: string,
+    credential: { username: string; password: string },
+    options: { out?: string; json?: boolean },
+  ) => {
+    const site = (readYaml(gatewayFiles(folder).config).toJS() as { site: { grid_id: string } }).site;
+    const sheet = {
+      grid_id: site.grid_id,
+      device_id: credential.username,
+      ...credential,
+      topic: `microgrid/${site.grid_id}/device/${credential.username}/telemetry`,
+      ca: gatewayFiles(folder).authority,
+    };
+    if (options.out !== undefined) {
+      writeSecret(resolve(options.out), `${JSON.stringify(sheet, null, 2)}\n`);
+      print(`Credential written to ${resolve(options.out)} (readable by you only).`);
+    } else if (options.json) print(JSON.stringify(sheet));
+    else {
+      for (const [key, value] of Object.entries(sheet)) print(`${key.padEnd(10)} ${value}`);
+      print('The password is shown once and kept nowhere: put it into the node now.');
+    }
+    print('Restart the gateway so that it takes the change.');
+  };
+
+  device
+    .command('add')
+    .description('add an MQTT device and issue its credential')
+    .requiredOption('--folder <folder>', "the gateway's folder")
+    .requiredOption('--device <id>', 'id of the device')
+    .requiredOption('--name <name>', 'name people read')
+    .addOption(new Option('--kind <kind>', 'what it is').choices([...deviceKinds]).default('sensor'))
+    .option('--period <seconds>', 'how often it reports', wholeNumber, 10)
+    .option('--wire <figure=metric...>', 'grid figures that come from this device')
+    .option('--out <file>', 'write the credential to a file instead of showing it')
+    .option('--json', 'answer as JSON')
+    .addHelpText(
+      'after',
+      '\nExample:\n  villagrid device add --folder /etc/villagrid --device cabinet-1 --name "Cabinet" --wire equipment_temp_c.cabinet=equipment_temp_c\n',
+    )
+    .action(async (options: AddOptions) => {
+      const folder = resolve(options.folder);
+      const wires: Record<string, string> = {};
+      for (const wire of options.wire ?? []) {
+        const [figure, metric, more] = wire.split('=');
+        if (!figure || !metric || more !== undefined)
+          throw new VillagridError('E_CONFIG_INVALID', `--wire ${wire}: give figure=metric.`);
+        wires[figure] = metric;
+      }
+      addDevice(
+        folder,
+        {
+          device_id: options.device,
+          name: options.name,
+          kind: options.kind,
+          protocol: 'mqtt',
+          period_s: options.period,
+          expected: true,
+        },
+        wires,
+      );
+      tell(folder, await issueDeviceCredential(folder, options.device, random), options);
+    });
+
+  device
+    .command('credential')
+    .description('issue a new credential for a device; the former one stops to work')
+    .requiredOption('--folder <folder>', "the gateway's folder")
+    .requiredOption('--device <id>', 'id of the device')
+    .option('--out <file>', 'write it to a file instead of showing it')
+    .option('--json', 'answer as JSON')
+    .action(async (options: { folder: string; device: string; out?: string; json?: boolean }) => {
+      const folder = resolve(options.folder);
+      tell(folder, await issueDeviceCredential(folder, options.device, random), options);
+    });
+}

@@ -1,0 +1,18 @@
+#!/usr/bin/env node
+/** The process of the command line: argv, clock, randomness, streams. */
+import { createLogger, cryptoRandom, realClock } from '@villagrid/runtime';
+import { runCli } from './cli.js';
+
+const clock = realClock();
+process.exitCode = await runCli(process.argv.slice(2), {
+  realClock: clock,
+  random: cryptoRandom(),
+  log: createLogger({ name: 'villagrid', level: 'warn', clock }),
+  print: (text) => process.stdout.write(`${text}\n`),
+  printError: (text) => process.stderr.write(`${text}\n`),
+  readStdin: async () => {
+    let text = '';
+    for await (const chunk of process.stdin.setEncoding('utf8')) text += chunk as string;
+    return text;
+  },
+});

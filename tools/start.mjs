@@ -1,0 +1,19 @@
+#!/usr/bin/env node
+// `npm start`: installs and builds what is missing, then runs the whole village. Plain Node, since nothing may be installed yet.
+import { spawn } from 'node:child_process';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { prepare } from './prepare.mjs';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const words = process.argv.slice(2);
+if (!words.includes('--help') && !words.includes('-h')) await prepare(root, { app: true });
+else await prepare(root, { app: false });
+
+const child = spawn(process.execPath, [join(root, 'tools/dist/start/main.js'), ...words], {
+  cwd: root,
+  stdio: 'inherit',
+});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+  process.on(signal, () => signal === 'SIGINT' || child.kill(signal));
+child.on('exit', (code, signal) => process.exit(code ?? (signal ? 1 : 0)));
