@@ -53,7 +53,8 @@ export function decodeEnvelopeBody(bytes: Uint8Array): Envelope {
   const reader = new ByteReader(bytes);
   let head: { v?: unknown; ep?: unknown; first?: unknown; plan?: unknown; rr?: unknown };
   try {
-    head = JSON.parse(reader.text()) as typeof head;
+    // An array or a bare number has none of these fields; null would not even let itself be asked.
+    head = (JSON.parse(reader.text()) ?? {}) as typeof head;
   } catch (error) {
     throw error instanceof CodecError ? error : new CodecError('envelope head is not JSON');
   }

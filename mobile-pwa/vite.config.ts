@@ -1,0 +1,31 @@
+/** How the app is built: one page, one hand-written worker, sizes inside the budget of docs. */
+import { defineConfig } from 'vite';
+import { serviceWorkerAssets } from './build/service-worker-assets.js';
+import manifest from './package.json' with { type: 'json' };
+
+/** Modules that only declare: what nobody uses of them may be dropped, above all the schemas and their library. */
+const declarationsOnly = /[\\/](contracts[\\/]src|typebox)[\\/]/;
+
+export default defineConfig({
+  root: import.meta.dirname,
+  base: '/',
+  resolve: { conditions: ['villagrid', 'module', 'browser', 'development|production'] },
+  define: { __APP_VERSION__: JSON.stringify(manifest.version) },
+  oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
+  build: {
+    target: 'es2022',
+    outDir: 'dist',
+    emptyOutDir: true,
+    modulePreload: { polyfill: false },
+    assetsInlineLimit: 0,
+    reportCompressedSize: false,
+    rolldownOptions: {
+      input: { index: 'index.html', sw: 'src/sw/sw.ts' },
+      treeshake: { moduleSideEffects: (id: string) => !declarationsOnly.test(id) },
+      output: {
+        entryFileNames: (chunk) => (chunk.name === 'sw' ? 'sw.js' : 'assets/[name]-[hash].js'),
+      },
+    },
+  },
+  plugins: [serviceWorkerAssets()],
+});
