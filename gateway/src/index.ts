@@ -2,3 +2,4 @@
 export * from './config/schema.js';
 export * from './config/load.js';
 export * from './config/credentials.js';
+export * from './app.js';

@@ -124,7 +124,9 @@ export function createIngestBroker({
 function listeners(config: IngestBrokerOptions['config'], logger: Logger): BrokerListener[] {
   const { mqtt_plain: plain, mqtts } = config;
   if (!isLoopback(plain.host))
-    logger.warn('MQTT without TLS listens beyond this box; passwords and readings travel in the clear', { host: plain.host });
+    logger.warn('MQTT without TLS listens beyond this box; passwords and readings travel in the clear', {
+      host: plain.host,
+    });
   const made: BrokerListener[] = [{ name: 'mqtt', host: plain.host, port: plain.port }];
   if (mqtts) {
     const tls = { key: readPem(mqtts.key_file), cert: readPem(mqtts.certificate_file) };

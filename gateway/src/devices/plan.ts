@@ -16,7 +16,9 @@ export function planReads(profile: Pick<Profile, 'limits'>, points: readonly Poi
   const spans = points
     .flatMap((point) => [
       { function: point.function, from: base + point.address, to: base + point.address + registersOf(point.type) },
-      ...(point.scale_factor === undefined ? [] : [{ function: point.function, from: base + point.scale_factor, to: base + point.scale_factor + 1 }]),
+      ...(point.scale_factor === undefined
+        ? []
+        : [{ function: point.function, from: base + point.scale_factor, to: base + point.scale_factor + 1 }]),
     ])
     .sort((a, b) => a.function - b.function || a.from - b.from);
   const requests: { function: 3 | 4; address: number; count: number }[] = [];

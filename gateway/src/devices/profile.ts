@@ -16,12 +16,18 @@ const pointSchema = Type.Object(
   {
     key: Type.String({ minLength: 1, description: 'name of the point' }),
     function: Type.Union([Type.Literal(3), Type.Literal(4)], { description: 'Modbus function it is read with' }),
-    address: Type.Integer({ minimum: 0, maximum: 65535, description: 'first register on the wire, from 0; with sunspec: offset in the model' }),
+    address: Type.Integer({
+      minimum: 0,
+      maximum: 65535,
+      description: 'first register on the wire, from 0; with sunspec: offset in the model',
+    }),
     type: Type.Enum([...registerTypes] as const),
     word_order: Type.Enum(['high_first', 'low_first'] as const, { default: 'high_first' }),
     scale: Type.Number({ default: 1, description: 'value = raw times scale plus offset' }),
     offset: Type.Number({ default: 0 }),
-    scale_factor: Type.Optional(Type.Integer({ minimum: 0, description: 'place of the power of ten read with the value (s16)' })),
+    scale_factor: Type.Optional(
+      Type.Integer({ minimum: 0, description: 'place of the power of ten read with the value (s16)' }),
+    ),
     missing: Type.Array(Type.Number(), { default: [], description: 'raw codes (unsigned) that say there is no value' }),
     unit: Type.String({ description: 'unit of the value as the maker gives it' }),
     metric: Type.Optional(Type.String({ description: 'metric it feeds' })),
@@ -39,14 +45,24 @@ export const profileSchema = Type.Object(
     kind: Type.Enum([...deviceKinds] as const),
     limits: Type.Object(
       {
-        max_registers: Type.Integer({ default: 125, minimum: 1, maximum: 125, description: 'most registers in one read' }),
+        max_registers: Type.Integer({
+          default: 125,
+          minimum: 1,
+          maximum: 125,
+          description: 'most registers in one read',
+        }),
         timeout_ms: Type.Integer({ default: 1000, minimum: 50, maximum: 30_000 }),
         gap_ms: Type.Integer({ default: 0, minimum: 0, maximum: 10_000, description: 'pause between requests' }),
-        forbidden: Type.Array(Type.Array(Type.Integer(), { minItems: 2, maxItems: 2 }), { default: [], description: 'ranges that no read may touch' }),
+        forbidden: Type.Array(Type.Array(Type.Integer(), { minItems: 2, maxItems: 2 }), {
+          default: [],
+          description: 'ranges that no read may touch',
+        }),
       },
       { additionalProperties: false },
     ),
-    present_when: Type.Optional(Type.String({ description: 'key of the point that must be above 0 for the others to count' })),
+    present_when: Type.Optional(
+      Type.String({ description: 'key of the point that must be above 0 for the others to count' }),
+    ),
     sunspec: Type.Optional(
       Type.Object(
         { models: Type.Array(Type.Integer(), { minItems: 1 }), bases: Type.Array(Type.Integer(), { minItems: 1 }) },
@@ -70,7 +86,8 @@ export function loadProfile(path: string, text?: string): Profile {
     throw error;
   }
   const refuse = (what: string) => new VillagridError('E_PROFILE_INVALID', `${path}: ${what}`);
-  if (`${profile.id}.yaml` !== basename(path)) throw refuse(`id is "${profile.id}", but the file is called ${basename(path)}.`);
+  if (`${profile.id}.yaml` !== basename(path))
+    throw refuse(`id is "${profile.id}", but the file is called ${basename(path)}.`);
   const keys = new Set<string>();
   for (const point of profile.points) {
     if (keys.has(point.key)) throw refuse(`point "${point.key}" is there twice.`);
@@ -79,14 +96,17 @@ export function loadProfile(path: string, text?: string): Profile {
       throw refuse(`point "${point.key}": there is no metric "${point.metric}"; docs/reference/metrics.md lists them.`);
     }
   }
-  if (profile.present_when !== undefined && !keys.has(profile.present_when)) throw refuse(`present_when names "${profile.present_when}", which is no point.`);
+  if (profile.present_when !== undefined && !keys.has(profile.present_when))
+    throw refuse(`present_when names "${profile.present_when}", which is no point.`);
   return profile;
 }
 
 /** Reads every profile of a folder. */
 export function loadProfiles(folder: string): Map<string, Profile> {
   const profiles = new Map<string, Profile>();
-  for (const file of readdirSync(folder).filter((name) => name.endsWith('.yaml')).sort()) {
+  for (const file of readdirSync(folder)
+    .filter((name) => name.endsWith('.yaml'))
+    .sort()) {
     const profile = loadProfile(join(folder, file));
     profiles.set(profile.id, profile);
   }

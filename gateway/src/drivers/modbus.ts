@@ -11,7 +11,12 @@ import { findSunSpecModel } from './sunspec.js';
 /** A connection and the devices behind it. */
 export interface ModbusConnectionOptions {
   readonly name: string;
-  readonly devices: ReadonlyArray<{ readonly device_id: string; readonly profile: string; readonly unit: number; readonly period_s: number }>;
+  readonly devices: ReadonlyArray<{
+    readonly device_id: string;
+    readonly profile: string;
+    readonly unit: number;
+    readonly period_s: number;
+  }>;
 }
 
 /** Failed reads in a row after which a device counts as down. */
@@ -53,14 +58,26 @@ export function createModbusDriver(options: {
 
     const readOnce = async () => {
       if (base === undefined && profile.sunspec !== undefined) {
-        const found = await findSunSpecModel(link, device.unit, profile.sunspec.models, profile.sunspec.bases, profile.limits.timeout_ms);
-        if (found === undefined) throw new Error(`none of the SunSpec models ${profile.sunspec.models.join(', ')} is there`);
+        const found = await findSunSpecModel(
+          link,
+          device.unit,
+          profile.sunspec.models,
+          profile.sunspec.bases,
+          profile.limits.timeout_ms,
+        );
+        if (found === undefined)
+          throw new Error(`none of the SunSpec models ${profile.sunspec.models.join(', ')} is there`);
         base = found.address;
         log.info('SunSpec model found', { device: device.device_id, model: found.model, address: found.address });
       }
       const registers = new Map<number, number>();
       for (const request of planReads(profile, profile.points, base)) {
-        const words = await link.read({ unit: device.unit, ...request, timeoutMs: profile.limits.timeout_ms, gapMs: profile.limits.gap_ms });
+        const words = await link.read({
+          unit: device.unit,
+          ...request,
+          timeoutMs: profile.limits.timeout_ms,
+          gapMs: profile.limits.gap_ms,
+        });
         for (const [i, word] of words.entries()) registers.set(request.function * 65_536 + request.address + i, word);
       }
       return decodeMetrics(profile, (function_, address) => registers.get(function_ * 65_536 + address), base);

@@ -17,7 +17,13 @@ const mostModels = 100;
  * Looks for the marker at each base and follows the chain of models by the lengths the device sends. Undefined when
  * there is no marker or none of the models. Throws ReadError when the line fails.
  */
-export async function findSunSpecModel(link: Link, unit: number, wanted: readonly number[], bases: readonly number[], timeoutMs: number): Promise<FoundModel | undefined> {
+export async function findSunSpecModel(
+  link: Link,
+  unit: number,
+  wanted: readonly number[],
+  bases: readonly number[],
+  timeoutMs: number,
+): Promise<FoundModel | undefined> {
   const read = async (address: number, count: number): Promise<readonly number[] | undefined> => {
     try {
       return await link.read({ unit, function: 3, address, count, timeoutMs, gapMs: 0 });

@@ -119,7 +119,11 @@ export function createIntake(options: IntakeOptions): Intake {
       return true;
     });
     if (taken.length < values.length)
-      find(deviceId, values.filter((one) => !taken.includes(one)), () => 'too_many_series');
+      find(
+        deviceId,
+        values.filter((one) => !taken.includes(one)),
+        () => 'too_many_series',
+      );
     return taken;
   };
 
@@ -150,7 +154,8 @@ export function createIntake(options: IntakeOptions): Intake {
     counters.readings += fresh.length;
     if (fresh.length > 0) {
       // Rules first: an alert must be in the commit of its cause, and the engine's kept state never behind its frame.
-      const inOrder = samples.length > 1 ? [...samples].sort((a, b) => (a[0]?.timeMs ?? 0) - (b[0]?.timeMs ?? 0)) : samples;
+      const inOrder =
+        samples.length > 1 ? [...samples].sort((a, b) => (a[0]?.timeMs ?? 0) - (b[0]?.timeMs ?? 0)) : samples;
       for (const one of inOrder) if (one.length > 0) tellArrived(one);
       waitFor.push(keep(deviceId, fresh, samples.flat()));
     }

@@ -34,7 +34,11 @@ export interface Link {
 const connectWithinMs = 3000;
 
 /** Makes the link; it connects at the first read and again after a failure. Times are real. */
-export function createTcpLink(options: { readonly host: string; readonly port: number; readonly realClock: Clock }): Link {
+export function createTcpLink(options: {
+  readonly host: string;
+  readonly port: number;
+  readonly realClock: Clock;
+}): Link {
   const { realClock } = options;
   let client: InstanceType<typeof ModbusRTU.default> | undefined;
   let tail: Promise<unknown> = Promise.resolve();
@@ -81,16 +85,29 @@ export function createTcpLink(options: { readonly host: string; readonly port: n
     open.setID(request.unit);
     open.setTimeout(request.timeoutMs);
     try {
-      const reading = request.function === 3 ? open.readHoldingRegisters(request.address, request.count) : open.readInputRegisters(request.address, request.count);
-      const { data } = await within(reading, request.timeoutMs + 500, `registers ${request.address} to ${request.address + request.count - 1}`);
-      if (data.length !== request.count) throw new ReadError(`${data.length} registers came where ${request.count} were asked for`);
+      const reading =
+        request.function === 3
+          ? open.readHoldingRegisters(request.address, request.count)
+          : open.readInputRegisters(request.address, request.count);
+      const { data } = await within(
+        reading,
+        request.timeoutMs + 500,
+        `registers ${request.address} to ${request.address + request.count - 1}`,
+      );
+      if (data.length !== request.count)
+        throw new ReadError(`${data.length} registers came where ${request.count} were asked for`);
       return data;
     } catch (error) {
       const exception = (error as { modbusCode?: number }).modbusCode;
-      if (exception !== undefined) throw new ReadError(`exception ${exception} at register ${request.address}`, exception);
+      if (exception !== undefined)
+        throw new ReadError(`exception ${exception} at register ${request.address}`, exception);
       // After a timeout or a broken answer the next bytes could belong to this request: begin with a new socket.
       drop();
-      throw error instanceof ReadError ? error : new ReadError(error instanceof Error ? error.message : String((error as { message?: unknown }).message ?? error));
+      throw error instanceof ReadError
+        ? error
+        : new ReadError(
+            error instanceof Error ? error.message : String((error as { message?: unknown }).message ?? error),
+          );
     }
   };
 

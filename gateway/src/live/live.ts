@@ -44,9 +44,9 @@ export class Live {
   }
 
   /** Takes samples that arrived; gives the figures they changed. A sample older than its series' newest changes nothing. */
-  apply(samples: readonly Sample[]): ChangedFigure[] {
+  apply(samples: readonly Sample[], arrivalMs = this.#clock.nowMs()): ChangedFigure[] {
     const changed = this.#put(samples);
-    this.#lastReportedMs = Math.round(this.#clock.nowMs());
+    this.#lastReportedMs = Math.max(this.#lastReportedMs ?? 0, Math.round(arrivalMs));
     if (changed.length === 0) return [];
     const metrics = new Set<string>();
     for (const { deviceId, metric } of changed)
@@ -55,7 +55,7 @@ export class Live {
     for (const metric of metrics) {
       const wire = this.#site.wiring[metric];
       if (!wire) continue;
-      const figure = resolveFigure(metric, wire, this.latest, this.#clock.nowMs());
+      const figure = resolveFigure(metric, wire, this.latest, arrivalMs);
       this.#figures.set(metric, figure);
       figures.push({ metric, figure });
     }

@@ -73,10 +73,7 @@ export class NodeSequences {
     for (const seq of seqs) ranges.add(seq);
     boots.delete(boot);
     // Too many holes: the oldest numbers are forgotten; storing one of them twice is better than losing one.
-    boots.set(
-      boot,
-      ranges.ranges.length > maxRanges ? new NumberRanges(ranges.ranges.slice(-maxRanges / 2)) : ranges,
-    );
+    boots.set(boot, ranges.ranges.length > maxRanges ? new NumberRanges(ranges.ranges.slice(-maxRanges / 2)) : ranges);
     for (const oldest of boots.keys()) if (boots.size > maxBoots) boots.delete(oldest);
   }
 

@@ -51,7 +51,11 @@ export interface PlotProps {
 
 const css = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const alpha = (colour: string, value: number) =>
-  colour.startsWith('#') && colour.length === 7 ? `${colour}${Math.round(value * 255).toString(16).padStart(2, '0')}` : colour;
+  colour.startsWith('#') && colour.length === 7
+    ? `${colour}${Math.round(value * 255)
+        .toString(16)
+        .padStart(2, '0')}`
+    : colour;
 
 /** Range of an axis with a round top; starts at 0 unless values go below or lie far above. */
 function niceRange(unit: string, min: number, max: number): [number, number] {
@@ -114,7 +118,9 @@ export default function Plot(props: PlotProps) {
         ...(line.area === true && !sunlight ? { fill: alpha(colour, 0.18) } : {}),
       });
     }
-    const scales: uPlot.Scales = { x: { time: true, range: () => [latest.current.fromMs / 1000, latest.current.toMs / 1000] } };
+    const scales: uPlot.Scales = {
+      x: { time: true, range: () => [latest.current.fromMs / 1000, latest.current.toMs / 1000] },
+    };
     for (const unit of units) scales[unit || 'state'] = { range: (_u, min, max) => niceRange(unit, min, max) };
     const axisOf = (unit: string, side: 1 | 3): uPlot.Axis => ({
       scale: unit || 'state',
@@ -126,7 +132,10 @@ export default function Plot(props: PlotProps) {
       grid: side === 3 ? { stroke: grid, width: 1, ...(sunlight ? { dash: [1, 3] } : {}) } : { show: false },
       ticks: { show: false },
       space: 44,
-      values: (_u, splits) => splits.map((value) => (Math.abs(value) >= 1000 ? `${Math.round(value)}` : String(Math.round(value * 100) / 100))),
+      values: (_u, splits) =>
+        splits.map((value) =>
+          Math.abs(value) >= 1000 ? `${Math.round(value)}` : String(Math.round(value * 100) / 100),
+        ),
     });
     const { zone } = props;
     const options: uPlot.Options = {
@@ -138,7 +147,12 @@ export default function Plot(props: PlotProps) {
         show: props.interactive === true,
         y: false,
         drag: { x: false, y: false },
-        points: { size: 9, width: 2, stroke: () => css('--bg'), fill: (u, i) => (u.series[i]?.stroke as () => string)?.() ?? '' },
+        points: {
+          size: 9,
+          width: 2,
+          stroke: () => css('--bg'),
+          fill: (u, i) => (u.series[i]?.stroke as () => string)?.() ?? '',
+        },
         bind: {
           mousedown: () => () => null,
           mouseup: () => () => null,
@@ -284,7 +298,14 @@ export default function Plot(props: PlotProps) {
 }
 
 /** The severity's own shape in small, for the rail of marks. */
-function drawMark(ctx: CanvasRenderingContext2D, severity: PlotMark['severity'], x: number, y: number, r: number, colour: string): void {
+function drawMark(
+  ctx: CanvasRenderingContext2D,
+  severity: PlotMark['severity'],
+  x: number,
+  y: number,
+  r: number,
+  colour: string,
+): void {
   ctx.fillStyle = colour;
   ctx.strokeStyle = colour;
   ctx.lineWidth = r * 0.36;
@@ -342,7 +363,8 @@ function follow(made: uPlot, over: HTMLElement, latest: { current: PlotProps }):
     const rect = over.getBoundingClientRect();
     const centre = xs.reduce((sum, x) => sum + x, 0) / xs.length;
     const span = start.toMs - start.fromMs;
-    const scale = xs.length > 1 && start.spread > 0 ? start.spread / Math.max(20, Math.abs((xs[0] ?? 0) - (xs[1] ?? 0))) : 1;
+    const scale =
+      xs.length > 1 && start.spread > 0 ? start.spread / Math.max(20, Math.abs((xs[0] ?? 0) - (xs[1] ?? 0))) : 1;
     const next = span * scale;
     const anchor = start.fromMs + ((start.centre - rect.left) / rect.width) * span;
     const from = anchor - ((centre - rect.left) / rect.width) * next;

@@ -32,7 +32,12 @@ export function WaitingActs({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: 
     <>
       {alert.waiting.map((act) => {
         const when = momentText(act.occurredAtMs, nowMs, zone);
-        const key = act.type === 'note' ? 'alert.waiting.note' : act.note ? 'alert.waiting.acknowledgeNote' : 'alert.waiting.acknowledge';
+        const key =
+          act.type === 'note'
+            ? 'alert.waiting.note'
+            : act.note
+              ? 'alert.waiting.acknowledgeNote'
+              : 'alert.waiting.acknowledge';
         return (
           <p class="wait" key={act.id}>
             <Icon name="clock" />
@@ -44,15 +49,36 @@ export function WaitingActs({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: 
   );
 }
 
-export function AlertRow({ alert, nowMs, zone, tinted = false, current = false, gridName }: { alert: ShownAlert; nowMs: number; zone: string; tinted?: boolean; current?: boolean; gridName?: string }) {
+export function AlertRow({
+  alert,
+  nowMs,
+  zone,
+  tinted = false,
+  current = false,
+  gridName,
+}: {
+  alert: ShownAlert;
+  nowMs: number;
+  zone: string;
+  tinted?: boolean;
+  current?: boolean;
+  gridName?: string;
+}) {
   const where = [gridName, alert.device_name ?? undefined].filter((part) => part !== undefined).join(', ');
   const open = alert.status === 'active';
   const rest = open
     ? [sinceText(alert, nowMs, zone), seenText(alert)]
-    : [t('alerts.clearedAt', { when: agoText(alert.cleared_at_ms ?? alert.raised_at_ms, nowMs, zone) }), alert.acknowledged ? seenText(alert) : t('alerts.notSeen')];
+    : [
+        t('alerts.clearedAt', { when: agoText(alert.cleared_at_ms ?? alert.raised_at_ms, nowMs, zone) }),
+        alert.acknowledged ? seenText(alert) : t('alerts.notSeen'),
+      ];
   return (
     <div class={tinted ? `alert a-${alert.severity}` : `plain-alert ${open ? '' : 'cleared'}`}>
-      <a class="row" href={links.alert(alert.grid_id, alert.alert_id)} {...(current ? { 'aria-current': 'true' as const } : {})}>
+      <a
+        class="row"
+        href={links.alert(alert.grid_id, alert.alert_id)}
+        {...(current ? { 'aria-current': 'true' as const } : {})}
+      >
         <Severity severity={alert.severity} blink={open && !alert.seen} label={false} />
         <span class="main">
           <span class="t">{alertTitle(alert)}</span>

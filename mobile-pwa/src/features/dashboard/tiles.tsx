@@ -24,8 +24,18 @@ function Tile({ summary, label, metric, detail, day, nowMs, alert }: TileProps) 
   const age = ageText(figure, nowMs, summary.zone);
   const band = summary.limits[metric] ?? summary.limits[parseMetricId(metric).base];
   const value = figure?.value ?? null;
-  const beyond = value !== null && band !== undefined && ((band.high !== undefined && value > band.high) || (band.low !== undefined && value < band.low));
-  const limit = band === undefined || value === null ? undefined : band.high !== undefined && value > band.high ? band.high : beyond ? band.low : band.high;
+  const beyond =
+    value !== null &&
+    band !== undefined &&
+    ((band.high !== undefined && value > band.high) || (band.low !== undefined && value < band.low));
+  const limit =
+    band === undefined || value === null
+      ? undefined
+      : band.high !== undefined && value > band.high
+        ? band.high
+        : beyond
+          ? band.low
+          : band.high;
   const limitText = limit === undefined ? '' : quantityText(metric, limit, figure?.unit);
   const below =
     age !== ''
@@ -64,7 +74,13 @@ function GridTie({ summary, nowMs }: { summary: Summary; nowMs: number }) {
         </span>
       )}
       <span class="n">
-        {age !== '' ? age : enabled?.value != null ? quantityText('grid_tie_enabled', enabled.value) : summary.plant.has_mains ? '' : t('tile.noMains')}
+        {age !== ''
+          ? age
+          : enabled?.value != null
+            ? quantityText('grid_tie_enabled', enabled.value)
+            : summary.plant.has_mains
+              ? ''
+              : t('tile.noMains')}
       </span>
     </a>
   );
@@ -72,13 +88,25 @@ function GridTie({ summary, nowMs }: { summary: Summary; nowMs: number }) {
 
 /** The hottest piece of equipment with a value that is not stale; any with a value otherwise. */
 export function hottest(figures: Readonly<Record<string, FigureView>>, nowMs: number): string | undefined {
-  const temperatures = Object.entries(figures).filter(([metric, figure]) => parseMetricId(metric).base === 'equipment_temp_c' && figure.value !== null);
+  const temperatures = Object.entries(figures).filter(
+    ([metric, figure]) => parseMetricId(metric).base === 'equipment_temp_c' && figure.value !== null,
+  );
   const fresh = temperatures.filter(([, figure]) => figureFreshness(figure, nowMs) !== 'stale');
   const list = fresh.length > 0 ? fresh : temperatures;
   return list.sort(([, a], [, b]) => (b.value ?? 0) - (a.value ?? 0))[0]?.[0];
 }
 
-export function Tiles({ summary, day, nowMs, alerts }: { summary: Summary; day: DayHistory | undefined; nowMs: number; alerts: readonly AlertView[] }) {
+export function Tiles({
+  summary,
+  day,
+  nowMs,
+  alerts,
+}: {
+  summary: Summary;
+  day: DayHistory | undefined;
+  nowMs: number;
+  alerts: readonly AlertView[];
+}) {
   const { figures } = summary;
   const alertOf = (metric: string) => {
     const sources = figures[metric]?.sources ?? [];
@@ -86,7 +114,9 @@ export function Tiles({ summary, day, nowMs, alerts }: { summary: Summary; day: 
       (alert) =>
         alert.metric !== null &&
         (alert.metric === metric || parseMetricId(alert.metric).base === parseMetricId(metric).base) &&
-        (alert.device_id === null || sources.length === 0 || sources.some(({ device_id }) => device_id === alert.device_id)),
+        (alert.device_id === null ||
+          sources.length === 0 ||
+          sources.some(({ device_id }) => device_id === alert.device_id)),
     );
   };
   const common = { summary, day, nowMs };
@@ -105,20 +135,38 @@ export function Tiles({ summary, day, nowMs, alerts }: { summary: Summary; day: 
         <span>{t('tiles.band')}</span>
       </h2>
       <div class="tiles">
-        <Tile {...common} metric="dc_bus_voltage_v" label={t('tile.dc_bus')} detail={amps} alert={alertOf('dc_bus_voltage_v')} />
-        <Tile {...common} metric="ac_output_voltage_v" label={t('tile.ac_output')} detail={hertz} alert={alertOf('ac_output_voltage_v')} />
+        <Tile
+          {...common}
+          metric="dc_bus_voltage_v"
+          label={t('tile.dc_bus')}
+          detail={amps}
+          alert={alertOf('dc_bus_voltage_v')}
+        />
+        <Tile
+          {...common}
+          metric="ac_output_voltage_v"
+          label={t('tile.ac_output')}
+          detail={hertz}
+          alert={alertOf('ac_output_voltage_v')}
+        />
         <GridTie summary={summary} nowMs={nowMs} />
         <Tile
           {...common}
           metric={hot ?? 'equipment_temp_c'}
-          label={hot === undefined || parseMetricId(hot).suffix === undefined ? t('tile.equipment') : t('tile.hottest', { what: componentName(parseMetricId(hot).suffix ?? '') })}
+          label={
+            hot === undefined || parseMetricId(hot).suffix === undefined
+              ? t('tile.equipment')
+              : t('tile.hottest', { what: componentName(parseMetricId(hot).suffix ?? '') })
+          }
           detail={hotLimit(summary, hot)}
           alert={alertOf(hot ?? 'equipment_temp_c')}
         />
         <Tile {...common} metric="irradiance_w_m2" label={t('tile.irradiance')} alert={undefined} />
         <Tile {...common} metric="ambient_temp_c" label={t('tile.ambient')} alert={undefined} />
         <Tile {...common} metric="humidity_pct" label={t('tile.humidity')} alert={undefined} />
-        {figures.fuel_level_pct !== undefined && <Tile {...common} metric="fuel_level_pct" label={t('tile.fuel')} alert={alertOf('fuel_level_pct')} />}
+        {figures.fuel_level_pct !== undefined && (
+          <Tile {...common} metric="fuel_level_pct" label={t('tile.fuel')} alert={alertOf('fuel_level_pct')} />
+        )}
       </div>
     </section>
   );

@@ -39,7 +39,11 @@ function Device({ device, nowMs, zone }: { device: DeviceView; nowMs: number; zo
         <Icon name={silent ? 'unreachable' : (kindIcons[device.kind] ?? 'chip')} />
         <span class="main">
           <span class="t">{device.name}</span>
-          <span class="d">{[kind, device.location, device.expected ? undefined : t('devices.notExpected')].filter(Boolean).join(' · ')}</span>
+          <span class="d">
+            {[kind, device.location, device.expected ? undefined : t('devices.notExpected')]
+              .filter(Boolean)
+              .join(' · ')}
+          </span>
         </span>
         <span class="end">
           <span class={silent ? 'd off' : 'd'}>{t(`device.${state}`)}</span>
@@ -52,7 +56,9 @@ function Device({ device, nowMs, zone }: { device: DeviceView; nowMs: number; zo
             <dt>{metricLabel(one.metric)}</dt>
             <dd data-figure={one.metric} class={nowMs - one.time_ms > 600_000 ? 'stale' : ''}>
               {quantityText(one.metric, one.value, one.unit)}
-              {nowMs - one.time_ms > 600_000 && <small> {t('age.asOf', { when: momentText(one.time_ms, nowMs, zone) })}</small>}
+              {nowMs - one.time_ms > 600_000 && (
+                <small> {t('age.asOf', { when: momentText(one.time_ms, nowMs, zone) })}</small>
+              )}
             </dd>
           </div>
         ))}
@@ -77,7 +83,9 @@ export function Devices({ gridId }: { gridId: string }) {
   const zone = view?.summary.zone ?? 'UTC';
   const watched = devices.filter(({ expected }) => expected);
   const answers = (device: DeviceView) => ['connected', 'late'].includes(shownLinkState(device, now));
-  const silent = devices.filter((device) => !answers(device)).sort((a, b) => Number(b.expected) - Number(a.expected) || a.name.localeCompare(b.name));
+  const silent = devices
+    .filter((device) => !answers(device))
+    .sort((a, b) => Number(b.expected) - Number(a.expected) || a.name.localeCompare(b.name));
   const answering = devices.filter(answers).sort((a, b) => a.name.localeCompare(b.name));
   const seen = watched.filter(answers).length;
   const name = view?.summary.name ?? gridId;
