@@ -1,6 +1,6 @@
 /** The units as systemd itself judges them. Without systemd-analyze (a Mac, a slim image) the tests skip and say so. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -72,6 +72,8 @@ t.test('a unit never gives up and its user and folders exist', (t) => {
     t.match(folders, new RegExp(`^d +/etc/${setting('ConfigurationDirectory')} `, 'm'), `${name}: its settings`);
     const [, file] = /^ExecStart=\/usr\/bin\/node (\S+) --config \S+$/m.exec(unit) ?? [];
     t.match(file, /^\/opt\/villagrid\/current\/(gateway|cloud)\/dist\/main[a-z-]*\.js$/, `${name}: what it runs`);
+    const source = String(file).replace('/opt/villagrid/current', join(folder, '..')).replace('/dist/', '/src/');
+    t.ok(existsSync(source.replace(/\.js$/, '.ts')), `${name}: its source is in this repository`);
   }
   t.end();
 });
