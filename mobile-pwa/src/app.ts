@@ -58,6 +58,7 @@ export interface App {
   /** Fetches open alerts of grids that are not followed, for lists over all grids. */
   refreshAlertsOfAll(): Promise<void>;
   refreshAlert(gridId: string, alertId: string): Promise<void>;
+  refreshDevices(gridId: string): Promise<void>;
   act(what: { readonly alert: AlertView; readonly type: 'acknowledge' | 'note'; readonly note: string | null }): Promise<void>;
   dismissAct(id: string): Promise<void>;
   /** Tries everything that waits: discovery, channel, acts. */
@@ -413,6 +414,15 @@ export async function createApp(ports: {
         if (view !== undefined) setAlerts(gridId, mergeAlerts(view.alerts, [alert]));
       } catch {
         // Shown as "not on this phone" until somebody answers.
+      }
+    },
+    async refreshDevices(gridId) {
+      try {
+        const { devices } = await api.devices(gridId);
+        const view = state.views.value[gridId];
+        if (view !== undefined) setView(gridId, { ...view, devices });
+      } catch {
+        // The saved list stays, aged by this phone.
       }
     },
     async act({ alert, type, note }) {

@@ -73,7 +73,8 @@ export class Village {
   }
 
   raise(o: { severity: AlertView['severity']; rule: string; message: string; what: string; why: string; steps: string[]; device: readonly [string, string] | null; metric: string | null; value: number | null; limit: number | null; unit: string | null; atMs: number }): AlertView {
-    const alert_id = `01J${this.id.toUpperCase().replaceAll(/[^A-Z0-9]/g, '')}${String(this.alerts.length).padStart(20, '0')}`.slice(0, 26);
+    const prefix = `01J${this.id.toUpperCase().replaceAll(/[^A-Z0-9]/g, '')}`;
+    const alert_id = prefix + String(this.alerts.length).padStart(26 - prefix.length, '0');
     const alert = {
       alert_id, id: alert_id, grid_id: this.id, rule_id: o.rule, type: o.rule, severity: o.severity, message: o.message, what: o.what, why: o.why, steps: o.steps,
       recommended_action: o.steps.join(' '), device_id: o.device?.[0] ?? null, device_name: o.device?.[1] ?? null, metric: o.metric, value: o.value, limit: o.limit, unit: o.unit,

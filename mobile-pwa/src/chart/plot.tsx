@@ -53,14 +53,20 @@ const css = (name: string) => getComputedStyle(document.documentElement).getProp
 const alpha = (colour: string, value: number) =>
   colour.startsWith('#') && colour.length === 7 ? `${colour}${Math.round(value * 255).toString(16).padStart(2, '0')}` : colour;
 
-/** Range of an axis with a round top; starts at 0 unless values go below or lie far above. */
+const niceTops = [1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10];
+
+/** Range of an axis: from 0 to a round top where the values allow it, so that both axes share their lines. */
 function niceRange(unit: string, min: number, max: number): [number, number] {
   if (unit === '%' || unit === '% RH') return [0, 100];
+  if (unit === '') return [0, 1.2];
   if (!Number.isFinite(min) || !Number.isFinite(max)) return [0, 1];
-  const nearZero = min >= 0 && min < max * 0.6;
-  const low = nearZero ? 0 : min;
-  const span = Math.max(max - low, Math.abs(max) * 0.05, 0.1);
-  return [nearZero ? 0 : low - span * 0.12, max + span * 0.12];
+  if (min >= -0.001 && min < max * 0.6) {
+    const wanted = Math.max(max * 1.04, 0.4);
+    const power = 10 ** Math.floor(Math.log10(wanted));
+    return [0, (niceTops.find((top) => top * power >= wanted) ?? 10) * power];
+  }
+  const span = Math.max(max - min, Math.abs(max) * 0.02, 0.1);
+  return [min - span * 0.12, max + span * 0.12];
 }
 
 export default function Plot(props: PlotProps) {
@@ -110,7 +116,7 @@ export default function Plot(props: PlotProps) {
         width: strong,
         points: { show: false },
         spanGaps: false,
-        ...(line.dash === undefined ? {} : { dash: [...line.dash] }),
+        ...(line.dash === undefined ? {} : { dash: line.dash.map((part) => part * devicePixelRatio) }),
         ...(line.area === true && !sunlight ? { fill: alpha(colour, 0.18) } : {}),
       });
     }
@@ -121,11 +127,20 @@ export default function Plot(props: PlotProps) {
       side,
       stroke: text,
       font: axisFont,
-      size: 38,
-      gap: 6,
+      size: side === 3 ? 30 : 36,
+      gap: 5,
       grid: side === 3 ? { stroke: grid, width: 1, ...(sunlight ? { dash: [1, 3] } : {}) } : { show: false },
       ticks: { show: false },
-      space: 44,
+      space: 34,
+      splits: (u, axisIndex, low, high, increment) => {
+        // Axes from 0 are cut into equal parts, so that the grid of one is the grid of the other.
+        if (low === 0) {
+          const parts = u.height > 200 ? 4 : 2;
+          return Array.from({ length: parts + 1 }, (_, i) => (high / parts) * i);
+        }
+        const first = Math.ceil(low / increment) * increment;
+        return Array.from({ length: Math.max(0, Math.floor((high - first) / increment) + 1) }, (_, i) => first + i * increment).filter(() => axisIndex > 0);
+      },
       values: (_u, splits) => splits.map((value) => (Math.abs(value) >= 1000 ? `${Math.round(value)}` : String(Math.round(value * 100) / 100))),
     });
     const { zone } = props;
@@ -179,6 +194,7 @@ export default function Plot(props: PlotProps) {
           (u) => {
             const { ctx, bbox } = u;
             ctx.save();
+            ctx.setLineDash([]);
             ctx.strokeStyle = css('--hatch');
             ctx.lineWidth = devicePixelRatio * 1.25;
             for (const gap of latest.current.gaps) {
@@ -207,6 +223,7 @@ export default function Plot(props: PlotProps) {
             const { ctx, bbox } = u;
             const one = devicePixelRatio;
             ctx.save();
+            ctx.setLineDash([]);
             ctx.strokeStyle = css('--edge');
             ctx.lineWidth = one;
             ctx.beginPath();

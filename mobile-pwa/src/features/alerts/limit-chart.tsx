@@ -98,7 +98,7 @@ export function LimitChart({ alert, zone }: { alert: AlertView; zone: string }) 
           {quantity(metric, limit, alert.unit ?? undefined).number}
         </text>
         <path class={`limit-line ${alert.severity}`} d={`M${box.left} ${y(limit).toFixed(1)}H${box.width - box.right}`} />
-        <text class="b halo" x={box.left + 4} y={y(limit) + (range.max > limit ? 16 : -7)}>
+        <text class="b halo" x={box.left + 4} y={y(limit) + (y(limit) < box.height * 0.55 && range.max > limit ? 16 : -7)}>
           {limitText}
         </text>
         <path class="value-line" d={path} />

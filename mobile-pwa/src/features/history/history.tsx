@@ -5,7 +5,7 @@ import { metricDefinition, metricIds, periodsMs, resolutionMs, type History as H
 import { align, bridged, extent, gaps, type AlignedHistory } from '../../chart/day.js';
 import { LazyPlot } from '../../chart/lazy-plot.js';
 import type { PlotLine } from '../../chart/plot.js';
-import { dateText, dayClockText, durationText, metricLabel, momentText, percentText, quantity, quantityText } from '../../i18n/format.js';
+import { dateText, dayClockText, durationText, metricLabel, momentText, nbsp, percentText, quantity, quantityText } from '../../i18n/format.js';
 import { t } from '../../i18n/messages.js';
 import { ApiFailure } from '../../origin/api.js';
 import { useApp } from '../../ui/context.js';
@@ -328,7 +328,7 @@ const order = (metric: string): number => {
 
 function Reading({ metric, value }: { metric: string; value: number }) {
   const text = quantityText(metric, value);
-  const space = text.indexOf(' ');
+  const space = text.indexOf(nbsp);
   if (metricDefinition(metric)?.unit === '') return <>{text}</>;
   return (
     <>
