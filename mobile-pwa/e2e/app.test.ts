@@ -9,6 +9,7 @@ import { build } from 'vite';
 import { chromiumPath, runAppChecks } from './run-app-checks.js';
 import { startStub } from './stub/server.js';
 
+t.setTimeout(240_000);
 const dist = mkdtempSync(join(tmpdir(), 'villagrid-app-'));
 t.teardown(() => rmSync(dist, { recursive: true, force: true }));
 const room = new URL('..', import.meta.url).pathname;

@@ -64,9 +64,10 @@ function lookAround(): string[] {
   for (const element of document.querySelectorAll<HTMLElement>('button, a[href], input, summary')) {
     const box = element.getBoundingClientRect();
     if (box.width === 0 || element.closest('.sr, .skip, table, [inert]') !== null) continue;
-    const before = getComputedStyle(element, '::after');
-    const grown = before.position === 'absolute' && before.content !== 'none' ? 24 : 0;
-    if (box.height + grown < 44) found.push(`target of ${Math.round(box.width)}x${Math.round(box.height)} px: ${element.textContent?.slice(0, 30)}`);
+    // A thin line may have a larger target: an invisible part of its own laid around it.
+    const around = getComputedStyle(element, '::after');
+    const height = around.position === 'absolute' && around.content !== 'none' ? Math.max(box.height, Number.parseFloat(around.height) || 0) : box.height;
+    if (height < 44) found.push(`target of ${Math.round(box.width)}x${Math.round(box.height)} px: ${element.textContent?.slice(0, 30)}`);
   }
   return found;
 }
