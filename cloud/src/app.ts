@@ -85,7 +85,8 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
   const telemetry = createProjectedTelemetry({
     database,
     frames: {
-      framesOverlapping: (fromMs, toMs, gridId) => decodeAll(store.framesBetween(gridId, fromMs, toMs, projector.cursor)),
+      framesOverlapping: (fromMs, toMs, gridId) =>
+        decodeAll(store.framesBetween(gridId, fromMs, toMs, projector.cursor)),
     },
     zoneOf: (gridId) => {
       const gateway = directory.ofGrid(gridId);
@@ -189,7 +190,15 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     clock,
     silentAfterMs: config.silent_after_s * 1000,
   });
-  const api: ApiServer = createApi(config, { clock, realClock, random, log: log.child('api'), auth: accounts, grids, health });
+  const api: ApiServer = createApi(config, {
+    clock,
+    realClock,
+    random,
+    log: log.child('api'),
+    auth: accounts,
+    grids,
+    health,
+  });
 
   const lifecycle = createLifecycle({ log, clock: realClock, stopWithinMs: 2800 });
   lifecycle.add({
@@ -203,7 +212,12 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
   });
   lifecycle.add({ name: 'projection', start: () => projector.run(), stop: () => projector.stop() });
   lifecycle.add(directory);
-  lifecycle.add({ name: 'api', start: async () => void (await api.start()), stop: () => api.stop(), stopDeadlineMs: 1000 });
+  lifecycle.add({
+    name: 'api',
+    start: async () => void (await api.start()),
+    stop: () => api.stop(),
+    stopDeadlineMs: 1000,
+  });
   lifecycle.add(downlink);
   lifecycle.add({ name: 'ingest', start() {}, stop: () => acceptor.drained(), stopDeadlineMs: 1000 });
   lifecycle.add({ name: 'mqtts', start: () => broker.start(), stop: () => broker.stop(), stopDeadlineMs: 1500 });

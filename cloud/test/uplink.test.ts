@@ -117,68 +117,91 @@ t.test('HELLO is answered with the server time, the receipt for that log and the
   await side.hello({ site: { ...testSite('alpha', 'gw-1'), zone: 'Mars/Base' } as Site });
   await until(t, 'a refusal that is kept', () => cloud.store.deadLetterCount() === 1);
   t.equal(cloud.grids.get('alpha')?.site().name, 'Renamed', 'a wrong site keeps the one before');
-  await until(t, 'the gateway is welcome all the same', () => side.down.filter(({ y }) => y === 'welcome').length === 3);
+  await until(
+    t,
+    'the gateway is welcome all the same',
+    () => side.down.filter(({ y }) => y === 'welcome').length === 3,
+  );
 });
 
-t.test('frames that come twice, in any order and in other cuts are there once; receipt and completeness are exact', async (t) => {
-  const { gateway, cloud } = await run(t);
-  const side = await gateway();
-  await side.hello({ newest_number: 60 });
-  await side.sendFrames(31, 60, { lane: 'backfill' });
-  const early = await side.next(isReceipt);
-  t.same([early.up_to, early.also], [0, [[31, 60]]]);
-  await side.sendFrames(11, 20, { receipt: false, deflate: false });
-  await Promise.all([side.sendFrames(5, 25), side.sendFrames(1, 10), side.sendFrames(18, 35, { lane: 'backfill' })]);
-  const receipt = await side.receipt(60);
-  t.same([receipt.sum, receipt.also, receipt.bad], [expectedSum(span(1, 60)), [], []]);
-  await side.sendFrames(1, 60);
-  const grid = cloud.grids.get('alpha');
-  await until(t, 'all projected', async () => (await grid?.completeness(untilMs))?.series[0]?.count === 60);
-  t.same(await grid?.completeness(untilMs), {
-    epoch: 'EPOCH1',
-    completeUntilNumber: 60,
-    series: expectedSeries(span(1, 60)),
-  });
-  const middleMs = testStartMs + 30 * 5000;
-  t.same((await grid?.completeness(middleMs))?.series, expectedSeries(span(1, 29)));
-  t.same(grid?.latest('inv-01', 'generation_kw'), { timeMs: testStartMs + 300_000, value: 6, quality: 0 });
-  t.same((await grid?.raw('inv-01', 'generation_kw', testStartMs, middleMs))?.t.length, 29);
-  t.ok(((await grid?.windows('inv-01', 'generation_kw', '1m', testStartMs, untilMs))?.t.length ?? 0) >= 5);
-});
+t.test(
+  'frames that come twice, in any order and in other cuts are there once; receipt and completeness are exact',
+  async (t) => {
+    const { gateway, cloud } = await run(t);
+    const side = await gateway();
+    await side.hello({ newest_number: 60 });
+    await side.sendFrames(31, 60, { lane: 'backfill' });
+    const early = await side.next(isReceipt);
+    t.same([early.up_to, early.also], [0, [[31, 60]]]);
+    await side.sendFrames(11, 20, { receipt: false, deflate: false });
+    await Promise.all([side.sendFrames(5, 25), side.sendFrames(1, 10), side.sendFrames(18, 35, { lane: 'backfill' })]);
+    const receipt = await side.receipt(60);
+    t.same([receipt.sum, receipt.also, receipt.bad], [expectedSum(span(1, 60)), [], []]);
+    await side.sendFrames(1, 60);
+    const grid = cloud.grids.get('alpha');
+    await until(t, 'all projected', async () => (await grid?.completeness(untilMs))?.series[0]?.count === 60);
+    t.same(await grid?.completeness(untilMs), {
+      epoch: 'EPOCH1',
+      completeUntilNumber: 60,
+      series: expectedSeries(span(1, 60)),
+    });
+    const middleMs = testStartMs + 30 * 5000;
+    t.same((await grid?.completeness(middleMs))?.series, expectedSeries(span(1, 29)));
+    t.same(grid?.latest('inv-01', 'generation_kw'), { timeMs: testStartMs + 300_000, value: 6, quality: 0 });
+    t.same((await grid?.raw('inv-01', 'generation_kw', testStartMs, middleMs))?.t.length, 29);
+    t.ok(((await grid?.windows('inv-01', 'generation_kw', '1m', testStartMs, untilMs))?.t.length ?? 0) >= 5);
+  },
+);
 
-t.test('a bad frame is explained as bad and kept apart; the good ones beside it land, and nothing is sent for ever', async (t) => {
-  const { gateway, cloud } = await run(t);
-  const side = await gateway();
-  await side.hello();
-  const broken = Uint8Array.from([9, 9, 9]);
-  const cut = testFrame(4).slice(0, 20);
-  const envelope = side.envelope(1, [testFrame(1), broken, testFrame(3), cut, testFrame(5)]);
-  await side.publish('live', envelope);
-  const receipt = await side.receipt(5);
-  t.same(receipt.bad.map(([number]) => number), [2, 4]);
-  t.match(receipt.bad[0]?.[1], /E_ENVELOPE_INVALID: frame version 9/);
-  await until(t, 'three projected', () => cloud.counters.framesProjected === 3);
-  t.same((await cloud.grids.get('alpha')?.completeness(untilMs))?.series, expectedSeries([1, 3, 5]));
-  t.same(cloud.store.deadLetters(10).map(({ stage, number }) => [stage, number]), [['frame', 4], ['frame', 2]]);
-  await side.publish('live', envelope);
-  t.equal(cloud.store.deadLetterCount(), 2, 'the same again is no new dead letter');
+t.test(
+  'a bad frame is explained as bad and kept apart; the good ones beside it land, and nothing is sent for ever',
+  async (t) => {
+    const { gateway, cloud } = await run(t);
+    const side = await gateway();
+    await side.hello();
+    const broken = Uint8Array.from([9, 9, 9]);
+    const cut = testFrame(4).slice(0, 20);
+    const envelope = side.envelope(1, [testFrame(1), broken, testFrame(3), cut, testFrame(5)]);
+    await side.publish('live', envelope);
+    const receipt = await side.receipt(5);
+    t.same(
+      receipt.bad.map(([number]) => number),
+      [2, 4],
+    );
+    t.match(receipt.bad[0]?.[1], /E_ENVELOPE_INVALID: frame version 9/);
+    t.equal(receipt.sum, expectedSum([1, 3, 5]), 'refused ones do not count in the sum');
+    await until(t, 'three projected', () => cloud.counters.framesProjected === 3);
+    t.same((await cloud.grids.get('alpha')?.completeness(untilMs))?.series, expectedSeries([1, 3, 5]));
+    t.same(
+      cloud.store.deadLetters(10).map(({ stage, number }) => [stage, number]),
+      [
+        ['frame', 4],
+        ['frame', 2],
+      ],
+    );
+    await side.publish('live', envelope);
+    t.equal(cloud.store.deadLetterCount(), 2, 'the same again is no new dead letter');
 
-  // Things that are no envelope at all: kept, acknowledged, everything goes on.
-  const bomb = side.envelope(6, [new Uint8Array(1_100_000)]);
-  for (const junk of [Buffer.of(), Buffer.from('hello'), Buffer.of(3, 1, 2, 3), Buffer.of(2), bomb]) await side.publish('live', junk);
-  await side.publish('session', 'not json');
-  await side.publish('alerts', '{"y":"alerts","events":"many"}');
-  t.equal(cloud.store.deadLetterCount(), 9);
-  await side.sendFrames(6, 6);
-  await side.receipt(6);
-});
+    // Things that are no envelope at all: kept, acknowledged, everything goes on.
+    const bomb = side.envelope(6, [new Uint8Array(1_100_000)]);
+    for (const junk of [Buffer.of(), Buffer.from('hello'), Buffer.of(3, 1, 2, 3), Buffer.of(2), bomb])
+      await side.publish('live', junk);
+    await side.publish('session', 'not json');
+    await side.publish('alerts', '{"y":"alerts","events":"many"}');
+    t.equal(cloud.store.deadLetterCount(), 9);
+    await side.sendFrames(6, 6);
+    await side.receipt(6);
+  },
+);
 
 t.test('a log number with other content is a conflict: the first stays, the second is quarantined', async (t) => {
   const { gateway, cloud, lines } = await run(t);
   const side = await gateway();
   await side.sendFrames(1, 3);
   const first = await side.receipt(3);
-  const other = testFrame(2, { samples: [{ deviceId: 'inv-01', metric: 'generation_kw', timeMs: testStartMs, value: 9.9, quality: 0 }] });
+  const other = testFrame(2, {
+    samples: [{ deviceId: 'inv-01', metric: 'generation_kw', timeMs: testStartMs, value: 9.9, quality: 0 }],
+  });
   const before = side.down.length;
   await side.publish('live', side.envelope(2, [other, testFrame(3), testFrame(4)]));
   const receipt = (await side.next((message) => isReceipt(message) && message.up_to === 4, before)) as Receipt;
@@ -191,48 +214,56 @@ t.test('a log number with other content is a conflict: the first stays, the seco
   t.ok(lines.some((line) => line.code === 'E_ENVELOPE_CONFLICT'));
 });
 
-t.test('who has no certificate, a foreign one, or another name is not let in; nobody writes or reads for another', async (t) => {
-  const { gateway, fixture, addresses, cloud, lines } = await run(t);
-  const base = { url: addresses.mqtts, gatewayId: 'gw-1', gridId: 'alpha', caPem: fixture.authority.certificatePem };
-  const foreign = await createAuthority({ name: 'somebody else', nowMs: clock.nowMs() });
-  const forged = await issueClientCertificate(foreign, { commonName: 'gw-1', nowMs: clock.nowMs(), days: 2 });
-  await t.rejects(GatewaySide.connect({ ...base, certificate: forged }), 'a certificate of another authority');
-  await t.rejects(
-    GatewaySide.connect({ ...base, certificate: { certificatePem: '', privateKeyPem: '' } }),
-    'no certificate',
-  );
-  await t.rejects(
-    GatewaySide.connect({ ...base, certificate: await fixture.certificate('gw-2') }),
-    'the client id of another gateway',
-  );
-  const stranger = await fixture.certificate('gw-9');
-  await t.rejects(GatewaySide.connect({ ...base, gatewayId: 'gw-9', certificate: stranger }), 'not registered');
-  t.ok(lines.some((line) => String(line.reason).startsWith('E_GATEWAY_UNKNOWN: gateway gw-9')));
+t.test(
+  'who has no certificate, a foreign one, or another name is not let in; nobody writes or reads for another',
+  async (t) => {
+    const { gateway, fixture, addresses, cloud, lines } = await run(t);
+    const base = { url: addresses.mqtts, gatewayId: 'gw-1', gridId: 'alpha', caPem: fixture.authority.certificatePem };
+    const foreign = await createAuthority({ name: 'somebody else', nowMs: clock.nowMs() });
+    const forged = await issueClientCertificate(foreign, { commonName: 'gw-1', nowMs: clock.nowMs(), days: 2 });
+    await t.rejects(GatewaySide.connect({ ...base, certificate: forged }), 'a certificate of another authority');
+    await t.rejects(
+      GatewaySide.connect({ ...base, certificate: { certificatePem: '', privateKeyPem: '' } }),
+      'no certificate',
+    );
+    await t.rejects(
+      GatewaySide.connect({ ...base, certificate: await fixture.certificate('gw-2') }),
+      'the client id of another gateway',
+    );
+    const stranger = await fixture.certificate('gw-9');
+    await t.rejects(GatewaySide.connect({ ...base, gatewayId: 'gw-9', certificate: stranger }), 'not registered');
+    t.ok(lines.some((line) => String(line.reason).startsWith('E_GATEWAY_UNKNOWN: gateway gw-9')));
 
-  for (const topic of [
-    topics.up('beta', 'gw-2', 'live'),
-    topics.up('beta', 'gw-1', 'live'),
-    topics.up('alpha', 'gw-2', 'live'),
-    topics.down('alpha', 'gw-1'),
-    topics.gatewayStatus('beta', 'gw-2'),
-    topics.telemetry('alpha', 'inv-01'),
-    topics.alerts('alpha'),
-  ]) {
+    for (const topic of [
+      topics.up('beta', 'gw-2', 'live'),
+      topics.up('beta', 'gw-1', 'live'),
+      topics.up('alpha', 'gw-2', 'live'),
+      topics.down('alpha', 'gw-1'),
+      topics.gatewayStatus('beta', 'gw-2'),
+      topics.telemetry('alpha', 'inv-01'),
+      topics.alerts('alpha'),
+    ]) {
+      const side = await gateway();
+      await t.rejects(side.publishTo(topic, side.envelope(1, [testFrame(1)])), `publish to ${topic}`);
+    }
+    t.ok(lines.some((line) => line.code === 'E_GATEWAY_UNKNOWN' && line.grid_id === 'beta'));
     const side = await gateway();
-    await t.rejects(side.publishTo(topic, side.envelope(1, [testFrame(1)])), `publish to ${topic}`);
-  }
-  t.ok(lines.some((line) => line.code === 'E_GATEWAY_UNKNOWN' && line.grid_id === 'beta'));
-  const side = await gateway();
-  for (const filter of ['#', topics.down('beta', 'gw-2'), 'microgrid/alpha/gateway/+/down', topics.up('alpha', 'gw-1', 'live')]) {
-    const granted = await side.client.subscribeAsync(filter).catch((error: unknown) => error);
-    t.ok(granted instanceof Error || (granted as { qos: number }[])[0]?.qos === 128, `subscribe to ${filter}`);
-  }
-  t.equal(cloud.counters.framesAdded, 0);
-  await side.sendFrames(1, 1);
-  await side.receipt(1);
-  const large = await gateway();
-  await t.rejects(large.publish('live', new Uint8Array(200_000)), 'a packet above 128 KB');
-});
+    for (const filter of [
+      '#',
+      topics.down('beta', 'gw-2'),
+      'microgrid/alpha/gateway/+/down',
+      topics.up('alpha', 'gw-1', 'live'),
+    ]) {
+      const granted = await side.client.subscribeAsync(filter).catch((error: unknown) => error);
+      t.ok(granted instanceof Error || (granted as { qos: number }[])[0]?.qos === 128, `subscribe to ${filter}`);
+    }
+    t.equal(cloud.counters.framesAdded, 0);
+    await side.sendFrames(1, 1);
+    await side.receipt(1);
+    const large = await gateway();
+    await t.rejects(large.publish('live', new Uint8Array(200_000)), 'a packet above 128 KB');
+  },
+);
 
 t.test('a gateway added to the directory while the cloud runs is let in; one taken out is shut out', async (t) => {
   const { gateway, fixture, cloud, addresses } = await run(t);
@@ -275,18 +306,33 @@ t.test('an alert is at subscribers within a second, by its lane or by a frame, o
   const other = await gateway('gw-2', 'beta');
   const cleared = { ...event, id: 'EVENT3', kind: 'cleared', value: 1, subject: undefined };
   const disguised = { ...cleared, id: 'EVENT4', grid_id: 'beta' };
-  await other.publish('alerts', JSON.stringify({ y: 'alerts', events: [cleared, disguised, { kind: 'nonsense' }, null] }));
-  await other.publish('live', other.envelope(1, [testFrame(1, { events: [disguised as unknown as AlertEvent, cleared as unknown as AlertEvent] })]));
+  await other.publish(
+    'alerts',
+    JSON.stringify({ y: 'alerts', events: [cleared, disguised, { kind: 'nonsense' }, null] }),
+  );
+  await other.publish(
+    'live',
+    other.envelope(1, [
+      testFrame(1, { events: [disguised as unknown as AlertEvent, cleared as unknown as AlertEvent] }),
+    ]),
+  );
   await until(t, 'refusals', () => cloud.store.deadLetters(20).length === 6);
   t.equal((await grid?.alert('ALERT1'))?.status, 'active');
-  t.same((await cloud.grids.get('beta')?.completeness(untilMs))?.series, expectedSeries([1]), 'the frame itself counts');
+  t.same(
+    (await cloud.grids.get('beta')?.completeness(untilMs))?.series,
+    expectedSeries([1]),
+    'the frame itself counts',
+  );
 });
 
 t.test('an act at the cloud goes down at once and at every HELLO until it comes up in a frame', async (t) => {
   const { gateway, cloud, fixture } = await run(t);
   const side = await gateway();
   const isActs = (message: DownMessage) => message.y === 'acts';
-  await side.publish('live', side.envelope(1, [testFrame(1, { events: [raisedEvent('EVENT1', 'ALERT1', 'alpha', 'gw-1')] })]));
+  await side.publish(
+    'live',
+    side.envelope(1, [testFrame(1, { events: [raisedEvent('EVENT1', 'ALERT1', 'alpha', 'gw-1')] })]),
+  );
   const grid = cloud.grids.get('alpha');
   await until(t, 'the alert', async () => (await grid?.alert('ALERT1')) !== undefined);
   const act: AlertEvent = {
@@ -315,7 +361,10 @@ t.test('an act at the cloud goes down at once and at every HELLO until it comes 
     const back = await again.gateway();
     await back.hello({ newest_number: 1 });
     const acts = (await back.next(isActs)) as { events: AlertEvent[] };
-    t.same(acts.events.map((event) => event.id), ['ACT1', 'ACT2']);
+    t.same(
+      acts.events.map((event) => event.id),
+      ['ACT1', 'ACT2'],
+    );
     t.equal(back.down.filter(isActs).length, 1);
     await back.end();
   }
@@ -324,56 +373,73 @@ t.test('an act at the cloud goes down at once and at every HELLO until it comes 
   await until(t, 'projected', () => again.cloud.counters.framesProjected === 1);
   await last.hello({ newest_number: 2 });
   const rest = (await last.next(isActs)) as { events: AlertEvent[] };
-  t.same(rest.events.map((event) => event.id), ['ACT2']);
+  t.same(
+    rest.events.map((event) => event.id),
+    ['ACT2'],
+  );
 });
 
-t.test('a new epoch is taken beside the old one; numbers the gateway no longer has do not hold the receipt up', async (t) => {
-  const { gateway, cloud, lines } = await run(t);
-  const side = await gateway();
-  await side.hello({ newest_number: 3 });
-  await side.sendFrames(1, 3);
-  await side.receipt(3);
-  side.epoch = 'EPOCH2';
-  const from = side.down.length;
-  await side.hello({ newest_number: 120, oldest_number: 101 });
-  t.equal((await side.welcome(from)).receipt.up_to, 100);
-  t.ok(lines.some((line) => line.level === 'error' && String(line.msg).startsWith('log numbers are lost')));
-  await side.sendFrames(101, 120);
-  const receipt = await side.receipt(120);
-  t.equal(receipt.sum, expectedSum(span(101, 120)));
-  await until(t, 'projected', () => cloud.counters.framesProjected === 23);
-  const facts = await cloud.grids.get('alpha')?.completeness(untilMs);
-  t.same([facts?.epoch, facts?.completeUntilNumber], ['EPOCH2', 120]);
-  t.same(facts?.series, expectedSeries([...span(1, 3), ...span(101, 120)]));
-  t.equal(cloud.store.receipt('gw-1', 'EPOCH1').up_to, 3);
-});
+t.test(
+  'a new epoch is taken beside the old one; numbers the gateway no longer has do not hold the receipt up',
+  async (t) => {
+    const { gateway, cloud, lines } = await run(t);
+    const side = await gateway();
+    await side.hello({ newest_number: 3 });
+    await side.sendFrames(1, 3);
+    await side.receipt(3);
+    side.epoch = 'EPOCH2';
+    const from = side.down.length;
+    await side.hello({ newest_number: 120, oldest_number: 101 });
+    t.equal((await side.welcome(from)).receipt.up_to, 100);
+    t.ok(lines.some((line) => line.level === 'error' && String(line.msg).startsWith('log numbers are lost')));
+    await side.sendFrames(101, 120);
+    const receipt = await side.receipt(120);
+    t.equal(receipt.sum, expectedSum(span(101, 120)));
+    await until(t, 'projected', () => cloud.counters.framesProjected === 23);
+    const facts = await cloud.grids.get('alpha')?.completeness(untilMs);
+    t.same([facts?.epoch, facts?.completeUntilNumber], ['EPOCH2', 120]);
+    t.same(facts?.series, expectedSeries([...span(1, 3), ...span(101, 120)]));
+    t.equal(cloud.store.receipt('gw-1', 'EPOCH1').up_to, 3);
+  },
+);
 
-t.test('link states come from frames, a broken connection from the last will; health and metrics tell numbers', async (t) => {
-  const { gateway, cloud, addresses } = await run(t);
-  const side = await gateway();
-  await side.hello();
-  const changed: string[] = [];
-  const grid = cloud.grids.get('alpha');
-  grid?.subscribe((change) => change.type === 'device' && changed.push(change.deviceId));
-  const entry = (state: 'online' | 'offline', timeMs: number) => ({ type: 'link_state', device_id: 'inv-01', state, time_ms: timeMs }) as const;
-  await side.publish('live', side.envelope(1, [testFrame(1, { entries: [entry('offline', testStartMs + 5)] })]));
-  await until(t, 'down', () => grid?.link('inv-01') === 'down');
-  await side.publish('live', side.envelope(2, [testFrame(2, { entries: [entry('online', testStartMs + 4)] })]));
-  await side.publish('live', side.envelope(3, [testFrame(3, { entries: [entry('online', testStartMs + 9)] })]));
-  await until(t, 'up', () => grid?.link('inv-01') === 'up');
-  t.same(changed, ['inv-01', 'inv-01']);
-  t.ok(Math.abs((grid?.lastReportedMs() ?? 0) - clock.nowMs()) < 60_000);
-  side.client.stream.destroy();
-  await until(t, 'gateway down', () => grid?.link('gw-1') === 'down');
-  t.equal(grid?.link('inv-01'), undefined, 'nobody vouches for it now');
+t.test(
+  'link states come from frames, a broken connection from the last will; health and metrics tell numbers',
+  async (t) => {
+    const { gateway, cloud, addresses } = await run(t);
+    const side = await gateway();
+    await side.hello();
+    const changed: string[] = [];
+    const grid = cloud.grids.get('alpha');
+    grid?.subscribe((change) => change.type === 'device' && changed.push(change.deviceId));
+    const entry = (state: 'online' | 'offline', timeMs: number) =>
+      ({ type: 'link_state', device_id: 'inv-01', state, time_ms: timeMs }) as const;
+    await side.publish('live', side.envelope(1, [testFrame(1, { entries: [entry('offline', testStartMs + 5)] })]));
+    await until(t, 'down', () => grid?.link('inv-01') === 'down');
+    await side.publish('live', side.envelope(2, [testFrame(2, { entries: [entry('online', testStartMs + 4)] })]));
+    await side.publish('live', side.envelope(3, [testFrame(3, { entries: [entry('online', testStartMs + 9)] })]));
+    await until(t, 'up', () => grid?.link('inv-01') === 'up');
+    t.same(changed, ['inv-01', 'inv-01']);
+    t.ok(Math.abs((grid?.lastReportedMs() ?? 0) - clock.nowMs()) < 60_000);
+    side.client.stream.destroy();
+    await until(t, 'gateway down', () => grid?.link('gw-1') === 'down');
+    t.equal(grid?.link('inv-01'), undefined, 'nobody vouches for it now');
 
-  const metrics = await (await fetch(`${addresses.http}/metrics`)).text();
-  for (const line of ['envelopes_total 3', 'frames_total 3', 'samples_total 6', 'projection_lag_frames 0', 'gateways 2', 'gateways_connected 0'])
-    t.match(metrics, `villagrid_cloud_${line}\n`);
-  const health = (await (await fetch(`${addresses.http}/health`)).json()) as { status: string; kind: string };
-  t.same([health.kind, health.status], ['cloud', 'degraded']);
-  t.match(await (await fetch(`${addresses.http}/.well-known/villagrid`)).json(), { kind: 'cloud', grid_id: null });
-  const began = clock.monotonicMs();
-  await cloud.stop();
-  t.ok(clock.monotonicMs() - began < 3000);
-});
+    const metrics = await (await fetch(`${addresses.http}/metrics`)).text();
+    for (const line of [
+      'envelopes_total 3',
+      'frames_total 3',
+      'samples_total 6',
+      'projection_lag_frames 0',
+      'gateways 2',
+      'gateways_connected 0',
+    ])
+      t.match(metrics, `villagrid_cloud_${line}\n`);
+    const health = (await (await fetch(`${addresses.http}/health`)).json()) as { status: string; kind: string };
+    t.same([health.kind, health.status], ['cloud', 'degraded']);
+    t.match(await (await fetch(`${addresses.http}/.well-known/villagrid`)).json(), { kind: 'cloud', grid_id: null });
+    const began = clock.monotonicMs();
+    await cloud.stop();
+    t.ok(clock.monotonicMs() - began < 3000);
+  },
+);

@@ -23,7 +23,8 @@ const epochForm = /^[A-Za-z0-9._-]{1,64}$/;
 /** Decodes one publish of the live or backfill lane. Never throws for what is in the bytes. */
 export function decodeEnvelope(payload: Uint8Array, inflate: Inflate): DecodedEnvelope {
   const refuse = (reason: string): DecodedEnvelope => ({ ok: false, reason });
-  if (payload.length > maxEnvelopeBytes) return refuse(`${payload.length} bytes; at most ${maxEnvelopeBytes} are taken`);
+  if (payload.length > maxEnvelopeBytes)
+    return refuse(`${payload.length} bytes; at most ${maxEnvelopeBytes} are taken`);
   const form = payload[0];
   if (form === undefined) return refuse('empty');
   if (form !== envelopePlain && form !== envelopeDeflated) return refuse(`first byte is ${form}; known are 2 and 3`);

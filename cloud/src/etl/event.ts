@@ -61,7 +61,10 @@ export function checkEvent(value: unknown, gridId: string): CheckedEvent {
   const schema = schemas[found.kind as AlertEvent['kind']];
   if (!Check(schema, value)) {
     const first = Errors(schema, value)[0];
-    return { ok: false, reason: `alert event ${found.kind}${first?.instancePath ?? ''}: ${first?.message ?? 'invalid'}` };
+    return {
+      ok: false,
+      reason: `alert event ${found.kind}${first?.instancePath ?? ''}: ${first?.message ?? 'invalid'}`,
+    };
   }
   if (found.grid_id !== gridId)
     return { ok: false, reason: `alert event of grid ${String(found.grid_id).slice(0, 64)}, not of ${gridId}` };

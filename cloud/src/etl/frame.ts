@@ -58,7 +58,8 @@ export function examineFrame(bytes: Uint8Array, gridId: string): ExaminedFrame {
   let toMs: number | null = null;
   for (const { deviceId, metric, timeMs, value } of frame.samples) {
     if (typeof deviceId !== 'string' || !isIdentifier(deviceId)) return refuse('a sample has no proper device id');
-    if (typeof metric !== 'string' || !isMetricIdForm(metric)) return refuse(`a sample of ${deviceId} has no metric id`);
+    if (typeof metric !== 'string' || !isMetricIdForm(metric))
+      return refuse(`a sample of ${deviceId} has no metric id`);
     if (!isTime(timeMs)) return refuse(`a sample of ${deviceId} ${metric} has time ${timeMs}`);
     if (value !== null && !Number.isFinite(value)) return refuse(`a sample of ${deviceId} ${metric} is no number`);
     if (fromMs === null || timeMs < fromMs) fromMs = timeMs;

@@ -1,6 +1,13 @@
 /** One grid as the API sees it, over the cloud's stores. */
 import type { CompletenessFacts, GridPort } from '@villagrid/api';
-import { gatewayOnlyEvents, VillagridError, type AlertEvent, type Clock, type Plant, type Site } from '@villagrid/contracts';
+import {
+  gatewayOnlyEvents,
+  VillagridError,
+  type AlertEvent,
+  type Clock,
+  type Plant,
+  type Site,
+} from '@villagrid/contracts';
 import type { AlertStore, SqliteDatabase, TelemetryStore } from '@villagrid/runtime';
 import type { GatewayEntry } from '../config/schema.js';
 import type { Downlink } from '../downlink/downlink.js';
@@ -112,7 +119,10 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
     },
     async append(event: AlertEvent) {
       if (event.grid_id !== gridId || gatewayOnlyEvents.includes(event.kind))
-        throw new VillagridError('E_REQUEST_INVALID', `an event ${event.kind} of grid ${event.grid_id} is not born here`);
+        throw new VillagridError(
+          'E_REQUEST_INVALID',
+          `an event ${event.kind} of grid ${event.grid_id} is not born here`,
+        );
       const outcome = database
         .transaction(() => {
           const added = alerts.append(event);

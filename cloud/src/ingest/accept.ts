@@ -60,7 +60,12 @@ function prepare({ gateway, payload }: Arrival): Prepared {
   if (!decoded.ok) {
     const code = 'E_ENVELOPE_INVALID';
     const letter = { stage: 'envelope', gatewayId, gridId, epoch: null, number: null, code } as const;
-    return { gateway, batch: undefined, letters: [{ ...letter, reason: decoded.reason, bytes: payload }], receiptWanted: false };
+    return {
+      gateway,
+      batch: undefined,
+      letters: [{ ...letter, reason: decoded.reason, bytes: payload }],
+      receiptWanted: false,
+    };
   }
   const { epoch, first, frames, receiptWanted } = decoded.envelope;
   const toArchive = frames.map((bytes, index): FrameToArchive => {

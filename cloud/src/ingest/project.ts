@@ -73,7 +73,13 @@ export function createProjector(options: ProjectorOptions): Projector {
   let timer: { cancel(): void } | undefined;
   let stopped = false;
 
-  const letterOf = (from: ArchivedFrame, stage: DeadLetter['stage'], code: string, reason: string, bytes?: Uint8Array) =>
+  const letterOf = (
+    from: ArchivedFrame,
+    stage: DeadLetter['stage'],
+    code: string,
+    reason: string,
+    bytes?: Uint8Array,
+  ) =>
     store.keepDeadLetter(
       {
         stage,
@@ -234,4 +240,3 @@ function isTransient(error: unknown): boolean {
 
 const codeOf = (error: unknown): string => (error instanceof VillagridError ? error.code : 'E_INTERNAL');
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-

@@ -71,7 +71,16 @@ export function createGatewayStore(database: SqliteDatabase): GatewayStore {
       };
     },
     hello({ gateway_id, epoch, boot, version }, gridId, site, nowMs) {
-      hello.run(gateway_id, gridId, site === undefined ? null : JSON.stringify(site), epoch, boot, version, nowMs, nowMs);
+      hello.run(
+        gateway_id,
+        gridId,
+        site === undefined ? null : JSON.stringify(site),
+        epoch,
+        boot,
+        version,
+        nowMs,
+        nowMs,
+      );
     },
     received: (gatewayId, gridId, nowMs) => void received.run(gatewayId, gridId, nowMs),
     setUnreachable: (gatewayId, gridId, sinceMs) => void unreachable.run(gatewayId, gridId, sinceMs),

@@ -18,11 +18,7 @@ export const mostDeadLetters = 2000;
 
 /** The store over SQLite answers at once, within the caller's transaction when there is one. */
 export interface SqliteUplinkStore extends UplinkStore {
-  accept(
-    batches: readonly FramesToAccept[],
-    deadLetters: readonly DeadLetter[],
-    nowMs: number,
-  ): readonly Accepted[];
+  accept(batches: readonly FramesToAccept[], deadLetters: readonly DeadLetter[], nowMs: number): readonly Accepted[];
   giveUp(
     gatewayId: string,
     gridId: string,
@@ -76,8 +72,23 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
 
   const keepDeadLetter = (letter: DeadLetter, nowMs: number): void => {
     const { stage, gatewayId, gridId, epoch, number, code, reason, bytes } = letter;
-    const key = createHash('sha256').update(`${stage} ${gatewayId} ${gridId} ${epoch} ${number} `).update(bytes).digest();
-    const kept = sql.keepLetter.run(key, stage, gatewayId, gridId, epoch, number, code, reason.slice(0, 500), bytes, nowMs, nowMs);
+    const key = createHash('sha256')
+      .update(`${stage} ${gatewayId} ${gridId} ${epoch} ${number} `)
+      .update(bytes)
+      .digest();
+    const kept = sql.keepLetter.run(
+      key,
+      stage,
+      gatewayId,
+      gridId,
+      epoch,
+      number,
+      code,
+      reason.slice(0, 500),
+      bytes,
+      nowMs,
+      nowMs,
+    );
     if (kept.changes > 0) sql.trimLetters.run(gatewayId, gatewayId, mostDeadLetters);
   };
 
@@ -88,9 +99,20 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
     let repeated = 0;
     const conflicts: number[] = [];
     for (const { number, bytes, hash, bad, fromMs, toMs } of frames) {
-      const inserted = sql.addFrame.run(log.id, number, gridId, hash, bytes, nowMs, bad === null ? fromMs : null, bad === null ? toMs : null, bad);
+      const inserted = sql.addFrame.run(
+        log.id,
+        number,
+        gridId,
+        hash,
+        bytes,
+        nowMs,
+        bad === null ? fromMs : null,
+        bad === null ? toMs : null,
+        bad,
+      );
       if (inserted.changes > 0) {
-        log.ledger.add(number, hashTerm(hash));
+        // A refused frame is explained, but proves nothing: it does not count in the sum.
+        log.ledger.add(number, bad === null ? hashTerm(hash) : 0n);
         added += 1;
         if (bad !== null)
           keepDeadLetter(

@@ -43,7 +43,13 @@ export function testFrame(
   const timeMs = testStartMs + number * 5000;
   const samples: Sample[] = [
     { deviceId: 'inv-01', metric: 'generation_kw', timeMs, value: (number % 100) / 10, quality: 0 },
-    { deviceId: 'bat-01', metric: 'battery_soc_pct', timeMs: timeMs + 1, value: 50 + (number % 50), quality: number % 7 === 0 ? 64 : 0 },
+    {
+      deviceId: 'bat-01',
+      metric: 'battery_soc_pct',
+      timeMs: timeMs + 1,
+      value: 50 + (number % 50),
+      quality: number % 7 === 0 ? 64 : 0,
+    },
   ];
   const frame: Frame = {
     boot: 'b1',
@@ -127,7 +133,7 @@ export class GatewaySide {
   }
 
   #wake(): void {
-    for (const waiter of [...this.#waiters]) waiter();
+    for (const waiter of this.#waiters) waiter();
   }
 
   get closed(): boolean {
@@ -181,13 +187,24 @@ export class GatewaySide {
   }
 
   /** The bytes of an envelope. */
-  envelope(first: number, frames: readonly Uint8Array[], { receipt = true, deflate = true, epoch = this.epoch } = {}): Uint8Array {
+  envelope(
+    first: number,
+    frames: readonly Uint8Array[],
+    { receipt = true, deflate = true, epoch = this.epoch } = {},
+  ): Uint8Array {
     const body = encodeEnvelopeBody({ epoch, first, plan: 'raw', receiptWanted: receipt, frames });
-    return Buffer.concat([Buffer.of(deflate ? envelopeDeflated : envelopePlain), deflate ? deflateRawSync(body) : body]);
+    return Buffer.concat([
+      Buffer.of(deflate ? envelopeDeflated : envelopePlain),
+      deflate ? deflateRawSync(body) : body,
+    ]);
   }
 
   /** Sends test frames `first` to `last`. */
-  sendFrames(first: number, last: number, options: { receipt?: boolean; deflate?: boolean; lane?: 'live' | 'backfill' } = {}): Promise<void> {
+  sendFrames(
+    first: number,
+    last: number,
+    options: { receipt?: boolean; deflate?: boolean; lane?: 'live' | 'backfill' } = {},
+  ): Promise<void> {
     const frames = Array.from({ length: last - first + 1 }, (_, i) => testFrame(first + i));
     return this.publish(options.lane ?? 'live', this.envelope(first, frames, options));
   }
@@ -221,7 +238,8 @@ export class GatewaySide {
       const found = this.down.slice(from).find(fits);
       if (found) return found;
       const leftMs = deadlineMs - clock.monotonicMs();
-      if (leftMs <= 0) throw new Error(`nothing fitting came down; there are ${JSON.stringify(this.down).slice(0, 500)}`);
+      if (leftMs <= 0)
+        throw new Error(`nothing fitting came down; there are ${JSON.stringify(this.down).slice(0, 500)}`);
       await new Promise<void>((resolve) => {
         const timer = clock.after(leftMs, done);
         const waiters = this.#waiters;

@@ -43,7 +43,10 @@ export function createLanes(options: LanesOptions): Lanes {
   ): Promise<void> => {
     const { gateway_id: gatewayId, grid_id: gridId } = gateway;
     log.warn('a message of a gateway was refused', { code, gateway_id: gatewayId, stage, reason });
-    await store.keepDeadLetter({ stage, gatewayId, gridId, epoch: null, number: null, code, reason, bytes }, clock.nowMs());
+    await store.keepDeadLetter(
+      { stage, gatewayId, gridId, epoch: null, number: null, code, reason, bytes },
+      clock.nowMs(),
+    );
   };
 
   const hello = async (gateway: GatewayEntry, message: Hello, payload: Uint8Array): Promise<void> => {
@@ -54,7 +57,11 @@ export function createLanes(options: LanesOptions): Lanes {
     if (!site.ok) await refuse(gateway, 'hello', site.reason, payload);
     gateways.hello(message, gridId, site.ok ? site.value : undefined, clock.nowMs());
     if (before?.epoch !== message.epoch)
-      log.info('a gateway has a new log', { gateway_id: gatewayId, epoch: message.epoch, before: before?.epoch ?? null });
+      log.info('a gateway has a new log', {
+        gateway_id: gatewayId,
+        epoch: message.epoch,
+        before: before?.epoch ?? null,
+      });
     const given = await store.giveUp(gatewayId, gridId, message.epoch, goneUpTo(message), clock.nowMs());
     if (given.length > 0)
       log.error('log numbers are lost: the gateway no longer has them and the cloud never got them', {

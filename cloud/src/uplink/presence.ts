@@ -89,7 +89,8 @@ export function createPresence({ store, clock, log, onChange }: PresenceOptions)
     state: (gateway) => (isDown(gateway) ? 'down' : connections.has(keyOf(gateway)) ? 'up' : undefined),
     connectedCount: () => connections.size,
     save() {
-      for (const [key, gateway] of unsaved) store.received(gateway.gateway_id, gateway.grid_id, heard.get(key) as number);
+      for (const [key, gateway] of unsaved)
+        store.received(gateway.gateway_id, gateway.grid_id, heard.get(key) as number);
       unsaved.clear();
     },
   };

@@ -70,7 +70,9 @@ export function createUplinkBroker(options: UplinkBrokerOptions): GuardedBroker 
         return { refused: `client id ${clientId} is not the certificate's name ${certificateCommonName}` };
       const gateway = directory.gateway(certificateCommonName);
       if (!gateway)
-        return { refused: `E_GATEWAY_UNKNOWN: gateway ${certificateCommonName} is not registered; villagrid cloud grid add` };
+        return {
+          refused: `E_GATEWAY_UNKNOWN: gateway ${certificateCommonName} is not registered; villagrid cloud grid add`,
+        };
       return { identity: { id: certificateCommonName, gateway } };
     },
     mayPublish(identity, topic) {
