@@ -7,6 +7,7 @@ import { isIP } from 'node:net';
 import { VillagridError, parseTopic, topics, type Clock } from '@villagrid/contracts';
 import {
   createGuardedBroker,
+  unrefTimer,
   type BrokerClient,
   type BrokerIdentity,
   type BrokerLimits,
@@ -26,6 +27,9 @@ export interface Who extends BrokerIdentity {
 
 /** The one identity of clients without a credential on the loopback listener. */
 const localIdentity: Who = { kind: 'local', id: 'local-legacy' };
+
+/** How long a device may be without a connection before its link is down, real milliseconds. */
+const goneAfterMs = 1000;
 
 /** What the broker's clients say, sorted. Each promise resolves when the publish may be acknowledged. */
 export interface BrokerIntake {
@@ -104,10 +108,17 @@ export function createIngestBroker({
     const now = Math.max(0, (connections.get(identity.id) ?? 0) + change);
     connections.set(identity.id, now);
     // Nobody is acknowledged for this: a failure was logged by the log.
-    intake.link(identity.id, now > 0 ? 'up' : 'down').catch(() => {});
+    if (now > 0) return void intake.link(identity.id, 'up').catch(() => {});
+    // A take-over ends the old connection first: only one that stays away is down. A last will does not wait.
+    unrefTimer(
+      clock.after(goneAfterMs, () => {
+        if (!stopped && connections.get(identity.id) === 0) intake.link(identity.id, 'down').catch(() => {});
+      }),
+    );
   };
 
-  return createGuardedBroker<Who>({
+  let stopped = false;
+  const broker = createGuardedBroker<Who>({
     listeners: listeners(config, logger),
     log: logger,
     clock,
@@ -119,6 +130,13 @@ export function createIngestBroker({
     onDisconnect: (client) => count(client, -1),
     ...(limits ? { limits } : {}),
   });
+  return {
+    ...broker,
+    stop() {
+      stopped = true;
+      return broker.stop();
+    },
+  };
 }
 
 function listeners(config: IngestBrokerOptions['config'], logger: Logger): BrokerListener[] {

@@ -9,8 +9,8 @@ import type { DurableLog } from './log.js';
 /** Boots remembered per device, and ranges per boot: a node's queue is far smaller than either. */
 const maxBoots = 6;
 const maxRanges = 2000;
-/** Frames between two snapshots, and most frames read at the start. */
-const snapshotEvery = 512;
+/** Frames between two snapshots, which are also the most that are read at the start. */
+const defaultSnapshotEvery = 512;
 const stateName = 'node_sequences';
 
 type Saved = Record<string, Array<readonly [boot: string, ranges: readonly NumberRange[]]>>;
@@ -23,7 +23,7 @@ export class NodeSequences {
   #snapshotNumber = 0;
 
   /** Reads what the log knows and takes part in its commits. */
-  constructor(log: DurableLog) {
+  constructor(log: DurableLog, snapshotEvery = defaultSnapshotEvery) {
     this.#log = log;
     const saved = log.state(stateName);
     if (saved) {
