@@ -23,6 +23,15 @@ export default defineConfig({
       input: { index: 'index.html', sw: 'src/sw/sw.ts' },
       treeshake: { moduleSideEffects: (id: string) => !declarationsOnly.test(id) },
       output: {
+        // One piece for what every screen needs: it compresses better than ten small ones.
+        codeSplitting: {
+          groups: [
+            {
+              name: 'core',
+              test: /[\\/](preact|signals|signals-core|idb)[\\/]|contracts[\\/]src|mobile-pwa[\\/]src[\\/](i18n|ui|live|local|origin|platform|app\.ts|chart[\\/](day|lazy-plot|sparkline)|features[\\/](dashboard|alerts[\\/]alert-row))(?!.*connection-sheet)/,
+            },
+          ],
+        },
         entryFileNames: (chunk) => (chunk.name === 'sw' ? 'sw.js' : 'assets/[name]-[hash].js'),
       },
     },

@@ -169,6 +169,7 @@ t.test(
       [2, 4],
     );
     t.match(receipt.bad[0]?.[1], /E_ENVELOPE_INVALID: frame version 9/);
+    t.equal(receipt.sum, expectedSum([1, 3, 5]), 'refused ones do not count in the sum');
     await until(t, 'three projected', () => cloud.counters.framesProjected === 3);
     t.same((await cloud.grids.get('alpha')?.completeness(untilMs))?.series, expectedSeries([1, 3, 5]));
     t.same(

@@ -18,6 +18,7 @@ export * from './alerts/check-event.js';
 export * from './alerts/reduce.js';
 export * from './rules/kind.js';
 export * from './rules/rule.js';
+export * from './rules/check.js';
 export * from './rules/defaults.js';
 export * from './rules/engine.js';
 export * from './rules/subject.js';

@@ -24,7 +24,7 @@ export function createLiveBus(log: Logger): LiveBus {
       };
     },
     tell(gridId, change) {
-      for (const listener of [...(byGrid.get(gridId) ?? [])]) {
+      for (const listener of byGrid.get(gridId) ?? []) {
         try {
           listener(change);
         } catch (error) {

@@ -2,9 +2,11 @@
 import type { Receipt } from '@villagrid/contracts';
 import type { Ledger } from './ledger.js';
 
-/** Most later ranges and refused numbers a receipt names. */
+/** Most later ranges and refused numbers a receipt names: more than a gateway has on its way at a time. */
 export const mostRangesTold = 64;
-export const mostBadTold = 64;
+export const mostBadTold = 600;
+/** Longest reason told, characters, so that a receipt stays below 100 KB; the dead letter has the whole of it. */
+const longestReason = 120;
 
 /** A refused number and why. */
 export type BadNumber = readonly [number: number, reason: string];
@@ -23,6 +25,6 @@ export function makeReceipt(epoch: string, ledger: Ledger, bad: readonly BadNumb
     up_to: ledger.upTo,
     sum: ledger.sum.toString(16).padStart(16, '0'),
     also: later.map(({ first, last }) => [first, last] as const),
-    bad: bad.slice(-mostBadTold),
+    bad: bad.slice(-mostBadTold).map(([number, reason]) => [number, reason.slice(0, longestReason)] as const),
   };
 }

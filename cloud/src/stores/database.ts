@@ -5,7 +5,7 @@ import { VillagridError } from '@villagrid/contracts';
 import { migrateModule, openDatabase, type SqliteDatabase } from '@villagrid/runtime';
 import { cloudMigrations } from './schema.js';
 
-/** Files below `data_dir`: `accounts` is shared with the installer's command line, `cloud` is this process's own. */
+/** Files below `data_dir`: `accounts` (settings.db, as in the gateway) is shared with the installer's command line, `cloud` is this process's own. */
 export const cloudFiles = (dataDir: string) => ({
   cloud: join(dataDir, 'cloud.db'),
   accounts: join(dataDir, 'settings.db'),

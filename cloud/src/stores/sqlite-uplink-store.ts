@@ -111,7 +111,8 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
         bad,
       );
       if (inserted.changes > 0) {
-        log.ledger.add(number, hashTerm(hash));
+        // A refused frame is explained, but proves nothing: it does not count in the sum.
+        log.ledger.add(number, bad === null ? hashTerm(hash) : 0n);
         added += 1;
         if (bad !== null)
           keepDeadLetter(

@@ -133,7 +133,7 @@ export class GatewaySide {
   }
 
   #wake(): void {
-    for (const waiter of [...this.#waiters]) waiter();
+    for (const waiter of this.#waiters) waiter();
   }
 
   get closed(): boolean {

@@ -113,7 +113,7 @@ export interface Welcome {
 /**
  * Down, JSON: what is durably archived and in the ledger. `up_to` is the last number below which none is missing,
  * `also` later ranges already here; `sum` adds the first 8 bytes (big endian) of the SHA-256 of each frame up to
- * `up_to`, modulo 2^64, as 16 hexadecimal digits.
+ * `up_to` that was not refused, modulo 2^64, as 16 hexadecimal digits.
  */
 export interface Receipt {
   readonly y: 'receipt';

@@ -51,20 +51,22 @@ export interface PlotProps {
 
 const css = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const alpha = (colour: string, value: number) =>
-  colour.startsWith('#') && colour.length === 7
-    ? `${colour}${Math.round(value * 255)
-        .toString(16)
-        .padStart(2, '0')}`
-    : colour;
+  colour.startsWith('#') && colour.length === 7 ? `${colour}${Math.round(value * 255).toString(16).padStart(2, '0')}` : colour;
 
-/** Range of an axis with a round top; starts at 0 unless values go below or lie far above. */
+const niceTops = [1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10];
+
+/** Range of an axis: from 0 to a round top where the values allow it, so that both axes share their lines. */
 function niceRange(unit: string, min: number, max: number): [number, number] {
   if (unit === '%' || unit === '% RH') return [0, 100];
+  if (unit === '') return [0, 1.2];
   if (!Number.isFinite(min) || !Number.isFinite(max)) return [0, 1];
-  const nearZero = min >= 0 && min < max * 0.6;
-  const low = nearZero ? 0 : min;
-  const span = Math.max(max - low, Math.abs(max) * 0.05, 0.1);
-  return [nearZero ? 0 : low - span * 0.12, max + span * 0.12];
+  if (min >= -0.001 && min < max * 0.6) {
+    const wanted = Math.max(max * 1.04, 0.4);
+    const power = 10 ** Math.floor(Math.log10(wanted));
+    return [0, (niceTops.find((top) => top * power >= wanted) ?? 10) * power];
+  }
+  const span = Math.max(max - min, Math.abs(max) * 0.02, 0.1);
+  return [min - span * 0.12, max + span * 0.12];
 }
 
 export default function Plot(props: PlotProps) {
@@ -114,28 +116,32 @@ export default function Plot(props: PlotProps) {
         width: strong,
         points: { show: false },
         spanGaps: false,
-        ...(line.dash === undefined ? {} : { dash: [...line.dash] }),
+        ...(line.dash === undefined ? {} : { dash: line.dash.map((part) => part * devicePixelRatio) }),
         ...(line.area === true && !sunlight ? { fill: alpha(colour, 0.18) } : {}),
       });
     }
-    const scales: uPlot.Scales = {
-      x: { time: true, range: () => [latest.current.fromMs / 1000, latest.current.toMs / 1000] },
-    };
+    const scales: uPlot.Scales = { x: { time: true, range: () => [latest.current.fromMs / 1000, latest.current.toMs / 1000] } };
     for (const unit of units) scales[unit || 'state'] = { range: (_u, min, max) => niceRange(unit, min, max) };
     const axisOf = (unit: string, side: 1 | 3): uPlot.Axis => ({
       scale: unit || 'state',
       side,
       stroke: text,
       font: axisFont,
-      size: 38,
-      gap: 6,
+      size: side === 3 ? 30 : 36,
+      gap: 5,
       grid: side === 3 ? { stroke: grid, width: 1, ...(sunlight ? { dash: [1, 3] } : {}) } : { show: false },
       ticks: { show: false },
-      space: 44,
-      values: (_u, splits) =>
-        splits.map((value) =>
-          Math.abs(value) >= 1000 ? `${Math.round(value)}` : String(Math.round(value * 100) / 100),
-        ),
+      space: 34,
+      splits: (u, axisIndex, low, high, increment) => {
+        // Axes from 0 are cut into equal parts, so that the grid of one is the grid of the other.
+        if (low === 0) {
+          const parts = u.height > 200 ? 4 : 2;
+          return Array.from({ length: parts + 1 }, (_, i) => (high / parts) * i);
+        }
+        const first = Math.ceil(low / increment) * increment;
+        return Array.from({ length: Math.max(0, Math.floor((high - first) / increment) + 1) }, (_, i) => first + i * increment).filter(() => axisIndex > 0);
+      },
+      values: (_u, splits) => splits.map((value) => (Math.abs(value) >= 1000 ? `${Math.round(value)}` : String(Math.round(value * 100) / 100))),
     });
     const { zone } = props;
     const options: uPlot.Options = {
@@ -147,12 +153,7 @@ export default function Plot(props: PlotProps) {
         show: props.interactive === true,
         y: false,
         drag: { x: false, y: false },
-        points: {
-          size: 9,
-          width: 2,
-          stroke: () => css('--bg'),
-          fill: (u, i) => (u.series[i]?.stroke as () => string)?.() ?? '',
-        },
+        points: { size: 9, width: 2, stroke: () => css('--bg'), fill: (u, i) => (u.series[i]?.stroke as () => string)?.() ?? '' },
         bind: {
           mousedown: () => () => null,
           mouseup: () => () => null,
@@ -193,6 +194,7 @@ export default function Plot(props: PlotProps) {
           (u) => {
             const { ctx, bbox } = u;
             ctx.save();
+            ctx.setLineDash([]);
             ctx.strokeStyle = css('--hatch');
             ctx.lineWidth = devicePixelRatio * 1.25;
             for (const gap of latest.current.gaps) {
@@ -221,6 +223,7 @@ export default function Plot(props: PlotProps) {
             const { ctx, bbox } = u;
             const one = devicePixelRatio;
             ctx.save();
+            ctx.setLineDash([]);
             ctx.strokeStyle = css('--edge');
             ctx.lineWidth = one;
             ctx.beginPath();
@@ -298,14 +301,7 @@ export default function Plot(props: PlotProps) {
 }
 
 /** The severity's own shape in small, for the rail of marks. */
-function drawMark(
-  ctx: CanvasRenderingContext2D,
-  severity: PlotMark['severity'],
-  x: number,
-  y: number,
-  r: number,
-  colour: string,
-): void {
+function drawMark(ctx: CanvasRenderingContext2D, severity: PlotMark['severity'], x: number, y: number, r: number, colour: string): void {
   ctx.fillStyle = colour;
   ctx.strokeStyle = colour;
   ctx.lineWidth = r * 0.36;
@@ -363,8 +359,7 @@ function follow(made: uPlot, over: HTMLElement, latest: { current: PlotProps }):
     const rect = over.getBoundingClientRect();
     const centre = xs.reduce((sum, x) => sum + x, 0) / xs.length;
     const span = start.toMs - start.fromMs;
-    const scale =
-      xs.length > 1 && start.spread > 0 ? start.spread / Math.max(20, Math.abs((xs[0] ?? 0) - (xs[1] ?? 0))) : 1;
+    const scale = xs.length > 1 && start.spread > 0 ? start.spread / Math.max(20, Math.abs((xs[0] ?? 0) - (xs[1] ?? 0))) : 1;
     const next = span * scale;
     const anchor = start.fromMs + ((start.centre - rect.left) / rect.width) * span;
     const from = anchor - ((centre - rect.left) / rect.width) * next;

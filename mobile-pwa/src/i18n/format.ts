@@ -8,6 +8,13 @@ export interface Quantity {
   readonly unit: string;
 }
 
+/** Number and unit never part at the end of a line. */
+export const nbsp = '\u00a0';
+
+/** A server's sentence with its numbers and units held together. */
+export const unbroken = (text: string): string =>
+  text.replace(/(\d) (?=(%|°C|[kM]?Wh?|V|A|Hz|min|h|s)\b|%|°C)/g, `$1${nbsp}`);
+
 const locale = 'en';
 const numberFormats = new Map<string, Intl.NumberFormat>();
 function numberFormat(options: Intl.NumberFormatOptions): Intl.NumberFormat {
@@ -69,11 +76,11 @@ export function quantityText(metric: string, value: number | null, unit?: string
   if (base === 'grid_tie_connected') return t(value > 0.5 ? 'tile.connected' : 'tile.notConnected');
   if (base === 'grid_tie_enabled') return t(value > 0.5 ? 'tile.tieOn' : 'tile.tieOff');
   const { number, unit: shown } = quantity(metric, value, unit);
-  return shown === '' ? number : `${number} ${shown}`;
+  return shown === '' ? number : `${number}${nbsp}${shown}`;
 }
 
 /** Percent without decimals. */
-export const percentText = (value: number): string => `${decimals(value, 0)} %`;
+export const percentText = (value: number): string => `${decimals(value, 0)}${nbsp}%`;
 
 /** Label of a metric or figure; the part after the dot names the component: "Equipment temperature, inverter 1". */
 export function metricLabel(metric: string, given?: string): string {

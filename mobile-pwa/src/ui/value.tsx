@@ -25,13 +25,14 @@ export function Value({ metric, figure, nowMs }: { metric: string; figure: Figur
   if (figure === undefined || figure.value === null)
     return (
       <span class="val none" data-figure={metric}>
-        — <i>{t(figure?.quality.startsWith('bad') ? 'value.bad' : 'value.none')}</i>
+        —<i> {t(figure?.quality.startsWith('bad') ? 'value.bad' : 'value.none')}</i>
       </span>
     );
   const { number, unit } = quantity(metric, figure.value, figure.unit);
   return (
     <span class={`val ${state === 'stale' ? 'stale' : ''}`} data-figure={metric} data-state={state}>
-      {number} <i>{unit}</i>
+      {number}
+      <i> {unit}</i>
     </span>
   );
 }

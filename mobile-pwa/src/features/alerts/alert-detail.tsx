@@ -1,7 +1,7 @@
 /** One alert: what happened, why it matters, what to do, the value against its limit, who did what. */
 import './alerts.css';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { agoText, durationText, momentText, quantityText, sentenceStart } from '../../i18n/format.js';
+import { agoText, durationText, momentText, quantityText, sentenceStart, unbroken } from '../../i18n/format.js';
 import { isMessageKey, t } from '../../i18n/messages.js';
 import { withActs, type ShownAlert } from '../../local/acts.js';
 import { useApp } from '../../ui/context.js';
@@ -70,8 +70,8 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
             <StateLine alert={alert} nowMs={now} zone={zone} />
           </span>
         </p>
-        <h2>{sentenceStart(alert.what || alert.message)}</h2>
-        <p class="why">{alert.why}</p>
+        <h2>{unbroken(sentenceStart(alert.what || alert.message))}</h2>
+        <p class="why">{unbroken(alert.why)}</p>
         {alert.refused.map((act) => (
           <div class="refused" key={act.id} role="status">
             <span>{t('alert.refused', { reason: act.refusal ?? '' })}</span>

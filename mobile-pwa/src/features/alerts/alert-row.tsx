@@ -18,12 +18,11 @@ export function seenText(alert: ShownAlert): string {
   return alert.seen ? t('alerts.seenBy', { name: alert.waiting[0]?.displayName ?? '' }) : t('alerts.notSeen');
 }
 
-/** Title of an alert with its value where it has one: "High temperature on equipment: 68 °C". */
-export function alertTitle(alert: ShownAlert): string {
-  const message = sentenceStart(alert.message);
-  return alert.value === null || alert.metric === null
-    ? message
-    : `${message}: ${quantityText(alert.metric, alert.value, alert.unit ?? undefined)}`;
+/** What it is about in one line: "Kisima · Inverter 1: 68 °C". */
+export function subjectText(alert: ShownAlert, gridName?: string): string {
+  const value = alert.value === null || alert.metric === null ? undefined : quantityText(alert.metric, alert.value, alert.unit ?? undefined);
+  const device = [alert.device_name ?? undefined, value].filter((part) => part !== undefined).join(': ');
+  return [gridName, device].filter((part) => part !== undefined && part !== '').join(' · ');
 }
 
 /** The acts of this phone that wait, one line each. */
@@ -32,12 +31,7 @@ export function WaitingActs({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: 
     <>
       {alert.waiting.map((act) => {
         const when = momentText(act.occurredAtMs, nowMs, zone);
-        const key =
-          act.type === 'note'
-            ? 'alert.waiting.note'
-            : act.note
-              ? 'alert.waiting.acknowledgeNote'
-              : 'alert.waiting.acknowledge';
+        const key = act.type === 'note' ? 'alert.waiting.note' : act.note ? 'alert.waiting.acknowledgeNote' : 'alert.waiting.acknowledge';
         return (
           <p class="wait" key={act.id}>
             <Icon name="clock" />
@@ -49,39 +43,18 @@ export function WaitingActs({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: 
   );
 }
 
-export function AlertRow({
-  alert,
-  nowMs,
-  zone,
-  tinted = false,
-  current = false,
-  gridName,
-}: {
-  alert: ShownAlert;
-  nowMs: number;
-  zone: string;
-  tinted?: boolean;
-  current?: boolean;
-  gridName?: string;
-}) {
-  const where = [gridName, alert.device_name ?? undefined].filter((part) => part !== undefined).join(', ');
+export function AlertRow({ alert, nowMs, zone, tinted = false, current = false, gridName }: { alert: ShownAlert; nowMs: number; zone: string; tinted?: boolean; current?: boolean; gridName?: string }) {
+  const where = subjectText(alert, gridName);
   const open = alert.status === 'active';
   const rest = open
     ? [sinceText(alert, nowMs, zone), seenText(alert)]
-    : [
-        t('alerts.clearedAt', { when: agoText(alert.cleared_at_ms ?? alert.raised_at_ms, nowMs, zone) }),
-        alert.acknowledged ? seenText(alert) : t('alerts.notSeen'),
-      ];
+    : [t('alerts.clearedAt', { when: agoText(alert.cleared_at_ms ?? alert.raised_at_ms, nowMs, zone) }), alert.acknowledged ? seenText(alert) : t('alerts.notSeen')];
   return (
     <div class={tinted ? `alert a-${alert.severity}` : `plain-alert ${open ? '' : 'cleared'}`}>
-      <a
-        class="row"
-        href={links.alert(alert.grid_id, alert.alert_id)}
-        {...(current ? { 'aria-current': 'true' as const } : {})}
-      >
+      <a class="row" href={links.alert(alert.grid_id, alert.alert_id)} {...(current ? { 'aria-current': 'true' as const } : {})}>
         <Severity severity={alert.severity} blink={open && !alert.seen} label={false} />
         <span class="main">
-          <span class="t">{alertTitle(alert)}</span>
+          <span class="t">{sentenceStart(alert.message)}</span>
           {where !== '' && <span class="d">{where}</span>}
           <span class="d">
             <b>{t(`severity.${alert.severity}`)}</b> · {rest.join(' · ')}

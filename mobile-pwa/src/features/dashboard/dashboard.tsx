@@ -130,7 +130,7 @@ export function Dashboard({ gridId }: { gridId: string }) {
         )}
         <div class="columns">
           <div class="column">
-            <section class="verdict" data-verdict>
+            <section class={`verdict ${words.lead.length > 36 ? 'long' : ''}`} data-verdict>
               <h2>{words.lead}</h2>
               {words.rest !== '' && <p>{words.rest}</p>}
               {words.small !== '' && <small>{words.small}</small>}
@@ -198,10 +198,11 @@ export function Dashboard({ gridId }: { gridId: string }) {
 
 /** "124 kWh" with the unit lighter than the number. */
 function Sum({ text }: { text: string }) {
-  const [number, ...unit] = text.split(' ');
+  const [number, ...unit] = text.split(/[ \u00a0]/);
   return (
     <>
-      {number} <i>{unit.join(' ')}</i>
+      {number}
+      <i> {unit.join(' ')}</i>
     </>
   );
 }

@@ -9,9 +9,9 @@ import { Icon, type IconName } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
 import { Header } from '../../ui/shell.js';
 
-/** Link state as time passes: the server's word, aged by this phone. */
-export function shownLinkState(device: DeviceView, nowMs: number): DeviceView['link_state'] {
-  if (device.link_state === 'offline' || device.link_state === 'never_seen') return device.link_state;
+/** Link state: the server's word while it is heard (it tells changes only), aged by this phone when it is not. */
+export function shownLinkState(device: DeviceView, nowMs: number, connected: boolean): DeviceView['link_state'] {
+  if (connected || device.link_state === 'offline' || device.link_state === 'never_seen') return device.link_state;
   const age = freshness(device.last_seen_ms, nowMs, device.period_s * 1000);
   return age === 'live' ? 'connected' : age === 'late' ? 'late' : 'stale';
 }
@@ -27,8 +27,8 @@ const kindIcons: Readonly<Record<string, IconName>> = {
   gateway: 'gateway',
 };
 
-function Device({ device, nowMs, zone }: { device: DeviceView; nowMs: number; zone: string }) {
-  const state = shownLinkState(device, nowMs);
+function Device({ device, nowMs, zone, connected }: { device: DeviceView; nowMs: number; zone: string; connected: boolean }) {
+  const state = shownLinkState(device, nowMs, connected);
   const silent = state === 'stale' || state === 'offline' || state === 'never_seen';
   const kindKey = `kind.${device.kind}`;
   const kind = isMessageKey(kindKey) ? t(kindKey) : device.kind;
@@ -39,11 +39,7 @@ function Device({ device, nowMs, zone }: { device: DeviceView; nowMs: number; zo
         <Icon name={silent ? 'unreachable' : (kindIcons[device.kind] ?? 'chip')} />
         <span class="main">
           <span class="t">{device.name}</span>
-          <span class="d">
-            {[kind, device.location, device.expected ? undefined : t('devices.notExpected')]
-              .filter(Boolean)
-              .join(' · ')}
-          </span>
+          <span class="d">{[kind, device.location, device.expected ? undefined : t('devices.notExpected')].filter(Boolean).join(' · ')}</span>
         </span>
         <span class="end">
           <span class={silent ? 'd off' : 'd'}>{t(`device.${state}`)}</span>
@@ -56,9 +52,7 @@ function Device({ device, nowMs, zone }: { device: DeviceView; nowMs: number; zo
             <dt>{metricLabel(one.metric)}</dt>
             <dd data-figure={one.metric} class={nowMs - one.time_ms > 600_000 ? 'stale' : ''}>
               {quantityText(one.metric, one.value, one.unit)}
-              {nowMs - one.time_ms > 600_000 && (
-                <small> {t('age.asOf', { when: momentText(one.time_ms, nowMs, zone) })}</small>
-              )}
+              {nowMs - one.time_ms > 600_000 && <small> {t('age.asOf', { when: momentText(one.time_ms, nowMs, zone) })}</small>}
             </dd>
           </div>
         ))}
@@ -77,15 +71,21 @@ export function Devices({ gridId }: { gridId: string }) {
   const app = useApp();
   const { views, nowMs } = app.state;
   useEffect(() => app.follow(gridId), [gridId, app]);
+  const connected = app.state.channel.value === 'live' || app.state.channel.value === 'polling';
+  useEffect(() => {
+    if (!connected) return;
+    // The live channel tells changes of links only; ages of readings are asked for while somebody looks.
+    void app.refreshDevices(gridId);
+    const timer = app.clock.every(10_000, () => void app.refreshDevices(gridId));
+    return () => timer.cancel();
+  }, [gridId, connected, app]);
   const view = views.value[gridId];
   const now = nowMs.value;
   const devices = view?.devices ?? [];
   const zone = view?.summary.zone ?? 'UTC';
   const watched = devices.filter(({ expected }) => expected);
-  const answers = (device: DeviceView) => ['connected', 'late'].includes(shownLinkState(device, now));
-  const silent = devices
-    .filter((device) => !answers(device))
-    .sort((a, b) => Number(b.expected) - Number(a.expected) || a.name.localeCompare(b.name));
+  const answers = (device: DeviceView) => ['connected', 'late'].includes(shownLinkState(device, now, connected));
+  const silent = devices.filter((device) => !answers(device)).sort((a, b) => Number(b.expected) - Number(a.expected) || a.name.localeCompare(b.name));
   const answering = devices.filter(answers).sort((a, b) => a.name.localeCompare(b.name));
   const seen = watched.filter(answers).length;
   const name = view?.summary.name ?? gridId;
@@ -122,7 +122,7 @@ export function Devices({ gridId }: { gridId: string }) {
                     </h2>
                     <div class="rows">
                       {list.map((device) => (
-                        <Device key={device.device_id} device={device} nowMs={now} zone={zone} />
+                        <Device key={device.device_id} device={device} nowMs={now} zone={zone} connected={connected} />
                       ))}
                     </div>
                   </section>
