@@ -29,6 +29,15 @@ export type PointValue = number | string | null | undefined;
 /** A number without the noise of binary fractions: 5002 * 0.01 is 50.02. */
 const clean = (value: number): number => (Number.isInteger(value) ? value : Number(value.toPrecision(12)));
 
+/** A 32-bit float as the shortest decimal that is the same float: more digits would be noise of the conversion. */
+function shortestFloat(value: number): number {
+  for (let digits = 6; digits < 9; digits += 1) {
+    const short = Number(value.toPrecision(digits));
+    if (Math.fround(short) === value) return short;
+  }
+  return value;
+}
+
 /** The raw value of a point before scaling. */
 export function decodeRaw(point: ResolvedPoint, words: readonly number[]): number | string | null {
   if (point.type === 'str') {
@@ -52,8 +61,7 @@ export function decodeRaw(point: ResolvedPoint, words: readonly number[]): numbe
       case 's64':
         return Number(view.getBigInt64(0));
       case 'f32':
-        // A 32-bit float has about 7 digits; more would be noise of the conversion.
-        return Number(view.getFloat32(0).toPrecision(8));
+        return shortestFloat(view.getFloat32(0));
       case 'f64':
         return view.getFloat64(0);
       default:

@@ -97,7 +97,7 @@ export function fixedLayout(profile: Profile): Layout {
 
 /**
  * The layout of a SunSpec device. Of several models that a profile's entry takes, the first in the device counts; points
- * beyond a model's length as the device says it are left out; each model's header is guarded.
+ * beyond a model's length as the device says it are left out; the header of each model that feeds metrics is guarded.
  */
 export function sunspecLayout(profile: Profile, chain: readonly FoundModel[]): Layout {
   const points: ResolvedPoint[] = [];
@@ -106,7 +106,8 @@ export function sunspecLayout(profile: Profile, chain: readonly FoundModel[]): L
   for (const model of models) {
     const found = chain.find(({ id }) => model.ids.includes(id));
     if (!found) continue;
-    guards.push({ function: profile.function, address: found.address, words: [found.id, found.length] });
+    if (model.points.some((point) => point.metric !== undefined))
+      guards.push({ function: profile.function, address: found.address, words: [found.id, found.length] });
     for (const point of model.points) {
       if (point.model_offset + registersOf(point.type, point.registers) > found.length + 2) continue;
       const codes = point.missing ?? (byType as Record<string, readonly (number | string)[]>)[point.type] ?? [];

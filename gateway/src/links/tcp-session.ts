@@ -64,7 +64,7 @@ export async function openTcpSession(options: {
   });
   const client = new ModbusRTU.default();
   client.on('error', () => undefined);
-  await client.linkTCP(socket, {});
+  await client.linkTCP(socket, { port });
 
   return {
     get closed() {
@@ -73,7 +73,7 @@ export async function openTcpSession(options: {
     async read(request) {
       if (lost) throw lost;
       client.setID(request.unit);
-      // The library's own timer must not be first: it would forget nothing, and the reason would be lost.
+      // Ours is the deadline that counts; the library's later one only clears its table.
       client.setTimeout(request.timeoutMs + 500);
       const answer =
         request.function === 3

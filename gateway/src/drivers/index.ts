@@ -1,0 +1,4 @@
+/** Drivers: what polls devices and delivers readings. */
+export * from './port.js';
+export * from './modbus.js';
+export { loadProfile, loadProfiles, type Profile, profilesDirectory } from '../devices/index.js';
