@@ -1,6 +1,6 @@
 /** Registers to values. A code for "no value", a number that is none, and anything not read become null, never 0. Pure. */
 import type { Layout, ResolvedPoint } from './layout.js';
-import type { Combine } from './profile-schema.js';
+import { type Combine, type PollingClass, pollingClasses } from './profile-schema.js';
 
 /** Registers that were read, by function and address. */
 export class RegisterImage {
@@ -116,15 +116,17 @@ export function guardsHold(layout: Layout, image: RegisterImage): boolean {
 /**
  * Metric values of decoded points, in the metric's unit and sign. A metric none of whose points was read is left out;
  * null means the device says it has no value. A sum lacks nothing or is null: a part of a sum would be a wrong value.
+ * `due` are the polling classes that count now: what was only read along for another point's sake is not delivered.
  */
 export function metricValues(
   layout: Layout,
   values: ReadonlyMap<string, PointValue>,
   combine: Readonly<Record<string, Combine>>,
+  due: ReadonlySet<PollingClass> = new Set(pollingClasses),
 ): Record<string, number | null> {
   const fed = new Map<string, PointValue[]>();
   for (const point of layout.points) {
-    if (point.metric === undefined) continue;
+    if (point.metric === undefined || !due.has(point.polling)) continue;
     const value = values.get(point.key);
     const list = fed.get(point.metric) ?? [];
     list.push(toMetric(point, value));

@@ -1,5 +1,5 @@
 /** Where the points of one device are: a fixed map, or what the walk through a SunSpec device found. Pure. */
-import type { ModelPoint, PointType, Profile, ProfilePoint } from './profile-schema.js';
+import type { ModelPoint, PointType, PollingClass, Profile, ProfilePoint } from './profile-schema.js';
 
 /** A point with everything known that reading and decoding needs. */
 export interface ResolvedPoint {
@@ -20,7 +20,7 @@ export interface ResolvedPoint {
   readonly metric: string | undefined;
   readonly metricFactor: number;
   readonly metricMap: Readonly<Record<string, number>> | undefined;
-  readonly polling: 'fast' | 'slow' | 'once';
+  readonly polling: PollingClass;
 }
 
 /** Registers that must hold exactly these words, or the whole reading is not of this layout. */

@@ -1,5 +1,6 @@
 /** What to ask a device for: adjacent points in one request, within its limits. Pure. */
 import type { Layout } from './layout.js';
+import { type PollingClass, pollingClasses } from './profile-schema.js';
 
 /** Limits of a device that decide what one request may ask for. */
 export interface ReadLimits {
@@ -30,7 +31,7 @@ export interface ReadBlock {
 export function planReads(
   layout: Layout,
   limits: ReadLimits,
-  classes: ReadonlySet<'fast' | 'slow' | 'once'> = new Set(['fast', 'slow', 'once']),
+  classes: ReadonlySet<PollingClass> = new Set(pollingClasses),
 ): ReadBlock[] {
   const byKey = new Map(layout.points.map((point) => [point.key, point]));
   // Points that feed no metric are known, not polled; those read once tell who the device is.

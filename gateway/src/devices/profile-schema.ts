@@ -21,6 +21,10 @@ export const pointTypes = [
 ] as const;
 export type PointType = (typeof pointTypes)[number];
 
+/** How often a point is read: at every poll, about once a minute, or at first contact. */
+export const pollingClasses = ['fast', 'slow', 'once'] as const;
+export type PollingClass = (typeof pollingClasses)[number];
+
 const oneOf = <T extends string | number>(values: readonly T[], description: string) =>
   Type.Union(
     values.map((value) => Type.Literal(value)),
@@ -72,9 +76,7 @@ const point = {
       description: 'metric value of each raw number; others mean: no value',
     }),
   ),
-  polling: Type.Optional(
-    oneOf(['fast', 'slow', 'once'] as const, 'every poll, about once a minute, or at first contact'),
-  ),
+  polling: Type.Optional(oneOf(pollingClasses, 'every poll, about once a minute, or at first contact')),
 };
 
 /** A point at a fixed address. */

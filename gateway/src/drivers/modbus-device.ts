@@ -12,6 +12,7 @@ import {
   metricValues,
   planReads,
   type PointValue,
+  type PollingClass,
   type Profile,
   type ReadBlock,
   RegisterImage,
@@ -43,8 +44,6 @@ export interface ModbusDeviceOptions {
   readonly clock: Clock;
   readonly log: Logger;
 }
-
-type PollingClass = 'fast' | 'slow' | 'once';
 
 /** A device that can be polled; one poll at a time. */
 export class ModbusDevice {
@@ -97,7 +96,7 @@ export class ModbusDevice {
       };
     }
     const points = decodePoints(layout, image);
-    const values = metricValues(layout, points, profile.combine);
+    const values = metricValues(layout, points, profile.combine, new Set(classes));
     if (Object.keys(values).length === 0) {
       if (failed) throw failed;
       this.#startAnew();
