@@ -2,7 +2,7 @@
 import { type AlertEvent, type Clock, type ClockTrust, type RandomSource, topics } from '@villagrid/contracts';
 import type { LifecyclePart, Logger } from '@villagrid/runtime';
 import type { GatewayConfig } from './config/schema.js';
-import { createDrivers, type DriverSink } from './drivers/index.js';
+import { createModbusDrivers, type DriverSink, loadProfiles, profilesDirectory } from './drivers/index.js';
 import type { Log } from './log/port.js';
 import { createMqttDestination, createUplink, type Uplink } from './uplink/index.js';
 
@@ -33,7 +33,17 @@ export function gatewayParts(context: PartsContext): GatewayParts {
   const { config, sink, clock, realClock, random, logger } = context;
   const connections = config.modbus?.connections ?? [];
   const drivers =
-    connections.length === 0 ? [] : createDrivers({ connections, sink, clock, realClock, random, log: logger });
+    connections.length === 0
+      ? []
+      : createModbusDrivers({
+          connections,
+          profiles: loadProfiles(profilesDirectory),
+          sink,
+          clock,
+          realClock,
+          random,
+          log: logger.child('modbus'),
+        });
   const uplink = makeUplink(context);
   return {
     // Modbus answers and the cloud are real machines beside the gateway: each part starts without waiting for them.

@@ -1,134 +1,203 @@
-/** Polls the Modbus devices of one connection. A dead device is asked ever more rarely and never holds up the others. */
-import type { Clock, RandomSource, Timer } from '@villagrid/contracts';
-import type { Logger } from '@villagrid/runtime';
-import { decodeMetrics } from '../devices/decode.js';
-import { planReads } from '../devices/plan.js';
-import type { Profile } from '../devices/profile.js';
-import type { Link } from '../links/tcp-link.js';
+/** The Modbus driver: polls each device of a link by its period, leaves the dead more and more alone, tells links up and down. */
+import { type Clock, type RandomSource, VillagridError } from '@villagrid/contracts';
+import { type Logger, realClock as machineClock } from '@villagrid/runtime';
+import type { Profile } from '../devices/index.js';
+import { type Link, tcpLink } from '../links/index.js';
+import { ModbusDevice, type PollOutcome } from './modbus-device.js';
 import type { Driver, DriverSink } from './port.js';
-import { findSunSpecModel } from './sunspec.js';
 
-/** A connection and the devices behind it. */
-export interface ModbusConnectionOptions {
-  readonly name: string;
-  readonly devices: ReadonlyArray<{
-    readonly device_id: string;
-    readonly profile: string;
-    readonly unit: number;
-    readonly period_s: number;
-  }>;
+/** A device behind a Modbus connection, as configured. */
+export interface ModbusDeviceConfig {
+  readonly device_id: string;
+  /** Id of a profile. */
+  readonly profile: string;
+  /** Unit id; the profile's usual one when left out. */
+  readonly unit?: number | undefined;
+  /** Seconds of village time between polls. */
+  readonly period_s: number;
 }
 
-/** Failed reads in a row after which a device counts as down. */
-const failuresUntilDown = 3;
-/** Longest pause between tries of a dead device: 5 minutes. */
-const longestPauseMs = 300_000;
-/** Shortest real pause between polls of a device, however fast the village's time runs. */
-const shortestPollMs = 40;
+/** A Modbus TCP connection, as configured. */
+export interface ModbusConnectionConfig {
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+  readonly devices: readonly ModbusDeviceConfig[];
+}
 
-/** Makes the driver of one connection. `profiles` holds every profile that is named. */
-export function createModbusDriver(options: {
-  readonly connection: ModbusConnectionOptions;
+export interface ModbusDriversOptions {
+  readonly connections: readonly ModbusConnectionConfig[];
+  /** By id, as `loadProfiles` gives them. */
   readonly profiles: ReadonlyMap<string, Profile>;
-  readonly link: Link;
   readonly sink: DriverSink;
-  /** The village's time: polling periods and time stamps. */
+  /** Village time: periods, back-off of dead devices, the time of readings. */
   readonly clock: Clock;
-  readonly realClock: Clock;
+  /** Real time: deadlines and gaps on the wire, reconnecting. The machine's own when left out. */
+  readonly realClock?: Clock;
   readonly random: RandomSource;
   readonly log: Logger;
-}): Driver {
-  const { connection, link, sink, clock, realClock, random, log } = options;
-  let stopped = false;
-  const timers = new Set<Timer>();
+}
 
-  const later = (of: Clock, delayMs: number, run: () => void) => {
-    const timer = of.after(delayMs, () => {
-      timers.delete(timer);
-      if (!stopped) run();
-    });
-    timers.add(timer);
-  };
+/** Longest back-off of a device that does not answer, village milliseconds. */
+export const longestBackoffMs = 300_000;
+/** The same where nothing answers at the address at all: asking costs the others nothing there. */
+const longestUnreachableBackoffMs = 30_000;
+/** Failed polls in a row after which a device that was up counts as down. */
+const failuresUntilDown = 2;
 
-  const poll = (device: ModbusConnectionOptions['devices'][number], profile: Profile) => {
-    let failures = 0;
-    let down: boolean | undefined;
-    let base: number | undefined = profile.sunspec === undefined ? 0 : undefined;
-    const periodMs = device.period_s * 1000;
-
-    const readOnce = async () => {
-      if (base === undefined && profile.sunspec !== undefined) {
-        const found = await findSunSpecModel(
-          link,
-          device.unit,
-          profile.sunspec.models,
-          profile.sunspec.bases,
-          profile.limits.timeout_ms,
-        );
-        if (found === undefined)
-          throw new Error(`none of the SunSpec models ${profile.sunspec.models.join(', ')} is there`);
-        base = found.address;
-        log.info('SunSpec model found', { device: device.device_id, model: found.model, address: found.address });
-      }
-      const registers = new Map<number, number>();
-      for (const request of planReads(profile, profile.points, base)) {
-        const words = await link.read({
-          unit: device.unit,
-          ...request,
-          timeoutMs: profile.limits.timeout_ms,
-          gapMs: profile.limits.gap_ms,
+/**
+ * One driver per endpoint: connections with the same host and port share one link. Nothing is opened before `start`.
+ * Throws E_CONFIG_INVALID for a profile that is not there.
+ */
+export function createModbusDrivers(options: ModbusDriversOptions): Driver[] {
+  const { connections, profiles, sink, clock, realClock = machineClock(), random, log } = options;
+  const endpoints = new Map<string, ModbusConnectionConfig[]>();
+  for (const connection of connections) {
+    const endpoint = `${connection.host.toLowerCase()}:${connection.port}`;
+    endpoints.set(endpoint, [...(endpoints.get(endpoint) ?? []), connection]);
+  }
+  return [...endpoints.values()].map((together) => {
+    const first = together[0] as ModbusConnectionConfig;
+    const name = together.map((one) => one.name).join('+');
+    const devices = together.flatMap((connection) =>
+      connection.devices.map((config) => ({ config, profile: profileOf(connection, config, profiles) })),
+    );
+    const driverLog = log.child(`modbus/${name}`);
+    let running: { readonly link: Link; readonly stop: AbortController; readonly loops: Promise<void>[] } | undefined;
+    return {
+      name: `modbus/${name}`,
+      async start() {
+        if (running) return;
+        const link = tcpLink({ host: first.host, port: first.port, clock: realClock, random, log: driverLog });
+        const stop = new AbortController();
+        const loops = devices.map(({ config, profile }) => {
+          const unit = config.unit ?? profile.transport.tcp?.unit ?? 1;
+          const device = new ModbusDevice({ deviceId: config.device_id, profile, unit, link, clock, log: driverLog });
+          return pollForever({
+            device,
+            periodMs: config.period_s * 1000,
+            costMs: profile.limits.timeout_ms,
+            sink,
+            clock,
+            realClock,
+            log: driverLog,
+            stop,
+          });
         });
-        for (const [i, word] of words.entries()) registers.set(request.function * 65_536 + request.address + i, word);
-      }
-      return decodeMetrics(profile, (function_, address) => registers.get(function_ * 65_536 + address), base);
+        running = { link, stop, loops };
+      },
+      async stop() {
+        if (!running) return;
+        const { link, stop, loops } = running;
+        running = undefined;
+        stop.abort();
+        await link.close();
+        await Promise.all(loops);
+      },
     };
+  });
+}
 
-    const turn = async () => {
-      const begunMs = clock.monotonicMs();
-      let pauseMs = periodMs;
-      try {
-        const values = await readOnce();
-        if (stopped) return;
-        failures = 0;
-        if (down !== false) sink.link(device.device_id, 'up', 'it answers');
-        down = false;
-        sink.reading({ deviceId: device.device_id, timeMs: clock.nowMs(), values });
-      } catch (error) {
-        if (stopped) return;
-        failures += 1;
-        const reason = error instanceof Error ? error.message : String(error);
-        log.warn('a device was not read', { device: device.device_id, reason });
-        if (failures >= failuresUntilDown) {
-          if (down !== true) sink.link(device.device_id, 'down', reason);
-          down = true;
-          // A model may lie elsewhere after an exchange or an update of the device.
-          if (profile.sunspec !== undefined) base = undefined;
-          pauseMs = Math.max(periodMs, Math.min(periodMs * 2 ** (failures - failuresUntilDown + 1), longestPauseMs));
-        }
-      }
-      const realBegun = realClock.monotonicMs();
-      const waitMs = Math.max(0, pauseMs - (clock.monotonicMs() - begunMs));
-      later(clock, waitMs, () => {
-        const rest = shortestPollMs - (realClock.monotonicMs() - realBegun);
-        if (rest > 1) later(realClock, rest, () => void turn());
-        else void turn();
-      });
-    };
-    // Spread the devices over their first period, so that they do not all ask at once.
-    later(clock, random.float() * Math.min(periodMs, 1000), () => void turn());
+function profileOf(
+  connection: ModbusConnectionConfig,
+  device: ModbusDeviceConfig,
+  profiles: ReadonlyMap<string, Profile>,
+): Profile {
+  const profile = profiles.get(device.profile);
+  if (profile) return profile;
+  throw new VillagridError(
+    'E_CONFIG_INVALID',
+    `modbus connection "${connection.name}", device "${device.device_id}": there is no profile "${device.profile}"; there are ${[...profiles.keys()].join(', ') || 'none'}.`,
+  );
+}
+
+interface PollLoop {
+  readonly device: ModbusDevice;
+  readonly periodMs: number;
+  /** What a poll of this device costs the others on its link when it is dead, real milliseconds. */
+  readonly costMs: number;
+  readonly sink: DriverSink;
+  readonly clock: Clock;
+  readonly realClock: Clock;
+  readonly log: Logger;
+  readonly stop: AbortController;
+}
+
+/** Polls until stopped. Polls never overlap; those that were missed are skipped, not made up for. Does not reject. */
+async function pollForever(loop: PollLoop): Promise<void> {
+  const { device, periodMs, clock, realClock, log, stop } = loop;
+  const tell = linkTeller(loop);
+  let failures = 0;
+  let dueMs = clock.monotonicMs();
+  while (!stop.signal.aborted) {
+    const outcome = await pollOnce(device, log);
+    if (stop.signal.aborted) return;
+    if (outcome.ok) {
+      failures = 0;
+      tell.up();
+      quietly(log, () =>
+        loop.sink.reading({ deviceId: device.deviceId, timeMs: clock.nowMs(), values: outcome.values }),
+      );
+    } else {
+      failures += 1;
+      tell.failed(outcome.reason, failures);
+    }
+    const nowMs = clock.monotonicMs();
+    dueMs += periodMs;
+    if (dueMs <= nowMs) dueMs = nowMs + periodMs - ((nowMs - dueMs) % periodMs);
+    const waits = [];
+    if (outcome.ok || outcome.failure === 'refused') waits.push(clock.sleep(Math.max(0, dueMs - nowMs), stop.signal));
+    else {
+      const longestMs = outcome.failure === 'unreachable' ? longestUnreachableBackoffMs : longestBackoffMs;
+      const backoffMs = Math.max(periodMs, Math.min(longestMs, periodMs * 2 ** Math.min(failures - 1, 20)));
+      dueMs = nowMs + backoffMs;
+      waits.push(clock.sleep(backoffMs, stop.signal));
+      // In a faster village the back-off may be shorter than the wait it is meant to make up for.
+      if (outcome.failure === 'silent') waits.push(realClock.sleep(Math.min(failures, 5) * loop.costMs, stop.signal));
+    }
+    if (!(await settled(waits))) return;
+  }
+}
+
+async function settled(waits: ReadonlyArray<Promise<void>>): Promise<boolean> {
+  const results = await Promise.allSettled(waits);
+  return results.every((result) => result.status === 'fulfilled');
+}
+
+async function pollOnce(device: ModbusDevice, log: Logger): Promise<PollOutcome> {
+  try {
+    return await device.poll();
+  } catch (error) {
+    // Only a fault of ours comes here; the device waits like a dead one, the others go on.
+    log.error('polling failed unexpectedly', { device_id: device.deviceId, error });
+    return { ok: false, failure: 'silent', reason: 'an internal error, see the log' };
+  }
+}
+
+function linkTeller({ device, sink, log }: PollLoop) {
+  let state: 'unknown' | 'up' | 'down' = 'unknown';
+  let told = '';
+  const say = (next: 'up' | 'down', reason: string): void => {
+    state = next;
+    told = reason;
+    log[next === 'up' ? 'info' : 'warn'](`device ${next}`, { device_id: device.deviceId, reason });
+    quietly(log, () => sink.link(device.deviceId, next, reason));
   };
-
   return {
-    name: `modbus ${connection.name}`,
-    async start() {
-      stopped = false;
-      for (const device of connection.devices) poll(device, options.profiles.get(device.profile) as Profile);
+    up(): void {
+      if (state !== 'up') say('up', 'it answers');
     },
-    async stop() {
-      stopped = true;
-      for (const timer of timers) timer.cancel();
-      timers.clear();
-      await link.close();
+    failed(reason: string, failures: number): void {
+      if (state === 'up' && failures < failuresUntilDown) return;
+      if (state !== 'down' || told !== reason) say('down', reason);
     },
   };
+}
+
+function quietly(log: Logger, run: () => void): void {
+  try {
+    run();
+  } catch (error) {
+    log.error('a reading or link state could not be taken', { error });
+  }
 }

@@ -1,128 +1,102 @@
-/** One Modbus TCP endpoint: one owner, one queue. Every read has a deadline; a broken socket is replaced. */
-import type { Clock } from '@villagrid/contracts';
-import ModbusRTU from 'modbus-serial';
+/** A Modbus TCP endpoint as a link: connects when something is to be read, once at a time, and waits longer after each failure. */
+import type { Clock, RandomSource } from '@villagrid/contracts';
+import { backoffDelayMs, type Logger } from '@villagrid/runtime';
+import { FairQueue } from './fair-queue.js';
+import { type Link, LinkError, type ReadRequest } from './port.js';
+import { openTcpSession, type TcpSession } from './tcp-session.js';
 
-/** A read that failed: the device's own exception, or the line. */
-export class ReadError extends Error {
-  override readonly name = 'ReadError';
-  /** Modbus exception code the device answered with; undefined when the line failed. */
-  readonly exception: number | undefined;
+/** Longest wait for a connection, real milliseconds. */
+const connectTimeoutMs = 3000;
+/** Bounds of the wait between tries to connect, real milliseconds. */
+const reconnectMs = { minMs: 500, maxMs: 15_000 } as const;
+/** So many requests without an answer, one after the other, and the connection is taken for half open and made anew. */
+const timeoutsBeforeReconnect = 3;
 
-  constructor(message: string, exception?: number) {
-    super(message);
-    this.exception = exception;
-  }
-}
-
-/** What is to be read. */
-export interface LinkRead {
-  readonly unit: number;
-  readonly function: 3 | 4;
-  readonly address: number;
-  readonly count: number;
-  readonly timeoutMs: number;
-  readonly gapMs: number;
-}
-
-/** A line to devices: reads go one after the other, in the order they were asked for. */
-export interface Link {
-  read(request: LinkRead): Promise<readonly number[]>;
-  close(): Promise<void>;
-}
-
-/** How long connecting may take, milliseconds. */
-const connectWithinMs = 3000;
-
-/** Makes the link; it connects at the first read and again after a failure. Times are real. */
-export function createTcpLink(options: {
+/** What a TCP link is made from. `clock` is real time: networks do not run faster in a faster village. */
+export interface TcpLinkOptions {
   readonly host: string;
   readonly port: number;
-  readonly realClock: Clock;
-}): Link {
-  const { realClock } = options;
-  let client: InstanceType<typeof ModbusRTU.default> | undefined;
-  let tail: Promise<unknown> = Promise.resolve();
-  let closed = false;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly log: Logger;
+}
 
-  const drop = () => {
-    const old = client;
-    client = undefined;
-    old?.close(() => undefined);
-    old?.destroy(() => undefined);
-  };
+/** Makes the link; it connects at the first read. */
+export function tcpLink({ host, port, clock, random, log }: TcpLinkOptions): Link {
+  const name = `${host}:${port}`;
+  const queue = new FairQueue();
+  let session: TcpSession | undefined;
+  let stopped = false;
+  let failures = 0;
+  let timeouts = 0;
+  let quietUntilMs = 0;
+  let retryAtMs = 0;
+  let lastFailure = new LinkError('unreachable', `${name} was not tried yet`);
+  const stop = new AbortController();
 
-  const within = async <T>(work: Promise<T>, ms: number, what: string): Promise<T> => {
-    let late: { cancel(): void } | undefined;
-    const deadline = new Promise<never>((_, reject) => {
-      late = realClock.after(ms, () => reject(new ReadError(`${what}: no answer within ${ms} ms`)));
-    });
-    work.catch(() => undefined);
+  const connected = async (): Promise<TcpSession> => {
+    if (session && !session.closed) return session;
+    // Between tries whoever asks hears at once why; nobody waits for a host that is not there.
+    if (clock.monotonicMs() < retryAtMs) throw lastFailure;
     try {
-      return await Promise.race([work, deadline]);
-    } finally {
-      late?.cancel();
-    }
-  };
-
-  const connected = async () => {
-    if (client?.isOpen) return client;
-    drop();
-    const made = new ModbusRTU.default();
-    made.on('error', () => undefined);
-    client = made;
-    try {
-      await within(made.connectTCP(options.host, { port: options.port }), connectWithinMs, 'connecting');
+      session = await openTcpSession({ host, port, clock, timeoutMs: connectTimeoutMs });
+      if (stopped) session.destroy();
+      failures = 0;
+      timeouts = 0;
+      log.debug('connected', { endpoint: name });
+      return session;
     } catch (error) {
-      drop();
-      throw new ReadError(error instanceof Error ? error.message : String(error));
+      lastFailure = asLinkError(error);
+      retryAtMs = clock.monotonicMs() + backoffDelayMs(failures, { ...reconnectMs, random });
+      failures += 1;
+      log.debug('cannot connect', { endpoint: name, reason: lastFailure.message, failures });
+      throw lastFailure;
     }
-    return made;
   };
 
-  const readNow = async (request: LinkRead): Promise<readonly number[]> => {
-    if (closed) throw new ReadError('the link is closed');
+  const readNow = async (request: ReadRequest): Promise<readonly number[]> => {
+    if (stopped) throw new LinkError('stopped', `the link to ${name} was closed`);
     const open = await connected();
-    open.setID(request.unit);
-    open.setTimeout(request.timeoutMs);
+    const waitMs = quietUntilMs + request.gapMs - clock.monotonicMs();
+    if (waitMs > 0) await clock.sleep(waitMs, stop.signal);
     try {
-      const reading =
-        request.function === 3
-          ? open.readHoldingRegisters(request.address, request.count)
-          : open.readInputRegisters(request.address, request.count);
-      const { data } = await within(
-        reading,
-        request.timeoutMs + 500,
-        `registers ${request.address} to ${request.address + request.count - 1}`,
-      );
-      if (data.length !== request.count)
-        throw new ReadError(`${data.length} registers came where ${request.count} were asked for`);
-      return data;
+      const words = await open.read(request);
+      timeouts = 0;
+      return words;
     } catch (error) {
-      const exception = (error as { modbusCode?: number }).modbusCode;
-      if (exception !== undefined)
-        throw new ReadError(`exception ${exception} at register ${request.address}`, exception);
-      // After a timeout or a broken answer the next bytes could belong to this request: begin with a new socket.
-      drop();
-      throw error instanceof ReadError
-        ? error
-        : new ReadError(
-            error instanceof Error ? error.message : String((error as { message?: unknown }).message ?? error),
-          );
+      const failure = asLinkError(error);
+      if (failure.failure === 'timeout') timeouts += 1;
+      if (failure.failure === 'exception') timeouts = 0;
+      // After an answer that does not fit, nothing that may still come on this connection is believed.
+      if (failure.failure === 'mismatch' || timeouts >= timeoutsBeforeReconnect) {
+        open.destroy();
+        timeouts = 0;
+      }
+      throw failure;
+    } finally {
+      quietUntilMs = clock.monotonicMs();
     }
   };
 
   return {
-    read(request) {
-      const work = tail.then(() => readNow(request));
-      tail = work.then(
-        () => (request.gapMs > 0 ? realClock.sleep(request.gapMs) : undefined),
-        () => undefined,
-      );
-      return work;
-    },
+    name,
+    read: (request) =>
+      new Promise((resolve, reject) => {
+        queue.add(request.unit, () =>
+          readNow(request).then(resolve, (error: unknown) => {
+            reject(stopped ? new LinkError('stopped', `the link to ${name} was closed`) : asLinkError(error));
+          }),
+        );
+      }),
     async close() {
-      closed = true;
-      drop();
+      stopped = true;
+      stop.abort();
+      session?.destroy();
     },
   };
 }
+
+const asLinkError = (error: unknown): LinkError =>
+  error instanceof LinkError
+    ? error
+    : new LinkError('unreachable', error instanceof Error ? error.message : String(error));

@@ -1,0 +1,347 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { VillagridError } from '@villagrid/contracts';
+import { seededRandom } from '@villagrid/runtime';
+import t from 'tap';
+import { findBase, walkChain } from '../drivers/sunspec-discovery.js';
+import { LinkError } from '../links/index.js';
+import {
+  decodePoints,
+  fixedLayout,
+  guardsHold,
+  type Layout,
+  loadProfile,
+  loadProfiles,
+  metricValues,
+  planReads,
+  type PointType,
+  type Profile,
+  RegisterImage,
+  type ResolvedPoint,
+  splitBlock,
+  sunspecLayout,
+} from './index.js';
+
+const profiles = loadProfiles();
+const profileOf = (id: string): Profile => {
+  const found = profiles.get(id);
+  if (!found) throw new Error(`no profile ${id}`);
+  return found;
+};
+const limitsOf = ({ limits }: Profile) => ({
+  maxRegisters: limits.max_registers,
+  maxGap: limits.max_gap,
+  forbidden: limits.forbidden as Array<[number, number]>,
+});
+
+interface Fixture {
+  readonly base: number;
+  readonly registers: readonly number[];
+  readonly chain: ReadonlyArray<{ id: number; address: number; L: number }>;
+  readonly expected: Readonly<Record<string, Record<string, number | null>>>;
+}
+const fixture = JSON.parse(
+  readFileSync(fileURLToPath(new URL('./fixtures/sunspec_image_constructed_a.json', import.meta.url)), 'utf8'),
+) as Fixture;
+const readFixture = async (address: number, count: number) => {
+  const at = address - fixture.base;
+  if (at < 0 || at + count > fixture.registers.length) throw new LinkError('exception', 'no such address', 2);
+  return fixture.registers.slice(at, at + count);
+};
+
+/** Decodes a profile's fixed points from registers given by address. */
+function decodeFixed(id: string, words: Record<number, readonly number[]>) {
+  const profile = profileOf(id);
+  const layout = fixedLayout(profile);
+  const image = new RegisterImage();
+  for (const [address, list] of Object.entries(words)) image.add(profile.function as 3 | 4, Number(address), list);
+  return metricValues(layout, decodePoints(layout, image), profile.combine);
+}
+
+t.test('the profiles the reference village needs are there, and each plans within its own limits', async (t) => {
+  for (const id of ['eastron-sdm630', 'eastron-sdm120', 'victron-gx-battery', 'sunspec-inverter'])
+    t.ok(profiles.has(id), id);
+  for (const [id, profile] of profiles) {
+    const chain = profile.sunspec?.models.map((model, i) => ({
+      id: model.ids[0] ?? 0,
+      address: 40_002 + i * 100,
+      length: 66,
+    }));
+    const layout = chain ? sunspecLayout(profile, chain) : fixedLayout(profile);
+    t.ok(
+      layout.points.some((point) => point.metric !== undefined),
+      `${id} feeds metrics`,
+    );
+    const blocks = planReads(layout, limitsOf(profile));
+    t.ok(blocks.length > 0 && blocks.every(({ count }) => count <= profile.limits.max_registers), `${id} plans`);
+    t.ok(Object.keys(profile.sources).length > 0, `${id} names its sources`);
+  }
+});
+
+t.test('a SunSpec device is walked and read to its known values; what it lacks is null, not 0', async (t) => {
+  const profile = profileOf('sunspec-inverter');
+  const base = await findBase(profile.sunspec?.bases ?? [], readFixture, () => t.fail('nothing is silent here'));
+  t.equal(base, 40_000);
+  const chain = await walkChain(40_000, readFixture);
+  t.same(
+    chain,
+    fixture.chain.map(({ id, address, L }) => ({ id, address, length: L })),
+  );
+  const layout = sunspecLayout(profile, chain);
+  const image = new RegisterImage();
+  for (const block of planReads(layout, limitsOf(profile)))
+    image.add(3, block.address, await readFixture(block.address, block.count));
+  t.ok(guardsHold(layout, image));
+  const points = decodePoints(layout, image);
+  t.equal(points.get('1.Mn'), fixture.expected.maker as unknown);
+  t.equal(points.get('1.Md'), fixture.expected.model as unknown);
+  t.equal(points.get('1.SN'), fixture.expected.serial as unknown);
+  // What no metric needs is not polled; here all of the model is read to compare each value.
+  image.add(3, 40_069, await readFixture(40_069, 52));
+  const all = decodePoints(layout, image);
+  for (const [name, value] of Object.entries(fixture.expected['103'] ?? {}))
+    t.equal(all.get(`103.${name}`), value, name);
+  t.match(metricValues(layout, points, profile.combine), {
+    generation_kw: 4.98,
+    generation_energy_kwh: 12_345.67,
+    ac_output_voltage_v: 230.1,
+    'ac_output_voltage_v.l2': 229.4,
+    'ac_output_voltage_v.l3': 231,
+    ac_frequency_hz: 50.02,
+    equipment_temp_c: 43.8,
+  });
+  const moved = new RegisterImage();
+  moved.add(3, 40_069, [101, 50]);
+  t.notOk(guardsHold(layout, moved), 'another model at that place is noticed');
+});
+
+t.test(
+  'SunSpec bases are tried in turn; a device that ends in an exception or says nothing does not hang the walk',
+  async (t) => {
+    const marked = async (address: number, count: number) => {
+      if (address === 0 && count === 2) return [0x5375, 0x6e53];
+      if (address === 2) return [103];
+      if (address === 3) return [50];
+      if (address === 50_000) return [0, 0];
+      throw new LinkError('exception', 'illegal address', 2);
+    };
+    t.equal(await findBase([40_000, 50_000, 0], marked, () => t.fail('nothing is silent')), 0);
+    t.same(await walkChain(0, marked), [{ id: 103, address: 2, length: 50 }]);
+    let silent: number | undefined;
+    await t.rejects(
+      findBase(
+        [40_000, 0],
+        () => Promise.reject(new LinkError('timeout', 'silence')),
+        (base) => (silent = base),
+      ),
+      { message: 'silence' },
+    );
+    t.equal(silent, 40_000, 'one base costs one wait');
+    const endless = async (address: number, count: number) =>
+      count === 1 ? [address % 2 === 0 ? 7 : 0] : [0x5375, 0x6e53];
+    t.equal((await walkChain(0, endless)).length, 100, 'a chain that never ends is cut');
+  },
+);
+
+t.test('register vectors, computed by hand, decode to metrics with our signs', async (t) => {
+  // 230.5 = 0x43668000, 229 = 0x43650000, 1234.5 W = 0x449A5000, 49.98 Hz = 0x4247EB85, 1234.56 kWh = 0x449A51EC
+  const sdm630 = decodeFixed('eastron-sdm630', {
+    0: [0x4366, 0x8000, 0x4365, 0x0000, 0x7fc0, 0x0000],
+    52: [0x449a, 0x5000],
+    70: [0x4247, 0xeb85, 0x449a, 0x51ec],
+  });
+  t.equal(sdm630.ac_output_voltage_v, 230.5);
+  t.equal(sdm630['ac_output_voltage_v.l2'], 229);
+  t.equal(sdm630['ac_output_voltage_v.l3'], null, 'not a number is no value');
+  t.equal(sdm630.consumption_kw, 1.2345);
+  t.equal(sdm630.ac_frequency_hz, 49.98);
+  t.equal(sdm630.consumption_energy_kwh, 1234.56);
+  t.same(decodeFixed('eastron-sdm120', { 0: [0x4366, 0x8000], 12: [0xc49a, 0x5000] }), {
+    ac_output_voltage_v: 230.5,
+    consumption_kw: -1.2345,
+  });
+  // 0xFFFFFC18 = -1000 W: discharging. 5276 * 0.01 V, -189 * 0.1 A, 251 * 0.1 degC, 735 * 0.1 %
+  const battery = { 256: [0xffff, 0xfc18, 0xfc18, 5276, 0, 0xff43, 251, 0, 0, 0, 735], 301: [12_345, 23_456] };
+  t.same(decodeFixed('victron-gx-battery', battery), {
+    battery_power_kw: -1,
+    dc_bus_voltage_v: 52.76,
+    dc_bus_current_a: -18.9,
+    equipment_temp_c: 25.1,
+    battery_soc_pct: 73.5,
+    battery_discharge_energy_kwh: 1234.5,
+    battery_charge_energy_kwh: 2345.6,
+  });
+  t.same(
+    Object.values(decodeFixed('victron-gx-battery', { 256: new Array<number>(11).fill(0), 301: [0, 0] })),
+    new Array(7).fill(null),
+    'a GX device that shows 0 for everything has no battery: charge 0 % is not believed',
+  );
+  t.equal(
+    decodeFixed('victron-gx-battery', { 258: [0xfc18, 5276] }).battery_power_kw,
+    -1,
+    'old firmware: the 16-bit power',
+  );
+  const system = (l2: readonly number[]) =>
+    decodeFixed('victron-gx-system', { 826: [240], 902: [0, 1500], 904: l2, 906: [1, 0] });
+  t.match(system([0, 500]), { consumption_kw: 67.536, grid_tie_connected: 0 });
+  t.notOk('consumption_kw' in system([]), 'a sum with a part unread is no sum');
+  t.match(decodeFixed('imt-si-rs485tc', { 0: [8421], 7: [0xffce, 312] }), {
+    irradiance_w_m2: 842.1,
+    equipment_temp_c: -5,
+    ambient_temp_c: 31.2,
+  });
+});
+
+const point = (type: PointType, more: Partial<ResolvedPoint> = {}): ResolvedPoint => ({
+  key: 'p',
+  function: 3,
+  address: 0,
+  count: { u32: 2, s32: 2, f32: 2, u64: 4, s64: 4, f64: 4 }[type as string] ?? 1,
+  type,
+  lswFirst: false,
+  scale: 1,
+  offset: 0,
+  scaleFactor: undefined,
+  missing: [],
+  validIf: undefined,
+  metric: 'consumption_kw',
+  metricFactor: 1,
+  metricMap: undefined,
+  polling: 'fast',
+  ...more,
+});
+const decodeOne = (one: ResolvedPoint, words: readonly number[], others: readonly ResolvedPoint[] = []) => {
+  const image = new RegisterImage();
+  image.add(3, 0, words);
+  return decodePoints({ points: [one, ...others], guards: [] }, image).get('p');
+};
+
+t.test('every type, both word orders, offsets, scale factors and codes of no value', async (t) => {
+  t.equal(decodeOne(point('u16'), [0xffff]), 65_535);
+  t.equal(decodeOne(point('s16'), [0xffff]), -1);
+  t.equal(decodeOne(point('u32'), [1, 2]), 65_538);
+  t.equal(decodeOne(point('u32', { lswFirst: true }), [2, 1]), 65_538);
+  t.equal(decodeOne(point('s32'), [0xffff, 0xfffe]), -2);
+  t.equal(decodeOne(point('u64'), [0, 1, 0, 0]), 2 ** 32);
+  t.equal(decodeOne(point('s64'), [0xffff, 0xffff, 0xffff, 0xfff0]), -16);
+  t.equal(decodeOne(point('s64', { lswFirst: true }), [0xfff0, 0xffff, 0xffff, 0xffff]), -16);
+  t.equal(decodeOne(point('f32'), [0x3dcc, 0xcccd]), 0.1);
+  t.equal(decodeOne(point('f32', { lswFirst: true }), [0xcccd, 0x3dcc]), 0.1);
+  t.equal(decodeOne(point('f32'), [0x7f80, 0]), null, 'infinity');
+  t.equal(decodeOne(point('f64'), [0x3fb9, 0x9999, 0x9999, 0x999a]), 0.1);
+  t.equal(decodeOne(point('u16', { scale: 0.1, offset: -100 }), [1250]), 25, 'Deye writes temperatures so');
+  t.equal(decodeOne(point('s16', { missing: [0x8000n] }), [0x8000]), null);
+  t.equal(decodeOne(point('u64', { missing: [0xffff_ffff_ffff_ffffn] }), [65_535, 65_535, 65_535, 65_535]), null);
+  t.equal(decodeOne(point('u32'), [1]), undefined, 'half a value is none');
+  const factor = (exponent: number) =>
+    decodeOne(
+      point('u16', { scaleFactor: 'sf' }),
+      [1234, exponent & 0xffff],
+      [point('sf16', { key: 'sf', address: 1, missing: [0x8000n], metric: undefined })],
+    );
+  t.equal(factor(-2), 12.34);
+  t.equal(factor(2), 123_400);
+  t.equal(factor(-32_768), null, 'a value whose scale factor is missing is unknown');
+  t.equal(factor(11), null);
+});
+
+t.test(
+  'random maps: every value is read whole, with its scale factor, within the limits, however blocks are split',
+  async (t) => {
+    const seed = process.env.SEED ?? String(Math.floor(seededRandom(process.pid).float() * 1e9));
+    t.comment(`SEED=${seed}`);
+    const random = seededRandom(seed);
+    const upTo = (n: number) => Math.floor(random.float() * n);
+    for (let round = 0; round < 200; round += 1) {
+      const points: ResolvedPoint[] = [];
+      let address = upTo(50);
+      for (let i = 0; i < 1 + upTo(30); i += 1) {
+        const count = 1 + upTo(4);
+        points.push({ ...point('u16'), key: `k${i}`, address, count, function: random.float() < 0.5 ? 3 : 4 });
+        address += count + (random.float() < 0.5 ? 0 : upTo(12));
+      }
+      const limits = { maxRegisters: 4 + upTo(60), maxGap: upTo(10), forbidden: [] as Array<[number, number]> };
+      const free = address + 10;
+      if (random.float() < 0.5) {
+        const first = upTo(free);
+        const last = first + upTo(3);
+        if (points.every((one) => one.address > last || one.address + one.count <= first))
+          limits.forbidden.push([first, last]);
+      }
+      const layout: Layout = { points, guards: [] };
+      const covered = (blocks: ReturnType<typeof planReads>) =>
+        points.every((one) =>
+          blocks.some(
+            (b) =>
+              b.function === one.function && b.address <= one.address && b.address + b.count >= one.address + one.count,
+          ),
+        );
+      let blocks = planReads(layout, limits);
+      const sound = () =>
+        blocks.every(
+          (b) =>
+            b.count <= limits.maxRegisters &&
+            limits.forbidden.every(([f, l]) => b.address > l || b.address + b.count <= f),
+        );
+      if (!covered(blocks) || !sound()) t.fail(`round ${round}: ${JSON.stringify({ limits, blocks })}`);
+      for (let splits = 0; splits < 100; splits += 1) {
+        blocks = blocks.flatMap((block) => splitBlock(block) ?? [block]);
+      }
+      if (!covered(blocks)) t.fail(`round ${round} after splitting`);
+    }
+    const pair = [
+      point('u16', { key: 'a', address: 10, scaleFactor: 'f' }),
+      point('sf16', { key: 'f', address: 30, metric: undefined }),
+      point('u16', { key: 'between', address: 20 }),
+    ];
+    const plan = planReads({ points: pair, guards: [] }, { maxRegisters: 125, maxGap: 0, forbidden: [] });
+    t.same(
+      plan.map(({ address, count }) => [address, count]),
+      [[10, 21]],
+    );
+  },
+);
+
+t.test('a wrong profile says file, line and what to do, and never loads by half', async (t) => {
+  const good = readFileSync(fileURLToPath(new URL('../../profiles/eastron-sdm120.yaml', import.meta.url)), 'utf8');
+  t.equal(loadProfile('eastron-sdm120.yaml', good).id, 'eastron-sdm120');
+  const lineOf = (text: string, what: string) => text.slice(0, text.indexOf(what)).split('\n').length;
+  const refused = (from: string | RegExp, to: string, at: string, message: RegExp) => {
+    const text = good.replace(from, to);
+    try {
+      loadProfile('eastron-sdm120.yaml', text);
+      t.fail(`${to} was taken`);
+    } catch (error) {
+      t.ok(error instanceof VillagridError && error.code === 'E_PROFILE_INVALID', String(error));
+      const { detail } = error as VillagridError;
+      t.match(detail, message);
+      t.match(detail, `eastron-sdm120.yaml:${lineOf(text, at)}:`, detail);
+    }
+  };
+  refused(
+    'type: f32, unit: W,',
+    'type: float, unit: W,',
+    'key: power,',
+    /type: found "float"; it must be one of "u16"/,
+  );
+  refused('key: power,', 'kye: power,', 'kye:', /kye: unknown setting; did you mean key\?/);
+  refused('metric: consumption_kw', 'metric: consumtion_kw', 'metric: consumtion_kw', /not in the metric catalogue/);
+  refused('metric_factor: 0.001', 'metric_factor: 1', 'metric_factor: 1', /from W to kW the factor is 0.001 or -0.001/);
+  refused('key: power,', 'key: voltage,', 'key: voltage, printed: "30013"', /there twice/);
+  refused('id: eastron-sdm120', 'id: other', 'id: other', /must be the file's name/);
+  refused('metric: ac_frequency_hz', 'metric: ac_output_voltage_v', 'address: 70', /cannot become V|say under combine/);
+  refused(
+    'address: 342, type: f32',
+    'address: 342, type: f32, scale_factor: power',
+    'address: 342',
+    /not a point of type sf16/,
+  );
+  refused('address: 342', 'address: 65535', 'address: 65535', /addresses end at 65535/);
+  refused(
+    'max_registers: 80',
+    'max_registers: 80\n  forbidden: [[10, 14]]',
+    'key: power,',
+    /registers 10 to 14 are forbidden/,
+  );
+  refused('unit: Hz', 'unit: [', 'unit: [', /eastron-sdm120.yaml/);
+});

@@ -1,0 +1,6 @@
+/** Device profiles: form, loading, decoding, read planning. */
+export * from './profile-schema.js';
+export * from './load-profiles.js';
+export * from './layout.js';
+export * from './decode.js';
+export * from './plan.js';

@@ -1,0 +1,126 @@
+/** Where the points of one device are: a fixed map, or what the walk through a SunSpec device found. Pure. */
+import type { ModelPoint, PointType, PollingClass, Profile, ProfilePoint } from './profile-schema.js';
+
+/** A point with everything known that reading and decoding needs. */
+export interface ResolvedPoint {
+  /** Unique within the layout; of a SunSpec model with its id before it, `103.W`. */
+  readonly key: string;
+  readonly function: 3 | 4;
+  /** 0-based address of its first register on the wire. */
+  readonly address: number;
+  readonly count: number;
+  readonly type: PointType;
+  readonly lswFirst: boolean;
+  readonly scale: number;
+  readonly offset: number;
+  readonly scaleFactor: string | undefined;
+  /** Raw bits that mean: no value. */
+  readonly missing: readonly bigint[];
+  readonly validIf: { readonly point: string; readonly above: number } | undefined;
+  readonly metric: string | undefined;
+  readonly metricFactor: number;
+  readonly metricMap: Readonly<Record<string, number>> | undefined;
+  readonly polling: PollingClass;
+}
+
+/** Registers that must hold exactly these words, or the whole reading is not of this layout. */
+export interface Guard {
+  readonly function: 3 | 4;
+  readonly address: number;
+  readonly words: readonly number[];
+}
+
+/** All points of one device. */
+export interface Layout {
+  readonly points: readonly ResolvedPoint[];
+  readonly guards: readonly Guard[];
+}
+
+/** A model found in a SunSpec device; `length` as the device says it, without the two header registers. */
+export interface FoundModel {
+  readonly id: number;
+  readonly address: number;
+  readonly length: number;
+}
+
+/** Registers a type takes; a text says its own. */
+export function registersOf(type: PointType, textRegisters = 1): number {
+  switch (type) {
+    case 'u32':
+    case 's32':
+    case 'f32':
+    case 'bits32':
+    case 'acc32':
+      return 2;
+    case 'u64':
+    case 's64':
+    case 'f64':
+    case 'acc64':
+      return 4;
+    case 'str':
+      return textRegisters;
+    default:
+      return 1;
+  }
+}
+
+function resolve(
+  profile: Profile,
+  point: ProfilePoint | ModelPoint,
+  address: number,
+  missing: readonly (number | string)[],
+): ResolvedPoint {
+  return {
+    key: point.key,
+    function: point.function ?? profile.function,
+    address,
+    count: registersOf(point.type, point.registers),
+    type: point.type,
+    lswFirst: (point.word_order ?? profile.word_order) === 'lsw_first',
+    scale: point.scale ?? 1,
+    offset: point.offset ?? 0,
+    scaleFactor: point.scale_factor,
+    missing: missing.map((one) => BigInt(one)),
+    validIf: point.valid_if,
+    metric: point.metric,
+    metricFactor: point.metric_factor ?? 1,
+    metricMap: point.metric_map,
+    polling: point.polling ?? 'fast',
+  };
+}
+
+/** The layout of a profile with fixed addresses. */
+export function fixedLayout(profile: Profile): Layout {
+  const points = (profile.points ?? []).map((point) => resolve(profile, point, point.address, point.missing ?? []));
+  return { points, guards: [] };
+}
+
+/**
+ * The layout of a SunSpec device. Of several models that a profile's entry takes, the first in the device counts; points
+ * beyond a model's length as the device says it are left out; the header of each model that feeds metrics is guarded.
+ */
+export function sunspecLayout(profile: Profile, chain: readonly FoundModel[]): Layout {
+  const points: ResolvedPoint[] = [];
+  const guards: Guard[] = [];
+  const { models = [], missing: byType = {} } = profile.sunspec ?? {};
+  for (const model of models) {
+    const found = chain.find(({ id }) => model.ids.includes(id));
+    if (!found) continue;
+    if (model.points.some((point) => point.metric !== undefined))
+      guards.push({ function: profile.function, address: found.address, words: [found.id, found.length] });
+    for (const point of model.points) {
+      if (point.model_offset + registersOf(point.type, point.registers) > found.length + 2) continue;
+      const codes = point.missing ?? (byType as Record<string, readonly (number | string)[]>)[point.type] ?? [];
+      const resolved = resolve(profile, point, found.address + point.model_offset, codes);
+      // Two models of one device may name their points alike.
+      const name = (key: string) => `${found.id}.${key}`;
+      points.push({
+        ...resolved,
+        key: name(resolved.key),
+        scaleFactor: resolved.scaleFactor === undefined ? undefined : name(resolved.scaleFactor),
+        validIf: resolved.validIf && { ...resolved.validIf, point: name(resolved.validIf.point) },
+      });
+    }
+  }
+  return { points, guards };
+}

@@ -1,0 +1,185 @@
+/** Reads device profiles and says what is wrong with one: file, line, what was found, what to do. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { metricDefinition, VillagridError } from '@villagrid/contracts';
+import { loadConfig } from '@villagrid/runtime';
+import { isNode, LineCounter, parseDocument } from 'yaml';
+import { registersOf } from './layout.js';
+import { type ModelPoint, type Profile, type ProfilePoint, profileSchema } from './profile-schema.js';
+
+/** The folder of the profiles that come with the gateway. */
+export const profilesDirectory = fileURLToPath(new URL('../../profiles', import.meta.url));
+
+type Path = ReadonlyArray<string | number>;
+type Problem = readonly [path: Path, what: string];
+
+/** Reads one profile. `text` is its content when it was read already. Throws E_PROFILE_INVALID. */
+export function loadProfile(path: string, text?: string): Profile {
+  const content = text ?? read(path);
+  let profile: Profile;
+  try {
+    profile = loadConfig(profileSchema, { path, text: content });
+  } catch (error) {
+    throw error instanceof VillagridError
+      ? new VillagridError('E_PROFILE_INVALID', error.detail, { cause: error })
+      : error;
+  }
+  const problems = [...crossChecks(profile, basename(path).replace(/\.ya?ml$/, ''))].slice(0, 10);
+  if (problems.length > 0) {
+    const lineOf = lineFinder(content);
+    const told = problems.map(([at, what]) => `${path}:${lineOf(at)}: ${dotted(at)}: ${what}.`);
+    throw new VillagridError('E_PROFILE_INVALID', told.join('\n'));
+  }
+  return profile;
+}
+
+/** Reads every *.yaml of a folder, by profile id. Throws E_PROFILE_INVALID, E_CONFIG_READ when the folder is not readable. */
+export function loadProfiles(directory: string = profilesDirectory): ReadonlyMap<string, Profile> {
+  let names: string[];
+  try {
+    names = readdirSync(directory)
+      .filter((name) => name.endsWith('.yaml'))
+      .sort();
+  } catch (error) {
+    throw new VillagridError(
+      'E_CONFIG_READ',
+      `${directory}: ${error instanceof Error ? error.message : String(error)}.`,
+      {
+        cause: error,
+      },
+    );
+  }
+  return new Map(names.map((name) => [basename(name, '.yaml'), loadProfile(join(directory, name))]));
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new VillagridError('E_PROFILE_INVALID', `${path}: cannot be read: ${why}.`, { cause: error });
+  }
+}
+
+function* crossChecks(profile: Profile, fileName: string): Generator<Problem> {
+  if (profile.id !== fileName) yield [['id'], `found "${profile.id}"; it must be the file's name, "${fileName}"`];
+  if ((profile.points === undefined) === (profile.sunspec === undefined))
+    yield [
+      ['id'],
+      'a profile has either points (fixed addresses) or sunspec (points by model), and exactly one of them',
+    ];
+  for (const [index, [first, last]] of profile.limits.forbidden.entries())
+    if (first > last) yield [['limits', 'forbidden', index], `the first register ${first} is after the last, ${last}`];
+  const fed = new Set<string>();
+  if (profile.points)
+    yield* checkPoints(profile, profile.points, ['points'], (point) => (point as ProfilePoint).address, fed);
+  for (const [index, model] of (profile.sunspec?.models ?? []).entries()) {
+    const where = ['sunspec', 'models', index, 'points'];
+    yield* checkPoints(profile, model.points, where, (point) => (point as ModelPoint).model_offset, fed);
+  }
+  for (const metric of Object.keys(profile.combine))
+    if (!fed.has(metric)) yield [['combine', metric], 'no point feeds this metric'];
+}
+
+function* checkPoints(
+  profile: Profile,
+  points: ReadonlyArray<ProfilePoint | ModelPoint>,
+  where: Path,
+  addressOf: (point: ProfilePoint | ModelPoint) => number,
+  fedBefore: Set<string>,
+): Generator<Problem> {
+  const keys = new Map(points.map((point) => [point.key, point]));
+  const seen = new Set<string>();
+  for (const [index, point] of points.entries()) {
+    const at = (field: string) => [...where, index, field];
+    if (seen.has(point.key)) yield [at('key'), `"${point.key}" is there twice`];
+    seen.add(point.key);
+    if ((point.type === 'str') !== (point.registers !== undefined))
+      yield [at('type'), 'a text (str) says its length in registers; other types do not'];
+    const first = addressOf(point);
+    const last = first + registersOf(point.type, point.registers) - 1;
+    if (last > 65_535) yield [at('type'), `its last register would be ${last}; addresses end at 65535`];
+    if (last - first + 1 > profile.limits.max_registers)
+      yield [
+        at('type'),
+        `it takes ${last - first + 1} registers; limits.max_registers allows ${profile.limits.max_registers}`,
+      ];
+    if (!profile.sunspec)
+      for (const [from, to] of profile.limits.forbidden)
+        if (first <= to && last >= from)
+          yield [at('key'), `registers ${from} to ${to} are forbidden by limits.forbidden`];
+    if (point.scale_factor !== undefined && keys.get(point.scale_factor)?.type !== 'sf16')
+      yield [at('scale_factor'), `"${point.scale_factor}" is not a point of type sf16 beside this one`];
+    if (point.valid_if && !keys.has(point.valid_if.point))
+      yield [[...at('valid_if'), 'point'], `"${point.valid_if.point}" is not a point beside this one`];
+    yield* checkMetric(profile, point, at, fedBefore);
+  }
+}
+
+function* checkMetric(
+  profile: Profile,
+  point: ProfilePoint | ModelPoint,
+  at: (field: string) => Path,
+  fed: Set<string>,
+): Generator<Problem> {
+  const { metric, metric_factor: factor, metric_map: map, unit } = point;
+  if (metric === undefined) {
+    if (factor !== undefined || map !== undefined)
+      yield [at(factor === undefined ? 'metric_map' : 'metric_factor'), 'there is no metric it could be for'];
+    return;
+  }
+  const definition = metricDefinition(metric);
+  if (!definition) {
+    yield [at('metric'), `"${metric}" is not in the metric catalogue (docs/reference/metrics.md)`];
+    return;
+  }
+  if (point.type === 'str') yield [at('metric'), 'a text cannot feed a metric'];
+  if (fed.has(metric) && profile.combine[metric] === undefined)
+    yield [
+      at('metric'),
+      `several points feed "${metric}"; say under combine whether the first, the sum or the mean counts`,
+    ];
+  fed.add(metric);
+  if (map !== undefined) return;
+  const expected = unit === undefined ? undefined : conversions[unit]?.[definition.unit];
+  if (unit === undefined)
+    yield [at('metric'), `say the point's unit, so that the conversion to ${definition.unit} can be checked`];
+  else if (expected === undefined)
+    yield [at('unit'), `"${unit}" cannot become ${definition.unit || 'a state'}, the unit of ${metric}`];
+  else if (Math.abs(Math.abs(factor ?? 1) - expected) > 1e-9 * expected)
+    yield [
+      at(factor === undefined ? 'metric' : 'metric_factor'),
+      `from ${unit} to ${definition.unit} the factor is ${expected} or ${-expected}`,
+    ];
+}
+
+const same = (...units: string[]) => Object.fromEntries(units.map((unit) => [unit, { [unit]: 1 }]));
+/** Factors from a point's unit to a metric's. */
+const conversions: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  ...same('kW', 'kWh', 'V', 'A', 'Hz', '%', 'h', '% RH', '°C', 'W/m²', ''),
+  W: { kW: 0.001 },
+  Wh: { kWh: 0.001 },
+  MWh: { kWh: 1000 },
+  mV: { V: 0.001 },
+  mA: { A: 0.001 },
+  s: { h: 1 / 3600 },
+  min: { h: 1 / 60 },
+};
+// One sign, two quantities: state of charge and humidity are printed differently in the catalogue.
+Object.assign(conversions['%'] as Record<string, number>, { '% RH': 1 });
+
+function lineFinder(text: string): (path: Path) => number {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  return (path) => {
+    for (let length = path.length; length > 0; length -= 1) {
+      const node = document.getIn(path.slice(0, length), true);
+      if (isNode(node) && node.range) return lines.linePos(node.range[0]).line;
+    }
+    return 1;
+  };
+}
+
+const dotted = (path: Path) =>
+  path.map((step, i) => (typeof step === 'number' ? `[${step}]` : `${i === 0 ? '' : '.'}${step}`)).join('');

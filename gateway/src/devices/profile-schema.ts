@@ -1,0 +1,214 @@
+/** The form of a device profile: one YAML per device model, pure data. gateway/profiles/README.md explains it to people. */
+import Type, { type Static } from 'typebox';
+
+/** Types of a point. `sf16` is a SunSpec scale factor, `acc32` and `acc64` are counters. */
+export const pointTypes = [
+  'u16',
+  's16',
+  'u32',
+  's32',
+  'u64',
+  's64',
+  'f32',
+  'f64',
+  'str',
+  'enum16',
+  'bits16',
+  'bits32',
+  'acc32',
+  'acc64',
+  'sf16',
+] as const;
+export type PointType = (typeof pointTypes)[number];
+
+/** How often a point is read: at every poll, about once a minute, or at first contact. */
+export const pollingClasses = ['fast', 'slow', 'once'] as const;
+export type PollingClass = (typeof pollingClasses)[number];
+
+const oneOf = <T extends string | number>(values: readonly T[], description: string) =>
+  Type.Union(
+    values.map((value) => Type.Literal(value)),
+    { description },
+  ) as unknown as ReturnType<typeof Type.Unsafe<T>>;
+
+const closed = { additionalProperties: false } as const;
+const register = (description: string) => Type.Integer({ minimum: 0, maximum: 65_535, description });
+const key = (description: string) => Type.String({ pattern: '^[A-Za-z][A-Za-z0-9_]{0,47}$', description });
+const wordOrder = oneOf(['msw_first', 'lsw_first'] as const, 'which register of a wider value comes first');
+const functionCode = oneOf([3, 4] as const, '3 reads holding registers, 4 reads input registers');
+const code = Type.Union([Type.Integer({ minimum: 0 }), Type.String({ pattern: '^0x[0-9a-fA-F]{1,16}$' })], {
+  description: 'raw register bits, e.g. 0x8000; 64-bit codes as a text',
+});
+const metric = Type.String({
+  minLength: 1,
+  description: 'metric id of the catalogue, with .suffix for a component or phase',
+});
+
+const point = {
+  key: key('name of the point within the profile'),
+  printed: Type.Optional(Type.String({ minLength: 1, description: 'number or name as the maker prints it' })),
+  function: Type.Optional(functionCode),
+  type: oneOf(pointTypes, 'how the registers are read'),
+  registers: Type.Optional(Type.Integer({ minimum: 1, maximum: 64, description: 'length of a text, in registers' })),
+  word_order: Type.Optional(wordOrder),
+  scale: Type.Optional(Type.Number({ description: 'value = raw * scale + offset' })),
+  offset: Type.Optional(Type.Number({ description: 'value = raw * scale + offset' })),
+  scale_factor: Type.Optional(key('point that holds the power of ten, read together with this one')),
+  unit: Type.Optional(Type.String({ maxLength: 12, description: 'unit of the value, e.g. W' })),
+  missing: Type.Optional(Type.Array(code, { minItems: 1, description: 'raw codes that mean: no value' })),
+  valid_if: Type.Optional(
+    Type.Object(
+      { point: key('point to look at'), above: Type.Number({ description: 'the value it must exceed' }) },
+      { ...closed, description: 'the point counts only while another one says so' },
+    ),
+  ),
+  values: Type.Optional(
+    Type.Record(Type.String({ pattern: '^[0-9]+$' }), Type.String({ minLength: 1 }), {
+      description: 'meaning of each number of a state',
+    }),
+  ),
+  metric: Type.Optional(metric),
+  metric_factor: Type.Optional(
+    Type.Number({ description: 'metric value = value * metric_factor; negative turns the sign' }),
+  ),
+  metric_map: Type.Optional(
+    Type.Record(Type.String({ pattern: '^[0-9]+$' }), Type.Number(), {
+      description: 'metric value of each raw number; others mean: no value',
+    }),
+  ),
+  polling: Type.Optional(oneOf(pollingClasses, 'every poll, about once a minute, or at first contact')),
+};
+
+/** A point at a fixed address. */
+export const pointSchema = Type.Object({ ...point, address: register('address on the wire, counted from 0') }, closed);
+/** A point of a SunSpec model. */
+export const modelPointSchema = Type.Object(
+  { ...point, model_offset: register("registers from the model's id register; the first data point is at 2") },
+  closed,
+);
+
+const sunspecSchema = Type.Object(
+  {
+    bases: Type.Array(register('where "SunS" may be'), { minItems: 1 }),
+    missing: Type.Record(Type.String({ pattern: `^(${pointTypes.join('|')})$` }), Type.Array(code), {
+      description: 'codes of no value, by type',
+    }),
+    models: Type.Array(
+      Type.Object(
+        {
+          ids: Type.Array(Type.Integer({ minimum: 1, maximum: 65_534 }), { minItems: 1 }),
+          name: Type.String({ minLength: 1 }),
+          points: Type.Array(modelPointSchema, { minItems: 1 }),
+        },
+        closed,
+      ),
+      { minItems: 1 },
+    ),
+  },
+  { ...closed, description: 'points found by walking the chain of SunSpec models' },
+);
+
+/** A device profile as written. */
+export const profileSchema = Type.Object(
+  {
+    profile: Type.Literal(1, { description: 'version of the form' }),
+    id: Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,62}$', description: 'the file name without .yaml' }),
+    vendor: Type.String({ minLength: 1 }),
+    models: Type.Array(Type.String({ minLength: 1 }), { minItems: 1 }),
+    kind: oneOf(
+      ['meter', 'inverter', 'battery', 'charger', 'sensor', 'system', 'genset', 'other'] as const,
+      'what the device is',
+    ),
+    transport: Type.Object(
+      {
+        tcp: Type.Optional(
+          Type.Object(
+            {
+              port: Type.Integer({ minimum: 1, maximum: 65_535, default: 502 }),
+              unit: Type.Integer({ minimum: 0, maximum: 255, default: 1 }),
+            },
+            closed,
+          ),
+        ),
+        rtu: Type.Optional(
+          Type.Object(
+            {
+              baud: Type.Integer({ minimum: 300, maximum: 1_000_000 }),
+              parity: oneOf(['none', 'even', 'odd'] as const, 'parity'),
+              stop_bits: oneOf([1, 2] as const, 'stop bits'),
+              unit: Type.Integer({ minimum: 0, maximum: 255, default: 1 }),
+            },
+            closed,
+          ),
+        ),
+      },
+      { ...closed, description: 'how the maker ships it' },
+    ),
+    limits: Type.Object(
+      {
+        max_registers: Type.Integer({
+          minimum: 1,
+          maximum: 125,
+          default: 125,
+          description: 'most registers of one read',
+        }),
+        max_gap: Type.Integer({
+          minimum: 0,
+          maximum: 124,
+          default: 0,
+          description: 'unused registers that may be read along to save a request',
+        }),
+        min_gap_ms: Type.Number({
+          minimum: 0,
+          maximum: 10_000,
+          default: 0,
+          description: 'silence before each request',
+        }),
+        timeout_ms: Type.Number({
+          minimum: 50,
+          maximum: 30_000,
+          default: 1000,
+          description: 'longest wait for an answer',
+        }),
+        forbidden: Type.Array(Type.Tuple([register('first'), register('last')]), {
+          default: [],
+          description: 'ranges [first, last] that must not be read, not even along the way',
+        }),
+      },
+      { ...closed, default: {} },
+    ),
+    function: Type.Union([Type.Literal(3), Type.Literal(4)], {
+      default: 3,
+      description: 'function of points that name none',
+    }),
+    word_order: Type.Union([Type.Literal('msw_first'), Type.Literal('lsw_first')], { default: 'msw_first' }),
+    slow_every_s: Type.Number({
+      minimum: 1,
+      maximum: 86_400,
+      default: 60,
+      description: 'how often slow points are read',
+    }),
+    points: Type.Optional(Type.Array(pointSchema, { minItems: 1 })),
+    sunspec: Type.Optional(sunspecSchema),
+    combine: Type.Record(
+      Type.String(),
+      oneOf(['first', 'sum', 'mean'] as const, 'how points of one metric become one'),
+      {
+        default: {},
+        description: 'metrics fed by several points: first that has a value, sum of all, mean of those with a value',
+      },
+    ),
+    quirks: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
+    sources: Type.Record(Type.String(), Type.String(), { description: 'repository or document: commit or date' }),
+  },
+  closed,
+);
+
+/** A checked profile. */
+export type Profile = Static<typeof profileSchema>;
+/** A point at a fixed address, as written. */
+export type ProfilePoint = Static<typeof pointSchema>;
+/** A point of a SunSpec model, as written. */
+export type ModelPoint = Static<typeof modelPointSchema>;
+/** How several points become one metric. */
+export type Combine = 'first' | 'sum' | 'mean';
