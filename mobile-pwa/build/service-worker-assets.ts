@@ -27,7 +27,8 @@ export function serviceWorkerAssets(): Plugin {
       order: 'post',
       handler(_options, bundle) {
         const worker = bundle['sw.js'];
-        if (worker?.type !== 'chunk') throw new Error('sw.js is missing from the bundle: check the input of vite.config.ts');
+        if (worker?.type !== 'chunk')
+          throw new Error('sw.js is missing from the bundle: check the input of vite.config.ts');
         if (!worker.code.includes(placeholder)) throw new Error(`sw.js lost its placeholder ${placeholder}`);
         const made = Object.keys(bundle)
           .filter((file) => file !== 'sw.js' && !file.endsWith('.html') && !file.endsWith('.map'))

@@ -20,7 +20,12 @@ const every = (ms: number, run: () => void) => {
 };
 
 t.before(async () => {
-  await build({ root: room, configFile: join(room, 'vite.config.ts'), logLevel: 'error', build: { outDir: dist, emptyOutDir: true } });
+  await build({
+    root: room,
+    configFile: join(room, 'vite.config.ts'),
+    logLevel: 'error',
+    build: { outDir: dist, emptyOutDir: true },
+  });
 });
 
 t.test('the first load of the dashboard stays within 60 kB compressed', async (t) => {
@@ -33,25 +38,46 @@ t.test('the first load of the dashboard stays within 60 kB compressed', async (t
   t.comment(`first load ${(first / 1000).toFixed(1)} kB, everything ${(all / 1000).toFixed(1)} kB, brotli`);
   t.ok(first <= 60_000, `${first} bytes`);
   t.ok(all <= 200_000, `${all} bytes kept by the worker`);
-  t.notMatch(files.map((file) => readFileSync(join(dist, 'assets', file), 'utf8')).join(''), /RFC 9457/, 'no schema of the contract is in the bundle');
+  t.notMatch(
+    files.map((file) => readFileSync(join(dist, 'assets', file), 'utf8')).join(''),
+    /RFC 9457/,
+    'no schema of the contract is in the bundle',
+  );
 });
 
-t.test('every screen at both sizes is whole, accessible, live and works offline', { timeout: 180_000, skip: existsSync(chromiumPath) ? false : `no ${chromiumPath} on this machine` }, async (t) => {
-  const stub = await startStub({ dist, scenario: 'alert', nowMs, every });
-  t.teardown(() => stub.stop());
-  const screens = process.env.SCREENS ?? join(dist, 'screens');
-  const report = await runAppChecks({
-    baseUrl: stub.url,
-    username: 'amina',
-    password: 'kisima-1',
-    screensDirectory: screens,
-    prefix: 'stub',
-    changeValue: () => stub.set('kisima', 'consumption_kw', 9.87),
-    raiseAlert: () => {
-      stub.raise('kisima', { severity: 'critical', rule: 'critical_battery', message: 'battery is almost empty', what: 'The battery holds 21 %; at 22 % the village is about to go dark.', why: 'The inverters switch off to protect the battery.', steps: ['Warn the clinic.'], device: null, metric: 'battery_soc_pct', value: 21, limit: 22, unit: '%', atMs: nowMs() });
-    },
-  });
-  t.same(report?.skipped, [], 'nothing was skipped');
-  t.equal(new Set(stub.acts).size, stub.acts.length);
-  t.equal(stub.acts.length, 2, 'each of the two acts took effect once');
-});
+t.test(
+  'every screen at both sizes is whole, accessible, live and works offline',
+  { timeout: 180_000, skip: existsSync(chromiumPath) ? false : `no ${chromiumPath} on this machine` },
+  async (t) => {
+    const stub = await startStub({ dist, scenario: 'alert', nowMs, every });
+    t.teardown(() => stub.stop());
+    const screens = process.env.SCREENS ?? join(dist, 'screens');
+    const report = await runAppChecks({
+      baseUrl: stub.url,
+      username: 'amina',
+      password: 'kisima-1',
+      screensDirectory: screens,
+      prefix: 'stub',
+      changeValue: () => stub.set('kisima', 'consumption_kw', 9.87),
+      raiseAlert: () => {
+        stub.raise('kisima', {
+          severity: 'critical',
+          rule: 'critical_battery',
+          message: 'battery is almost empty',
+          what: 'The battery holds 21 %; at 22 % the village is about to go dark.',
+          why: 'The inverters switch off to protect the battery.',
+          steps: ['Warn the clinic.'],
+          device: null,
+          metric: 'battery_soc_pct',
+          value: 21,
+          limit: 22,
+          unit: '%',
+          atMs: nowMs(),
+        });
+      },
+    });
+    t.same(report?.skipped, [], 'nothing was skipped');
+    t.equal(new Set(stub.acts).size, stub.acts.length);
+    t.equal(stub.acts.length, 2, 'each of the two acts took effect once');
+  },
+);

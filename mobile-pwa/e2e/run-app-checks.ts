@@ -47,12 +47,20 @@ function lookAround(): string[] {
   const found: string[] = [];
   const root = document.documentElement;
   if (root.scrollWidth > window.innerWidth) {
-    const wide = [...document.querySelectorAll<HTMLElement>('body *')].filter((element) => element.getBoundingClientRect().right > window.innerWidth + 1);
-    found.push(`horizontal overflow of ${root.scrollWidth - window.innerWidth} px by ${wide.slice(-1).map((element) => `<${element.localName} class="${element.className}">`)}`);
+    const wide = [...document.querySelectorAll<HTMLElement>('body *')].filter(
+      (element) => element.getBoundingClientRect().right > window.innerWidth + 1,
+    );
+    found.push(
+      `horizontal overflow of ${root.scrollWidth - window.innerWidth} px by ${wide.slice(-1).map((element) => `<${element.localName} class="${element.className}">`)}`,
+    );
   }
   const text = document.body.innerText;
-  const labels = [...document.querySelectorAll('[aria-label]')].map((element) => element.getAttribute('aria-label') ?? '').join('\n');
-  const wrong = /.{0,30}(\bNaN\b|\bundefined\b|\bnull\b|\[object|\bInfinity\b|\{\w+\}).{0,20}/.exec(`${text}\n${labels}`);
+  const labels = [...document.querySelectorAll('[aria-label]')]
+    .map((element) => element.getAttribute('aria-label') ?? '')
+    .join('\n');
+  const wrong = /.{0,30}(\bNaN\b|\bundefined\b|\bnull\b|\[object|\bInfinity\b|\{\w+\}).{0,20}/.exec(
+    `${text}\n${labels}`,
+  );
   if (wrong !== null) found.push(`text "${wrong[0].trim()}"`);
   for (const element of document.querySelectorAll<HTMLElement>('[data-figure]')) {
     const shown = (element.textContent ?? '').replaceAll(/\s+/g, ' ').trim();
@@ -66,8 +74,14 @@ function lookAround(): string[] {
     if (box.width === 0 || element.closest('.sr, .skip, table, [inert]') !== null) continue;
     // A thin line may have a larger target: an invisible part of its own laid around it.
     const around = getComputedStyle(element, '::after');
-    const height = around.position === 'absolute' && around.content !== 'none' ? Math.max(box.height, Number.parseFloat(around.height) || 0) : box.height;
-    if (height < 44) found.push(`target of ${Math.round(box.width)}x${Math.round(box.height)} px: ${element.textContent?.slice(0, 30)}`);
+    const height =
+      around.position === 'absolute' && around.content !== 'none'
+        ? Math.max(box.height, Number.parseFloat(around.height) || 0)
+        : box.height;
+    if (height < 44)
+      found.push(
+        `target of ${Math.round(box.width)}x${Math.round(box.height)} px: ${element.textContent?.slice(0, 30)}`,
+      );
   }
   return found;
 }
@@ -95,7 +109,8 @@ export async function runAppChecks(options: AppChecksOptions): Promise<AppChecks
       const page = await context.newPage();
       let offline = false;
       page.on('console', (message) => {
-        if (message.type() === 'error' && !offline) problems.push(`${size.name}: console: ${message.text()} ${message.location().url}`);
+        if (message.type() === 'error' && !offline)
+          problems.push(`${size.name}: console: ${message.text()} ${message.location().url}`);
       });
       page.on('pageerror', (error) => problems.push(`${size.name}: page error: ${error.message}`));
 
@@ -107,9 +122,24 @@ export async function runAppChecks(options: AppChecksOptions): Promise<AppChecks
         for (const problem of await page.evaluate(lookAround)) problems.push(`${size.name} ${name}: ${problem}`);
         await page.evaluate(axe);
         const findings = await page.evaluate(async () => {
-          const { axe } = window as unknown as { axe: { run(context: unknown, options: unknown): Promise<{ violations: { id: string; impact: string; nodes: { target: string[] }[] }[] }> } };
+          const { axe } = window as unknown as {
+            axe: {
+              run(
+                context: unknown,
+                options: unknown,
+              ): Promise<{ violations: { id: string; impact: string; nodes: { target: string[] }[] }[] }>;
+            };
+          };
           const { violations } = await axe.run(document, { resultTypes: ['violations'] });
-          return violations.filter(({ impact }) => impact === 'serious' || impact === 'critical').map(({ id, nodes }) => `${id} at ${nodes.slice(0, 3).map(({ target }) => target.join(' ')).join(', ')}`);
+          return violations
+            .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+            .map(
+              ({ id, nodes }) =>
+                `${id} at ${nodes
+                  .slice(0, 3)
+                  .map(({ target }) => target.join(' '))
+                  .join(', ')}`,
+            );
         });
         for (const finding of findings) problems.push(`${size.name} ${name}: accessibility: ${finding}`);
       };
@@ -142,10 +172,15 @@ export async function runAppChecks(options: AppChecksOptions): Promise<AppChecks
       const grid = `#/grid/${encodeURIComponent(gridId)}`;
       await go(grid, '[data-verdict]');
       await page.waitForSelector('.kpi .val', { timeout: patienceMs });
-      await page.waitForSelector('.u-over, .note-line', { timeout: patienceMs }).catch(() => problems.push(`${size.name}: the day chart is not drawn`));
+      await page
+        .waitForSelector('.u-over, .note-line', { timeout: patienceMs })
+        .catch(() => problems.push(`${size.name}: the day chart is not drawn`));
       await look('dashboard');
       await checkLive(page, size.name);
-      await page.screenshot({ path: join(options.screensDirectory, `${options.prefix}-dashboard-long-${size.name}.png`), fullPage: true });
+      await page.screenshot({
+        path: join(options.screensDirectory, `${options.prefix}-dashboard-long-${size.name}.png`),
+        fullPage: true,
+      });
 
       await go(`${grid}/alerts`, '.alert-rows, .empty');
       await look('alerts');
@@ -162,7 +197,8 @@ export async function runAppChecks(options: AppChecksOptions): Promise<AppChecks
       for (const period of ['7 d', '30 d', '1 y']) {
         await page.click(`.sec-seg button:has-text("${period}")`);
         await page.waitForSelector('.history-plot[aria-busy=false]', { timeout: patienceMs });
-        for (const problem of await page.evaluate(lookAround)) problems.push(`${size.name} history ${period}: ${problem}`);
+        for (const problem of await page.evaluate(lookAround))
+          problems.push(`${size.name} history ${period}: ${problem}`);
       }
       await go(`${grid}/devices`, '.device, .empty');
       await look('devices');
@@ -184,19 +220,32 @@ export async function runAppChecks(options: AppChecksOptions): Promise<AppChecks
       await page.waitForTimeout(2500);
       const worker = await page.evaluate(async () => {
         if (!('serviceWorker' in navigator)) return false;
-        const registration = await Promise.race([navigator.serviceWorker.ready, new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), 8000))]);
+        const registration = await Promise.race([
+          navigator.serviceWorker.ready,
+          new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), 8000)),
+        ]);
         return registration !== undefined;
       });
-      if (!worker) skipped.push(`${size.name}: offline start: this address has no service worker (not a secure origin)`);
+      if (!worker)
+        skipped.push(`${size.name}: offline start: this address has no service worker (not a secure origin)`);
       else {
         offline = true;
         await context.setOffline(true);
         await page.reload({ waitUntil: 'load' });
         await page.waitForSelector('[data-verdict]', { timeout: patienceMs });
-        await page.waitForFunction(() => /This phone/.test(document.querySelector('.src')?.textContent ?? ''), undefined, { timeout: patienceMs }).catch(() => problems.push(`${size.name}: offline start does not say "This phone"`));
-        const saved = await page.evaluate(() => ({ source: document.querySelector('.src')?.textContent ?? '', value: document.querySelector('.kpi .val')?.textContent ?? '' }));
-        if (!/\d\d:\d\d/.test(saved.source)) problems.push(`${size.name}: offline start without the time of saving: "${saved.source}"`);
-        if (!/\d|no data/.test(saved.value)) problems.push(`${size.name}: offline start without saved values: "${saved.value}"`);
+        await page
+          .waitForFunction(() => /This phone/.test(document.querySelector('.src')?.textContent ?? ''), undefined, {
+            timeout: patienceMs,
+          })
+          .catch(() => problems.push(`${size.name}: offline start does not say "This phone"`));
+        const saved = await page.evaluate(() => ({
+          source: document.querySelector('.src')?.textContent ?? '',
+          value: document.querySelector('.kpi .val')?.textContent ?? '',
+        }));
+        if (!/\d\d:\d\d/.test(saved.source))
+          problems.push(`${size.name}: offline start without the time of saving: "${saved.source}"`);
+        if (!/\d|no data/.test(saved.value))
+          problems.push(`${size.name}: offline start without saved values: "${saved.value}"`);
         await look('offline');
         await context.setOffline(false);
         offline = false;
@@ -210,21 +259,54 @@ export async function runAppChecks(options: AppChecksOptions): Promise<AppChecks
   return { pictures, problems, skipped };
 
   async function checkLive(page: Page, size: string): Promise<void> {
-    const read = () => page.evaluate(() => [...document.querySelectorAll('.val')].map((element) => element.textContent).join('|'));
+    const read = () =>
+      page.evaluate(() => [...document.querySelectorAll('.val')].map((element) => element.textContent).join('|'));
     const before = await read();
     await options.changeValue?.();
     const changed = await page
-      .waitForFunction((old) => [...document.querySelectorAll('.val')].map((element) => element.textContent).join('|') !== old, before, { timeout: 60_000 })
-      .then(() => true, () => false);
+      .waitForFunction(
+        (old) => [...document.querySelectorAll('.val')].map((element) => element.textContent).join('|') !== old,
+        before,
+        { timeout: 60_000 },
+      )
+      .then(
+        () => true,
+        () => false,
+      );
     if (!changed) problems.push(`${size}: no figure changed within a minute without reload`);
   }
 
-  async function checkActs(page: Page, context: BrowserContext, size: string, grid: string, look: (name: string) => Promise<void>, go: (hash: string, ready: string) => Promise<void>, quiet: (value: boolean) => void): Promise<void> {
-    const unseen = () => page.evaluate(() => [...document.querySelectorAll<HTMLAnchorElement>('.alert-rows a.row')].find((row) => /not seen yet/.test(row.textContent ?? ''))?.getAttribute('href'));
+  async function checkActs(
+    page: Page,
+    context: BrowserContext,
+    size: string,
+    grid: string,
+    look: (name: string) => Promise<void>,
+    go: (hash: string, ready: string) => Promise<void>,
+    quiet: (value: boolean) => void,
+  ): Promise<void> {
+    const unseen = () =>
+      page.evaluate(() =>
+        [...document.querySelectorAll<HTMLAnchorElement>('.alert-rows a.row')]
+          .find((row) => /not seen yet/.test(row.textContent ?? ''))
+          ?.getAttribute('href'),
+      );
     let href = await unseen();
     if (!href && options.raiseAlert !== undefined) {
       await options.raiseAlert();
-      href = await page.waitForFunction(() => [...document.querySelectorAll<HTMLAnchorElement>('.alert-rows a.row')].find((row) => /not seen yet/.test(row.textContent ?? ''))?.getAttribute('href'), undefined, { timeout: 30_000 }).then((handle) => handle.jsonValue(), () => undefined);
+      href = await page
+        .waitForFunction(
+          () =>
+            [...document.querySelectorAll<HTMLAnchorElement>('.alert-rows a.row')]
+              .find((row) => /not seen yet/.test(row.textContent ?? ''))
+              ?.getAttribute('href'),
+          undefined,
+          { timeout: 30_000 },
+        )
+        .then(
+          (handle) => handle.jsonValue(),
+          () => undefined,
+        );
       if (!href) problems.push(`${size}: a raised alert did not appear in the list without reload`);
     }
     if (!href) {
@@ -248,12 +330,21 @@ export async function runAppChecks(options: AppChecksOptions): Promise<AppChecks
     await look('note');
     await page.click('dialog button[type=submit]');
     // The socket of the live channel may outlive the cut; the act itself goes by a call of its own and must wait.
-    await page.waitForFunction(() => /waiting to send/.test(document.body.innerText), undefined, { timeout: patienceMs }).catch(() => problems.push(`${size}: an act made offline is not shown as waiting`));
+    await page
+      .waitForFunction(() => /waiting to send/.test(document.body.innerText), undefined, { timeout: patienceMs })
+      .catch(() => problems.push(`${size}: an act made offline is not shown as waiting`));
     await look('alert-waiting');
     await context.setOffline(false);
     const sent = await page
-      .waitForFunction((text) => !/waiting to send/.test(document.body.innerText) && document.body.innerText.includes(text), note, { timeout: 60_000 })
-      .then(() => true, () => false);
+      .waitForFunction(
+        (text) => !/waiting to send/.test(document.body.innerText) && document.body.innerText.includes(text),
+        note,
+        { timeout: 60_000 },
+      )
+      .then(
+        () => true,
+        () => false,
+      );
     quiet(false);
     if (!sent) problems.push(`${size}: the act did not arrive after the connection came back`);
     const times = await page.evaluate((text) => document.body.innerText.split(text).length - 1, note);

@@ -1,5 +1,13 @@
 /** The app's state and what can be done with it. Screens read signals; only the functions here change them. */
-import { newId, type AlertView, type Clock, type Discovery, type GridState, type LiveFrame, type RandomSource } from '@villagrid/contracts';
+import {
+  newId,
+  type AlertView,
+  type Clock,
+  type Discovery,
+  type GridState,
+  type LiveFrame,
+  type RandomSource,
+} from '@villagrid/contracts';
 import { batch, computed, signal, type ReadonlySignal, type Signal } from '@preact/signals';
 import { align, dayMs, dayStepMs, type DayHistory } from './chart/day.js';
 import { actsToSend, afterSending, retryDelayMs, type Act } from './local/acts.js';
@@ -59,7 +67,11 @@ export interface App {
   refreshAlertsOfAll(): Promise<void>;
   refreshAlert(gridId: string, alertId: string): Promise<void>;
   refreshDevices(gridId: string): Promise<void>;
-  act(what: { readonly alert: AlertView; readonly type: 'acknowledge' | 'note'; readonly note: string | null }): Promise<void>;
+  act(what: {
+    readonly alert: AlertView;
+    readonly type: 'acknowledge' | 'note';
+    readonly note: string | null;
+  }): Promise<void>;
   dismissAct(id: string): Promise<void>;
   /** Tries everything that waits: discovery, channel, acts. */
   tryNow(): void;
@@ -105,7 +117,9 @@ export async function createApp(ports: {
     gridsAtMs: signal(meta?.gridsAtMs ?? null),
     gridsState: signal('loading'),
     views: signal(
-      Object.fromEntries(savedGrids.map((one) => [one.grid_id, { ...one, alerts: savedAlerts.get(one.grid_id) ?? [] }])),
+      Object.fromEntries(
+        savedGrids.map((one) => [one.grid_id, { ...one, alerts: savedAlerts.get(one.grid_id) ?? [] }]),
+      ),
     ),
     days: signal(Object.fromEntries(savedDays.map(({ grid_id, day }) => [grid_id, day]))),
     channel: signal('idle'),
@@ -195,7 +209,11 @@ export async function createApp(ports: {
       const metrics = [...dayMetrics, ...extra.filter((metric) => !dayMetrics.includes(metric as never))];
       const history = await api.history(gridId, metrics, { period: '24h', points: 288 });
       const day: DayHistory = {
-        ...align(history, { fromMs: history.to_ms - dayMs, toMs: history.to_ms, stepMs: Math.max(dayStepMs, history.step_ms ?? 0) }),
+        ...align(history, {
+          fromMs: history.to_ms - dayMs,
+          toMs: history.to_ms,
+          stepMs: Math.max(dayStepMs, history.step_ms ?? 0),
+        }),
         fetchedAtMs: history.to_ms,
       };
       state.days.value = { ...state.days.value, [gridId]: day };
@@ -246,7 +264,10 @@ export async function createApp(ports: {
       });
       if (withAlerts) {
         void refreshAlerts(gridId);
-        if (state.days.value[gridId] === undefined || summary.now_ms - (state.days.value[gridId]?.fetchedAtMs ?? 0) > 600_000)
+        if (
+          state.days.value[gridId] === undefined ||
+          summary.now_ms - (state.days.value[gridId]?.fetchedAtMs ?? 0) > 600_000
+        )
           void refreshDay(gridId);
         const { devices } = await api.devices(gridId);
         const view = state.views.value[gridId];
@@ -288,7 +309,10 @@ export async function createApp(ports: {
       sending = false;
     }
     if (actsToSend(state.acts.value, login.username).length > 0 && !state.loginExpired.value)
-      again = clock.after(retryDelayMs(failures, () => random.float()), () => void sendActs());
+      again = clock.after(
+        retryDelayMs(failures, () => random.float()),
+        () => void sendActs(),
+      );
   }
 
   async function refreshGrids(): Promise<void> {
@@ -399,7 +423,9 @@ export async function createApp(ports: {
       app.go('#/');
     },
     async refreshAlertsOfAll() {
-      const wanted = state.grids.value.filter((grid) => grid.open_alerts > 0 || state.views.value[grid.grid_id] === undefined);
+      const wanted = state.grids.value.filter(
+        (grid) => grid.open_alerts > 0 || state.views.value[grid.grid_id] === undefined,
+      );
       for (const { grid_id } of wanted) {
         if (grid_id === state.followed.value) continue;
         if (state.views.value[grid_id] === undefined) await pollSummary(grid_id, false);
@@ -461,7 +487,8 @@ export async function createApp(ports: {
       batch(() => {
         const keep = state.followed.value;
         const view = keep === null ? undefined : state.views.value[keep];
-        state.views.value = keep !== null && view !== undefined && state.channel.value === 'live' ? { [keep]: view } : {};
+        state.views.value =
+          keep !== null && view !== undefined && state.channel.value === 'live' ? { [keep]: view } : {};
         state.days.value = {};
       });
       saveMeta();
@@ -506,8 +533,13 @@ export async function createApp(ports: {
 /** Figures that get a small curve on their tile. */
 export function hasSparkline(metric: string): boolean {
   return (
-    ['dc_bus_voltage_v', 'ac_output_voltage_v', 'irradiance_w_m2', 'ambient_temp_c', 'humidity_pct', 'fuel_level_pct'].includes(
-      metric,
-    ) || metric.startsWith('equipment_temp_c')
+    [
+      'dc_bus_voltage_v',
+      'ac_output_voltage_v',
+      'irradiance_w_m2',
+      'ambient_temp_c',
+      'humidity_pct',
+      'fuel_level_pct',
+    ].includes(metric) || metric.startsWith('equipment_temp_c')
   );
 }

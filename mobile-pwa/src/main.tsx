@@ -90,7 +90,13 @@ function Root() {
   return (
     <>
       <div class={`frame ${list ? 'with-list' : ''}`} inert={loginExpired.value}>
-        <a class="skip" href="#content" onClick={(event) => (event.preventDefault(), document.querySelector<HTMLElement>('#content h2, #content')?.focus())}>
+        <a
+          class="skip"
+          href="#content"
+          onClick={(event) => (
+            event.preventDefault(), document.querySelector<HTMLElement>('#content h2, #content')?.focus()
+          )}
+        >
           {t('app.skip')}
         </a>
         <Tabs />
@@ -123,7 +129,8 @@ const app = await createApp({
   clock,
   random,
   store: await openLocalStore(),
-  announce: (alert) => t('alerts.announce', { what: `${t(`severity.${alert.severity}`)}. ${sentenceStart(alert.message)}` }),
+  announce: (alert) =>
+    t('alerts.announce', { what: `${t(`severity.${alert.severity}`)}. ${sentenceStart(alert.message)}` }),
 });
 window.addEventListener('hashchange', () => {
   app.state.route.value = parseRoute(location.hash);

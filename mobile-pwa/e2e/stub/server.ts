@@ -24,19 +24,57 @@ export interface Stub {
 }
 
 /** The policy the real servers send. */
-const policy = "default-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
-const types: Readonly<Record<string, string>> = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.png': 'image/png', '.webmanifest': 'application/manifest+json' };
+const policy =
+  "default-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
+const types: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+  '.png': 'image/png',
+  '.webmanifest': 'application/manifest+json',
+};
 
 /** Starts the stub. `every` is the timer of the composition root. */
-export async function startStub(options: { dist: string; scenario: Scenario; nowMs: () => number; every: (ms: number, run: () => void) => { cancel(): void }; port?: number; username?: string; password?: string }): Promise<Stub> {
+export async function startStub(options: {
+  dist: string;
+  scenario: Scenario;
+  nowMs: () => number;
+  every: (ms: number, run: () => void) => { cancel(): void };
+  port?: number;
+  username?: string;
+  password?: string;
+}): Promise<Stub> {
   const { nowMs, scenario } = options;
   const many = scenario === 'many';
   const kind = many ? 'cloud' : 'gateway';
-  const make = (id: string, name: string, state: Scenario, seed: number) => new Village({ id, name, scenario: state, nowMs, seed, kind });
+  const make = (id: string, name: string, state: Scenario, seed: number) =>
+    new Village({ id, name, scenario: state, nowMs, seed, kind });
   const villages = many
-    ? [make('kisima', 'Kisima', 'alert', 1), make('mlimani', 'Mlimani', 'dark', 2), make('bondeni', 'Bondeni', 'stale', 3), make('tumaini', 'Tumaini', 'normal', 4), make('makuti', 'Makuti', 'normal', 5), make('ngarenaro', 'Ngarenaro', 'young', 6)]
+    ? [
+        make('kisima', 'Kisima', 'alert', 1),
+        make('mlimani', 'Mlimani', 'dark', 2),
+        make('bondeni', 'Bondeni', 'stale', 3),
+        make('tumaini', 'Tumaini', 'normal', 4),
+        make('makuti', 'Makuti', 'normal', 5),
+        make('ngarenaro', 'Ngarenaro', 'young', 6),
+      ]
     : [make('kisima', 'Kisima', scenario, 1)];
-  if (many) villages[4]?.raise({ severity: 'low', rule: 'clock', message: 'clock is not trusted', what: 'The clock of the gateway is not certain.', why: 'Times of this grid may be off.', steps: ['Open the app once beside the gateway.'], device: null, metric: null, value: null, limit: null, unit: null, atMs: nowMs() - 20 * 3_600_000 });
+  if (many)
+    villages[4]?.raise({
+      severity: 'low',
+      rule: 'clock',
+      message: 'clock is not trusted',
+      what: 'The clock of the gateway is not certain.',
+      why: 'Times of this grid may be off.',
+      steps: ['Open the app once beside the gateway.'],
+      device: null,
+      metric: null,
+      value: null,
+      limit: null,
+      unit: null,
+      atMs: nowMs() - 20 * 3_600_000,
+    });
   let tokens = new Set<string>();
   let serial = 0;
   const acts: string[] = [];
@@ -45,10 +83,14 @@ export async function startStub(options: { dist: string; scenario: Scenario; now
   const username = options.username ?? 'amina';
 
   const json = (response: ServerResponse, status: number, body: unknown) => {
-    response.writeHead(status, { 'content-type': status >= 400 ? 'application/problem+json' : 'application/json', 'cache-control': 'no-store' });
+    response.writeHead(status, {
+      'content-type': status >= 400 ? 'application/problem+json' : 'application/json',
+      'cache-control': 'no-store',
+    });
     response.end(JSON.stringify(body));
   };
-  const problem = (response: ServerResponse, status: number, code: string, detail: string) => json(response, status, { type: 'about:blank', title: code, status, code, detail, next: '', correlation_id: '' });
+  const problem = (response: ServerResponse, status: number, code: string, detail: string) =>
+    json(response, status, { type: 'about:blank', title: code, status, code, detail, next: '', correlation_id: '' });
   const body = async (request: IncomingMessage): Promise<Record<string, unknown>> => {
     let text = '';
     for await (const chunk of request) text += String(chunk);
@@ -65,18 +107,39 @@ export async function startStub(options: { dist: string; scenario: Scenario; now
   async function api(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
     const path = url.pathname;
     if (stub.broken) return problem(response, 500, 'internal', 'broken on purpose');
-    if (path === '/.well-known/villagrid') return json(response, 200, { kind, server_id: serverId, grid_id: many ? null : 'kisima', api_version: 1, build: '0.1.0', now_ms: nowMs(), clock_trust: 'ntp', login: ['password'] });
+    if (path === '/.well-known/villagrid')
+      return json(response, 200, {
+        kind,
+        server_id: serverId,
+        grid_id: many ? null : 'kisima',
+        api_version: 1,
+        build: '0.1.0',
+        now_ms: nowMs(),
+        clock_trust: 'ntp',
+        login: ['password'],
+      });
     if (path === '/api/auth/login') {
       const { username: name, password } = await body(request);
-      if (name !== username || password !== (options.password ?? 'kisima-1')) return problem(response, 401, 'credentials_wrong', 'name or password is not right');
+      if (name !== username || password !== (options.password ?? 'kisima-1'))
+        return problem(response, 401, 'credentials_wrong', 'name or password is not right');
       serial += 1;
       const token = `token-${serial}`;
       tokens.add(token);
-      return json(response, 200, { token, token_type: 'Bearer', expires_in_s: 3600, user: { user_id: 'amina', username, display_name: 'Amina', role: 'operator', grants: [] } });
+      return json(response, 200, {
+        token,
+        token_type: 'Bearer',
+        expires_in_s: 3600,
+        user: { user_id: 'amina', username, display_name: 'Amina', role: 'operator', grants: [] },
+      });
     }
-    if (!tokens.has((request.headers.authorization ?? '').replace('Bearer ', ''))) return problem(response, 401, 'unauthenticated', 'log in first');
+    if (!tokens.has((request.headers.authorization ?? '').replace('Bearer ', '')))
+      return problem(response, 401, 'unauthenticated', 'log in first');
     if (path === '/api/auth/logout') return json(response, 200, { ok: true });
-    if (path === '/api/grids') return json(response, 200, { grids: scenario === 'empty' && many ? [] : villages.map((village) => village.gridState()), now_ms: nowMs() });
+    if (path === '/api/grids')
+      return json(response, 200, {
+        grids: scenario === 'empty' && many ? [] : villages.map((village) => village.gridState()),
+        now_ms: nowMs(),
+      });
     const parts = path.split('/').slice(2).map(decodeURIComponent);
     const village = villages.find(({ id }) => parts.includes(id));
     if (parts[0] === 'alerts' && (request.method === 'PUT' || request.method === 'POST')) {
@@ -87,19 +150,24 @@ export async function startStub(options: { dist: string; scenario: Scenario; now
       const id = String(input.act_id);
       if (!acts.includes(id)) acts.push(id);
       const note = typeof input.note === 'string' ? input.note : null;
-      const next = request.method === 'PUT' ? owner.acknowledge(alert, id, 'Amina', note, Number(input.occurred_at_ms)) : owner.note(alert, id, 'Amina', note ?? '', Number(input.occurred_at_ms));
+      const next =
+        request.method === 'PUT'
+          ? owner.acknowledge(alert, id, 'Amina', note, Number(input.occurred_at_ms))
+          : owner.note(alert, id, 'Amina', note ?? '', Number(input.occurred_at_ms));
       tell(owner.id, (sequence) => ({ type: 'alert', sequence, alert: next }));
       return json(response, 200, next);
     }
     if (village === undefined) return problem(response, 404, 'not_found', 'no such grid');
     if (parts[0] === 'dashboard') return json(response, 200, village.summary());
-    if (parts[0] === 'device') return json(response, 200, { grid_id: village.id, now_ms: nowMs(), devices: village.devices() });
+    if (parts[0] === 'device')
+      return json(response, 200, { grid_id: village.id, now_ms: nowMs(), devices: village.devices() });
     if (parts[0] === 'historical') return json(response, 200, village.history(parts[2] ?? '', url.searchParams));
     if (parts[0] === 'alerts' && parts[2]) {
       const alert = village.alerts.find(({ alert_id }) => alert_id === parts[2]);
       return alert === undefined ? problem(response, 404, 'not_found', 'no such alert') : json(response, 200, alert);
     }
-    if (parts[0] === 'alerts') return json(response, 200, { alerts: village.alerts, next_cursor: null, open: 0, unacknowledged: 0 });
+    if (parts[0] === 'alerts')
+      return json(response, 200, { alerts: village.alerts, next_cursor: null, open: 0, unacknowledged: 0 });
     problem(response, 404, 'not_found', path);
   }
   function file(response: ServerResponse, path: string): void {
@@ -108,7 +176,11 @@ export async function startStub(options: { dist: string; scenario: Scenario; now
       response.writeHead(404).end('not found');
       return;
     }
-    response.writeHead(200, { 'content-type': types[extname(full)] ?? 'application/octet-stream', 'cache-control': path === '/sw.js' ? 'no-cache' : 'max-age=60', 'content-security-policy': policy });
+    response.writeHead(200, {
+      'content-type': types[extname(full)] ?? 'application/octet-stream',
+      'cache-control': path === '/sw.js' ? 'no-cache' : 'max-age=60',
+      'content-security-policy': policy,
+    });
     createReadStream(full).pipe(response);
   }
   const server: Server = createServer((request, response) => {
@@ -132,13 +204,28 @@ export async function startStub(options: { dist: string; scenario: Scenario; now
           return client.close();
         }
         state.ready = true;
-        client.send(JSON.stringify({ type: 'snapshot', sequence: 0, summary: village.summary(), alerts: village.alerts.filter(({ status }) => status === 'active'), devices: village.devices() }));
+        client.send(
+          JSON.stringify({
+            type: 'snapshot',
+            sequence: 0,
+            summary: village.summary(),
+            alerts: village.alerts.filter(({ status }) => status === 'active'),
+            devices: village.devices(),
+          }),
+        );
       });
     });
   });
   const sendValues = (village: Village) => {
     const summary = village.summary();
-    tell(village.id, (sequence) => ({ type: 'values', sequence, now_ms: summary.now_ms, figures: summary.figures, verdict: summary.verdict, last_reported_ms: summary.source.last_reported_ms }));
+    tell(village.id, (sequence) => ({
+      type: 'values',
+      sequence,
+      now_ms: summary.now_ms,
+      figures: summary.figures,
+      verdict: summary.verdict,
+      last_reported_ms: summary.source.last_reported_ms,
+    }));
   };
   const ticking = options.every(2000, () => {
     for (const village of villages) sendValues(village);

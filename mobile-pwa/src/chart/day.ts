@@ -22,7 +22,10 @@ export const dayStepMs = 300_000;
  * Lays series on a raster from `fromMs` to `toMs` in steps of `stepMs`, starting at a multiple of the step as seen from
  * `anchorMs` (windows of local days are not aligned to UTC). Several windows in a step are averaged.
  */
-export function align(history: History, options: { fromMs: number; toMs: number; stepMs: number; anchorMs?: number }): AlignedHistory {
+export function align(
+  history: History,
+  options: { fromMs: number; toMs: number; stepMs: number; anchorMs?: number },
+): AlignedHistory {
   const { fromMs, toMs, stepMs } = options;
   const anchor = options.anchorMs ?? 0;
   const first = Math.floor((fromMs - anchor) / stepMs) * stepMs + anchor;
@@ -93,14 +96,17 @@ export function bridged(values: readonly (number | null)[], longest = 2): (numbe
 }
 
 /** The day with the newest figures put into its last window; the raster moves on as time passes. */
-export function withNewest(day: DayHistory, nowMs: number, newest: Readonly<Record<string, { value: number | null; time_ms: number | null } | undefined>>): DayHistory {
+export function withNewest(
+  day: DayHistory,
+  nowMs: number,
+  newest: Readonly<Record<string, { value: number | null; time_ms: number | null } | undefined>>,
+): DayHistory {
   const { stepMs } = day;
   const firstWanted = Math.floor((nowMs - dayMs) / stepMs) * stepMs;
   const start = Math.max(0, Math.round((firstWanted - (day.times[0] ?? 0)) / stepMs));
   const length = Math.floor((nowMs - firstWanted) / stepMs) + 1;
   if (start > day.times.length || length > 2000) return day;
-  const shift = (values: readonly (number | null)[]) =>
-    Array.from({ length }, (_, i) => values[start + i] ?? null);
+  const shift = (values: readonly (number | null)[]) => Array.from({ length }, (_, i) => values[start + i] ?? null);
   const series: AlignedHistory['series'] = {};
   for (const [metric, columns] of Object.entries(day.series)) {
     const next = { mean: shift(columns.mean), min: shift(columns.min), max: shift(columns.max) };

@@ -23,6 +23,9 @@ export function LazyPlot(props: Omit<PlotProps, 'theme'>) {
     };
   }, []);
   const Plot = loaded;
-  if (Plot === undefined) return <div class="plot-room" style={{ blockSize: `${props.height + 20}px` }} role="img" aria-label={props.label} />;
+  if (Plot === undefined)
+    return (
+      <div class="plot-room" style={{ blockSize: `${props.height + 20}px` }} role="img" aria-label={props.label} />
+    );
   return <Plot {...props} theme={theme.value} />;
 }

@@ -51,7 +51,11 @@ export interface PlotProps {
 
 const css = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const alpha = (colour: string, value: number) =>
-  colour.startsWith('#') && colour.length === 7 ? `${colour}${Math.round(value * 255).toString(16).padStart(2, '0')}` : colour;
+  colour.startsWith('#') && colour.length === 7
+    ? `${colour}${Math.round(value * 255)
+        .toString(16)
+        .padStart(2, '0')}`
+    : colour;
 
 const niceTops = [1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10];
 
@@ -120,7 +124,9 @@ export default function Plot(props: PlotProps) {
         ...(line.area === true && !sunlight ? { fill: alpha(colour, 0.18) } : {}),
       });
     }
-    const scales: uPlot.Scales = { x: { time: true, range: () => [latest.current.fromMs / 1000, latest.current.toMs / 1000] } };
+    const scales: uPlot.Scales = {
+      x: { time: true, range: () => [latest.current.fromMs / 1000, latest.current.toMs / 1000] },
+    };
     for (const unit of units) scales[unit || 'state'] = { range: (_u, min, max) => niceRange(unit, min, max) };
     const axisOf = (unit: string, side: 1 | 3): uPlot.Axis => ({
       scale: unit || 'state',
@@ -139,9 +145,15 @@ export default function Plot(props: PlotProps) {
           return Array.from({ length: parts + 1 }, (_, i) => (high / parts) * i);
         }
         const first = Math.ceil(low / increment) * increment;
-        return Array.from({ length: Math.max(0, Math.floor((high - first) / increment) + 1) }, (_, i) => first + i * increment).filter(() => axisIndex > 0);
+        return Array.from(
+          { length: Math.max(0, Math.floor((high - first) / increment) + 1) },
+          (_, i) => first + i * increment,
+        ).filter(() => axisIndex > 0);
       },
-      values: (_u, splits) => splits.map((value) => (Math.abs(value) >= 1000 ? `${Math.round(value)}` : String(Math.round(value * 100) / 100))),
+      values: (_u, splits) =>
+        splits.map((value) =>
+          Math.abs(value) >= 1000 ? `${Math.round(value)}` : String(Math.round(value * 100) / 100),
+        ),
     });
     const { zone } = props;
     const options: uPlot.Options = {
@@ -153,7 +165,12 @@ export default function Plot(props: PlotProps) {
         show: props.interactive === true,
         y: false,
         drag: { x: false, y: false },
-        points: { size: 9, width: 2, stroke: () => css('--bg'), fill: (u, i) => (u.series[i]?.stroke as () => string)?.() ?? '' },
+        points: {
+          size: 9,
+          width: 2,
+          stroke: () => css('--bg'),
+          fill: (u, i) => (u.series[i]?.stroke as () => string)?.() ?? '',
+        },
         bind: {
           mousedown: () => () => null,
           mouseup: () => () => null,
@@ -301,7 +318,14 @@ export default function Plot(props: PlotProps) {
 }
 
 /** The severity's own shape in small, for the rail of marks. */
-function drawMark(ctx: CanvasRenderingContext2D, severity: PlotMark['severity'], x: number, y: number, r: number, colour: string): void {
+function drawMark(
+  ctx: CanvasRenderingContext2D,
+  severity: PlotMark['severity'],
+  x: number,
+  y: number,
+  r: number,
+  colour: string,
+): void {
   ctx.fillStyle = colour;
   ctx.strokeStyle = colour;
   ctx.lineWidth = r * 0.36;
@@ -359,7 +383,8 @@ function follow(made: uPlot, over: HTMLElement, latest: { current: PlotProps }):
     const rect = over.getBoundingClientRect();
     const centre = xs.reduce((sum, x) => sum + x, 0) / xs.length;
     const span = start.toMs - start.fromMs;
-    const scale = xs.length > 1 && start.spread > 0 ? start.spread / Math.max(20, Math.abs((xs[0] ?? 0) - (xs[1] ?? 0))) : 1;
+    const scale =
+      xs.length > 1 && start.spread > 0 ? start.spread / Math.max(20, Math.abs((xs[0] ?? 0) - (xs[1] ?? 0))) : 1;
     const next = span * scale;
     const anchor = start.fromMs + ((start.centre - rect.left) / rect.width) * span;
     const from = anchor - ((centre - rect.left) / rect.width) * next;

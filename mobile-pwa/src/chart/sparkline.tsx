@@ -4,15 +4,27 @@ import { bridged, extent, gaps, type DayHistory } from './day.js';
 const width = 136;
 const height = 34;
 
-export function Sparkline({ day, metric, band, stale }: { day: DayHistory | undefined; metric: string; band: { low?: number | undefined; high?: number | undefined } | undefined; stale: boolean }) {
+export function Sparkline({
+  day,
+  metric,
+  band,
+  stale,
+}: {
+  day: DayHistory | undefined;
+  metric: string;
+  band: { low?: number | undefined; high?: number | undefined } | undefined;
+  stale: boolean;
+}) {
   const column = day?.series[metric]?.mean;
-  if (day === undefined || column === undefined) return <svg class="spark" viewBox={`0 0 ${width} ${height}`} aria-hidden="true" />;
+  if (day === undefined || column === undefined)
+    return <svg class="spark" viewBox={`0 0 ${width} ${height}`} aria-hidden="true" />;
   const values = bridged(column, 4);
   const range = extent(values);
   if (range === undefined) return <svg class="spark" viewBox={`0 0 ${width} ${height}`} aria-hidden="true" />;
   // The band takes part in the scale only where it lies near the values: a limit far away would flatten the curve.
   const spread = Math.max(range.max - range.min, Math.abs(range.max) * 0.02, 0.5);
-  const near = (limit: number | undefined) => limit !== undefined && limit > range.min - 2 * spread && limit < range.max + 2 * spread;
+  const near = (limit: number | undefined) =>
+    limit !== undefined && limit > range.min - 2 * spread && limit < range.max + 2 * spread;
   const low = Math.min(range.min, near(band?.low) ? (band?.low as number) : range.min) - spread * 0.15;
   const high = Math.max(range.max, near(band?.high) ? (band?.high as number) : range.max) + spread * 0.15;
   const y = (value: number) => Math.round((height - 2 - ((value - low) / (high - low)) * (height - 4)) * 10) / 10;
@@ -35,12 +47,24 @@ export function Sparkline({ day, metric, band, stale }: { day: DayHistory | unde
   const first = day.times[0] ?? 0;
   const at = (timeMs: number) => x(Math.max(0, Math.min(values.length - 1, (timeMs - first) / day.stepMs)));
   return (
-    <svg class={`spark ${stale ? 'old' : ''}`} viewBox={`0 0 ${width} ${height}`} preserveAspectRatio="none" aria-hidden="true">
+    <svg
+      class={`spark ${stale ? 'old' : ''}`}
+      viewBox={`0 0 ${width} ${height}`}
+      preserveAspectRatio="none"
+      aria-hidden="true"
+    >
       {band !== undefined && (band.low !== undefined || band.high !== undefined) && bottom - top > 1 && (
         <rect x="0" y={top} width={width} height={bottom - top} rx="2" class="band" />
       )}
       {holes.map((hole) => (
-        <rect key={hole.fromMs} x={at(hole.fromMs)} y="2" width={Math.max(1, at(hole.toMs) - at(hole.fromMs))} height={height - 4} fill="url(#hatch)" />
+        <rect
+          key={hole.fromMs}
+          x={at(hole.fromMs)}
+          y="2"
+          width={Math.max(1, at(hole.toMs) - at(hole.fromMs))}
+          height={height - 4}
+          fill="url(#hatch)"
+        />
       ))}
       <path d={path} class="curve" />
       {!stale && lastAt >= 0 && <path d={`M${x(lastAt)} ${y(values[lastAt] as number)}h.01`} class="end-dot" />}

@@ -91,7 +91,8 @@ export function metricLabel(metric: string, given?: string): string {
 }
 
 /** "inverter-1" as people write it: "inverter 1". */
-export const componentName = (suffix: string): string => suffix.replaceAll(/[-_]/g, ' ').replace(/([a-z])(\d)/g, '$1 $2');
+export const componentName = (suffix: string): string =>
+  suffix.replaceAll(/[-_]/g, ' ').replace(/([a-z])(\d)/g, '$1 $2');
 
 const timeFormats = new Map<string, Intl.DateTimeFormat>();
 function timeFormat(zone: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
@@ -123,7 +124,9 @@ export const dayClockText = (timeMs: number, zone: string): string =>
 
 /** Weekday and day, "Thu 19 Nov 2026". */
 export const dateText = (timeMs: number, zone: string): string =>
-  timeFormat(zone, { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' }).format(timeMs).replace(',', '');
+  timeFormat(zone, { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' })
+    .format(timeMs)
+    .replace(',', '');
 
 /** Whether two times lie on the same local day of a zone. */
 export function sameDay(a: number, b: number, zone: string): boolean {

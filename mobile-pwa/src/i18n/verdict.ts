@@ -83,6 +83,7 @@ function batteryLine(
         };
   }
   if (verdict.charging === true) return { rest: t('verdict.batteryCharging', { soc }), small: '' };
-  if (verdict.charging === false && plant.battery_kwh !== null) return { rest: t('verdict.lastsLong', { soc }), small: '' };
+  if (verdict.charging === false && plant.battery_kwh !== null)
+    return { rest: t('verdict.lastsLong', { soc }), small: '' };
   return { rest: t('verdict.battery', { soc }), small: '' };
 }

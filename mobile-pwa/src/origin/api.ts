@@ -85,7 +85,9 @@ export function createApi(options: {
         if (!json) throw new ApiFailure('server', response.status);
         return (await response.json()) as T;
       }
-      const problem = json ? ((await response.json().catch(() => undefined)) as Partial<Problem> | undefined) : undefined;
+      const problem = json
+        ? ((await response.json().catch(() => undefined)) as Partial<Problem> | undefined)
+        : undefined;
       if (response.status === 401 && !isLogin) {
         // A call of a login that was replaced meanwhile must not end the new one.
         if (token === options.token()) options.onUnauthorised();

@@ -21,14 +21,16 @@ interface WorkerScope {
 
 const worker = self as unknown as WorkerScope;
 // The build replaces this text by the list of files (build/service-worker-assets.ts); the quotes are part of it.
-const shell = JSON.parse("__VILLAGRID_SHELL__") as { build: string; files: string[] };
+const shell = JSON.parse('__VILLAGRID_SHELL__') as { build: string; files: string[] };
 const prefix = 'villagrid-shell-';
 const cacheName = prefix + shell.build;
 const neverKept = ['/api/', '/health', '/.well-known/', '/metrics', '/openapi.json', '/docs'];
 
 worker.addEventListener('install', (event) => {
   event.waitUntil(
-    caches.open(cacheName).then((cache) => cache.addAll(shell.files.map((file) => new Request(file, { cache: 'reload' })))),
+    caches
+      .open(cacheName)
+      .then((cache) => cache.addAll(shell.files.map((file) => new Request(file, { cache: 'reload' })))),
   );
 });
 

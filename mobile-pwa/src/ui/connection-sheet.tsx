@@ -7,7 +7,8 @@ import { Dialog } from './shell.js';
 
 export function ConnectionSheet() {
   const { state, tryNow } = useApp();
-  const { sheetOpen, discovery, lastServer, channel, followed, views, nowMs, offsetMs, acts, gridsState, login } = state;
+  const { sheetOpen, discovery, lastServer, channel, followed, views, nowMs, offsetMs, acts, gridsState, login } =
+    state;
   const open = sheetOpen.value;
   if (!open) return null;
   const gridId = followed.value;

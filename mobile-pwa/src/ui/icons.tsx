@@ -11,7 +11,8 @@ const paths = {
   menu: 'M4 7h16M4 12h16M4 17h16',
   sun: 'M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM12 2.5v2M12 19.5v2M2.5 12h2M19.5 12h2M5.3 5.3l1.4 1.4M17.3 17.3l1.4 1.4M5.3 18.7l1.4-1.4M17.3 6.7l1.4-1.4',
   moon: 'M20 14.5A8.5 8.5 0 0 1 9.5 4 8.5 8.5 0 1 0 20 14.5z',
-  gateway: 'M5.5 12h13A1.5 1.5 0 0 1 20 13.5v4a1.5 1.5 0 0 1-1.5 1.5h-13A1.5 1.5 0 0 1 4 17.5v-4A1.5 1.5 0 0 1 5.5 12zM7.5 15.5h.01M11 15.5h5M12 12V8M8.5 6.5a5 5 0 0 1 7 0',
+  gateway:
+    'M5.5 12h13A1.5 1.5 0 0 1 20 13.5v4a1.5 1.5 0 0 1-1.5 1.5h-13A1.5 1.5 0 0 1 4 17.5v-4A1.5 1.5 0 0 1 5.5 12zM7.5 15.5h.01M11 15.5h5M12 12V8M8.5 6.5a5 5 0 0 1 7 0',
   cloud: 'M7 18.5h10a4 4 0 0 0 .6-7.95A6 6 0 0 0 6.1 11 3.8 3.8 0 0 0 7 18.5z',
   phone: 'M9 3h6a1.5 1.5 0 0 1 1.5 1.5v15A1.5 1.5 0 0 1 15 21H9a1.5 1.5 0 0 1-1.5-1.5v-15A1.5 1.5 0 0 1 9 3zM11 18h2',
   eye: 'M2.5 12S6 5.5 12 5.5 21.5 12 21.5 12 18 18.5 12 18.5 2.5 12 2.5 12zM12 9.3a2.7 2.7 0 1 0 0 5.4 2.7 2.7 0 0 0 0-5.4z',
@@ -21,7 +22,8 @@ const paths = {
   plus: 'M12 5v14M5 12h14',
   minus: 'M5 12h14',
   reset: 'M5 4v5h5M5.5 9A8 8 0 1 1 4 13',
-  table: 'M5.5 5h13A1.5 1.5 0 0 1 20 6.5v11a1.5 1.5 0 0 1-1.5 1.5h-13A1.5 1.5 0 0 1 4 17.5v-11A1.5 1.5 0 0 1 5.5 5zM4 10h16M4 14.5h16M10 5v14',
+  table:
+    'M5.5 5h13A1.5 1.5 0 0 1 20 6.5v11a1.5 1.5 0 0 1-1.5 1.5h-13A1.5 1.5 0 0 1 4 17.5v-11A1.5 1.5 0 0 1 5.5 5zM4 10h16M4 14.5h16M10 5v14',
   unreachable: 'M4 9.5a11.5 11.5 0 0 1 16 0M7.5 13.2a6.5 6.5 0 0 1 9 0M12 18h.01M4.5 20L19.5 4',
   check: 'M5 12.5l4.5 4.5L19 7.5',
   close: 'M6 6l12 12M18 6L6 18',
@@ -49,7 +51,17 @@ export function Icon({ name, flip = false, class: extra = '' }: { name: IconName
 export const iconPath = (name: IconName): string => paths[name];
 
 /** Symbol of a severity: its own shape, colour and word. `blink` only for critical alerts nobody has seen. */
-export function Severity({ severity, blink = false, small = false, label = true }: { severity: AlertView['severity']; blink?: boolean; small?: boolean; label?: boolean }) {
+export function Severity({
+  severity,
+  blink = false,
+  small = false,
+  label = true,
+}: {
+  severity: AlertView['severity'];
+  blink?: boolean;
+  small?: boolean;
+  label?: boolean;
+}) {
   const mark = (
     <>
       <path class="glyph" d="M12 8.2v5.6" stroke-width="2.5" stroke-linecap="round" />
@@ -66,13 +78,25 @@ export function Severity({ severity, blink = false, small = false, label = true 
     ),
     high: (
       <>
-        <path d="M12 3L22.2 20.6H1.8z" fill="currentColor" stroke="currentColor" stroke-width="2" stroke-linejoin="round" />
+        <path
+          d="M12 3L22.2 20.6H1.8z"
+          fill="currentColor"
+          stroke="currentColor"
+          stroke-width="2"
+          stroke-linejoin="round"
+        />
         {mark}
       </>
     ),
     medium: (
       <>
-        <path d="M12 2.6L21.4 12 12 21.4 2.6 12z" fill="none" stroke="currentColor" stroke-width="2.5" stroke-linejoin="round" />
+        <path
+          d="M12 2.6L21.4 12 12 21.4 2.6 12z"
+          fill="none"
+          stroke="currentColor"
+          stroke-width="2.5"
+          stroke-linejoin="round"
+        />
         <path d="M12 8.4v4" stroke="currentColor" stroke-width="2.2" stroke-linecap="round" />
         <circle cx="12" cy="15.6" r="1.3" fill="currentColor" />
       </>
@@ -101,7 +125,9 @@ export function BatteryIcon({ pct }: { pct: number | null }) {
     <svg class="battery-icon" viewBox="0 0 30 14" aria-hidden="true">
       <rect x=".9" y=".9" width="25.2" height="12.2" rx="3" fill="none" stroke="currentColor" stroke-width="1.6" />
       <path d="M28.6 5v4" stroke="currentColor" stroke-width="1.8" stroke-linecap="round" />
-      {pct !== null && <rect x="3.2" y="3.2" width={Math.max(0.5, (pct / 100) * 20.6)} height="7.6" rx="1" fill="currentColor" />}
+      {pct !== null && (
+        <rect x="3.2" y="3.2" width={Math.max(0.5, (pct / 100) * 20.6)} height="7.6" rx="1" fill="currentColor" />
+      )}
     </svg>
   );
 }

@@ -4,7 +4,11 @@
 export type Route =
   | { readonly name: 'home' }
   | { readonly name: 'all-alerts' }
-  | { readonly name: 'grid' | 'alerts' | 'history' | 'devices' | 'more'; readonly gridId: string; readonly query: URLSearchParams }
+  | {
+      readonly name: 'grid' | 'alerts' | 'history' | 'devices' | 'more';
+      readonly gridId: string;
+      readonly query: URLSearchParams;
+    }
   | { readonly name: 'alert'; readonly gridId: string; readonly alertId: string }
   | { readonly name: 'more'; readonly gridId: null; readonly query: URLSearchParams };
 

@@ -51,10 +51,17 @@ export function Tabs() {
       key: 'history',
       icon: 'history',
       label: t('tab.history'),
-      href: gridId === null ? (grids.value[0] ? links.history(grids.value[0].grid_id) : links.home) : links.history(gridId),
+      href:
+        gridId === null ? (grids.value[0] ? links.history(grids.value[0].grid_id) : links.home) : links.history(gridId),
       current: name === 'history',
     },
-    { key: 'more', icon: 'menu', label: t('tab.more'), href: links.more(inGrid ? gridId : null), current: name === 'more' },
+    {
+      key: 'more',
+      icon: 'menu',
+      label: t('tab.more'),
+      href: links.more(inGrid ? gridId : null),
+      current: name === 'more',
+    },
   ];
   return (
     <nav class="tabs" aria-label={t('tab.main')}>
@@ -106,7 +113,17 @@ export function useSource() {
 }
 
 /** Header: back, title, status line, sunlight button. `source` replaces the grid's own status line. */
-export function Header({ title, back, source, gridName }: { title: string; back?: { href: string; to: string } | undefined; source?: { icon: IconName; text: string }; gridName?: string | undefined }) {
+export function Header({
+  title,
+  back,
+  source,
+  gridName,
+}: {
+  title: string;
+  back?: { href: string; to: string } | undefined;
+  source?: { icon: IconName; text: string };
+  gridName?: string | undefined;
+}) {
   const app = useApp();
   const own = useSource();
   const line = source ?? own;
@@ -158,7 +175,17 @@ export function Header({ title, back, source, gridName }: { title: string; back?
 }
 
 /** A modal dialog that follows `open`; Escape and the close button end it. */
-export function Dialog({ open, title, onClose, children }: { open: boolean; title: string; onClose: () => void; children: ComponentChildren }) {
+export function Dialog({
+  open,
+  title,
+  onClose,
+  children,
+}: {
+  open: boolean;
+  title: string;
+  onClose: () => void;
+  children: ComponentChildren;
+}) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const element = dialog.current;

@@ -37,14 +37,22 @@ export function sourceLine(options: {
   if (!following && (channel === 'down' || channel === 'idle' || nowMs - answeredAtMs > 5000)) {
     const when = momentText(answeredAtMs, nowMs, summary.zone);
     const key = !loggedIn ? 'source.phoneLogin' : channel === 'connecting' ? 'source.phoneConnecting' : 'source.phone';
-    return { icon: 'phone', text: t(key, { when }), current: channel === 'connecting' && nowMs - answeredAtMs < 30_000 };
+    return {
+      icon: 'phone',
+      text: t(key, { when }),
+      current: channel === 'connecting' && nowMs - answeredAtMs < 30_000,
+    };
   }
   const { kind, last_reported_ms } = summary.source;
   const server = t(`source.${kind}`);
   const icon = kind;
   if (last_reported_ms !== null && nowMs - last_reported_ms > reportedLateMs) {
     const when = agoText(last_reported_ms, nowMs, summary.zone);
-    return { icon, text: t(kind === 'cloud' ? 'source.gatewayLast' : 'source.serverLast', { server, when }), current: true };
+    return {
+      icon,
+      text: t(kind === 'cloud' ? 'source.gatewayLast' : 'source.serverLast', { server, when }),
+      current: true,
+    };
   }
   return { icon, text: t(channel === 'polling' ? 'source.polling' : 'source.live', { server }), current: true };
 }

@@ -58,7 +58,11 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
           <span>
             <b>{t(`severity.${alert.severity}`)}</b> ·{' '}
             {open
-              ? t('alert.sinceFor', { when: momentText(alert.raised_at_ms, now, zone), duration: durationText(now - alert.raised_at_ms) })
+              ? t('alert.sinceFor', {
+                  when: momentText(alert.raised_at_ms, now, zone),
+                  duration:
+                    now - alert.raised_at_ms < 60_000 ? t('age.justNow') : durationText(now - alert.raised_at_ms),
+                })
               : t('alert.lasted', {
                   from: momentText(alert.raised_at_ms, now, zone),
                   duration: durationText((alert.cleared_at_ms ?? now) - alert.raised_at_ms),
@@ -146,7 +150,11 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
         <div class="act">
           <div>
             {!alert.seen ? (
-              <button type="button" class="btn pri" onClick={() => void app.act({ alert, type: 'acknowledge', note: null })}>
+              <button
+                type="button"
+                class="btn pri"
+                onClick={() => void app.act({ alert, type: 'acknowledge', note: null })}
+              >
                 <Icon name="eye" />
                 {t('alert.act.seen')}
               </button>
@@ -174,7 +182,9 @@ function StateLine({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: number; z
   if (alert.status === 'resolved') {
     const when = momentText(alert.cleared_at_ms ?? alert.raised_at_ms, nowMs, zone);
     if (!alert.acknowledged) return <>{t('alert.clearedNotSeen', { when })}</>;
-    const seen = alert.seen_after_clearing ? t('alerts.seenAfter') : t('alerts.seenBy', { name: alert.acknowledged_by?.name ?? t('event.somebody') });
+    const seen = alert.seen_after_clearing
+      ? t('alerts.seenAfter')
+      : t('alerts.seenBy', { name: alert.acknowledged_by?.name ?? t('event.somebody') });
     return <>{`${t('alert.cleared', { when })} · ${seen}`}</>;
   }
   if (alert.acknowledged)
@@ -187,7 +197,13 @@ function StateLine({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: number; z
       </>
     );
   const own = alert.waiting.find((act) => act.type === 'acknowledge');
-  return <>{own === undefined ? t('alert.new') : t('alert.seen', { name: own.displayName, when: momentText(own.occurredAtMs, nowMs, zone) })}</>;
+  return (
+    <>
+      {own === undefined
+        ? t('alert.new')
+        : t('alert.seen', { name: own.displayName, when: momentText(own.occurredAtMs, nowMs, zone) })}
+    </>
+  );
 }
 
 function Timeline({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: number; zone: string }) {
@@ -288,7 +304,12 @@ function NoteDialog({ alert, open, onClose }: { alert: ShownAlert; open: boolean
         </label>
         <div class="chips" role="group" aria-label={t('alert.note.quick')}>
           {quickWords.map((key) => (
-            <button key={key} type="button" class="chip" onClick={() => setText((before) => (before === '' ? t(key) : `${before.trimEnd()} ${t(key)}`))}>
+            <button
+              key={key}
+              type="button"
+              class="chip"
+              onClick={() => setText((before) => (before === '' ? t(key) : `${before.trimEnd()} ${t(key)}`))}
+            >
               {t(key)}
             </button>
           ))}
@@ -300,7 +321,12 @@ function NoteDialog({ alert, open, onClose }: { alert: ShownAlert; open: boolean
               {t('alert.act.seenWithNote')}
             </button>
           )}
-          <button type="button" class={`btn ${alert.seen ? 'pri' : ''}`} disabled={text.trim() === ''} onClick={() => send('note')}>
+          <button
+            type="button"
+            class={`btn ${alert.seen ? 'pri' : ''}`}
+            disabled={text.trim() === ''}
+            onClick={() => send('note')}
+          >
             {t('alert.act.noteOnly')}
           </button>
         </div>

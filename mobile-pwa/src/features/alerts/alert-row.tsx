@@ -8,6 +8,7 @@ import { links } from '../../ui/routes.js';
 /** "since 13:58", or how long for a fresh one. */
 export function sinceText(alert: ShownAlert, nowMs: number, zone: string): string {
   const age = nowMs - alert.raised_at_ms;
+  if (age < 60_000) return t('age.justNow');
   return age < 3_600_000 ? durationText(age) : t('age.since', { when: momentText(alert.raised_at_ms, nowMs, zone) });
 }
 
@@ -20,7 +21,10 @@ export function seenText(alert: ShownAlert): string {
 
 /** What it is about in one line: "Kisima · Inverter 1: 68 °C". */
 export function subjectText(alert: ShownAlert, gridName?: string): string {
-  const value = alert.value === null || alert.metric === null ? undefined : quantityText(alert.metric, alert.value, alert.unit ?? undefined);
+  const value =
+    alert.value === null || alert.metric === null
+      ? undefined
+      : quantityText(alert.metric, alert.value, alert.unit ?? undefined);
   const device = [alert.device_name ?? undefined, value].filter((part) => part !== undefined).join(': ');
   return [gridName, device].filter((part) => part !== undefined && part !== '').join(' · ');
 }
@@ -31,7 +35,12 @@ export function WaitingActs({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: 
     <>
       {alert.waiting.map((act) => {
         const when = momentText(act.occurredAtMs, nowMs, zone);
-        const key = act.type === 'note' ? 'alert.waiting.note' : act.note ? 'alert.waiting.acknowledgeNote' : 'alert.waiting.acknowledge';
+        const key =
+          act.type === 'note'
+            ? 'alert.waiting.note'
+            : act.note
+              ? 'alert.waiting.acknowledgeNote'
+              : 'alert.waiting.acknowledge';
         return (
           <p class="wait" key={act.id}>
             <Icon name="clock" />
@@ -43,15 +52,36 @@ export function WaitingActs({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: 
   );
 }
 
-export function AlertRow({ alert, nowMs, zone, tinted = false, current = false, gridName }: { alert: ShownAlert; nowMs: number; zone: string; tinted?: boolean; current?: boolean; gridName?: string }) {
+export function AlertRow({
+  alert,
+  nowMs,
+  zone,
+  tinted = false,
+  current = false,
+  gridName,
+}: {
+  alert: ShownAlert;
+  nowMs: number;
+  zone: string;
+  tinted?: boolean;
+  current?: boolean;
+  gridName?: string;
+}) {
   const where = subjectText(alert, gridName);
   const open = alert.status === 'active';
   const rest = open
     ? [sinceText(alert, nowMs, zone), seenText(alert)]
-    : [t('alerts.clearedAt', { when: agoText(alert.cleared_at_ms ?? alert.raised_at_ms, nowMs, zone) }), alert.acknowledged ? seenText(alert) : t('alerts.notSeen')];
+    : [
+        t('alerts.clearedAt', { when: agoText(alert.cleared_at_ms ?? alert.raised_at_ms, nowMs, zone) }),
+        alert.acknowledged ? seenText(alert) : t('alerts.notSeen'),
+      ];
   return (
     <div class={tinted ? `alert a-${alert.severity}` : `plain-alert ${open ? '' : 'cleared'}`}>
-      <a class="row" href={links.alert(alert.grid_id, alert.alert_id)} {...(current ? { 'aria-current': 'true' as const } : {})}>
+      <a
+        class="row"
+        href={links.alert(alert.grid_id, alert.alert_id)}
+        {...(current ? { 'aria-current': 'true' as const } : {})}
+      >
         <Severity severity={alert.severity} blink={open && !alert.seen} label={false} />
         <span class="main">
           <span class="t">{sentenceStart(alert.message)}</span>

@@ -51,7 +51,11 @@ export function Alerts({ gridId, alertId }: { gridId: string; alertId?: string }
   return (
     <div class="screen alerts-screen">
       <div class="alerts-list pane">
-        <Header title={t('alerts.title')} gridName={name} back={many && !wide.value ? { href: links.grid(gridId), to: name } : undefined} />
+        <Header
+          title={t('alerts.title')}
+          gridName={name}
+          back={many && !wide.value ? { href: links.grid(gridId), to: name } : undefined}
+        />
         <main id="content" {...(beside === undefined ? {} : { class: 'list-main' })}>
           <div class="chips sec" role="group" aria-label={t('alerts.filter')}>
             {filters.map((one) => (
@@ -77,7 +81,13 @@ export function Alerts({ gridId, alertId }: { gridId: string; alertId?: string }
           ) : (
             <div class="rows alert-rows">
               {list.map((alert) => (
-                <AlertRow key={alert.alert_id} alert={alert} nowMs={now} zone={zone} current={alert.alert_id === beside} />
+                <AlertRow
+                  key={alert.alert_id}
+                  alert={alert}
+                  nowMs={now}
+                  zone={zone}
+                  current={alert.alert_id === beside}
+                />
               ))}
             </div>
           )}

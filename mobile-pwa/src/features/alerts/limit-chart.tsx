@@ -50,7 +50,13 @@ export function LimitChart({ alert, zone }: { alert: AlertView; zone: string }) 
       </figure>
     );
   }
-  const spread = Math.max(range.max - range.min, Math.abs(limit - range.min), Math.abs(limit - range.max), Math.abs(limit) * 0.05, 0.1);
+  const spread = Math.max(
+    range.max - range.min,
+    Math.abs(limit - range.min),
+    Math.abs(limit - range.max),
+    Math.abs(limit) * 0.05,
+    0.1,
+  );
   const low = Math.min(range.min, limit) - spread * 0.18;
   const high = Math.max(range.max, limit) + spread * 0.22;
   const first = history.times[0] ?? fromMs;
@@ -70,10 +76,14 @@ export function LimitChart({ alert, zone }: { alert: AlertView; zone: string }) 
   });
   const limitText = t('alert.limit', { value: quantityText(metric, limit, alert.unit ?? undefined) });
   const lastX = x(history.times[lastAt] ?? toMs);
-  const marks = [first + span * 0.12, first + span * 0.5, first + span * 0.88].map((time) => Math.round(time / 300_000) * 300_000);
+  const marks = [first + span * 0.12, first + span * 0.5, first + span * 0.88].map(
+    (time) => Math.round(time / 300_000) * 300_000,
+  );
   const holes = gaps({ ...history, series: { value: { mean: values, min: [], max: [] } } }, ['value'], 4);
   const text = (value: number) => quantityText(metric, value, alert.unit ?? undefined);
-  const ticks = [low + (high - low) * 0.1, high - (high - low) * 0.1].filter((tick) => Math.abs(y(tick) - y(limit)) > 14);
+  const ticks = [low + (high - low) * 0.1, high - (high - low) * 0.1].filter(
+    (tick) => Math.abs(y(tick) - y(limit)) > 14,
+  );
   return (
     <figure class="limit">
       <figcaption class="h2 flush">
@@ -83,10 +93,23 @@ export function LimitChart({ alert, zone }: { alert: AlertView; zone: string }) 
       <svg
         viewBox={`0 0 ${box.width} ${box.height}`}
         role="img"
-        aria-label={t('alert.chart', { metric: label, min: text(range.min), max: text(range.max), last: text(range.last), limit: text(limit) })}
+        aria-label={t('alert.chart', {
+          metric: label,
+          min: text(range.min),
+          max: text(range.max),
+          last: text(range.last),
+          limit: text(limit),
+        })}
       >
         {holes.map((hole) => (
-          <rect key={hole.fromMs} x={x(hole.fromMs)} y={box.top} width={Math.max(1, x(hole.toMs) - x(hole.fromMs))} height={box.height - box.top - box.bottom} fill="url(#hatch)" />
+          <rect
+            key={hole.fromMs}
+            x={x(hole.fromMs)}
+            y={box.top}
+            width={Math.max(1, x(hole.toMs) - x(hole.fromMs))}
+            height={box.height - box.top - box.bottom}
+            fill="url(#hatch)"
+          />
         ))}
         <path class="base" d={`M${box.left} ${box.height - box.bottom}H${box.width - box.right}`} />
         {ticks.map((tick) => (
@@ -97,8 +120,15 @@ export function LimitChart({ alert, zone }: { alert: AlertView; zone: string }) 
         <text class="b" x={box.left - 6} y={y(limit) + 4} text-anchor="end">
           {quantity(metric, limit, alert.unit ?? undefined).number}
         </text>
-        <path class={`limit-line ${alert.severity}`} d={`M${box.left} ${y(limit).toFixed(1)}H${box.width - box.right}`} />
-        <text class="b halo" x={box.left + 4} y={y(limit) + (y(limit) < box.height * 0.55 && range.max > limit ? 16 : -7)}>
+        <path
+          class={`limit-line ${alert.severity}`}
+          d={`M${box.left} ${y(limit).toFixed(1)}H${box.width - box.right}`}
+        />
+        <text
+          class="b halo"
+          x={box.left + 4}
+          y={y(limit) + (y(limit) < box.height * 0.55 && range.max > limit ? 16 : -7)}
+        >
           {limitText}
         </text>
         <path class="value-line" d={path} />

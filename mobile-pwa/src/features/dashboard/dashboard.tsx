@@ -62,7 +62,9 @@ export function Dashboard({ gridId }: { gridId: string }) {
   }
   const { summary } = view;
   const { figures, zone } = summary;
-  const main = ['consumption_kw', 'generation_kw', 'battery_soc_pct', 'ac_output_voltage_v'].map((metric) => figures[metric]);
+  const main = ['consumption_kw', 'generation_kw', 'battery_soc_pct', 'ac_output_voltage_v'].map(
+    (metric) => figures[metric],
+  );
   const times = main.flatMap((figure) => (figure?.time_ms == null ? [] : [figure.time_ms]));
   const anyCurrent = main.some((figure) => {
     const state = figureFreshness(figure, now);
@@ -100,8 +102,14 @@ export function Dashboard({ gridId }: { gridId: string }) {
     [t('today.used'), energy(today.consumption_kwh)],
     [t('today.stored'), energy(today.battery_charge_kwh)],
     [t('today.taken'), energy(today.battery_discharge_kwh)],
-    [t('today.noPower'), today.without_power_min === null ? `— ${t('value.none')}` : `${Math.round(today.without_power_min)} min`],
-    [t('today.measured'), today.completeness_pct === null ? `— ${t('value.none')}` : percentText(today.completeness_pct)],
+    [
+      t('today.noPower'),
+      today.without_power_min === null ? `— ${t('value.none')}` : `${Math.round(today.without_power_min)} min`,
+    ],
+    [
+      t('today.measured'),
+      today.completeness_pct === null ? `— ${t('value.none')}` : percentText(today.completeness_pct),
+    ],
   ];
   return (
     <div class="screen dashboard">
@@ -130,11 +138,11 @@ export function Dashboard({ gridId }: { gridId: string }) {
             <section class="kpis" aria-label={t('figure.now')}>
               {large.map(({ metric, label, words: direction }) => {
                 const figure = figures[metric];
-                const age = ageText(figure, now, zone);
+                const age = ageText(figure, now, zone, connected);
                 return (
                   <a class="kpi" key={metric} href={links.history(gridId, [metric])}>
                     <span class="l">{label}</span>
-                    <Value metric={metric} figure={figure} nowMs={now} />
+                    <Value metric={metric} figure={figure} nowMs={now} heard={connected} />
                     {figure?.value != null && direction !== '' && <span class="n">{direction}</span>}
                     {age !== '' && <span class="n age">{age}</span>}
                   </a>
@@ -145,7 +153,7 @@ export function Dashboard({ gridId }: { gridId: string }) {
             <DayChart summary={summary} day={days.value[gridId]} nowMs={now} connected={current} />
           </div>
           <div class="column">
-            <Tiles summary={summary} day={days.value[gridId]} nowMs={now} alerts={shownAlerts} />
+            <Tiles summary={summary} day={days.value[gridId]} nowMs={now} heard={connected} alerts={shownAlerts} />
             <section aria-labelledby="today-title">
               <h2 class="h2" id="today-title">
                 {t('today.title')}
@@ -164,7 +172,9 @@ export function Dashboard({ gridId }: { gridId: string }) {
             <a class="row devices-row" href={links.devices(gridId)}>
               <Icon name="chip" />
               <span class="main">
-                <span class="t plain">{t('devices.line', { seen: summary.devices.seen, total: summary.devices.total })}</span>
+                <span class="t plain">
+                  {t('devices.line', { seen: summary.devices.seen, total: summary.devices.total })}
+                </span>
               </span>
               <Icon name="next" flip class="chev" />
             </a>
@@ -173,7 +183,11 @@ export function Dashboard({ gridId }: { gridId: string }) {
         {(otherZone || clockOff !== undefined) && (
           <p class="note-line">
             {otherZone && `${t('notice.zone', { zone: zone.replaceAll('_', ' ') })} `}
-            {clockOff !== undefined && t('notice.clock', { ...clockOff, server: t(`source.${lastServer.value.kind ?? 'gateway'}`).toLowerCase() })}
+            {clockOff !== undefined &&
+              t('notice.clock', {
+                ...clockOff,
+                server: t(`source.${lastServer.value.kind ?? 'gateway'}`).toLowerCase(),
+              })}
           </p>
         )}
         <p class="sr">{t('age.asOf', { when: momentText(view.answeredAtMs, now, zone) })}</p>

@@ -11,14 +11,31 @@ import { Icon } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
 import { wide } from '../../ui/theme.js';
 
-const lineStyles: readonly { metric: string; label: MessageKey; unit: string; colour: string; dash?: readonly number[]; area?: boolean }[] = [
+const lineStyles: readonly {
+  metric: string;
+  label: MessageKey;
+  unit: string;
+  colour: string;
+  dash?: readonly number[];
+  area?: boolean;
+}[] = [
   { metric: 'consumption_kw', label: 'figure.consumption', unit: 'kW', colour: '--c1' },
   { metric: 'generation_kw', label: 'figure.generation', unit: 'kW', colour: '--c2', area: true },
   { metric: 'battery_soc_pct', label: 'figure.battery', unit: '%', colour: '--c3', dash: [7, 4] },
 ];
 const hidden = signal<readonly string[]>([]);
 
-export function DayChart({ summary, day, nowMs, connected }: { summary: Summary; day: DayHistory | undefined; nowMs: number; connected: boolean }) {
+export function DayChart({
+  summary,
+  day,
+  nowMs,
+  connected,
+}: {
+  summary: Summary;
+  day: DayHistory | undefined;
+  nowMs: number;
+  connected: boolean;
+}) {
   const tick = Math.floor(nowMs / 5000);
   const shown = useMemo(
     () => (day === undefined ? undefined : connected ? withNewest(day, nowMs, summary.figures) : day),
@@ -107,7 +124,12 @@ export function DayChart({ summary, day, nowMs, connected }: { summary: Summary;
               }}
             >
               <svg viewBox="0 0 28 6" aria-hidden="true">
-                <path d="M1 3h26" stroke={`var(${colour})`} stroke-width="3.5" {...(dash === undefined ? {} : { 'stroke-dasharray': '7 3.5' })} />
+                <path
+                  d="M1 3h26"
+                  stroke={`var(${colour})`}
+                  stroke-width="3.5"
+                  {...(dash === undefined ? {} : { 'stroke-dasharray': '7 3.5' })}
+                />
               </svg>
               {t(label)}
             </button>
@@ -124,7 +146,9 @@ export function DayChart({ summary, day, nowMs, connected }: { summary: Summary;
             {startsLate && worth.length > 0 && ' · '}
             {worth
               .slice(-2)
-              .map((hole) => t('day.gap', { from: clockText(hole.fromMs, summary.zone), to: clockText(hole.toMs, summary.zone) }))
+              .map((hole) =>
+                t('day.gap', { from: clockText(hole.fromMs, summary.zone), to: clockText(hole.toMs, summary.zone) }),
+              )
               .join(' · ')}
           </span>
         </p>

@@ -30,7 +30,10 @@ export function directionWords(station: Station): string {
   const still = Math.abs(towardsBusKw) < 0.005;
   if (id === 'battery') return t(still ? 'figure.idle' : towardsBusKw > 0 ? 'figure.discharging' : 'figure.charging');
   if (id === 'generator') return still ? t('flow.notRunning') : t('flow.gives');
-  if (id === 'mains') return still ? t(figure?.value === null ? 'flow.notConnected' : 'flow.off') : t(towardsBusKw > 0 ? 'flow.import' : 'flow.export');
+  if (id === 'mains')
+    return still
+      ? t(figure?.value === null ? 'flow.notConnected' : 'flow.off')
+      : t(towardsBusKw > 0 ? 'flow.import' : 'flow.export');
   if (id === 'village') return t('figure.toVillage');
   return t('figure.fromSun');
 }
@@ -45,7 +48,19 @@ function arrow(x1: number, x2: number, y: number, width: number): string {
   return `M${x1} ${y - w}H${neck}V${y - half}L${x2} ${y}L${neck} ${y + half}V${y + w}H${x1}z`;
 }
 
-function StationPicture({ station, side, y, zone, nowMs }: { station: Station; side: 'left' | 'right'; y: number; zone: string; nowMs: number }) {
+function StationPicture({
+  station,
+  side,
+  y,
+  zone,
+  nowMs,
+}: {
+  station: Station;
+  side: 'left' | 'right';
+  y: number;
+  zone: string;
+  nowMs: number;
+}) {
   const x = side === 'left' ? 33 : 295;
   const inner = side === 'left' ? 154 : 174;
   const outer = side === 'left' ? 62 : 266;
@@ -65,11 +80,14 @@ function StationPicture({ station, side, y, zone, nowMs }: { station: Station; s
       ) : (
         <path d={`M${outer} ${y}H${inner}`} class="dots" />
       )}
-      {shown !== undefined && (flowing || !current || Math.abs(towardsBusKw ?? 0) >= 0.005) && (
+      {shown !== undefined && (flowing || Math.abs(towardsBusKw ?? 0) >= 0.005) && (
         <text class={current ? 'v' : 'sv'} x={middle} y={y - Math.max(12, width / 2 + 9)} text-anchor="middle">
           {shown.number}
           <tspan class="u"> {shown.unit}</tspan>
         </text>
+      )}
+      {shown !== undefined && !current && Math.abs(towardsBusKw ?? 0) >= 0.005 && (
+        <path class="stale-line" d={`M${middle - 31} ${y - 8}h36`} />
       )}
       {shown === undefined && (
         <text x={middle} y={y - 12} text-anchor="middle">
@@ -123,7 +141,9 @@ export function FlowPicture({ summary, nowMs, connected }: { summary: Summary; n
   };
   const sentence = [
     flow.current ? '' : t('flow.stale'),
-    ...stations.map((one) => t('flow.sentence', { station: t(names[one.id]), value: valueOf(one), direction: directionWords(one) })),
+    ...stations.map((one) =>
+      t('flow.sentence', { station: t(names[one.id]), value: valueOf(one), direction: directionWords(one) }),
+    ),
     lossText,
   ]
     .filter((part) => part !== '')
@@ -136,10 +156,19 @@ export function FlowPicture({ summary, nowMs, connected }: { summary: Summary; n
             <path d="M0 0V7" class="hatch-line" />
           </pattern>
         </defs>
-        {!flow.current && <rect x="63" y="2" width="202" height={height - 16} rx="8" fill="url(#flow-hatch)" opacity=".5" />}
+        {!flow.current && (
+          <rect x="63" y="2" width="202" height={height - 16} rx="8" fill="url(#flow-hatch)" opacity=".5" />
+        )}
         <rect x="160" y="14" width="8" height={lastY + 28 - 14} rx="4" class={flow.current ? 'bus' : 'bus off'} />
         {flow.left.map((station, i) => (
-          <StationPicture key={station.id} station={station} side="left" y={firstRow + i * rowHeight} zone={zone} nowMs={nowMs} />
+          <StationPicture
+            key={station.id}
+            station={station}
+            side="left"
+            y={firstRow + i * rowHeight}
+            zone={zone}
+            nowMs={nowMs}
+          />
         ))}
         {village && <StationPicture station={village} side="right" y={firstRow} zone={zone} nowMs={nowMs} />}
         {battery && <StationPicture station={battery} side="right" y={lastY} zone={zone} nowMs={nowMs} />}

@@ -46,7 +46,9 @@ export function makeFlow(summary: Summary, nowMs: number, connected: boolean, pe
   if (plant.has_genset || figures.genset_power_kw?.value != null) left.push(station('generator', 'genset_power_kw', 1));
   const right = [station('village', 'consumption_kw', -1), station('battery', 'battery_power_kw', -1)];
   const all = [...left, ...right];
-  const needed = all.filter(({ id, figure }) => id === 'sun' || id === 'village' || id === 'battery' || figure !== undefined);
+  const needed = all.filter(
+    ({ id, figure }) => id === 'sun' || id === 'village' || id === 'battery' || figure !== undefined,
+  );
   const whole = needed.every(({ current, towardsBusKw }) => current && towardsBusKw !== null);
   return {
     left,
@@ -58,8 +60,8 @@ export function makeFlow(summary: Summary, nowMs: number, connected: boolean, pe
 
 /** Scale of the lines: the largest of the panels' peak and what flows now, kW. */
 export function peakOf(summary: Summary): number {
-  const flows = ['generation_kw', 'consumption_kw', 'battery_power_kw', 'mains_power_kw', 'genset_power_kw'].map((metric) =>
-    Math.abs(summary.figures[metric]?.value ?? 0),
+  const flows = ['generation_kw', 'consumption_kw', 'battery_power_kw', 'mains_power_kw', 'genset_power_kw'].map(
+    (metric) => Math.abs(summary.figures[metric]?.value ?? 0),
   );
   return Math.max((summary.plant.pv_kwp ?? 0) * 0.7, ...flows, 1);
 }

@@ -16,16 +16,27 @@ interface TileProps {
   readonly detail?: string;
   readonly day: DayHistory | undefined;
   readonly nowMs: number;
+  readonly heard: boolean;
   readonly alert: AlertView | undefined;
 }
 
-function Tile({ summary, label, metric, detail, day, nowMs, alert }: TileProps) {
+function Tile({ summary, label, metric, detail, day, nowMs, heard, alert }: TileProps) {
   const figure = summary.figures[metric];
-  const age = ageText(figure, nowMs, summary.zone);
+  const age = ageText(figure, nowMs, summary.zone, heard);
   const band = summary.limits[metric] ?? summary.limits[parseMetricId(metric).base];
   const value = figure?.value ?? null;
-  const beyond = value !== null && band !== undefined && ((band.high !== undefined && value > band.high) || (band.low !== undefined && value < band.low));
-  const limit = band === undefined || value === null ? undefined : band.high !== undefined && value > band.high ? band.high : beyond ? band.low : band.high;
+  const beyond =
+    value !== null &&
+    band !== undefined &&
+    ((band.high !== undefined && value > band.high) || (band.low !== undefined && value < band.low));
+  const limit =
+    band === undefined || value === null
+      ? undefined
+      : band.high !== undefined && value > band.high
+        ? band.high
+        : beyond
+          ? band.low
+          : band.high;
   const limitText = limit === undefined ? '' : quantityText(metric, limit, figure?.unit);
   const below =
     age !== ''
@@ -39,20 +50,20 @@ function Tile({ summary, label, metric, detail, day, nowMs, alert }: TileProps) 
     <a class="tile" href={links.history(summary.grid_id, [metric])}>
       <span class="l">{label}</span>
       <span class="vr">
-        <Value metric={metric} figure={figure} nowMs={nowMs} />
+        <Value metric={metric} figure={figure} nowMs={nowMs} heard={heard} />
         {beyond && alert !== undefined && <Severity severity={alert.severity} small />}
       </span>
       <span class="n">{below}</span>
-      <Sparkline day={day} metric={metric} band={band} stale={figureFreshness(figure, nowMs) === 'stale'} />
+      <Sparkline day={day} metric={metric} band={band} stale={figureFreshness(figure, nowMs, heard) === 'stale'} />
     </a>
   );
 }
 
-function GridTie({ summary, nowMs }: { summary: Summary; nowMs: number }) {
+function GridTie({ summary, nowMs, heard }: { summary: Summary; nowMs: number; heard: boolean }) {
   const connected = summary.figures.grid_tie_connected;
   const enabled = summary.figures.grid_tie_enabled;
-  const state = figureFreshness(connected, nowMs);
-  const age = ageText(connected, nowMs, summary.zone);
+  const state = figureFreshness(connected, nowMs, heard);
+  const age = ageText(connected, nowMs, summary.zone, heard);
   return (
     <a class="tile" href={links.history(summary.grid_id, ['grid_tie_connected'])}>
       <span class="l">{t('tile.grid_tie')}</span>
@@ -64,7 +75,13 @@ function GridTie({ summary, nowMs }: { summary: Summary; nowMs: number }) {
         </span>
       )}
       <span class="n">
-        {age !== '' ? age : enabled?.value != null ? quantityText('grid_tie_enabled', enabled.value) : summary.plant.has_mains ? '' : t('tile.noMains')}
+        {age !== ''
+          ? age
+          : enabled?.value != null
+            ? quantityText('grid_tie_enabled', enabled.value)
+            : summary.plant.has_mains
+              ? ''
+              : t('tile.noMains')}
       </span>
     </a>
   );
@@ -72,13 +89,27 @@ function GridTie({ summary, nowMs }: { summary: Summary; nowMs: number }) {
 
 /** The hottest piece of equipment with a value that is not stale; any with a value otherwise. */
 export function hottest(figures: Readonly<Record<string, FigureView>>, nowMs: number): string | undefined {
-  const temperatures = Object.entries(figures).filter(([metric, figure]) => parseMetricId(metric).base === 'equipment_temp_c' && figure.value !== null);
+  const temperatures = Object.entries(figures).filter(
+    ([metric, figure]) => parseMetricId(metric).base === 'equipment_temp_c' && figure.value !== null,
+  );
   const fresh = temperatures.filter(([, figure]) => figureFreshness(figure, nowMs) !== 'stale');
   const list = fresh.length > 0 ? fresh : temperatures;
   return list.sort(([, a], [, b]) => (b.value ?? 0) - (a.value ?? 0))[0]?.[0];
 }
 
-export function Tiles({ summary, day, nowMs, alerts }: { summary: Summary; day: DayHistory | undefined; nowMs: number; alerts: readonly AlertView[] }) {
+export function Tiles({
+  summary,
+  day,
+  nowMs,
+  heard,
+  alerts,
+}: {
+  summary: Summary;
+  day: DayHistory | undefined;
+  nowMs: number;
+  heard: boolean;
+  alerts: readonly AlertView[];
+}) {
   const { figures } = summary;
   const alertOf = (metric: string) => {
     const sources = figures[metric]?.sources ?? [];
@@ -86,10 +117,12 @@ export function Tiles({ summary, day, nowMs, alerts }: { summary: Summary; day: 
       (alert) =>
         alert.metric !== null &&
         (alert.metric === metric || parseMetricId(alert.metric).base === parseMetricId(metric).base) &&
-        (alert.device_id === null || sources.length === 0 || sources.some(({ device_id }) => device_id === alert.device_id)),
+        (alert.device_id === null ||
+          sources.length === 0 ||
+          sources.some(({ device_id }) => device_id === alert.device_id)),
     );
   };
-  const common = { summary, day, nowMs };
+  const common = { summary, day, nowMs, heard };
   const hot = hottest(figures, nowMs);
   const current = figures.dc_bus_current_a;
   const amps =
@@ -105,20 +138,38 @@ export function Tiles({ summary, day, nowMs, alerts }: { summary: Summary; day: 
         <span>{t('tiles.band')}</span>
       </h2>
       <div class="tiles">
-        <Tile {...common} metric="dc_bus_voltage_v" label={t('tile.dc_bus')} detail={amps} alert={alertOf('dc_bus_voltage_v')} />
-        <Tile {...common} metric="ac_output_voltage_v" label={t('tile.ac_output')} detail={hertz} alert={alertOf('ac_output_voltage_v')} />
-        <GridTie summary={summary} nowMs={nowMs} />
+        <Tile
+          {...common}
+          metric="dc_bus_voltage_v"
+          label={t('tile.dc_bus')}
+          detail={amps}
+          alert={alertOf('dc_bus_voltage_v')}
+        />
+        <Tile
+          {...common}
+          metric="ac_output_voltage_v"
+          label={t('tile.ac_output')}
+          detail={hertz}
+          alert={alertOf('ac_output_voltage_v')}
+        />
+        <GridTie summary={summary} nowMs={nowMs} heard={heard} />
         <Tile
           {...common}
           metric={hot ?? 'equipment_temp_c'}
-          label={hot === undefined || parseMetricId(hot).suffix === undefined ? t('tile.equipment') : t('tile.hottest', { what: componentName(parseMetricId(hot).suffix ?? '') })}
+          label={
+            hot === undefined || parseMetricId(hot).suffix === undefined
+              ? t('tile.equipment')
+              : t('tile.hottest', { what: componentName(parseMetricId(hot).suffix ?? '') })
+          }
           detail={hotLimit(summary, hot)}
           alert={alertOf(hot ?? 'equipment_temp_c')}
         />
         <Tile {...common} metric="irradiance_w_m2" label={t('tile.irradiance')} alert={undefined} />
         <Tile {...common} metric="ambient_temp_c" label={t('tile.ambient')} alert={undefined} />
         <Tile {...common} metric="humidity_pct" label={t('tile.humidity')} alert={undefined} />
-        {figures.fuel_level_pct !== undefined && <Tile {...common} metric="fuel_level_pct" label={t('tile.fuel')} alert={alertOf('fuel_level_pct')} />}
+        {figures.fuel_level_pct !== undefined && (
+          <Tile {...common} metric="fuel_level_pct" label={t('tile.fuel')} alert={alertOf('fuel_level_pct')} />
+        )}
       </div>
     </section>
   );

@@ -27,7 +27,17 @@ const kindIcons: Readonly<Record<string, IconName>> = {
   gateway: 'gateway',
 };
 
-function Device({ device, nowMs, zone, connected }: { device: DeviceView; nowMs: number; zone: string; connected: boolean }) {
+function Device({
+  device,
+  nowMs,
+  zone,
+  connected,
+}: {
+  device: DeviceView;
+  nowMs: number;
+  zone: string;
+  connected: boolean;
+}) {
   const state = shownLinkState(device, nowMs, connected);
   const silent = state === 'stale' || state === 'offline' || state === 'never_seen';
   const kindKey = `kind.${device.kind}`;
@@ -39,7 +49,11 @@ function Device({ device, nowMs, zone, connected }: { device: DeviceView; nowMs:
         <Icon name={silent ? 'unreachable' : (kindIcons[device.kind] ?? 'chip')} />
         <span class="main">
           <span class="t">{device.name}</span>
-          <span class="d">{[kind, device.location, device.expected ? undefined : t('devices.notExpected')].filter(Boolean).join(' · ')}</span>
+          <span class="d">
+            {[kind, device.location, device.expected ? undefined : t('devices.notExpected')]
+              .filter(Boolean)
+              .join(' · ')}
+          </span>
         </span>
         <span class="end">
           <span class={silent ? 'd off' : 'd'}>{t(`device.${state}`)}</span>
@@ -52,7 +66,9 @@ function Device({ device, nowMs, zone, connected }: { device: DeviceView; nowMs:
             <dt>{metricLabel(one.metric)}</dt>
             <dd data-figure={one.metric} class={nowMs - one.time_ms > 600_000 ? 'stale' : ''}>
               {quantityText(one.metric, one.value, one.unit)}
-              {nowMs - one.time_ms > 600_000 && <small> {t('age.asOf', { when: momentText(one.time_ms, nowMs, zone) })}</small>}
+              {nowMs - one.time_ms > 600_000 && (
+                <small> {t('age.asOf', { when: momentText(one.time_ms, nowMs, zone) })}</small>
+              )}
             </dd>
           </div>
         ))}
@@ -85,7 +101,9 @@ export function Devices({ gridId }: { gridId: string }) {
   const zone = view?.summary.zone ?? 'UTC';
   const watched = devices.filter(({ expected }) => expected);
   const answers = (device: DeviceView) => ['connected', 'late'].includes(shownLinkState(device, now, connected));
-  const silent = devices.filter((device) => !answers(device)).sort((a, b) => Number(b.expected) - Number(a.expected) || a.name.localeCompare(b.name));
+  const silent = devices
+    .filter((device) => !answers(device))
+    .sort((a, b) => Number(b.expected) - Number(a.expected) || a.name.localeCompare(b.name));
   const answering = devices.filter(answers).sort((a, b) => a.name.localeCompare(b.name));
   const seen = watched.filter(answers).length;
   const name = view?.summary.name ?? gridId;

@@ -6,11 +6,26 @@ import { t } from '../../i18n/messages.js';
 /** Rows shown at once: more would make a cheap phone stutter; zoom in for the rest. */
 const mostRows = 200;
 
-export function HistoryTable({ history, metrics, range, zone }: { history: AlignedHistory; metrics: readonly string[]; range: { fromMs: number; toMs: number }; zone: string }) {
+export function HistoryTable({
+  history,
+  metrics,
+  range,
+  zone,
+}: {
+  history: AlignedHistory;
+  metrics: readonly string[];
+  range: { fromMs: number; toMs: number };
+  zone: string;
+}) {
   const rows: number[] = [];
   for (let i = history.times.length - 1; i >= 0 && rows.length < mostRows; i -= 1) {
     const time = history.times[i] ?? 0;
-    if (time >= range.fromMs && time <= range.toMs && metrics.some((metric) => (history.series[metric]?.mean[i] ?? null) !== null)) rows.push(i);
+    if (
+      time >= range.fromMs &&
+      time <= range.toMs &&
+      metrics.some((metric) => (history.series[metric]?.mean[i] ?? null) !== null)
+    )
+      rows.push(i);
   }
   const whole = history.stepMs >= 86_400_000;
   return (
@@ -30,7 +45,9 @@ export function HistoryTable({ history, metrics, range, zone }: { history: Align
         <tbody>
           {rows.map((i) => (
             <tr key={i}>
-              <th scope="row">{whole ? dateText(history.times[i] ?? 0, zone) : dayClockText(history.times[i] ?? 0, zone)}</th>
+              <th scope="row">
+                {whole ? dateText(history.times[i] ?? 0, zone) : dayClockText(history.times[i] ?? 0, zone)}
+              </th>
               {metrics.map((metric) => (
                 <td key={metric}>{quantityText(metric, history.series[metric]?.mean[i] ?? null)}</td>
               ))}

@@ -1,11 +1,29 @@
 /** History: a period, up to four lines on two axes, gaps as gaps, a readout below, and the same as a table. */
 import './history.css';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { metricDefinition, metricIds, periodsMs, resolutionMs, type History as HistoryAnswer } from '@villagrid/contracts';
-import { align, bridged, extent, gaps, type AlignedHistory } from '../../chart/day.js';
+import {
+  metricDefinition,
+  metricIds,
+  periodsMs,
+  resolutionMs,
+  type History as HistoryAnswer,
+} from '@villagrid/contracts';
+import { align, bridged, extent, gaps, type AlignedHistory, type Gap } from '../../chart/day.js';
 import { LazyPlot } from '../../chart/lazy-plot.js';
 import type { PlotLine } from '../../chart/plot.js';
-import { dateText, dayClockText, durationText, metricLabel, momentText, nbsp, percentText, quantity, quantityText } from '../../i18n/format.js';
+import {
+  clockText,
+  dateText,
+  dayClockText,
+  durationText,
+  metricLabel,
+  momentText,
+  nbsp,
+  percentText,
+  quantity,
+  quantityText,
+  sameDay,
+} from '../../i18n/format.js';
 import { t } from '../../i18n/messages.js';
 import { ApiFailure } from '../../origin/api.js';
 import { useApp } from '../../ui/context.js';
@@ -64,7 +82,8 @@ export function History({ gridId, query }: { gridId: string; query: URLSearchPar
       .then((answer) => {
         if (mine !== turn.current) return;
         const stepMs = stepOf(answer);
-        const anchorMs = answer.granularity === '1d' ? (answer.series.find((one) => one.times_ms.length > 0)?.times_ms[0] ?? 0) : 0;
+        const anchorMs =
+          answer.granularity === '1d' ? (answer.series.find((one) => one.times_ms.length > 0)?.times_ms[0] ?? 0) : 0;
         setLoaded({ answer, aligned: align(answer, { fromMs: answer.from_ms, toMs: answer.to_ms, stepMs, anchorMs }) });
         setState('ok');
       })
@@ -80,7 +99,11 @@ export function History({ gridId, query }: { gridId: string; query: URLSearchPar
   const saved = app.state.days.value[gridId];
   // Without a server the day that is saved on this phone is drawn; longer periods are not here.
   const source: AlignedHistory | undefined =
-    loaded !== undefined && state !== 'failed' ? loaded.aligned : preset === '24h' && saved !== undefined ? saved : loaded?.aligned;
+    loaded !== undefined && state !== 'failed'
+      ? loaded.aligned
+      : preset === '24h' && saved !== undefined
+        ? saved
+        : loaded?.aligned;
   const fits = loaded === undefined || metrics.some((metric) => source?.series[metric] !== undefined);
   const history = fits ? source : undefined;
   const prepared = useMemo(() => {
@@ -126,7 +149,10 @@ export function History({ gridId, query }: { gridId: string; query: URLSearchPar
     setZoom(span >= wholeTo - wholeFrom ? undefined : { fromMs: from, toMs: from + span });
   };
   const zoomBy = (factor: number) => {
-    const middle = at !== null && history !== undefined ? (history.times[at] ?? (range.fromMs + range.toMs) / 2) : (range.fromMs + range.toMs) / 2;
+    const middle =
+      at !== null && history !== undefined
+        ? (history.times[at] ?? (range.fromMs + range.toMs) / 2)
+        : (range.fromMs + range.toMs) / 2;
     const half = ((range.toMs - range.fromMs) * factor) / 2;
     setRange(middle - half, middle + half);
   };
@@ -138,7 +164,8 @@ export function History({ gridId, query }: { gridId: string; query: URLSearchPar
   }, [history, metrics]);
   const at = cursor !== null && history !== undefined && cursor < history.times.length ? cursor : lastIndex;
   const step = (by: number) => {
-    if (history !== undefined) setCursor(Math.max(0, Math.min(history.times.length - 1, (at ?? history.times.length - 1) + by)));
+    if (history !== undefined)
+      setCursor(Math.max(0, Math.min(history.times.length - 1, (at ?? history.times.length - 1) + by)));
   };
   const available = [...new Set([...metrics, ...Object.keys(view?.summary.figures ?? {})])]
     .filter((metric) => metricDefinition(metric) !== undefined)
@@ -198,9 +225,15 @@ export function History({ gridId, query }: { gridId: string; query: URLSearchPar
           {nothing && state !== 'loading' ? (
             <div class="empty">
               <p class="t">
-                {state === 'failed' ? t('history.failed') : state === 'refused' ? t('history.refused', { reason }) : t('history.empty')}
+                {state === 'failed'
+                  ? t('history.failed')
+                  : state === 'refused'
+                    ? t('history.refused', { reason })
+                    : t('history.empty')}
               </p>
             </div>
+          ) : table && history !== undefined ? (
+            <HistoryTable history={history} metrics={metrics} range={range} zone={zone} />
           ) : (
             <LazyPlot
               times={history?.times ?? []}
@@ -221,53 +254,65 @@ export function History({ gridId, query }: { gridId: string; query: URLSearchPar
         </div>
         {!nothing && history !== undefined && (
           <>
-            <section class="read" aria-label={t('history.time')}>
-              <div class="when">
-                <button type="button" class="hit" aria-label={t('history.earlier')} onClick={() => step(-1)}>
-                  <Icon name="back" />
-                </button>
-                <b>{at === null ? '' : history.stepMs >= 86_400_000 ? dateText(history.times[at] ?? 0, zone) : dayClockText(history.times[at] ?? 0, zone)}</b>
-                <button type="button" class="hit" aria-label={t('history.later')} onClick={() => step(1)}>
-                  <Icon name="next" />
-                </button>
-              </div>
-              <dl>
-                {metrics.map((metric, i) => {
-                  const columns = history.series[metric];
-                  const value = at === null ? null : (prepared?.filled[metric]?.mean[at] ?? null);
-                  const low = at === null ? null : (columns?.min[at] ?? null);
-                  const high = at === null ? null : (columns?.max[at] ?? null);
-                  const style = styles[i];
-                  return (
-                    <div key={metric}>
-                      <svg viewBox="0 0 28 8" aria-hidden="true">
-                        <path d="M1 4h26" stroke={`var(${style?.colour ?? '--c1'})`} stroke-width="3.5" {...(style?.dash === undefined ? {} : { 'stroke-dasharray': style.dash.join(' ') })} />
-                      </svg>
-                      <dt>{metricLabel(metric)}</dt>
-                      <dd data-figure={metric}>
-                        {value === null ? (
-                          <i>— {t('value.none')}</i>
-                        ) : (
-                          <Reading metric={metric} value={value} />
-                        )}
-                      </dd>
-                      {band && value !== null && low !== null && high !== null && (
-                        <dd class="range">
-                          {quantity(metric, low).number}–{quantityText(metric, high)}
+            {!table && (
+              <section class="read" aria-label={t('history.time')}>
+                <div class="when">
+                  <button type="button" class="hit" aria-label={t('history.earlier')} onClick={() => step(-1)}>
+                    <Icon name="back" />
+                  </button>
+                  <b>
+                    {at === null
+                      ? ''
+                      : history.stepMs >= 86_400_000
+                        ? dateText(history.times[at] ?? 0, zone)
+                        : dayClockText(history.times[at] ?? 0, zone)}
+                  </b>
+                  <button type="button" class="hit" aria-label={t('history.later')} onClick={() => step(1)}>
+                    <Icon name="next" />
+                  </button>
+                </div>
+                <dl>
+                  {metrics.map((metric, i) => {
+                    const columns = history.series[metric];
+                    const value = at === null ? null : (prepared?.filled[metric]?.mean[at] ?? null);
+                    const low = at === null ? null : (columns?.min[at] ?? null);
+                    const high = at === null ? null : (columns?.max[at] ?? null);
+                    const style = styles[i];
+                    return (
+                      <div key={metric}>
+                        <svg viewBox="0 0 28 8" aria-hidden="true">
+                          <path
+                            d="M1 4h26"
+                            stroke={`var(${style?.colour ?? '--c1'})`}
+                            stroke-width="3.5"
+                            {...(style?.dash === undefined ? {} : { 'stroke-dasharray': style.dash.join(' ') })}
+                          />
+                        </svg>
+                        <dt>{metricLabel(metric)}</dt>
+                        <dd data-figure={metric}>
+                          {value === null ? <i>— {t('value.none')}</i> : <Reading metric={metric} value={value} />}
                         </dd>
-                      )}
-                    </div>
-                  );
-                })}
-              </dl>
-            </section>
+                        {band && value !== null && low !== null && high !== null && (
+                          <dd class="range">
+                            {quantity(metric, low).number}–{quantityText(metric, high)}
+                          </dd>
+                        )}
+                      </div>
+                    );
+                  })}
+                </dl>
+              </section>
+            )}
             {holes.length > 0 && (
               <p class="gapnote">
                 <svg viewBox="0 0 28 12" aria-hidden="true">
                   <rect width="28" height="12" fill="url(#hatch)" />
                 </svg>
                 <span>
-                  {t('day.gap', { from: momentText(holes.at(-1)?.fromMs ?? 0, nowMs.value, zone), to: momentText(holes.at(-1)?.toMs ?? 0, nowMs.value, zone) })}
+                  {t('day.gap', {
+                    from: momentText(holes.at(-1)?.fromMs ?? 0, nowMs.value, zone),
+                    to: endText(holes.at(-1), nowMs.value, zone),
+                  })}
                 </span>
               </p>
             )}
@@ -287,7 +332,6 @@ export function History({ gridId, query }: { gridId: string; query: URLSearchPar
                 {t(table ? 'history.chart' : 'history.table')}
               </button>
             </div>
-            {table && <HistoryTable history={history} metrics={metrics} range={range} zone={zone} />}
           </>
         )}
         <section class="lines" aria-labelledby="lines-title">
@@ -296,7 +340,13 @@ export function History({ gridId, query }: { gridId: string; query: URLSearchPar
           </h2>
           <div class="chips sec" role="group" aria-labelledby="lines-title">
             {available.map((metric) => (
-              <button key={metric} type="button" class="chip" aria-pressed={metrics.includes(metric)} onClick={() => choose(metric)}>
+              <button
+                key={metric}
+                type="button"
+                class="chip"
+                aria-pressed={metrics.includes(metric)}
+                onClick={() => choose(metric)}
+              >
                 {metricLabel(metric)}
               </button>
             ))}
@@ -310,7 +360,9 @@ export function History({ gridId, query }: { gridId: string; query: URLSearchPar
             {[
               t('history.step', { step: durationText(history.stepMs) }),
               band ? t('history.band') : '',
-              loaded?.answer.series[0] === undefined ? '' : t('history.completeness', { value: percentText(loaded.answer.series[0].completeness_pct) }),
+              loaded?.answer.series[0] === undefined
+                ? ''
+                : t('history.completeness', { value: percentText(loaded.answer.series[0].completeness_pct) }),
             ]
               .filter((part) => part !== '')
               .join(' · ')}
@@ -319,6 +371,12 @@ export function History({ gridId, query }: { gridId: string; query: URLSearchPar
       </main>
     </div>
   );
+}
+
+/** End of a gap: the clock alone when it ends on the day it began. */
+function endText(hole: Gap | undefined, nowMs: number, zone: string): string {
+  if (hole === undefined) return '';
+  return sameDay(hole.fromMs, hole.toMs, zone) ? clockText(hole.toMs, zone) : momentText(hole.toMs, nowMs, zone);
 }
 
 const order = (metric: string): number => {

@@ -9,7 +9,11 @@ export const metricUnit = (metric: string, summary: Summary | undefined): string
   metricDefinition(metric)?.unit ?? summary?.figures[metric]?.unit ?? '';
 
 /** The lines with one more; undefined when there is no room for it. */
-export function addLine(metrics: readonly string[], metric: string, unit: (metric: string) => string): string[] | undefined {
+export function addLine(
+  metrics: readonly string[],
+  metric: string,
+  unit: (metric: string) => string,
+): string[] | undefined {
   const next = [...metrics, metric];
   if (next.length > maxLines || new Set(next.map(unit)).size > 2) return undefined;
   return next;

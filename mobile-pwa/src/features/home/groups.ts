@@ -21,7 +21,12 @@ export function groupGrids(grids: readonly GridState[]): GridGroups {
   for (const grid of grids) {
     const serious = grid.worst_severity !== null && grid.worst_severity !== 'low';
     if (!grid.reachable) unreachable.push(grid);
-    else if (grid.power === 'off' || grid.power === 'partly' || (serious && !grid.worst_acknowledged) || grid.worst_severity === 'critical')
+    else if (
+      grid.power === 'off' ||
+      grid.power === 'partly' ||
+      (serious && !grid.worst_acknowledged) ||
+      grid.worst_severity === 'critical'
+    )
       needs.push(grid);
     else rest.push(grid);
   }

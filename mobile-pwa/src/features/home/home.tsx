@@ -30,7 +30,11 @@ function GridRow({ grid, nowMs, current }: { grid: GridState; nowMs: number; cur
     : grid.worst_message !== null && worst_severity !== null
       ? [
           sentenceStart(grid.worst_message),
-          grid.worst_acknowledged ? t('home.seen') : grid.worst_since_ms === null ? '' : momentText(grid.worst_since_ms, nowMs, zone),
+          grid.worst_acknowledged
+            ? t('home.seen')
+            : grid.worst_since_ms === null
+              ? ''
+              : momentText(grid.worst_since_ms, nowMs, zone),
         ]
           .filter((part) => part !== '')
           .join(' · ')
@@ -64,7 +68,9 @@ function GridRow({ grid, nowMs, current }: { grid: GridState; nowMs: number; cur
             <span class={reachable ? '' : 'stale'}>{percentText(grid.battery_soc_pct)}</span>
           )}
         </span>
-        <span class={`d ${grid.power === 'off' && reachable ? 'off' : ''}`}>{t(`power.${reachable ? grid.power : 'unknown'}`)}</span>
+        <span class={`d ${grid.power === 'off' && reachable ? 'off' : ''}`}>
+          {t(`power.${reachable ? grid.power : 'unknown'}`)}
+        </span>
       </span>
     </a>
   );
@@ -77,7 +83,10 @@ export function GridList({ currentId }: { currentId?: string | null }) {
   const grids = state.grids.value;
   const now = state.nowMs.value;
   const wanted = search.trim().toLowerCase();
-  const shown = wanted === '' ? grids : grids.filter(({ name, grid_id }) => name.toLowerCase().includes(wanted) || grid_id.includes(wanted));
+  const shown =
+    wanted === ''
+      ? grids
+      : grids.filter(({ name, grid_id }) => name.toLowerCase().includes(wanted) || grid_id.includes(wanted));
   const groups = groupGrids(shown);
   return (
     <>
@@ -85,10 +94,18 @@ export function GridList({ currentId }: { currentId?: string | null }) {
         <label class="field find">
           <Icon name="search" />
           <span class="sr">{t('home.search')}</span>
-          <input class="input" type="search" placeholder={t('home.search')} value={search} onInput={(event) => setSearch(event.currentTarget.value)} />
+          <input
+            class="input"
+            type="search"
+            placeholder={t('home.search')}
+            value={search}
+            onInput={(event) => setSearch(event.currentTarget.value)}
+          />
         </label>
       )}
-      {shown.length === 0 && grids.length > 0 && <p class="sec note-line">{t('home.nothingFound', { text: search })}</p>}
+      {shown.length === 0 && grids.length > 0 && (
+        <p class="sec note-line">{t('home.nothingFound', { text: search })}</p>
+      )}
       {(['needs', 'unreachable', 'rest'] as const).map(
         (group) =>
           groups[group].length > 0 && (
@@ -117,10 +134,16 @@ export function homeVerdict(grids: readonly GridState[]): { lead: string; rest: 
     const lead = t(first.power === 'off' ? 'home.noPower' : 'home.needsYou', { grid: first.name });
     return {
       lead,
-      rest: needs.length > 1 ? t('home.more', { n: needs.length - 1 }) : first.worst_message === null ? '' : `${sentenceStart(first.worst_message)}.`,
+      rest:
+        needs.length > 1
+          ? t('home.more', { n: needs.length - 1 })
+          : first.worst_message === null
+            ? ''
+            : `${sentenceStart(first.worst_message)}.`,
     };
   }
-  if (unreachable.length > 0) return { lead: t('home.allWellKnown'), rest: t('home.oneUnreachable', { n: unreachable.length }) };
+  if (unreachable.length > 0)
+    return { lead: t('home.allWellKnown'), rest: t('home.oneUnreachable', { n: unreachable.length }) };
   return { lead: t('home.allWell'), rest: '' };
 }
 
@@ -130,10 +153,20 @@ function useGridsSource() {
   const server = t(`source.${discovery.value?.kind ?? lastServer.value.kind ?? 'cloud'}`);
   const zone = grids.value[0]?.zone ?? 'UTC';
   const saved = gridsAtMs.value;
-  if (login.value === null || loginExpired.value || gridsState.value === 'failed' || (gridsState.value === 'loading' && saved !== null)) {
+  if (
+    login.value === null ||
+    loginExpired.value ||
+    gridsState.value === 'failed' ||
+    (gridsState.value === 'loading' && saved !== null)
+  ) {
     if (saved === null) return { icon: 'phone' as const, text: t('source.nothing') };
     const when = momentText(saved, nowMs.value, zone);
-    const key = login.value === null || loginExpired.value ? 'source.phoneLogin' : gridsState.value === 'loading' ? 'source.phoneConnecting' : 'source.phone';
+    const key =
+      login.value === null || loginExpired.value
+        ? 'source.phoneLogin'
+        : gridsState.value === 'loading'
+          ? 'source.phoneConnecting'
+          : 'source.phone';
     return { icon: 'phone' as const, text: t(key, { when }) };
   }
   if (gridsState.value === 'loading') return { icon: 'phone' as const, text: t('source.connecting') };
@@ -209,7 +242,9 @@ function Overview() {
   const { grids, views, acts, nowMs } = state;
   const names = new Map(grids.value.map((grid) => [grid.grid_id, grid]));
   const alerts = openAlerts(
-    [...names.keys()].flatMap((gridId) => views.value[gridId]?.alerts ?? []).map((alert) => withActs(alert, acts.value)),
+    [...names.keys()]
+      .flatMap((gridId) => views.value[gridId]?.alerts ?? [])
+      .map((alert) => withActs(alert, acts.value)),
   );
   const ordered = groupGrids(grids.value);
   return (
@@ -225,7 +260,12 @@ function Overview() {
               <svg viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">
                 <rect width="100" height="10" rx="1" class="bar-room" />
                 {grid.battery_soc_pct !== null && (
-                  <rect width={grid.battery_soc_pct} height="10" rx="1" class={grid.reachable ? 'bar-fill' : 'bar-old'} />
+                  <rect
+                    width={grid.battery_soc_pct}
+                    height="10"
+                    rx="1"
+                    class={grid.reachable ? 'bar-fill' : 'bar-old'}
+                  />
                 )}
               </svg>
               <span data-figure="battery_soc_pct" class={grid.reachable ? '' : 'stale'}>
@@ -267,8 +307,12 @@ function Overview() {
                     {alert.device_name !== null && ` · ${alert.device_name}`}
                   </small>
                 </td>
-                <td class="nw">{momentText(alert.raised_at_ms, nowMs.value, names.get(alert.grid_id)?.zone ?? 'UTC')}</td>
-                <td>{alert.seen ? (alert.acknowledged_by?.name ?? sentenceMiddle(seenText(alert))) : t('home.nobody')}</td>
+                <td class="nw">
+                  {momentText(alert.raised_at_ms, nowMs.value, names.get(alert.grid_id)?.zone ?? 'UTC')}
+                </td>
+                <td>
+                  {alert.seen ? (alert.acknowledged_by?.name ?? sentenceMiddle(seenText(alert))) : t('home.nobody')}
+                </td>
               </tr>
             ))}
           </tbody>

@@ -120,7 +120,13 @@ export function Login({ again = false }: { again?: boolean }) {
                 aria-describedby="login-error"
                 onInput={(event) => setPassword(event.currentTarget.value)}
               />
-              <button type="button" class="hit" aria-pressed={shown} aria-label={t('login.show')} onClick={() => setShown(!shown)}>
+              <button
+                type="button"
+                class="hit"
+                aria-pressed={shown}
+                aria-label={t('login.show')}
+                onClick={() => setShown(!shown)}
+              >
                 <Icon name="eye" />
                 {shown && <span class="struck" aria-hidden="true" />}
               </button>

@@ -56,7 +56,9 @@ export function More() {
               <span class="main">
                 <span class="t plain">{t('devices.title')}</span>
                 {view !== undefined && (
-                  <span class="d">{t('devices.line', { seen: view.summary.devices.seen, total: view.summary.devices.total })}</span>
+                  <span class="d">
+                    {t('devices.line', { seen: view.summary.devices.seen, total: view.summary.devices.total })}
+                  </span>
                 )}
               </span>
               <Icon name="next" flip class="chev" />
@@ -117,7 +119,11 @@ export function More() {
           </div>
         </section>
         <p class="note-line">
-          {t('more.versionLine', { app: __APP_VERSION__, server, build: discovery.value?.build ?? lastServer.value.build ?? '' })}
+          {t('more.versionLine', {
+            app: __APP_VERSION__,
+            server,
+            build: discovery.value?.build ?? lastServer.value.build ?? '',
+          })}
         </p>
       </main>
     </div>
@@ -131,7 +137,10 @@ function Storage() {
   const [asking, setAsking] = useState(false);
   const [cleared, setCleared] = useState(false);
   useEffect(() => {
-    void navigator.storage?.estimate?.().then(({ usage }) => setUsed(usage), () => undefined);
+    void navigator.storage?.estimate?.().then(
+      ({ usage }) => setUsed(usage),
+      () => undefined,
+    );
     void navigator.storage?.persisted?.().then(setSafe, () => undefined);
   }, [cleared]);
   return (
@@ -169,7 +178,11 @@ function Storage() {
         ) : (
           <div class="buttons">
             {safe === false && (
-              <button type="button" class="btn" onClick={() => void navigator.storage.persist().then(setSafe, () => undefined)}>
+              <button
+                type="button"
+                class="btn"
+                onClick={() => void navigator.storage.persist().then(setSafe, () => undefined)}
+              >
                 {t('more.storage.ask')}
               </button>
             )}
