@@ -32,6 +32,7 @@ export const en = {
   'source.grids': '{server} · {n} of {total} reporting',
 
   'age.now': 'now',
+  'age.justNow': 'just now',
   'age.seconds': '{n} s ago',
   'age.minutes': '{n} min ago',
   'age.asOf': 'as of {when}',

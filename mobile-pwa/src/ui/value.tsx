@@ -3,15 +3,19 @@ import { freshness, type FigureView } from '@villagrid/contracts';
 import { agoText, momentText, quantity } from '../i18n/format.js';
 import { t } from '../i18n/messages.js';
 
-/** Freshness recomputed as time passes, from the sample's own time and period. */
-export function figureFreshness(figure: FigureView | undefined, nowMs: number): FigureView['freshness'] {
+/**
+ * Freshness recomputed as time passes, from the sample's own time and period. Without a server (`heard` false) nothing
+ * is current, however young the saved value is.
+ */
+export function figureFreshness(figure: FigureView | undefined, nowMs: number, heard = true): FigureView['freshness'] {
   if (figure === undefined || figure.value === null) return 'unknown';
+  if (!heard) return figure.time_ms === null ? 'unknown' : 'stale';
   return freshness(figure.time_ms, nowMs, figure.period_s * 1000);
 }
 
 /** Words for an age that is not live; empty for a live figure. */
-export function ageText(figure: FigureView | undefined, nowMs: number, zone: string): string {
-  const state = figureFreshness(figure, nowMs);
+export function ageText(figure: FigureView | undefined, nowMs: number, zone: string, heard = true): string {
+  const state = figureFreshness(figure, nowMs, heard);
   const time = figure?.time_ms ?? null;
   if (time === null || state === 'live') return '';
   if (state === 'late') return agoText(time, nowMs, zone);
@@ -20,8 +24,18 @@ export function ageText(figure: FigureView | undefined, nowMs: number, zone: str
 }
 
 /** Number and unit of a figure; an em dash with "no data" when unknown. */
-export function Value({ metric, figure, nowMs }: { metric: string; figure: FigureView | undefined; nowMs: number }) {
-  const state = figureFreshness(figure, nowMs);
+export function Value({
+  metric,
+  figure,
+  nowMs,
+  heard = true,
+}: {
+  metric: string;
+  figure: FigureView | undefined;
+  nowMs: number;
+  heard?: boolean;
+}) {
+  const state = figureFreshness(figure, nowMs, heard);
   if (figure === undefined || figure.value === null)
     return (
       <span class="val none" data-figure={metric}>

@@ -60,7 +60,8 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
             {open
               ? t('alert.sinceFor', {
                   when: momentText(alert.raised_at_ms, now, zone),
-                  duration: durationText(now - alert.raised_at_ms),
+                  duration:
+                    now - alert.raised_at_ms < 60_000 ? t('age.justNow') : durationText(now - alert.raised_at_ms),
                 })
               : t('alert.lasted', {
                   from: momentText(alert.raised_at_ms, now, zone),

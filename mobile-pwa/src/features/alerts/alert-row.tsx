@@ -8,6 +8,7 @@ import { links } from '../../ui/routes.js';
 /** "since 13:58", or how long for a fresh one. */
 export function sinceText(alert: ShownAlert, nowMs: number, zone: string): string {
   const age = nowMs - alert.raised_at_ms;
+  if (age < 60_000) return t('age.justNow');
   return age < 3_600_000 ? durationText(age) : t('age.since', { when: momentText(alert.raised_at_ms, nowMs, zone) });
 }
 

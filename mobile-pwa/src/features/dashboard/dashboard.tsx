@@ -138,11 +138,11 @@ export function Dashboard({ gridId }: { gridId: string }) {
             <section class="kpis" aria-label={t('figure.now')}>
               {large.map(({ metric, label, words: direction }) => {
                 const figure = figures[metric];
-                const age = ageText(figure, now, zone);
+                const age = ageText(figure, now, zone, connected);
                 return (
                   <a class="kpi" key={metric} href={links.history(gridId, [metric])}>
                     <span class="l">{label}</span>
-                    <Value metric={metric} figure={figure} nowMs={now} />
+                    <Value metric={metric} figure={figure} nowMs={now} heard={connected} />
                     {figure?.value != null && direction !== '' && <span class="n">{direction}</span>}
                     {age !== '' && <span class="n age">{age}</span>}
                   </a>
@@ -153,7 +153,7 @@ export function Dashboard({ gridId }: { gridId: string }) {
             <DayChart summary={summary} day={days.value[gridId]} nowMs={now} connected={current} />
           </div>
           <div class="column">
-            <Tiles summary={summary} day={days.value[gridId]} nowMs={now} alerts={shownAlerts} />
+            <Tiles summary={summary} day={days.value[gridId]} nowMs={now} heard={connected} alerts={shownAlerts} />
             <section aria-labelledby="today-title">
               <h2 class="h2" id="today-title">
                 {t('today.title')}

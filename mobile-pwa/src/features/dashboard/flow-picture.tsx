@@ -80,11 +80,14 @@ function StationPicture({
       ) : (
         <path d={`M${outer} ${y}H${inner}`} class="dots" />
       )}
-      {shown !== undefined && (flowing || !current || Math.abs(towardsBusKw ?? 0) >= 0.005) && (
+      {shown !== undefined && (flowing || Math.abs(towardsBusKw ?? 0) >= 0.005) && (
         <text class={current ? 'v' : 'sv'} x={middle} y={y - Math.max(12, width / 2 + 9)} text-anchor="middle">
           {shown.number}
           <tspan class="u"> {shown.unit}</tspan>
         </text>
+      )}
+      {shown !== undefined && !current && Math.abs(towardsBusKw ?? 0) >= 0.005 && (
+        <path class="stale-line" d={`M${middle - 31} ${y - 8}h36`} />
       )}
       {shown === undefined && (
         <text x={middle} y={y - 12} text-anchor="middle">

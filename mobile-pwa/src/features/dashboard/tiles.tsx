@@ -16,12 +16,13 @@ interface TileProps {
   readonly detail?: string;
   readonly day: DayHistory | undefined;
   readonly nowMs: number;
+  readonly heard: boolean;
   readonly alert: AlertView | undefined;
 }
 
-function Tile({ summary, label, metric, detail, day, nowMs, alert }: TileProps) {
+function Tile({ summary, label, metric, detail, day, nowMs, heard, alert }: TileProps) {
   const figure = summary.figures[metric];
-  const age = ageText(figure, nowMs, summary.zone);
+  const age = ageText(figure, nowMs, summary.zone, heard);
   const band = summary.limits[metric] ?? summary.limits[parseMetricId(metric).base];
   const value = figure?.value ?? null;
   const beyond =
@@ -49,20 +50,20 @@ function Tile({ summary, label, metric, detail, day, nowMs, alert }: TileProps) 
     <a class="tile" href={links.history(summary.grid_id, [metric])}>
       <span class="l">{label}</span>
       <span class="vr">
-        <Value metric={metric} figure={figure} nowMs={nowMs} />
+        <Value metric={metric} figure={figure} nowMs={nowMs} heard={heard} />
         {beyond && alert !== undefined && <Severity severity={alert.severity} small />}
       </span>
       <span class="n">{below}</span>
-      <Sparkline day={day} metric={metric} band={band} stale={figureFreshness(figure, nowMs) === 'stale'} />
+      <Sparkline day={day} metric={metric} band={band} stale={figureFreshness(figure, nowMs, heard) === 'stale'} />
     </a>
   );
 }
 
-function GridTie({ summary, nowMs }: { summary: Summary; nowMs: number }) {
+function GridTie({ summary, nowMs, heard }: { summary: Summary; nowMs: number; heard: boolean }) {
   const connected = summary.figures.grid_tie_connected;
   const enabled = summary.figures.grid_tie_enabled;
-  const state = figureFreshness(connected, nowMs);
-  const age = ageText(connected, nowMs, summary.zone);
+  const state = figureFreshness(connected, nowMs, heard);
+  const age = ageText(connected, nowMs, summary.zone, heard);
   return (
     <a class="tile" href={links.history(summary.grid_id, ['grid_tie_connected'])}>
       <span class="l">{t('tile.grid_tie')}</span>
@@ -100,11 +101,13 @@ export function Tiles({
   summary,
   day,
   nowMs,
+  heard,
   alerts,
 }: {
   summary: Summary;
   day: DayHistory | undefined;
   nowMs: number;
+  heard: boolean;
   alerts: readonly AlertView[];
 }) {
   const { figures } = summary;
@@ -119,7 +122,7 @@ export function Tiles({
           sources.some(({ device_id }) => device_id === alert.device_id)),
     );
   };
-  const common = { summary, day, nowMs };
+  const common = { summary, day, nowMs, heard };
   const hot = hottest(figures, nowMs);
   const current = figures.dc_bus_current_a;
   const amps =
@@ -149,7 +152,7 @@ export function Tiles({
           detail={hertz}
           alert={alertOf('ac_output_voltage_v')}
         />
-        <GridTie summary={summary} nowMs={nowMs} />
+        <GridTie summary={summary} nowMs={nowMs} heard={heard} />
         <Tile
           {...common}
           metric={hot ?? 'equipment_temp_c'}

@@ -8,10 +8,11 @@ import {
   resolutionMs,
   type History as HistoryAnswer,
 } from '@villagrid/contracts';
-import { align, bridged, extent, gaps, type AlignedHistory } from '../../chart/day.js';
+import { align, bridged, extent, gaps, type AlignedHistory, type Gap } from '../../chart/day.js';
 import { LazyPlot } from '../../chart/lazy-plot.js';
 import type { PlotLine } from '../../chart/plot.js';
 import {
+  clockText,
   dateText,
   dayClockText,
   durationText,
@@ -21,6 +22,7 @@ import {
   percentText,
   quantity,
   quantityText,
+  sameDay,
 } from '../../i18n/format.js';
 import { t } from '../../i18n/messages.js';
 import { ApiFailure } from '../../origin/api.js';
@@ -230,6 +232,8 @@ export function History({ gridId, query }: { gridId: string; query: URLSearchPar
                     : t('history.empty')}
               </p>
             </div>
+          ) : table && history !== undefined ? (
+            <HistoryTable history={history} metrics={metrics} range={range} zone={zone} />
           ) : (
             <LazyPlot
               times={history?.times ?? []}
@@ -250,53 +254,55 @@ export function History({ gridId, query }: { gridId: string; query: URLSearchPar
         </div>
         {!nothing && history !== undefined && (
           <>
-            <section class="read" aria-label={t('history.time')}>
-              <div class="when">
-                <button type="button" class="hit" aria-label={t('history.earlier')} onClick={() => step(-1)}>
-                  <Icon name="back" />
-                </button>
-                <b>
-                  {at === null
-                    ? ''
-                    : history.stepMs >= 86_400_000
-                      ? dateText(history.times[at] ?? 0, zone)
-                      : dayClockText(history.times[at] ?? 0, zone)}
-                </b>
-                <button type="button" class="hit" aria-label={t('history.later')} onClick={() => step(1)}>
-                  <Icon name="next" />
-                </button>
-              </div>
-              <dl>
-                {metrics.map((metric, i) => {
-                  const columns = history.series[metric];
-                  const value = at === null ? null : (prepared?.filled[metric]?.mean[at] ?? null);
-                  const low = at === null ? null : (columns?.min[at] ?? null);
-                  const high = at === null ? null : (columns?.max[at] ?? null);
-                  const style = styles[i];
-                  return (
-                    <div key={metric}>
-                      <svg viewBox="0 0 28 8" aria-hidden="true">
-                        <path
-                          d="M1 4h26"
-                          stroke={`var(${style?.colour ?? '--c1'})`}
-                          stroke-width="3.5"
-                          {...(style?.dash === undefined ? {} : { 'stroke-dasharray': style.dash.join(' ') })}
-                        />
-                      </svg>
-                      <dt>{metricLabel(metric)}</dt>
-                      <dd data-figure={metric}>
-                        {value === null ? <i>— {t('value.none')}</i> : <Reading metric={metric} value={value} />}
-                      </dd>
-                      {band && value !== null && low !== null && high !== null && (
-                        <dd class="range">
-                          {quantity(metric, low).number}–{quantityText(metric, high)}
+            {!table && (
+              <section class="read" aria-label={t('history.time')}>
+                <div class="when">
+                  <button type="button" class="hit" aria-label={t('history.earlier')} onClick={() => step(-1)}>
+                    <Icon name="back" />
+                  </button>
+                  <b>
+                    {at === null
+                      ? ''
+                      : history.stepMs >= 86_400_000
+                        ? dateText(history.times[at] ?? 0, zone)
+                        : dayClockText(history.times[at] ?? 0, zone)}
+                  </b>
+                  <button type="button" class="hit" aria-label={t('history.later')} onClick={() => step(1)}>
+                    <Icon name="next" />
+                  </button>
+                </div>
+                <dl>
+                  {metrics.map((metric, i) => {
+                    const columns = history.series[metric];
+                    const value = at === null ? null : (prepared?.filled[metric]?.mean[at] ?? null);
+                    const low = at === null ? null : (columns?.min[at] ?? null);
+                    const high = at === null ? null : (columns?.max[at] ?? null);
+                    const style = styles[i];
+                    return (
+                      <div key={metric}>
+                        <svg viewBox="0 0 28 8" aria-hidden="true">
+                          <path
+                            d="M1 4h26"
+                            stroke={`var(${style?.colour ?? '--c1'})`}
+                            stroke-width="3.5"
+                            {...(style?.dash === undefined ? {} : { 'stroke-dasharray': style.dash.join(' ') })}
+                          />
+                        </svg>
+                        <dt>{metricLabel(metric)}</dt>
+                        <dd data-figure={metric}>
+                          {value === null ? <i>— {t('value.none')}</i> : <Reading metric={metric} value={value} />}
                         </dd>
-                      )}
-                    </div>
-                  );
-                })}
-              </dl>
-            </section>
+                        {band && value !== null && low !== null && high !== null && (
+                          <dd class="range">
+                            {quantity(metric, low).number}–{quantityText(metric, high)}
+                          </dd>
+                        )}
+                      </div>
+                    );
+                  })}
+                </dl>
+              </section>
+            )}
             {holes.length > 0 && (
               <p class="gapnote">
                 <svg viewBox="0 0 28 12" aria-hidden="true">
@@ -305,7 +311,7 @@ export function History({ gridId, query }: { gridId: string; query: URLSearchPar
                 <span>
                   {t('day.gap', {
                     from: momentText(holes.at(-1)?.fromMs ?? 0, nowMs.value, zone),
-                    to: momentText(holes.at(-1)?.toMs ?? 0, nowMs.value, zone),
+                    to: endText(holes.at(-1), nowMs.value, zone),
                   })}
                 </span>
               </p>
@@ -326,7 +332,6 @@ export function History({ gridId, query }: { gridId: string; query: URLSearchPar
                 {t(table ? 'history.chart' : 'history.table')}
               </button>
             </div>
-            {table && <HistoryTable history={history} metrics={metrics} range={range} zone={zone} />}
           </>
         )}
         <section class="lines" aria-labelledby="lines-title">
@@ -366,6 +371,12 @@ export function History({ gridId, query }: { gridId: string; query: URLSearchPar
       </main>
     </div>
   );
+}
+
+/** End of a gap: the clock alone when it ends on the day it began. */
+function endText(hole: Gap | undefined, nowMs: number, zone: string): string {
+  if (hole === undefined) return '';
+  return sameDay(hole.fromMs, hole.toMs, zone) ? clockText(hole.toMs, zone) : momentText(hole.toMs, nowMs, zone);
 }
 
 const order = (metric: string): number => {
