@@ -8,7 +8,11 @@ const oldest = [20, 19];
 function run(root, title, command, args) {
   const begun = Date.now();
   process.stderr.write(`${title} …\n`);
-  const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', 2, 2], env: { ...process.env, npm_config_fund: 'false', npm_config_audit: 'false' } });
+  const result = spawnSync(command, args, {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+    env: { ...process.env, npm_config_fund: 'false', npm_config_audit: 'false' },
+  });
   if (result.status !== 0) {
     process.stderr.write(`${title} failed: ${command} ${args.join(' ')}\n`);
     process.exit(result.status ?? 1);
@@ -38,11 +42,20 @@ export async function prepare(root, { app }) {
   }
   const installed = join(root, 'node_modules/.package-lock.json');
   if (modified(installed) === 0 || modified(join(root, 'package-lock.json')) > modified(installed) + 1000) {
-    run(root, 'Installing packages (about two minutes the first time: the database is compiled)', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
+    run(root, 'Installing packages (about two minutes the first time: the database is compiled)', 'npm', [
+      'ci',
+      '--no-audit',
+      '--no-fund',
+      '--loglevel=error',
+    ]);
   }
   run(root, 'Compiling', process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-b']);
   const built = modified(join(root, 'mobile-pwa/dist/index.html'));
-  if (app && existsSync(join(root, 'mobile-pwa/vite.config.ts')) && Math.max(newest(join(root, 'mobile-pwa')), newest(join(root, 'contracts/src'))) > built) {
+  if (
+    app &&
+    existsSync(join(root, 'mobile-pwa/vite.config.ts')) &&
+    Math.max(newest(join(root, 'mobile-pwa')), newest(join(root, 'contracts/src'))) > built
+  ) {
     run(root, 'Building the app', 'npm', ['run', '--silent', 'build', '--workspace', 'mobile-pwa']);
   }
 }

@@ -10,6 +10,10 @@ const words = process.argv.slice(2);
 if (!words.includes('--help') && !words.includes('-h')) await prepare(root, { app: true });
 else await prepare(root, { app: false });
 
-const child = spawn(process.execPath, [join(root, 'tools/dist/start/main.js'), ...words], { cwd: root, stdio: 'inherit' });
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => signal === 'SIGINT' || child.kill(signal));
+const child = spawn(process.execPath, [join(root, 'tools/dist/start/main.js'), ...words], {
+  cwd: root,
+  stdio: 'inherit',
+});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+  process.on(signal, () => signal === 'SIGINT' || child.kill(signal));
 child.on('exit', (code, signal) => process.exit(code ?? (signal ? 1 : 0)));

@@ -9,20 +9,27 @@ import { addInit } from './commands/init.js';
 import { addUserCommands } from './commands/user.js';
 
 /** Runs one command line (without the program's name). Resolves with the exit code: 2 for a wrong command line. */
-export async function runCli(words: readonly string[], ports: Omit<CommandPorts, 'exitCode'> & { printError(text: string): void }): Promise<number> {
+export async function runCli(
+  words: readonly string[],
+  ports: Omit<CommandPorts, 'exitCode'> & { printError(text: string): void },
+): Promise<number> {
   let code = 0;
   const program = new Command('villagrid');
   const all: CommandPorts = { ...ports, exitCode: (value) => (code = value) };
   program
     .description("Villagrid's command line for installers")
-    .configureOutput({ writeOut: (text) => ports.print(text.trimEnd()), writeErr: (text) => ports.printError(text.trimEnd()) })
+    .configureOutput({
+      writeOut: (text) => ports.print(text.trimEnd()),
+      writeErr: (text) => ports.printError(text.trimEnd()),
+    })
     .exitOverride();
   addInit(program, all);
   addDeviceCommands(program, all);
   addUserCommands(program, all);
   addCloudCommands(program, all);
   addDoctor(program, all);
-  for (const command of program.commands) for (const inner of [command, ...command.commands]) inner.exitOverride().showHelpAfterError();
+  for (const command of program.commands)
+    for (const inner of [command, ...command.commands]) inner.exitOverride().showHelpAfterError();
   try {
     await program.parseAsync([...words], { from: 'user' });
     return code;

@@ -26,7 +26,19 @@ async function cli(words: string[], stdin = '') {
 
 t.test('an installer makes a gateway, its devices and people, and the doctor finds it sound', async (t) => {
   const folder = join(tempDir(t), 'kisima');
-  const made = await cli(['init', '--folder', folder, '--grid', 'kisima', '--name', 'Kisima', '--zone', 'Africa/Nairobi', '--pv-kwp', '45']);
+  const made = await cli([
+    'init',
+    '--folder',
+    folder,
+    '--grid',
+    'kisima',
+    '--name',
+    'Kisima',
+    '--zone',
+    'Africa/Nairobi',
+    '--pv-kwp',
+    '45',
+  ]);
   t.equal(made.code, 0, made.err);
   t.ok(existsSync(join(folder, 'gateway.yaml')));
   t.equal(statSync(join(folder, 'pki/gateway.key')).mode & 0o077, 0, 'only the owner reads the key');
@@ -37,11 +49,25 @@ t.test('an installer makes a gateway, its devices and people, and the doctor fin
   t.equal(again.code, 1, 'a folder that is there is never overwritten');
   t.match(again.err, /E_CONFIG_INVALID.*there already/);
 
-  const device = await cli(['device', 'add', '--folder', folder, '--device', 'cabinet-1', '--name', 'Cabinet', '--wire', 'equipment_temp_c.cabinet=equipment_temp_c', '--json']);
+  const device = await cli([
+    'device',
+    'add',
+    '--folder',
+    folder,
+    '--device',
+    'cabinet-1',
+    '--name',
+    'Cabinet',
+    '--wire',
+    'equipment_temp_c.cabinet=equipment_temp_c',
+    '--json',
+  ]);
   t.equal(device.code, 0, device.err);
   const sheet = JSON.parse(device.out.split('\n')[0] as string) as { password: string; topic: string };
   t.equal(sheet.topic, 'microgrid/kisima/device/cabinet-1/telemetry');
-  const stored = JSON.parse(readFileSync(join(folder, 'device-credentials.json'), 'utf8')) as { devices: Record<string, { secret: string }> };
+  const stored = JSON.parse(readFileSync(join(folder, 'device-credentials.json'), 'utf8')) as {
+    devices: Record<string, { secret: string }>;
+  };
   const secret = stored.devices['cabinet-1']?.secret ?? '';
   t.ok(await verifySecret(sheet.password, secret), 'the credential file holds the hash of the password shown');
   t.notMatch(secret, sheet.password, 'and not the password');
@@ -49,7 +75,10 @@ t.test('an installer makes a gateway, its devices and people, and the doctor fin
   t.equal((await cli(['device', 'add', '--folder', folder, '--device', 'cabinet-1', '--name', 'Twice'])).code, 1);
   t.equal((await cli(['device', 'add', '--folder', folder, '--device', 'Not An Id', '--name', 'x'])).code, 1);
 
-  const person = await cli(['user', 'add', '--folder', folder, '--username', 'asha', '--role', 'admin', '--password-stdin'], 'a long enough password\n');
+  const person = await cli(
+    ['user', 'add', '--folder', folder, '--username', 'asha', '--role', 'admin', '--password-stdin'],
+    'a long enough password\n',
+  );
   t.equal(person.code, 0, person.err);
   t.notMatch(person.out, /a long enough/, 'a password given is not printed');
   await withAccounts(join(folder, 'gateway.yaml'), { realClock: clock, random, log }, async (accounts) => {
@@ -76,7 +105,17 @@ t.test('a gateway is registered in a cloud with a certificate of its own', async
   const [cloud, gateway] = [join(dir, 'cloud'), join(dir, 'kisima')];
   t.equal((await cli(['cloud', 'init', '--folder', cloud, '--name', 'cloud.example.org'])).code, 0);
   t.equal((await cli(['init', '--folder', gateway, '--grid', 'kisima', '--name', 'Kisima'])).code, 0);
-  const added = await cli(['cloud', 'grid', 'add', '--folder', cloud, '--gateway-folder', gateway, '--url', 'mqtts://cloud.example.org:9883']);
+  const added = await cli([
+    'cloud',
+    'grid',
+    'add',
+    '--folder',
+    cloud,
+    '--gateway-folder',
+    gateway,
+    '--url',
+    'mqtts://cloud.example.org:9883',
+  ]);
   t.equal(added.code, 0, added.err);
   t.match(readFileSync(join(cloud, 'directory.yaml'), 'utf8'), /gateway_id: gw-kisima/);
   t.match(readFileSync(join(gateway, 'gateway.yaml'), 'utf8'), /url: mqtts:\/\/cloud.example.org:9883/);

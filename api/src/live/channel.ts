@@ -209,7 +209,7 @@ export class LiveChannel {
 
   /** Looks at every login again and closes the channels whose person may no longer read. */
   async recheck(): Promise<void> {
-    for (const client of [...this.#clients]) {
+    for (const client of this.#clients) {
       if (client.grid === undefined) continue;
       try {
         const grid = await this.#admit(client.gridId, client.token);

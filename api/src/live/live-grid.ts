@@ -211,7 +211,7 @@ export class LiveGrid {
 
   #send(body: FrameBody): void {
     const text = JSON.stringify(body);
-    for (const reader of [...this.#readers]) reader.take(body, text);
+    for (const reader of this.#readers) reader.take(body, text);
   }
 
   #run(what: string, work: () => Promise<void>): void {

@@ -18,8 +18,8 @@ export function isNavigation(request: Pick<FastifyRequest, 'method' | 'url' | 'h
   const path = request.url.split('?')[0] ?? '';
   if (/^\/(api|assets|\.well-known)(\/|$)/.test(path)) return false;
   if ((path.split('/').pop() ?? '').includes('.')) return false;
-  const mode = request.headers['sec-fetch-mode'];
-  return mode === undefined ? (request.headers.accept ?? '').includes('text/html') : mode === 'navigate';
+  // Only navigations accept HTML by name; a script or picture that is missing must not get a page.
+  return request.headers['sec-fetch-mode'] === 'navigate' || (request.headers.accept ?? '').includes('text/html');
 }
 
 /** Serves the folder at `/`; false when there is no index.html in it. */

@@ -150,7 +150,7 @@ export function reduceAlert(events: Iterable<AlertEvent>): Alert | undefined {
   };
 }
 
-/** Order of a list: active first, unacknowledged first, worst first, newest first. */
+/** Order of a list: active first, of these the worst first and unacknowledged before acknowledged; then newest first. */
 export function compareAlerts(a: Alert, b: Alert): number {
   const active = (alert: Alert) => (alert.status === 'active' ? 0 : 1);
   const seen = (alert: Alert) => (alert.acknowledged ? 1 : 0);
@@ -158,6 +158,6 @@ export function compareAlerts(a: Alert, b: Alert): number {
     active(a) - active(b) ||
     (a.status === 'active' ? compareSeverity(a.severity, b.severity) || seen(a) - seen(b) : 0) ||
     b.raised_at_ms - a.raised_at_ms ||
-    (a.alert_id < b.alert_id ? -1 : 1)
+    (a.alert_id < b.alert_id ? -1 : a.alert_id > b.alert_id ? 1 : 0)
   );
 }

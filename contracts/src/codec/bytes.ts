@@ -32,8 +32,9 @@ export class ByteWriter {
     this.#bytes[this.#length++] = value & 255;
   }
 
-  /** An unsigned integer of 0 to 2^53 - 1, seven bits a byte, low bits first. */
+  /** An unsigned integer of 0 to 2^53 - 1, seven bits a byte, low bits first; throws CodecError for any other number. */
   unsigned(value: number): void {
+    if (!(value >= 0) || !Number.isSafeInteger(value)) throw new CodecError(`${value} is no integer of 0 to 2^53 - 1`);
     this.#reserve(8);
     let rest = value;
     while (rest >= 128) {
@@ -69,7 +70,7 @@ export class ByteWriter {
   }
 }
 
-/** Raised for bytes that are not what they claim to be. */
+/** Raised for bytes that are not what they claim to be, and for values that cannot be packed. */
 export class CodecError extends Error {
   override readonly name = 'CodecError';
 }

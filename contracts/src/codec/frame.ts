@@ -1,13 +1,16 @@
 /**
  * Frames: what one commit of a gateway's log holds, packed. First form (version byte 1): a JSON head, then per series
- * the times and scaled values as differences in variable-length integers. The head carries each series' precision,
- * so a frame decodes without the catalogue it was written with.
+ * the times and scaled values as differences in variable-length integers, at the end a CRC-32 of everything before it
+ * (big endian), so that a worn card cannot change a value unnoticed. The head carries each series' precision, so a
+ * frame decodes without the catalogue it was written with.
  */
 import type { AlertEvent } from '../alerts/events.js';
 import { metricPrecision } from '../metrics/catalogue.js';
 import type { ClockTrust } from '../ports/clock.js';
 import type { QualityCode } from '../quality/quality.js';
 import { ByteReader, ByteWriter, CodecError } from './bytes.js';
+import { crc32 } from './crc32.js';
+import { largestTimeMs, parseFrameHead, type FrameHead } from './frame-head.js';
 
 /** A normalised reading of one series. `value` is in the metric's unit, quantised; null means no usable number. */
 export interface Sample {
@@ -60,18 +63,12 @@ export interface Frame {
 
 const version = 1;
 
-interface Head {
-  readonly b: string;
-  readonly m: number;
-  readonly w: number;
-  readonly t: ClockTrust;
-  readonly s: ReadonlyArray<readonly [device: string, metric: string, precision: number]>;
-  readonly e?: readonly AlertEvent[];
-  readonly n?: readonly FrameEntry[];
-  readonly r?: ReadonlyArray<readonly [device: string, boot: string, seqs: readonly number[]]>;
-}
+const checksumBytes = 4;
 
-/** Packs a frame. Samples keep their order within a series; the order between series is not kept. */
+/**
+ * Packs a frame. Samples keep their order within a series; the order between series is not kept. Throws CodecError for
+ * a value, time or quality that cannot be packed (not finite, or a value whose step to the one before is 2^51 times its resolution or more).
+ */
 export function encodeFrame(frame: Frame): Uint8Array {
   const groups = new Map<string, Sample[]>();
   for (const sample of frame.samples) {
@@ -84,7 +81,7 @@ export function encodeFrame(frame: Frame): Uint8Array {
     const first = group[0] as Sample;
     return { group, head: [first.deviceId, first.metric, metricPrecision(first.metric)] as const };
   });
-  const head: Head = {
+  const head: FrameHead = {
     b: frame.boot,
     m: Math.round(frame.monotonicMs),
     w: Math.round(frame.wallMs),
@@ -124,17 +121,26 @@ export function encodeFrame(frame: Frame): Uint8Array {
     }
     const mixed = group.some((sample) => sample.quality !== 0);
     writer.byte(mixed ? 1 : 0);
-    if (mixed) for (const sample of group) writer.byte(sample.quality);
+    if (mixed) {
+      for (const { quality } of group) {
+        if (!Number.isInteger(quality) || quality < 0 || quality > 255) throw new CodecError(`quality is ${quality}`);
+        writer.byte(quality);
+      }
+    }
   }
+  const checksum = crc32(writer.finish());
+  for (let shift = 24; shift >= 0; shift -= 8) writer.byte(checksum >>> shift);
   return writer.finish();
 }
 
 /** Unpacks a frame; throws CodecError with the reason when the bytes are not one. */
 export function decodeFrame(bytes: Uint8Array): Frame {
-  const reader = new ByteReader(bytes);
-  const found = reader.byte();
+  const found = bytes[0];
+  if (found === undefined) throw new CodecError('a frame of no bytes');
   if (found !== version) throw new CodecError(`frame version ${found} is not known here`);
-  const head = parseHead(reader.text());
+  const reader = new ByteReader(checkedBody(bytes));
+  reader.byte();
+  const head = parseFrameHead(reader.text());
   const samples: Sample[] = [];
   for (const [deviceId, metric, precision] of head.s) {
     const factor = 10 ** precision;
@@ -144,6 +150,7 @@ export function decodeFrame(bytes: Uint8Array): Frame {
     let time = head.w;
     for (let i = 0; i < count; i += 1) {
       time += reader.signed();
+      if (Math.abs(time) > largestTimeMs) throw new CodecError(`series ${metric} has a time beyond all dates`);
       times.push(time);
     }
     const values: (number | null)[] = [];
@@ -156,6 +163,7 @@ export function decodeFrame(bytes: Uint8Array): Frame {
       }
       const zigzag = code / 2;
       scaled += zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2;
+      if (!Number.isSafeInteger(scaled)) throw new CodecError(`series ${metric} has a value beyond 2^53`);
       values.push(scaled / factor);
     }
     const mixed = reader.byte() === 1;
@@ -182,14 +190,12 @@ export function decodeFrame(bytes: Uint8Array): Frame {
   };
 }
 
-function parseHead(text: string): Head {
-  let head: Head;
-  try {
-    head = JSON.parse(text) as Head;
-  } catch {
-    throw new CodecError('frame head is not JSON');
-  }
-  if (typeof head !== 'object' || head === null || !Array.isArray(head.s) || typeof head.w !== 'number')
-    throw new CodecError('frame head lacks series or time');
-  return head;
+/** The bytes without their checksum, once that is right. */
+function checkedBody(bytes: Uint8Array): Uint8Array {
+  const end = bytes.length - checksumBytes;
+  if (end < 1) throw new CodecError(`a frame of ${bytes.length} bytes`);
+  const stated = new DataView(bytes.buffer, bytes.byteOffset + end, checksumBytes).getUint32(0);
+  const body = bytes.subarray(0, end);
+  if (crc32(body) !== stated) throw new CodecError('checksum is wrong: bytes were changed or cut short');
+  return body;
 }

@@ -56,7 +56,10 @@ export function makeVerdict(options: {
   const soc = figures.battery_soc_pct;
   const socPct =
     soc !== undefined && soc.value !== null && freshness(soc.timeMs, nowMs, 10_000) !== 'stale' ? soc.value : null;
-  const power = options.batteryPowerKw ?? figures.battery_power_kw?.value ?? null;
+  const present = figures.battery_power_kw;
+  const presentKw =
+    present !== undefined && freshness(present.timeMs, nowMs, 10_000) !== 'stale' ? present.value : null;
+  const power = options.batteryPowerKw ?? presentKw;
   const order: Severity[] = ['critical', 'high', 'medium', 'low'];
   return {
     power: powerState(figures, nowMs),

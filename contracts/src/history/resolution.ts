@@ -28,15 +28,21 @@ export type Period = keyof typeof periodsMs;
 /** Most points of one series in one answer; a longer range needs a coarser resolution. */
 export const maxPoints = 12_000;
 
-/** The cheapest resolution that gives at least about `points` points over the range; raw only for ranges up to an hour. */
+/**
+ * The cheapest resolution that gives at least about `points` points over the range, or the finest that stays within
+ * `maxPoints`; raw only for ranges up to an hour.
+ */
 export function chooseResolution(fromMs: number, toMs: number, points = 400): Granularity {
   const range = Math.max(1, toMs - fromMs);
   if (range <= 3_600_000) return 'raw';
+  let finest: Resolution = '1d';
   for (const resolution of ['1d', '1h', '15m', '1m'] as const) {
-    if (range / resolutionMs[resolution] >= points * 0.8) return resolution;
+    const given = range / resolutionMs[resolution];
+    if (given > maxPoints) break;
+    if (given >= points * 0.8) return resolution;
+    finest = resolution;
   }
-  // Between one hour and what minutes can fill: minutes, unless the range is long enough for quarter hours to look smooth.
-  return range > 12 * 3_600_000 && points <= 100 ? '15m' : '1m';
+  return finest;
 }
 
 /** Start of the window of fixed width that holds a time (1m, 15m, 1h; UTC-aligned). */
@@ -76,10 +82,14 @@ export function zoneOffsetMs(zone: string, timeMs: number): number {
   return local - Math.floor(timeMs / 1000) * 1000;
 }
 
-/** Start of the local day that holds a time, Unix ms, also across changes of the zone's offset. */
+/** The first moment of the local date that holds a time, Unix ms, also where the zone's offset changes at midnight. */
 export function localDayStartMs(zone: string, timeMs: number): number {
   const offset = zoneOffsetMs(zone, timeMs);
-  const guess = Math.floor((timeMs + offset) / 86_400_000) * 86_400_000 - offset;
-  // Where the offset changed since midnight, take the offset that held at midnight.
-  return guess + offset - zoneOffsetMs(zone, guess);
+  const midnight = Math.floor((timeMs + offset) / 86_400_000) * 86_400_000;
+  // The offset may have changed since midnight, or at it: of the moments that could be midnight take the first that
+  // is on the date. Midnight may come twice (clock put back to it) or not at all (put forward from it).
+  const before = zoneOffsetMs(zone, midnight - offset - 3 * 3_600_000);
+  if (before === offset) return midnight - offset;
+  const first = midnight - Math.max(before, offset);
+  return first + zoneOffsetMs(zone, first) >= midnight ? first : midnight - Math.min(before, offset);
 }

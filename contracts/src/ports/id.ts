@@ -8,7 +8,8 @@ export const idPattern = '^[0-9A-HJKMNP-TV-Z]{26}$';
 
 /** A new id from a time in Unix milliseconds and 80 random bits. */
 export function newId(nowMs: number, random: RandomSource): string {
-  let time = Math.max(0, Math.min(Math.floor(nowMs), 2 ** 48 - 1));
+  // A time that is no number gives 0, so that an id always has its form.
+  let time = Math.max(0, Math.min(Math.floor(nowMs) || 0, 2 ** 48 - 1));
   let text = '';
   for (let i = 0; i < 10; i += 1) {
     text = alphabet[time % 32] + text;

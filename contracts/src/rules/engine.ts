@@ -4,6 +4,7 @@
  */
 import { parseMetricId } from '../metrics/catalogue.js';
 import type { RuleContext, RuleKind, RuleSample, Transition } from './kind.js';
+import { checkRule } from './check.js';
 import { ruleKinds, type Rule } from './rule.js';
 
 /** A transition of one rule for one subject. */
@@ -42,7 +43,8 @@ interface Subject {
 
 /**
  * Creates an engine. `devices` are the ids that device rules watch; `saved` is a former `exportState` (states of rules
- * that no longer exist are dropped).
+ * and devices that no longer exist are dropped, so are damaged ones). Throws E_CONFIG_INVALID for an enabled rule that
+ * cannot work.
  */
 export function createRuleEngine(options: {
   readonly rules: readonly Rule[];
@@ -63,7 +65,16 @@ export function createRuleEngine(options: {
   const make = (rule: Rule, key: string, deviceId: string | null, metric: string | null): Subject => {
     const kind = ruleKinds[rule.kind] as unknown as UntypedKind;
     const full = `${rule.id}|${key}`;
-    const subject: Subject = { rule, kind, key, deviceId, metric, state: saved.get(full) ?? kind.initial() };
+    const before = saved.get(full);
+    saved.delete(full);
+    const subject: Subject = {
+      rule,
+      kind,
+      key,
+      deviceId,
+      metric,
+      state: kind.isState(before) ? before : kind.initial(),
+    };
     all.set(full, subject);
     return subject;
   };
@@ -73,8 +84,9 @@ export function createRuleEngine(options: {
     else map.set(key, [value]);
   };
 
-  for (const rule of options.rules) {
-    if (!rule.enabled || !Object.hasOwn(ruleKinds, rule.kind)) continue;
+  for (const given of options.rules) {
+    if (!given.enabled) continue;
+    const rule = checkRule(given);
     const { selector } = rule;
     if (selector.scope === 'figure') {
       const subject = make(rule, `figure:${selector.metric}`, null, selector.metric);
@@ -95,6 +107,12 @@ export function createRuleEngine(options: {
       }
     }
   }
+
+  // Series make their subjects when they are first heard; until then their saved state must outlive further saves.
+  const waiting = (key: string): boolean => {
+    const [ruleId, subject = ''] = key.split('|');
+    return subject.startsWith('series:') && [...seriesRules.values()].flat().some((rule) => rule.id === ruleId);
+  };
 
   const run = (subject: Subject, step: { state: unknown; transition?: Transition }, out: RuleTransition[]) => {
     if (step.state !== subject.state) {
@@ -157,7 +175,8 @@ export function createRuleEngine(options: {
     },
     exportState() {
       dirty = false;
-      return JSON.stringify([...all].map(([key, subject]) => [key, subject.state]));
+      const states: [string, unknown][] = [...all].map(([key, subject]) => [key, subject.state]);
+      return JSON.stringify([...states, ...[...saved].filter(([key]) => waiting(key))]);
     },
     get dirty() {
       return dirty;
@@ -168,7 +187,11 @@ export function createRuleEngine(options: {
 function readSaved(text: string | undefined): Map<string, unknown> {
   if (text === undefined) return new Map();
   try {
-    return new Map(JSON.parse(text) as [string, unknown][]);
+    const entries: unknown = JSON.parse(text);
+    if (!Array.isArray(entries)) return new Map();
+    return new Map(
+      entries.filter((entry): entry is [string, unknown] => Array.isArray(entry) && typeof entry[0] === 'string'),
+    );
   } catch {
     return new Map();
   }

@@ -29,7 +29,13 @@ export interface Step<S> {
 export interface RuleKind<P, S> {
   readonly kind: string;
   readonly parameters: TSchema;
+  /** What it may watch. */
+  readonly scopes: ReadonlyArray<'figure' | 'series' | 'device'>;
+  /** What parameters of the right form still lack, as a sentence; undefined when nothing. */
+  missing?(parameters: P): string | undefined;
   initial(): S;
+  /** Whether a stored document is a state of this kind. */
+  isState(value: unknown): value is S;
   /** Takes one sample of the subject, in order of time. */
   onSample(parameters: P, state: S, sample: RuleSample, context: RuleContext): Step<S>;
   /** Time has passed without a sample. */
@@ -47,6 +53,16 @@ export interface DelayState {
 }
 
 export const initialDelayState: DelayState = { raised: false, pendingSinceMs: null, lastMs: 0 };
+
+/** Whether a stored document is a state with delays. */
+export function isDelayState(value: unknown): value is DelayState {
+  const { raised, pendingSinceMs, lastMs } = (value ?? {}) as Partial<Record<keyof DelayState, unknown>>;
+  return (
+    typeof raised === 'boolean' &&
+    (pendingSinceMs === null || typeof pendingSinceMs === 'number') &&
+    typeof lastMs === 'number'
+  );
+}
 
 /** Applies on-delay and off-delay to a condition seen at a time. Holding for exactly the delay counts. */
 export function delayed(

@@ -7,7 +7,7 @@ import { noData } from './kinds/no-data.js';
 import { threshold } from './kinds/threshold.js';
 
 // The registry holds kinds of different parameter and state types; each pairs only with its own.
-// biome-ignore lint: the engine checks parameters against the kind's schema before they meet.
+// checkRule holds parameters against the kind's schema before they meet.
 type AnyKind = RuleKind<never, unknown>;
 
 /** Every rule kind by its name. */

@@ -1,4 +1,5 @@
 /** The first prototype's flat message and alert texts, as one legacy device. */
+import { largestTimeMs } from '../codec/frame-head.js';
 import { toMetricValue, type MetricValue, type ParsedTelemetry } from './telemetry.js';
 
 /** Device id the prototype's messages are stored under. */
@@ -44,12 +45,21 @@ export function parseLegacy(text: string): ParsedTelemetry {
   };
 }
 
+/** ISO 8601 with or without seconds and zone, as Python's isoformat and str write it. */
+const isoForm = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2})?)(?:[.,](\d{1,3})\d*)?)?\s*(Z|[+-]\d{2}:?\d{2})?$/;
+
+/** A text without a zone is read as UTC: the answer must not depend on where the gateway stands. */
 function legacyTimeMs(timestamp: unknown): number | undefined {
-  if (typeof timestamp === 'number' && Number.isFinite(timestamp) && timestamp > 0) {
-    return Math.round(timestamp < 1e11 ? timestamp * 1000 : timestamp);
+  if (typeof timestamp === 'number') {
+    const timeMs = Math.round(timestamp < 1e11 ? timestamp * 1000 : timestamp);
+    return timeMs > 0 && timeMs <= largestTimeMs ? timeMs : undefined;
   }
   if (typeof timestamp === 'string') {
-    const parsed = Date.parse(timestamp);
+    const match = isoForm.exec(timestamp.trim());
+    if (!match) return undefined;
+    const [, day, time = '00:00', fraction = '0', zone = 'Z'] = match;
+    const offset = zone.length === 5 ? `${zone.slice(0, 3)}:${zone.slice(3)}` : zone;
+    const parsed = Date.parse(`${day}T${time.length === 5 ? `${time}:00` : time}.${fraction.padEnd(3, '0')}${offset}`);
     return Number.isNaN(parsed) ? undefined : parsed;
   }
   return undefined;

@@ -5,6 +5,7 @@
 import { isMetricIdForm, metricDefinition, quantise, metricPrecision } from '../metrics/catalogue.js';
 import { qualityCodes, type QualityCode } from '../quality/quality.js';
 import type { ErrorCode } from '../errors/catalogue.js';
+import { largestTimeMs } from '../codec/frame-head.js';
 
 /** Most readings in one publish; a node splits a longer backlog. */
 export const maxReadingsPerPublish = 500;
@@ -54,6 +55,10 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
 const wholeNumber = (value: unknown): number | undefined =>
   typeof value === 'number' && Number.isSafeInteger(Math.round(value)) && value >= 0 ? Math.round(value) : undefined;
 
+/** A foreign value in a message: what it is, never more of it than a few characters (it may be as deep as a publish is long). */
+const shown = (value: unknown): string =>
+  typeof value === 'number' ? String(value) : typeof value === 'string' ? `"${value.slice(0, 20)}"` : typeof value;
+
 /** A number as a metric's value: quantised, with its quality. */
 export function toMetricValue(
   metric: string,
@@ -85,7 +90,7 @@ export function toMetricValue(
 export function parseTelemetry(payload: unknown): ParsedTelemetry {
   if (!isRecord(payload)) return refuse('E_PAYLOAD_SCHEMA', 'The payload must be a JSON object.');
   if (payload.v !== undefined && payload.v !== 1)
-    return refuse('E_PAYLOAD_SCHEMA', `v is ${JSON.stringify(payload.v)}; this gateway understands version 1.`);
+    return refuse('E_PAYLOAD_SCHEMA', `v is ${shown(payload.v)}; this gateway understands version 1.`);
   const findings: Finding[] = [];
   const many = payload.readings;
   if (many !== undefined && !Array.isArray(many)) return refuse('E_PAYLOAD_SCHEMA', 'readings must be an array.');
@@ -107,11 +112,13 @@ export function parseTelemetry(payload: unknown): ParsedTelemetry {
       if (item[key] !== undefined && wholeNumber(item[key]) === undefined)
         return refuse('E_PAYLOAD_SCHEMA', `${where}${key} must be a number of 0 or more.`);
     }
+    if ((wholeNumber(item.ts) ?? 0) > largestTimeMs)
+      return refuse('E_PAYLOAD_SCHEMA', `${where}ts must be Unix milliseconds, before the year 70000.`);
     if (!isRecord(item.metrics))
       return refuse('E_PAYLOAD_SCHEMA', `${where}metrics must be an object of metric id to number.`);
     const values: MetricValue[] = [];
-    for (const [metric, raw] of Object.entries(item.metrics)) {
-      if (values.length >= maxMetricsPerReading) {
+    for (const [place, [metric, raw]] of Object.entries(item.metrics).entries()) {
+      if (place >= maxMetricsPerReading) {
         findings.push({ code: 'too_many_metrics', metric: metric.slice(0, 64) });
         break;
       }

@@ -53,7 +53,8 @@ export function decodeEnvelopeBody(bytes: Uint8Array): Envelope {
   const reader = new ByteReader(bytes);
   let head: { v?: unknown; ep?: unknown; first?: unknown; plan?: unknown; rr?: unknown };
   try {
-    head = JSON.parse(reader.text()) as typeof head;
+    // An array or a bare number has none of these fields; null would not even let itself be asked.
+    head = (JSON.parse(reader.text()) ?? {}) as typeof head;
   } catch (error) {
     throw error instanceof CodecError ? error : new CodecError('envelope head is not JSON');
   }
@@ -112,7 +113,7 @@ export interface Welcome {
 /**
  * Down, JSON: what is durably archived and in the ledger. `up_to` is the last number below which none is missing,
  * `also` later ranges already here; `sum` adds the first 8 bytes (big endian) of the SHA-256 of each frame up to
- * `up_to`, modulo 2^64, as 16 hexadecimal digits.
+ * `up_to` that was not refused, modulo 2^64, as 16 hexadecimal digits.
  */
 export interface Receipt {
   readonly y: 'receipt';

@@ -31,7 +31,10 @@ export interface Log {
    */
   append(batch: LogBatch, options?: { readonly urgent?: boolean }): Promise<number>;
   /** Frames from a number on, as stored, without holes; fewer than asked at the end of the log. */
-  read(fromNumber: number, limits: { readonly maxFrames: number; readonly maxBytes: number }): readonly CommittedFrame[];
+  read(
+    fromNumber: number,
+    limits: { readonly maxFrames: number; readonly maxBytes: number },
+  ): readonly CommittedFrame[];
   /** Called after each commit, in order. Returns the unsubscribe function. */
   onCommit(listener: (committed: CommittedFrame) => void): () => void;
   /** A named reader's cursor: the last number it has done; 0 at first. Durable. */

@@ -69,7 +69,16 @@ export function createMqttDestination(options: MqttDestinationOptions): UplinkDe
         reconnectPeriod: 0,
         queueQoSZero: false,
         rejectUnauthorized: true,
-        ...(options.will === undefined ? {} : { will: { topic: options.will.topic, payload: Buffer.from(options.will.payload), qos: 1 as const, retain: false } }),
+        ...(options.will === undefined
+          ? {}
+          : {
+              will: {
+                topic: options.will.topic,
+                payload: Buffer.from(options.will.payload),
+                qos: 1 as const,
+                retain: false,
+              },
+            }),
       });
     } catch (error) {
       again(error instanceof Error ? error.message : String(error));

@@ -98,7 +98,8 @@ export function createUplink(options: UplinkOptions): Uplink {
   /** Rises with each connection, so that what belongs to a former one is recognised. */
   let connection = 0;
   const counts = { sentEnvelopes: 0, sentBytes: 0, receipts: 0, resends: 0, sumMismatches: 0 };
-  const send = (topic: string, message: object) => destination.publish(topic, new TextEncoder().encode(JSON.stringify(message)));
+  const send = (topic: string, message: object) =>
+    destination.publish(topic, new TextEncoder().encode(JSON.stringify(message)));
 
   const expectAnswer = (what: () => void) => {
     answer?.cancel();
@@ -125,7 +126,9 @@ export function createUplink(options: UplinkOptions): Uplink {
       site: options.site(),
     };
     expectAnswer(() => destination.connected && !welcomed && hello());
-    send(up('session'), message).catch((error: unknown) => logger.debug('hello was not delivered', { reason: String(error) }));
+    send(up('session'), message).catch((error: unknown) =>
+      logger.debug('hello was not delivered', { reason: String(error) }),
+    );
   };
 
   const goBack = () => {
@@ -141,14 +144,29 @@ export function createUplink(options: UplinkOptions): Uplink {
     pumping = true;
     const own = connection;
     try {
-      while (destination.connected && welcomed && own === connection && unreceipted < window && next <= log.newestNumber()) {
+      while (
+        destination.connected &&
+        welcomed &&
+        own === connection &&
+        unreceipted < window &&
+        next <= log.newestNumber()
+      ) {
         const frames = log.read(next, { maxFrames: framesPerEnvelope, maxBytes: bytesPerEnvelope });
         const first = frames[0];
         if (first === undefined) break;
-        const body = encodeEnvelopeBody({ epoch: log.epoch, first: first.number, plan: options.plan, receiptWanted: true, frames: frames.map((one) => one.bytes) });
+        const body = encodeEnvelopeBody({
+          epoch: log.epoch,
+          first: first.number,
+          plan: options.plan,
+          receiptWanted: true,
+          frames: frames.map((one) => one.bytes),
+        });
         const packed = deflateRawSync(body);
         const smaller = packed.length < body.length;
-        const bytes = Buffer.concat([Buffer.from([smaller ? envelopeDeflated : envelopePlain]), smaller ? packed : body]);
+        const bytes = Buffer.concat([
+          Buffer.from([smaller ? envelopeDeflated : envelopePlain]),
+          smaller ? packed : body,
+        ]);
         next = first.number + frames.length;
         unreceipted += 1;
         counts.sentEnvelopes += 1;
@@ -188,10 +206,12 @@ export function createUplink(options: UplinkOptions): Uplink {
     counts.receipts += 1;
     answerMs = answerWithinMs;
     const upTo = Math.min(receipt.up_to, log.newestNumber());
-    for (const [number, reason] of receipt.bad) if (number > receipted) logger.error('the cloud refused a frame', { number, reason });
+    for (const [number, reason] of receipt.bad)
+      if (number > receipted) logger.error('the cloud refused a frame', { number, reason });
     // The first receipt after a start is the base; from there on both sides must add up to the same.
     if (base !== undefined && upTo > base.number) {
-      const sum = (base.sum + sumBetween(base.number, upTo, new Set(receipt.bad.map(([number]) => number)))) % (1n << 64n);
+      const sum =
+        (base.sum + sumBetween(base.number, upTo, new Set(receipt.bad.map(([number]) => number)))) % (1n << 64n);
       if (sumHex(sum) !== receipt.sum) {
         counts.sumMismatches += 1;
         logger.error('the cloud’s sum differs from ours', { up_to: upTo, ours: sumHex(sum), theirs: receipt.sum });
@@ -244,7 +264,9 @@ export function createUplink(options: UplinkOptions): Uplink {
       if (!before) {
         next = receipted + 1;
         unreceipted = 0;
-        sendWaitingEvents().catch((error: unknown) => logger.debug('events did not go ahead', { reason: String(error) }));
+        sendWaitingEvents().catch((error: unknown) =>
+          logger.debug('events did not go ahead', { reason: String(error) }),
+        );
         void pump();
       }
     } else if (message.y === 'receipt') takeReceipt(message);
@@ -264,7 +286,9 @@ export function createUplink(options: UplinkOptions): Uplink {
       unsubscribe = log.onCommit((committed) => {
         if (!destination.connected || !welcomed) return;
         if (committed.frame.events.length > 0) {
-          sendEvents([committed]).catch((error: unknown) => logger.debug('events did not go ahead', { reason: String(error) }));
+          sendEvents([committed]).catch((error: unknown) =>
+            logger.debug('events did not go ahead', { reason: String(error) }),
+          );
         }
         soon();
       });

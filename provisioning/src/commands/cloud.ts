@@ -31,12 +31,17 @@ export function addCloudCommands(program: Command, { realClock, print }: Command
     .command('grid')
     .description('grids of the cloud')
     .command('add')
-    .description("register a gateway: client certificate, entry in the directory, uplink in the gateway's configuration")
+    .description(
+      "register a gateway: client certificate, entry in the directory, uplink in the gateway's configuration",
+    )
     .requiredOption('--folder <folder>', "the cloud's folder")
     .requiredOption('--gateway-folder <folder>', "the gateway's folder")
     .requiredOption('--url <url>', 'address of the cloud as the gateway reaches it, mqtts://name:port')
     .option('--organisation <id>', 'organisation the grid belongs to')
-    .addHelpText('after', '\nExample:\n  villagrid cloud grid add --folder /etc/villagrid-cloud --gateway-folder ./kisima --url mqtts://cloud.example.org:9883\n')
+    .addHelpText(
+      'after',
+      '\nExample:\n  villagrid cloud grid add --folder /etc/villagrid-cloud --gateway-folder ./kisima --url mqtts://cloud.example.org:9883\n',
+    )
     .action(async (options: { folder: string; gatewayFolder: string; url: string; organisation?: string }) => {
       await addGatewayToCloud({
         cloudFolder: resolve(options.folder),

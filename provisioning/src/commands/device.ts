@@ -21,9 +21,19 @@ interface AddOptions {
 export function addDeviceCommands(program: Command, { random, print }: CommandPorts): void {
   const device = program.command('device').description('devices of a gateway');
 
-  const tell = (folder: string, credential: { username: string; password: string }, options: { out?: string; json?: boolean }) => {
+  const tell = (
+    folder: string,
+    credential: { username: string; password: string },
+    options: { out?: string; json?: boolean },
+  ) => {
     const site = (readYaml(gatewayFiles(folder).config).toJS() as { site: { grid_id: string } }).site;
-    const sheet = { grid_id: site.grid_id, device_id: credential.username, ...credential, topic: `microgrid/${site.grid_id}/device/${credential.username}/telemetry`, ca: gatewayFiles(folder).authority };
+    const sheet = {
+      grid_id: site.grid_id,
+      device_id: credential.username,
+      ...credential,
+      topic: `microgrid/${site.grid_id}/device/${credential.username}/telemetry`,
+      ca: gatewayFiles(folder).authority,
+    };
     if (options.out !== undefined) {
       writeSecret(resolve(options.out), `${JSON.stringify(sheet, null, 2)}\n`);
       print(`Credential written to ${resolve(options.out)} (readable by you only).`);
@@ -46,16 +56,31 @@ export function addDeviceCommands(program: Command, { random, print }: CommandPo
     .option('--wire <figure=metric...>', 'grid figures that come from this device')
     .option('--out <file>', 'write the credential to a file instead of showing it')
     .option('--json', 'answer as JSON')
-    .addHelpText('after', '\nExample:\n  villagrid device add --folder /etc/villagrid --device cabinet-1 --name "Cabinet" --wire equipment_temp_c.cabinet=equipment_temp_c\n')
+    .addHelpText(
+      'after',
+      '\nExample:\n  villagrid device add --folder /etc/villagrid --device cabinet-1 --name "Cabinet" --wire equipment_temp_c.cabinet=equipment_temp_c\n',
+    )
     .action(async (options: AddOptions) => {
       const folder = resolve(options.folder);
       const wires: Record<string, string> = {};
       for (const wire of options.wire ?? []) {
         const [figure, metric, more] = wire.split('=');
-        if (!figure || !metric || more !== undefined) throw new VillagridError('E_CONFIG_INVALID', `--wire ${wire}: give figure=metric.`);
+        if (!figure || !metric || more !== undefined)
+          throw new VillagridError('E_CONFIG_INVALID', `--wire ${wire}: give figure=metric.`);
         wires[figure] = metric;
       }
-      addDevice(folder, { device_id: options.device, name: options.name, kind: options.kind, protocol: 'mqtt', period_s: options.period, expected: true }, wires);
+      addDevice(
+        folder,
+        {
+          device_id: options.device,
+          name: options.name,
+          kind: options.kind,
+          protocol: 'mqtt',
+          period_s: options.period,
+          expected: true,
+        },
+        wires,
+      );
       tell(folder, await issueDeviceCredential(folder, options.device, random), options);
     });
 

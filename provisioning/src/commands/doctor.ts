@@ -12,7 +12,10 @@ export function addDoctor(program: Command, { realClock, print, exitCode }: Comm
     .description('check a gateway or cloud and say what to do')
     .requiredOption('--folder <folder>', "the gateway's or cloud's folder")
     .option('--json', 'answer as JSON')
-    .addHelpText('after', '\nExit code: 0 good, 1 something is bad, 3 only warnings.\n\nExample:\n  villagrid doctor --folder /etc/villagrid\n')
+    .addHelpText(
+      'after',
+      '\nExit code: 0 good, 1 something is bad, 3 only warnings.\n\nExample:\n  villagrid doctor --folder /etc/villagrid\n',
+    )
     .action(async (options: { folder: string; json?: boolean }) => {
       const diagnoses = await diagnose(resolve(options.folder), realClock);
       if (options.json) print(JSON.stringify(diagnoses));

@@ -31,37 +31,54 @@ export function addInit(program: Command, { realClock, print }: CommandPorts): v
     .option('--host <address>', 'address to listen on', '0.0.0.0')
     .option('--port-base <port>', 'ports from here on instead of the usual ones', wholeNumber)
     .option('--json', 'answer as JSON')
-    .addHelpText('after', '\nExample:\n  villagrid init --folder /etc/villagrid --grid kisima --name Kisima --zone Africa/Nairobi --pv-kwp 45 --battery-kwh 160\n')
-    .action(async (options: { folder: string; grid: string; name: string; gateway?: string; zone: string; pvKwp?: number; batteryKwh?: number; host: string; portBase?: number; json?: boolean }) => {
-      const folder = resolve(options.folder);
-      const base = options.portBase;
-      const files = await initGateway({
-        folder,
-        site: {
-          grid_id: options.grid,
-          gateway_id: options.gateway ?? `gw-${options.grid}`,
-          name: options.name,
-          zone: options.zone,
-          plant: {
-            ...(options.pvKwp === undefined ? {} : { pv_kwp: options.pvKwp }),
-            ...(options.batteryKwh === undefined ? {} : { battery_kwh: options.batteryKwh }),
-            battery_floor_pct: 20,
-            has_genset: false,
-            has_mains: false,
+    .addHelpText(
+      'after',
+      '\nExample:\n  villagrid init --folder /etc/villagrid --grid kisima --name Kisima --zone Africa/Nairobi --pv-kwp 45 --battery-kwh 160\n',
+    )
+    .action(
+      async (options: {
+        folder: string;
+        grid: string;
+        name: string;
+        gateway?: string;
+        zone: string;
+        pvKwp?: number;
+        batteryKwh?: number;
+        host: string;
+        portBase?: number;
+        json?: boolean;
+      }) => {
+        const folder = resolve(options.folder);
+        const base = options.portBase;
+        const files = await initGateway({
+          folder,
+          site: {
+            grid_id: options.grid,
+            gateway_id: options.gateway ?? `gw-${options.grid}`,
+            name: options.name,
+            zone: options.zone,
+            plant: {
+              ...(options.pvKwp === undefined ? {} : { pv_kwp: options.pvKwp }),
+              ...(options.batteryKwh === undefined ? {} : { battery_kwh: options.batteryKwh }),
+              battery_floor_pct: 20,
+              has_genset: false,
+              has_mains: false,
+            },
+            devices: [],
+            wiring: {},
           },
-          devices: [],
-          wiring: {},
-        },
-        host: options.host,
-        ports: base === undefined ? defaultGatewayPorts : { http: base, https: base + 1, mqtt: base + 2, mqtts: base + 3 },
-        realNowMs: realClock.nowMs(),
-      });
-      if (options.json) print(JSON.stringify(files));
-      else {
-        print(`Made ${files.config}`);
-        print(`Next: villagrid device add --folder ${folder} --device <id> --name <name>`);
-        print(`      villagrid user add --folder ${folder} --username <name> --role admin`);
-        print(`      villagrid doctor --folder ${folder}`);
-      }
-    });
+          host: options.host,
+          ports:
+            base === undefined ? defaultGatewayPorts : { http: base, https: base + 1, mqtt: base + 2, mqtts: base + 3 },
+          realNowMs: realClock.nowMs(),
+        });
+        if (options.json) print(JSON.stringify(files));
+        else {
+          print(`Made ${files.config}`);
+          print(`Next: villagrid device add --folder ${folder} --device <id> --name <name>`);
+          print(`      villagrid user add --folder ${folder} --username <name> --role admin`);
+          print(`      villagrid doctor --folder ${folder}`);
+        }
+      },
+    );
 }

@@ -9,8 +9,11 @@ import type { CommandPorts } from './command.js';
 
 /** The configuration file in a gateway's or cloud's folder. */
 function configIn(folder: string): string {
-  const found = ['gateway.yaml', 'cloud.yaml'].map((name) => join(resolve(folder), name)).find((path) => existsSync(path));
-  if (found === undefined) throw new VillagridError('E_CONFIG_READ', `${resolve(folder)} holds neither gateway.yaml nor cloud.yaml.`);
+  const found = ['gateway.yaml', 'cloud.yaml']
+    .map((name) => join(resolve(folder), name))
+    .find((path) => existsSync(path));
+  if (found === undefined)
+    throw new VillagridError('E_CONFIG_READ', `${resolve(folder)} holds neither gateway.yaml nor cloud.yaml.`);
   return found;
 }
 
@@ -30,23 +33,39 @@ export function addUserCommands(program: Command, ports: CommandPorts): void {
     .option('--password-stdin', 'read the password from standard input instead of making one')
     .option('--json', 'answer as JSON')
     .addHelpText('after', '\nExample:\n  villagrid user add --folder /etc/villagrid --username asha --role operator\n')
-    .action(async (options: { folder: string; username: string; role: Role; name?: string; grid?: string; organisation?: string; passwordStdin?: boolean; json?: boolean }) => {
-      const password = options.passwordStdin ? (await ports.readStdin()).replace(/\r?\n$/, '') : makePassword(random);
-      const scope: Grant['scope'] = options.grid
-        ? { kind: 'grid', grid_id: options.grid }
-        : options.organisation
-          ? { kind: 'organisation', organisation_id: options.organisation }
-          : { kind: 'everything' };
-      const result = await withAccounts(configIn(options.folder), ports, (accounts) =>
-        putUser(accounts, { username: options.username, displayName: options.name ?? options.username, password, grants: [{ role: options.role, scope }] }),
-      );
-      const shown = options.passwordStdin ? {} : { password };
-      if (options.json) print(JSON.stringify({ username: options.username, result, ...shown }));
-      else {
-        print(`${options.username}: ${result}, ${options.role}`);
-        if (!options.passwordStdin) print(`password   ${password}   (shown once and kept nowhere)`);
-      }
-    });
+    .action(
+      async (options: {
+        folder: string;
+        username: string;
+        role: Role;
+        name?: string;
+        grid?: string;
+        organisation?: string;
+        passwordStdin?: boolean;
+        json?: boolean;
+      }) => {
+        const password = options.passwordStdin ? (await ports.readStdin()).replace(/\r?\n$/, '') : makePassword(random);
+        const scope: Grant['scope'] = options.grid
+          ? { kind: 'grid', grid_id: options.grid }
+          : options.organisation
+            ? { kind: 'organisation', organisation_id: options.organisation }
+            : { kind: 'everything' };
+        const result = await withAccounts(configIn(options.folder), ports, (accounts) =>
+          putUser(accounts, {
+            username: options.username,
+            displayName: options.name ?? options.username,
+            password,
+            grants: [{ role: options.role, scope }],
+          }),
+        );
+        const shown = options.passwordStdin ? {} : { password };
+        if (options.json) print(JSON.stringify({ username: options.username, result, ...shown }));
+        else {
+          print(`${options.username}: ${result}, ${options.role}`);
+          if (!options.passwordStdin) print(`password   ${password}   (shown once and kept nowhere)`);
+        }
+      },
+    );
 
   user
     .command('list')
@@ -58,10 +77,18 @@ export function addUserCommands(program: Command, ports: CommandPorts): void {
       const rows = people.map((one) => ({
         username: one.username,
         name: one.displayName,
-        role: highestRole({ user_id: one.userId, username: one.username, display_name: one.displayName, grants: one.grants }) ?? 'none',
+        role:
+          highestRole({
+            user_id: one.userId,
+            username: one.username,
+            display_name: one.displayName,
+            grants: one.grants,
+          }) ?? 'none',
         disabled: one.disabled,
       }));
       if (options.json) print(JSON.stringify(rows));
-      else for (const row of rows) print(`${row.username.padEnd(24)} ${row.role.padEnd(10)} ${row.name}${row.disabled ? ' (disabled)' : ''}`);
+      else
+        for (const row of rows)
+          print(`${row.username.padEnd(24)} ${row.role.padEnd(10)} ${row.name}${row.disabled ? ' (disabled)' : ''}`);
     });
 }

@@ -41,7 +41,13 @@ export async function diagnose(folder: string, realClock: Clock): Promise<Diagno
     try {
       findings = await check.run(context);
     } catch (error) {
-      findings = [{ state: 'bad', found: `the check itself failed: ${error instanceof Error ? error.message : String(error)}`, next: 'Tell whoever maintains this box.' }];
+      findings = [
+        {
+          state: 'bad',
+          found: `the check itself failed: ${error instanceof Error ? error.message : String(error)}`,
+          next: 'Tell whoever maintains this box.',
+        },
+      ];
     }
     diagnoses.push({ check: check.id, title: check.title, findings });
   }

@@ -19,7 +19,11 @@ const files = (folder: string, name: string): CertificateFiles => ({
 });
 
 /** The folder's authority (`authority.crt`, `authority.key`), made when it is not there yet. */
-export async function folderAuthority(folder: string, name: string, nowMs: number): Promise<Authority & CertificateFiles> {
+export async function folderAuthority(
+  folder: string,
+  name: string,
+  nowMs: number,
+): Promise<Authority & CertificateFiles> {
   const paths = files(folder, 'authority');
   if (existsSync(paths.certificateFile) && existsSync(paths.keyFile)) {
     return { certificatePem: readText(paths.certificateFile), privateKeyPem: readText(paths.keyFile), ...paths };
@@ -31,7 +35,13 @@ export async function folderAuthority(folder: string, name: string, nowMs: numbe
 }
 
 /** Issues a server certificate for names and addresses into the folder. */
-export async function issueServer(folder: string, file: string, authority: Authority, names: readonly string[], nowMs: number): Promise<CertificateFiles> {
+export async function issueServer(
+  folder: string,
+  file: string,
+  authority: Authority,
+  names: readonly string[],
+  nowMs: number,
+): Promise<CertificateFiles> {
   const paths = files(folder, file);
   const issued = await issueServerCertificate(authority, { names: [...names], nowMs, days: certificateDays });
   writeSecret(paths.keyFile, issued.privateKeyPem);
@@ -40,7 +50,13 @@ export async function issueServer(folder: string, file: string, authority: Autho
 }
 
 /** Issues a client certificate with the common name into the folder. */
-export async function issueClient(folder: string, file: string, authority: Authority, commonName: string, nowMs: number): Promise<CertificateFiles> {
+export async function issueClient(
+  folder: string,
+  file: string,
+  authority: Authority,
+  commonName: string,
+  nowMs: number,
+): Promise<CertificateFiles> {
   const paths = files(folder, file);
   const issued = await issueClientCertificate(authority, { commonName, nowMs, days: certificateDays });
   writeSecret(paths.keyFile, issued.privateKeyPem);

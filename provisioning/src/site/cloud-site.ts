@@ -29,10 +29,17 @@ export interface InitCloudOptions {
 /** Makes the cloud's folder: authority (also of gateways' certificates), server certificate, `cloud.yaml`. */
 export async function initCloud(options: InitCloudOptions): Promise<ReturnType<typeof cloudFiles>> {
   const files = cloudFiles(options.folder);
-  if (existsSync(files.config)) throw new VillagridError('E_CONFIG_INVALID', `${files.config} is there already; choose another folder.`);
+  if (existsSync(files.config))
+    throw new VillagridError('E_CONFIG_INVALID', `${files.config} is there already; choose another folder.`);
   const { ports = { http: 9080, https: 9443, mqtts: 9883 }, host = '0.0.0.0' } = options;
   const authority = await folderAuthority(files.pki, 'Villagrid cloud', options.realNowMs);
-  await issueServer(files.pki, 'cloud', authority, ['localhost', '127.0.0.1', ...(options.names ?? [])], options.realNowMs);
+  await issueServer(
+    files.pki,
+    'cloud',
+    authority,
+    ['localhost', '127.0.0.1', ...(options.names ?? [])],
+    options.realNowMs,
+  );
   const certificate = { certificate_file: 'pki/cloud.crt', key_file: 'pki/cloud.key' };
   const config = {
     data_dir: 'data',
@@ -44,7 +51,10 @@ export async function initCloud(options: InitCloudOptions): Promise<ReturnType<t
     ...(options.clock === undefined ? {} : { clock: options.clock }),
   };
   writePublic(files.directory, stringify({ gateways: [] }));
-  writePublic(files.config, `# Settings of the cloud on one machine. All settings: docs/reference/configuration.md\n${stringify(config, { lineWidth: 120 })}`);
+  writePublic(
+    files.config,
+    `# Settings of the cloud on one machine. All settings: docs/reference/configuration.md\n${stringify(config, { lineWidth: 120 })}`,
+  );
   return files;
 }
 
@@ -61,7 +71,9 @@ export interface AddGatewayOptions {
 /** Registers a gateway: client certificate, entry in the directory, uplink in the gateway's configuration. */
 export async function addGatewayToCloud(options: AddGatewayOptions): Promise<void> {
   const files = cloudFiles(options.cloudFolder);
-  const gateway = readYaml(join(options.gatewayFolder, 'gateway.yaml')).toJS() as { site: { gateway_id: string; grid_id: string; name: string } };
+  const gateway = readYaml(join(options.gatewayFolder, 'gateway.yaml')).toJS() as {
+    site: { gateway_id: string; grid_id: string; name: string };
+  };
   const { gateway_id, grid_id, name } = gateway.site;
   const authority = await folderAuthority(files.pki, 'Villagrid cloud', options.realNowMs);
   const pki = join(options.gatewayFolder, 'pki');
@@ -78,9 +90,18 @@ export async function addGatewayToCloud(options: AddGatewayOptions): Promise<voi
   const directory = readYaml(files.directory);
   const known = (directory.toJS() as { gateways: { gateway_id: string; grid_id: string }[] }).gateways;
   const clash = known.find((one) => one.gateway_id !== gateway_id && one.grid_id === grid_id);
-  if (clash) throw new VillagridError('E_CONFIG_INVALID', `grid "${grid_id}" belongs to gateway "${clash.gateway_id}" already in ${files.directory}.`);
+  if (clash)
+    throw new VillagridError(
+      'E_CONFIG_INVALID',
+      `grid "${grid_id}" belongs to gateway "${clash.gateway_id}" already in ${files.directory}.`,
+    );
   if (!known.some((one) => one.gateway_id === gateway_id)) {
-    directory.addIn(['gateways'], { gateway_id, grid_id, name, ...(options.organisationId === undefined ? {} : { organisation_id: options.organisationId }) });
+    directory.addIn(['gateways'], {
+      gateway_id,
+      grid_id,
+      name,
+      ...(options.organisationId === undefined ? {} : { organisation_id: options.organisationId }),
+    });
     writePublic(files.directory, directory.toString({ lineWidth: 120 }));
   }
 }

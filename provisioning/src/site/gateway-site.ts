@@ -33,7 +33,12 @@ export interface ModbusConnection {
   readonly name: string;
   readonly host: string;
   readonly port: number;
-  readonly devices: ReadonlyArray<{ readonly device_id: string; readonly profile: string; readonly unit: number; readonly period_s: number }>;
+  readonly devices: ReadonlyArray<{
+    readonly device_id: string;
+    readonly profile: string;
+    readonly unit: number;
+    readonly period_s: number;
+  }>;
 }
 
 export interface InitGatewayOptions {
@@ -55,11 +60,20 @@ export interface InitGatewayOptions {
 export async function initGateway(options: InitGatewayOptions): Promise<ReturnType<typeof gatewayFiles>> {
   const files = gatewayFiles(options.folder);
   if (existsSync(files.config)) {
-    throw new VillagridError('E_CONFIG_INVALID', `${files.config} is there already; choose another folder or change it with the other commands.`);
+    throw new VillagridError(
+      'E_CONFIG_INVALID',
+      `${files.config} is there already; choose another folder or change it with the other commands.`,
+    );
   }
   const { site, ports = defaultGatewayPorts, host = '0.0.0.0' } = options;
   const authority = await folderAuthority(files.pki, `Villagrid ${site.grid_id}`, options.realNowMs);
-  await issueServer(files.pki, 'gateway', authority, ['localhost', '127.0.0.1', '10.77.0.1', `${site.gateway_id}.local`, ...(options.names ?? [])], options.realNowMs);
+  await issueServer(
+    files.pki,
+    'gateway',
+    authority,
+    ['localhost', '127.0.0.1', '10.77.0.1', `${site.gateway_id}.local`, ...(options.names ?? [])],
+    options.realNowMs,
+  );
   const certificate = { certificate_file: 'pki/gateway.crt', key_file: 'pki/gateway.key' };
   const config = {
     site,
@@ -81,7 +95,11 @@ export async function initGateway(options: InitGatewayOptions): Promise<ReturnTy
 }
 
 /** Gives a device a new credential (replacing a former one) and returns the password, which is kept nowhere else. */
-export async function issueDeviceCredential(folder: string, deviceId: string, random: RandomSource): Promise<{ username: string; password: string }> {
+export async function issueDeviceCredential(
+  folder: string,
+  deviceId: string,
+  random: RandomSource,
+): Promise<{ username: string; password: string }> {
   const files = gatewayFiles(folder);
   const content = JSON.parse(readText(files.credentials)) as { devices: Record<string, { secret: string }> };
   const password = makePassword(random);
@@ -94,7 +112,10 @@ export async function issueDeviceCredential(folder: string, deviceId: string, ra
 export function addDevice(folder: string, device: SiteDevice, wires: Readonly<Record<string, string>> = {}): void {
   const files = gatewayFiles(folder);
   if (!isIdentifier(device.device_id)) {
-    throw new VillagridError('E_CONFIG_INVALID', `device id "${device.device_id}": use lower-case letters, digits, - and _, at most 63.`);
+    throw new VillagridError(
+      'E_CONFIG_INVALID',
+      `device id "${device.device_id}": use lower-case letters, digits, - and _, at most 63.`,
+    );
   }
   const document = readYaml(files.config);
   const site = document.toJS() as { site: Site };
@@ -109,7 +130,10 @@ export function addDevice(folder: string, device: SiteDevice, wires: Readonly<Re
 }
 
 /** Puts the uplink into a gateway's configuration. Paths are relative to its folder. */
-export function setUplink(folder: string, uplink: { url: string; ca_file: string; certificate_file: string; key_file: string; plan: string }): void {
+export function setUplink(
+  folder: string,
+  uplink: { url: string; ca_file: string; certificate_file: string; key_file: string; plan: string },
+): void {
   const files = gatewayFiles(folder);
   const document = readYaml(files.config);
   document.set('uplink', uplink);

@@ -28,7 +28,12 @@ export async function withAccounts<T>(
 /** Adds a person, or sets the password and grants of one who is there. */
 export async function putUser(
   accounts: Accounts,
-  user: { readonly username: string; readonly displayName: string; readonly password: string; readonly grants: readonly Grant[] },
+  user: {
+    readonly username: string;
+    readonly displayName: string;
+    readonly password: string;
+    readonly grants: readonly Grant[];
+  },
 ): Promise<'added' | 'changed'> {
   if (accounts.list().some((one) => one.username === user.username.toLowerCase())) {
     await accounts.setPassword(user.username, user.password);

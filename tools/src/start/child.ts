@@ -48,7 +48,9 @@ export function makeChild(options: {
     let last = '';
     child.stderr.pipe(log, { end: false });
     return new Promise((resolve, reject) => {
-      const late = clock.after(readyWithinMs, () => reject(new Error(`${name} is not ready after ${readyWithinMs / 1000} s; see ${options.logFile}`)));
+      const late = clock.after(readyWithinMs, () =>
+        reject(new Error(`${name} is not ready after ${readyWithinMs / 1000} s; see ${options.logFile}`)),
+      );
       let text = '';
       child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
         log.write(chunk);
@@ -66,9 +68,15 @@ export function makeChild(options: {
         late.cancel();
         log.end();
         if (process === child) process = undefined;
-        reject(new Error(`${name} ended (${signal ?? code}) before it was ready: ${last.slice(0, 300)}; see ${options.logFile}`));
+        reject(
+          new Error(
+            `${name} ended (${signal ?? code}) before it was ready: ${last.slice(0, 300)}; see ${options.logFile}`,
+          ),
+        );
         if (!wanted) return;
-        options.onChange(`${name} ended (${signal ?? `code ${code}`})${options.keepRunning ? ', starting it again' : `; start it again with: npm run village -- start ${name}`}`);
+        options.onChange(
+          `${name} ended (${signal ?? `code ${code}`})${options.keepRunning ? ', starting it again' : `; start it again with: npm run village -- start ${name}`}`,
+        );
         if (!options.keepRunning) {
           wanted = false;
           return;

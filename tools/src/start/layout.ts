@@ -26,12 +26,21 @@ export function gridPorts(index: number, base: number | undefined): GridPorts {
   if (base === undefined) {
     return { http: 8080 + up, https: 8443 + up, mqtt: 1883 + up, mqtts: 8883 + up, modbus: 5020 + up, link: 9884 + up };
   }
-  return { http: base + up, https: base + 1 + up, mqtt: base + 2 + up, mqtts: base + 3 + up, modbus: base + 20 + up, link: base + 14 + up };
+  return {
+    http: base + up,
+    https: base + 1 + up,
+    mqtt: base + 2 + up,
+    mqtts: base + 3 + up,
+    modbus: base + 20 + up,
+    link: base + 14 + up,
+  };
 }
 
 /** Ports of the cloud. */
 export function cloudPorts(base: number | undefined): CloudPorts {
-  return base === undefined ? { http: 9080, https: 9443, mqtts: 9883 } : { http: base + 10, https: base + 11, mqtts: base + 13 };
+  return base === undefined
+    ? { http: 9080, https: 9443, mqtts: 9883 }
+    : { http: base + 10, https: base + 11, mqtts: base + 13 };
 }
 
 /** Port of a virtual Modbus device from its offset over all villages. */

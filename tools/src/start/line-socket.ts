@@ -3,7 +3,10 @@ import { rmSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 
 /** Serves questions; the handler's answer (or error) goes back. Only the owner of the data folder can reach it. */
-export function serveLines(path: string, answer: (question: Record<string, unknown>) => Promise<unknown>): Promise<Server> {
+export function serveLines(
+  path: string,
+  answer: (question: Record<string, unknown>) => Promise<unknown>,
+): Promise<Server> {
   rmSync(path, { force: true });
   const server = createServer((socket) => {
     let text = '';
@@ -19,7 +22,10 @@ export function serveLines(path: string, answer: (question: Record<string, unkno
         .then(() => answer(JSON.parse(line) as Record<string, unknown>))
         .then(
           (result) => socket.end(`${JSON.stringify({ ok: true, result })}\n`),
-          (error: unknown) => socket.end(`${JSON.stringify({ ok: false, error: error instanceof Error ? error.message : String(error) })}\n`),
+          (error: unknown) =>
+            socket.end(
+              `${JSON.stringify({ ok: false, error: error instanceof Error ? error.message : String(error) })}\n`,
+            ),
         );
     });
   });

@@ -44,10 +44,27 @@ const time = continueTime(files.clock, start.speed, clock.nowMs());
 keepTime(files.clock, time, clock.nowMs());
 const log = createLogger({ name: 'start', level: 'warn', clock });
 say(`Preparing the village in ${start.data}`);
-const prepared = await prepareVillage({ root, start, time, realClock: clock, random: cryptoRandom(), log, progress: (text) => say(`  ${text}`) });
+const prepared = await prepareVillage({
+  root,
+  start,
+  time,
+  realClock: clock,
+  random: cryptoRandom(),
+  log,
+  progress: (text) => say(`  ${text}`),
+});
 
 const child = (name: string, file: string, config: string, readyKey: string, keepRunning: boolean): Child =>
-  makeChild({ name, file: join(root, file), args: ['--config', config], readyKey, logFile: join(files.logs, `${name}.log`), clock, keepRunning, onChange: changed });
+  makeChild({
+    name,
+    file: join(root, file),
+    args: ['--config', config],
+    readyKey,
+    logFile: join(files.logs, `${name}.log`),
+    clock,
+    keepRunning,
+    onChange: changed,
+  });
 // The cloud is far away: when it is killed it stays away until it is started again, as an outage would. A box restarts its gateway.
 const cloud = child('cloud', 'cloud/dist/main-local.js', prepared.cloudConfig, 'cloud', false);
 const simulator = child('simulator', 'simulator/dist/main.js', prepared.simulatorConfig, 'simulator', true);
@@ -63,7 +80,10 @@ function changed(what: string): void {
 
 /** Remembers who runs, so that a later start can end what a killed one left behind. */
 function writeRunning(): void {
-  writeSecretJson(files.running, { start: process.pid, parts: everybody.map((one) => ({ name: one.name, pid: one.pid() })) });
+  writeSecretJson(files.running, {
+    start: process.pid,
+    parts: everybody.map((one) => ({ name: one.name, pid: one.pid() })),
+  });
 }
 
 /** Ends parts of a former start that was killed without being able to stop them. */
@@ -119,7 +139,11 @@ function readyLine(): Record<string, unknown> {
     pids: { gateway: gateways[0]?.pid(), cloud: cloud.pid(), simulator: simulator.pid() },
     credentials: files.credentials,
     data: start.data,
-    gateways: prepared.grids.map((grid, index) => ({ grid_id: grid.gridId, ...of(gateways[index]?.name ?? ''), pid: gateways[index]?.pid() })),
+    gateways: prepared.grids.map((grid, index) => ({
+      grid_id: grid.gridId,
+      ...of(gateways[index]?.name ?? ''),
+      pid: gateways[index]?.pid(),
+    })),
   };
 }
 
@@ -129,9 +153,11 @@ const control = await serveLines(startSocket, async ({ command, part }) => {
     writeRunning();
     return readyLine();
   }
-  if (command === 'status') return everybody.map((one) => ({ part: one.name, running: one.running(), pid: one.pid() ?? null }));
+  if (command === 'status')
+    return everybody.map((one) => ({ part: one.name, running: one.running(), pid: one.pid() ?? null }));
   const chosen = everybody.find((one) => one.name === part);
-  if (chosen === undefined) throw new Error(`there is no part "${String(part)}"; parts are ${everybody.map((one) => one.name).join(', ')}`);
+  if (chosen === undefined)
+    throw new Error(`there is no part "${String(part)}"; parts are ${everybody.map((one) => one.name).join(', ')}`);
   if (command === 'stop') await chosen.stop();
   else if (command === 'start') await begin(chosen);
   else throw new Error(`"${String(command)}" is not understood`);
@@ -158,10 +184,25 @@ const line = readyLine();
 const rows: [string, string][] = [];
 for (const [index, grid] of prepared.grids.entries()) {
   const at = addresses.get(gateways[index]?.name ?? '') ?? {};
-  rows.push([`${grid.name}: app and API`, String(at.http ?? '')], ['  the same with TLS', String(at.https ?? '')], ['  MQTT, this machine only', String(at.mqtt ?? '')], ['  MQTT over TLS for nodes', String(at.mqtts ?? '')]);
+  rows.push(
+    [`${grid.name}: app and API`, String(at.http ?? '')],
+    ['  the same with TLS', String(at.https ?? '')],
+    ['  MQTT, this machine only', String(at.mqtt ?? '')],
+    ['  MQTT over TLS for nodes', String(at.mqtts ?? '')],
+  );
 }
 const atCloud = addresses.get('cloud') ?? {};
-rows.push(['Cloud: app and API', String(atCloud.http ?? '')], ['  the same with TLS', String(atCloud.https ?? '')], ['  uplink of gateways', String(atCloud.mqtts ?? '')]);
-rows.push(['Names and passwords', files.credentials], ['Logs', files.logs], ['Faults and parts', 'npm run village -- --help']);
+rows.push(
+  ['Cloud: app and API', String(atCloud.http ?? '')],
+  ['  the same with TLS', String(atCloud.https ?? '')],
+  ['  uplink of gateways', String(atCloud.mqtts ?? '')],
+);
+rows.push(
+  ['Names and passwords', files.credentials],
+  ['Logs', files.logs],
+  ['Faults and parts', 'npm run village -- --help'],
+);
 const width = Math.max(...rows.map(([name]) => name.length));
-process.stdout.write(`\n${rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`).join('\n')}\n\n  Ctrl-C stops everything.\n\n${JSON.stringify(line)}\n`);
+process.stdout.write(
+  `\n${rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`).join('\n')}\n\n  Ctrl-C stops everything.\n\n${JSON.stringify(line)}\n`,
+);

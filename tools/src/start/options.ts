@@ -31,7 +31,8 @@ Example: npm start -- --port-base 20000 --speed 60 --seed 7
 const number = (name: string, text: string | undefined, fallback: number, min: number, max: number): number => {
   if (text === undefined) return fallback;
   const value = Number(text);
-  if (!Number.isFinite(value) || value < min || value > max) throw new Error(`--${name} ${text}: give a number from ${min} to ${max}.`);
+  if (!Number.isFinite(value) || value < min || value > max)
+    throw new Error(`--${name} ${text}: give a number from ${min} to ${max}.`);
   return value;
 };
 

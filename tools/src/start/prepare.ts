@@ -27,7 +27,14 @@ import type { VillageTime } from './village-time.js';
 export interface Credentials {
   readonly operator: { readonly username: string; readonly password: string };
   readonly admin: { readonly username: string; readonly password: string };
-  readonly spare_node: { readonly grid_id: string; readonly device_id: string; readonly username: string; readonly password: string; readonly topic: string; readonly ca: string };
+  readonly spare_node: {
+    readonly grid_id: string;
+    readonly device_id: string;
+    readonly username: string;
+    readonly password: string;
+    readonly topic: string;
+    readonly ca: string;
+  };
 }
 
 /** One gateway of the start. */
@@ -57,7 +64,7 @@ export async function prepareVillage(options: {
   readonly log: Logger;
   readonly progress: (text: string) => void;
 }): Promise<Prepared> {
-  const { root, start, time, realClock, random, log, progress } = options;
+  const { root, start, time, realClock, random, progress } = options;
   const files = villageFiles(start.data);
   mkdirSync(files.logs, { recursive: true, mode: 0o700 });
   const appDirectory = join(root, 'mobile-pwa/dist');
@@ -89,12 +96,23 @@ export async function prepareVillage(options: {
         name: one.device_id,
         host,
         port: modbusPort(ports, index, one.portOffset ?? 0),
-        devices: [{ device_id: one.device_id, profile: one.profile ?? '', unit: one.unit ?? 1, period_s: one.period_s }],
+        devices: [
+          { device_id: one.device_id, profile: one.profile ?? '', unit: one.unit ?? 1, period_s: one.period_s },
+        ],
       }));
     const gateway = gatewayFiles(folder);
     if (!existsSync(gateway.config)) {
       progress(`making the gateway of ${village.name}: authority, certificates, configuration, a credential per node`);
-      await initGateway({ folder, site: villageSite(index, `gw-${village.grid_id}`), ports, host, modbus: connections, appDirectory, clockTrust: 'ntp', realNowMs });
+      await initGateway({
+        folder,
+        site: villageSite(index, `gw-${village.grid_id}`),
+        ports,
+        host,
+        modbus: connections,
+        appDirectory,
+        clockTrust: 'ntp',
+        realNowMs,
+      });
     }
     const own = (passwords[village.grid_id] ??= {});
     for (const device of devices) {
@@ -103,7 +121,12 @@ export async function prepareVillage(options: {
       }
     }
     writeSecretJson(files.nodes, passwords);
-    for (const [section, port] of [['http', ports.http], ['https', ports.https], ['mqtt_plain', ports.mqtt], ['mqtts', ports.mqtts]] as const) {
+    for (const [section, port] of [
+      ['http', ports.http],
+      ['https', ports.https],
+      ['mqtt_plain', ports.mqtt],
+      ['mqtts', ports.mqtts],
+    ] as const) {
       setSetting(gateway.config, [section, 'port'], port);
     }
     setSetting(gateway.config, ['modbus', 'connections'], connections);
@@ -112,7 +135,13 @@ export async function prepareVillage(options: {
     // Through the virtual link, so that it can be cut and slowed.
     const url = `mqtts://${host}:${ports.link}`;
     if (!existsSync(join(gateway.pki, 'uplink.crt'))) {
-      await addGatewayToCloud({ cloudFolder: files.cloud, gatewayFolder: folder, url, organisationId: 'demo', realNowMs });
+      await addGatewayToCloud({
+        cloudFolder: files.cloud,
+        gatewayFolder: folder,
+        url,
+        organisationId: 'demo',
+        realNowMs,
+      });
     }
     setSetting(gateway.config, ['uplink', 'url'], url);
     grids.push({ gridId: village.grid_id, name: village.name, configFile: gateway.config });
@@ -128,7 +157,9 @@ export async function prepareVillage(options: {
       },
       modbus: {
         host,
-        devices: connections.flatMap((one) => one.devices.map((device) => ({ device_id: device.device_id, port: one.port, unit: device.unit }))),
+        devices: connections.flatMap((one) =>
+          one.devices.map((device) => ({ device_id: device.device_id, port: one.port, unit: device.unit })),
+        ),
       },
       wan_proxy: { listen_port: ports.link, target_host: host, target_port: ofCloud.mqtts },
     });
@@ -170,10 +201,17 @@ async function people(
   const everything = { kind: 'everything' } as const;
   for (const config of [cloudConfig, ...grids.map((one) => one.configFile)]) {
     await withAccounts(config, { realClock, random, log }, async (accounts) => {
-      for (const [role, person] of [['operator', credentials.operator], ['admin', credentials.admin]] as const) {
+      for (const [role, person] of [
+        ['operator', credentials.operator],
+        ['admin', credentials.admin],
+      ] as const) {
         if (accounts.list().some((one) => one.username === person.username)) continue;
         progress(`making the account "${person.username}" in ${config}`);
-        await putUser(accounts, { ...person, displayName: role === 'operator' ? 'Village operator' : 'Administrator', grants: [{ role, scope: everything }] });
+        await putUser(accounts, {
+          ...person,
+          displayName: role === 'operator' ? 'Village operator' : 'Administrator',
+          grants: [{ role, scope: everything }],
+        });
       }
     });
   }

@@ -28,7 +28,13 @@ async function run(): Promise<number> {
   const { values, positionals } = parseArgs({
     args: process.argv.slice(2),
     allowPositionals: true,
-    options: { data: { type: 'string' }, grid: { type: 'string' }, off: { type: 'boolean' }, json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+    options: {
+      data: { type: 'string' },
+      grid: { type: 'string' },
+      off: { type: 'boolean' },
+      json: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    },
   });
   const [command, name, target] = positionals;
   if (values.help || command === undefined) {
@@ -37,15 +43,24 @@ async function run(): Promise<number> {
   }
   const files = villageFiles(resolve(values.data ?? join(root, '.village')));
   const ofStart = (question: Record<string, unknown>) => askLine(controlSocketPath(files.startSocket), question);
-  const ofSimulator = (question: Parameters<typeof askSimulator>[1]) => askSimulator(controlSocketPath(files.simulatorSocket), question, clock);
+  const ofSimulator = (question: Parameters<typeof askSimulator>[1]) =>
+    askSimulator(controlSocketPath(files.simulatorSocket), question, clock);
   let answer: unknown;
   if (command === 'status') {
     const parts = await ofStart({ command: 'status' });
-    answer = parts === undefined ? undefined : { parts, village: await ofSimulator({ command: 'status' }).catch(() => null) };
+    answer =
+      parts === undefined ? undefined : { parts, village: await ofSimulator({ command: 'status' }).catch(() => null) };
   } else if (command === 'faults') answer = await ofSimulator({ command: 'faults' });
   else if (command === 'fault' && name !== undefined) {
-    answer = await ofSimulator({ command: 'fault', name, ...(target === undefined ? {} : { target }), ...(values.grid === undefined ? {} : { grid_id: values.grid }), on: !values.off });
-  } else if ((command === 'stop' || command === 'start') && name !== undefined) answer = await ofStart({ command, part: name });
+    answer = await ofSimulator({
+      command: 'fault',
+      name,
+      ...(target === undefined ? {} : { target }),
+      ...(values.grid === undefined ? {} : { grid_id: values.grid }),
+      on: !values.off,
+    });
+  } else if ((command === 'stop' || command === 'start') && name !== undefined)
+    answer = await ofStart({ command, part: name });
   else {
     process.stderr.write(help);
     return 2;

@@ -1,6 +1,6 @@
 /** Rule kind `comparison`: several figures of the grid compared at the same time, all conditions holding. */
 import { Type, type Static } from 'typebox';
-import { delayed, initialDelayState, type DelayState, type RuleKind } from '../kind.js';
+import { delayed, initialDelayState, isDelayState, type DelayState, type RuleKind } from '../kind.js';
 
 const condition = Type.Object(
   {
@@ -29,6 +29,12 @@ type Condition = Static<typeof condition>;
 export const comparison: RuleKind<ComparisonParameters, DelayState> = {
   kind: 'comparison',
   parameters: comparisonParameters,
+  scopes: ['figure'],
+  missing: (p) =>
+    [...p.all, ...p.unless].some((one) => one.above === undefined && one.below === undefined)
+      ? 'each condition needs above or below, or both.'
+      : undefined,
+  isState: isDelayState,
   initial: () => initialDelayState,
   onSample(p, state, sample, context) {
     if (sample.timeMs < state.lastMs) return { state };

@@ -25,6 +25,11 @@ export interface NoDataState {
 export const noData: RuleKind<NoDataParameters, NoDataState> = {
   kind: 'no_data',
   parameters: noDataParameters,
+  scopes: ['device'],
+  isState: (value): value is NoDataState => {
+    const { raised, lastMs } = (value ?? {}) as Partial<Record<keyof NoDataState, unknown>>;
+    return typeof raised === 'boolean' && (lastMs === null || typeof lastMs === 'number');
+  },
   initial: () => ({ raised: false, lastMs: null }),
   onSample(_p, state, sample) {
     const lastMs = Math.max(state.lastMs ?? 0, sample.timeMs);

@@ -1,6 +1,6 @@
 /** Rule kind `threshold`: above or below a limit, with a clear level (deadband), on-delay and off-delay. */
 import { Type, type Static } from 'typebox';
-import { delayed, initialDelayState, type DelayState, type RuleKind } from '../kind.js';
+import { delayed, initialDelayState, isDelayState, type DelayState, type RuleKind } from '../kind.js';
 
 /** Parameters: limits in the metric's unit, delays in milliseconds. */
 export const thresholdParameters = Type.Object(
@@ -28,6 +28,10 @@ const over = (p: ThresholdParameters, value: number) =>
 export const threshold: RuleKind<ThresholdParameters, DelayState> = {
   kind: 'threshold',
   parameters: thresholdParameters,
+  scopes: ['figure', 'series'],
+  missing: (p) =>
+    p.above === undefined && p.below === undefined ? 'parameters need above or below, or both.' : undefined,
+  isState: isDelayState,
   initial: () => initialDelayState,
   onSample(p, state, sample) {
     // A late sample tells about the past: it must not disturb what is pending now.

@@ -19,19 +19,42 @@ export const certificates: Check = {
       if (typeof certificate !== 'string') continue;
       const file = path(certificate);
       if (!existsSync(file)) {
-        findings.push({ state: 'bad', found: `${section}: ${file} is missing`, next: 'Make the folder anew with `villagrid init`, or copy the file back.' });
+        findings.push({
+          state: 'bad',
+          found: `${section}: ${file} is missing`,
+          next: 'Make the folder anew with `villagrid init`, or copy the file back.',
+        });
         continue;
       }
       try {
         const { notBeforeMs, notAfterMs, subject } = await describeCertificate(readText(file));
         const now = realClock.nowMs();
         const days = Math.floor((notAfterMs - now) / dayMs);
-        if (now < notBeforeMs) findings.push({ state: 'bad', found: `${section}: ${subject} is not valid yet`, next: 'Set the clock of this machine.' });
-        else if (days < 0) findings.push({ state: 'bad', found: `${section}: ${subject} ended ${-days} days ago`, next: 'Issue a new certificate.' });
-        else if (days < warnDays) findings.push({ state: 'warning', found: `${section}: ${subject} ends in ${days} days`, next: 'Issue a new certificate before then.' });
+        if (now < notBeforeMs)
+          findings.push({
+            state: 'bad',
+            found: `${section}: ${subject} is not valid yet`,
+            next: 'Set the clock of this machine.',
+          });
+        else if (days < 0)
+          findings.push({
+            state: 'bad',
+            found: `${section}: ${subject} ended ${-days} days ago`,
+            next: 'Issue a new certificate.',
+          });
+        else if (days < warnDays)
+          findings.push({
+            state: 'warning',
+            found: `${section}: ${subject} ends in ${days} days`,
+            next: 'Issue a new certificate before then.',
+          });
         else findings.push({ state: 'good', found: `${section}: ${subject} is valid for ${days} days` });
       } catch (error) {
-        findings.push({ state: 'bad', found: `${section}: ${file} is no certificate (${error instanceof Error ? error.message : String(error)})`, next: 'Copy the right file back.' });
+        findings.push({
+          state: 'bad',
+          found: `${section}: ${file} is no certificate (${error instanceof Error ? error.message : String(error)})`,
+          next: 'Copy the right file back.',
+        });
       }
       if (typeof key === 'string') findings.push(keyFinding(section, path(key)));
     }
@@ -40,7 +63,12 @@ export const certificates: Check = {
 };
 
 function keyFinding(section: string, file: string): Finding {
-  if (!existsSync(file)) return { state: 'bad', found: `${section}: key ${file} is missing`, next: 'Copy it back, or issue a new certificate.' };
+  if (!existsSync(file))
+    return {
+      state: 'bad',
+      found: `${section}: key ${file} is missing`,
+      next: 'Copy it back, or issue a new certificate.',
+    };
   const others = statSync(file).mode & 0o077;
   return others === 0
     ? { state: 'good', found: `${section}: only its owner can read the key` }

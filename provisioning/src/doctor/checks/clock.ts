@@ -11,11 +11,23 @@ export const clock: Check = {
   async run({ realClock }) {
     const now = realClock.nowMs();
     if (now < floorMs) {
-      return [{ state: 'bad', found: `the clock says ${new Date(now).toISOString()}`, next: 'Set it (timedatectl set-time), or give the box a link or a hardware clock.' }];
+      return [
+        {
+          state: 'bad',
+          found: `the clock says ${new Date(now).toISOString()}`,
+          next: 'Set it (timedatectl set-time), or give the box a link or a hardware clock.',
+        },
+      ];
     }
     const synchronised = existsSync('/run/systemd/timesync/synchronized') || existsSync('/run/chrony/chronyd.sock');
     return synchronised
       ? [{ state: 'good', found: 'synchronised by the network' }]
-      : [{ state: 'warning', found: 'not synchronised by the network', next: 'Nothing is lost by it; times are put right when a trusted time arrives.' }];
+      : [
+          {
+            state: 'warning',
+            found: 'not synchronised by the network',
+            next: 'Nothing is lost by it; times are put right when a trusted time arrives.',
+          },
+        ];
   },
 };

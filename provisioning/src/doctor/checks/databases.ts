@@ -18,12 +18,20 @@ export const databases: Check = {
           const answer = database.pragma('quick_check', { simple: true });
           return answer === 'ok'
             ? { state: 'good', found: `${name}: sound` }
-            : { state: 'bad', found: `${name}: ${String(answer)}`, next: 'Stop the server and restore a backup; keep the broken file.' };
+            : {
+                state: 'bad',
+                found: `${name}: ${String(answer)}`,
+                next: 'Stop the server and restore a backup; keep the broken file.',
+              };
         } finally {
           database.close();
         }
       } catch (error) {
-        return { state: 'bad', found: `${name}: ${error instanceof Error ? error.message : String(error)}`, next: 'Check the file’s owner and the disk.' };
+        return {
+          state: 'bad',
+          found: `${name}: ${error instanceof Error ? error.message : String(error)}`,
+          next: 'Check the file’s owner and the disk.',
+        };
       }
     });
   },

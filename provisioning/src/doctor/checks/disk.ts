@@ -16,13 +16,16 @@ export const disk: Check = {
     try {
       accessSync(folder, constants.W_OK);
     } catch {
-      return [{ state: 'bad', found: `${folder} cannot be written`, next: 'Give the service’s user the folder (chown).' }];
+      return [
+        { state: 'bad', found: `${folder} cannot be written`, next: 'Give the service’s user the folder (chown).' },
+      ];
     }
     const { bsize, blocks, bavail } = statfsSync(folder);
     const used = Math.round((1 - bavail / Math.max(1, blocks)) * 100);
     const free = Math.round((bavail * bsize) / 1e6);
     const found = `${used} % used, ${free} MB free`;
-    if (used >= badPct) return [{ state: 'bad', found, next: 'Free space now: when it is full, old measurements must be given up.' }];
+    if (used >= badPct)
+      return [{ state: 'bad', found, next: 'Free space now: when it is full, old measurements must be given up.' }];
     return used >= warnPct ? [{ state: 'warning', found, next: 'Free space soon.' }] : [{ state: 'good', found }];
   },
 };

@@ -17,7 +17,11 @@ export const listening: Check = {
       findings.push(
         open
           ? { state: 'good', found: `${section}: port ${port} answers` }
-          : { state: 'warning', found: `${section}: nothing answers on port ${port}`, next: 'Start the server; see its log if it does not stay up.' },
+          : {
+              state: 'warning',
+              found: `${section}: nothing answers on port ${port}`,
+              next: 'Start the server; see its log if it does not stay up.',
+            },
       );
     }
     return findings;

@@ -1,0 +1,382 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { request as httpsRequest } from 'node:https';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { routes, type Route } from '@villagrid/contracts';
+import {
+  createAuthority,
+  createLogger,
+  cryptoRandom,
+  issueServerCertificate,
+  realClock,
+  seededRandom,
+  silentLogger,
+} from '@villagrid/runtime';
+import { testClock } from '@villagrid/runtime/testing';
+import t, { type Test } from 'tap';
+import { Type } from 'typebox';
+import { handlers } from '../handlers/index.js';
+import { createApiServer, openapiDocument, type ApiServerOptions } from '../index.js';
+import { ask, fakePorts, logIn, memoryPerson, memorySite, openLive, type FakePorts } from '../testing/index.js';
+import { isNavigation } from './static-app.js';
+
+const clock = realClock();
+const random = cryptoRandom();
+const viewer = { username: 'viewer', password: 'pass-viewer' };
+
+function makePorts(): FakePorts {
+  const people = [memoryPerson('viewer', 'viewer', 'amani'), memoryPerson('admin', 'admin')];
+  return fakePorts({ clock, random, sites: [memorySite('amani')], people });
+}
+
+function make(options: Partial<ApiServerOptions> = {}) {
+  const listen = [{ host: '127.0.0.1', port: 0 }];
+  return createApiServer({
+    ports: makePorts(),
+    clock,
+    realClock: clock,
+    random,
+    log: silentLogger(),
+    listen,
+    ...options,
+  });
+}
+
+async function started(t: Test, options: Partial<ApiServerOptions> = {}): Promise<string> {
+  const server = make(options);
+  const { addresses } = await server.start();
+  t.teardown(() => server.stop());
+  return addresses[0]?.url ?? '';
+}
+
+t.test(
+  'a table with a hole does not start: no access, no handler, no way to find the grid, a handler without route',
+  async (t) => {
+    const extra = (route: object) => [...routes, { ...route } as unknown as Route];
+    const base = { id: 'extra', method: 'GET', path: '/api/extra', summary: '', response: Type.Unknown() };
+    const withExtra = { ...handlers, extra: () => ({}) } as typeof handlers;
+    const refuses = (options: Partial<ApiServerOptions>, reason: RegExp) => t.rejects(make(options).start(), reason);
+    await refuses({ routes: extra(base), handlers: withExtra }, /declares no access/);
+    await refuses(
+      { routes: extra({ ...base, access: { kind: 'anything' } }), handlers: withExtra },
+      /declares no access/,
+    );
+    const pathless = { ...base, access: { kind: 'role', role: 'viewer', grid: 'path' } };
+    await refuses({ routes: extra(pathless), handlers: withExtra }, /declares no access/);
+    await refuses({ routes: extra({ ...base, access: { kind: 'public' } }) }, /has no handler/);
+    await refuses({ handlers: withExtra }, /has no route/);
+    await refuses({ routes: extra({ ...base, id: 'constructor', access: { kind: 'public' } }) }, /has no handler/);
+  },
+);
+
+t.test('a role on a grid that the body names is enforced', async (t) => {
+  const body = Type.Object({ grid_id: Type.String() });
+  const access = { kind: 'role', role: 'operator', grid: 'body' } as const;
+  const route: Route = {
+    id: 'extra',
+    method: 'POST',
+    path: '/api/extra',
+    summary: '',
+    access,
+    body,
+    response: Type.Unknown(),
+  };
+  const url = await started(t, {
+    routes: [...routes, route],
+    handlers: { ...handlers, extra: () => ({ ok: true }) } as typeof handlers,
+  });
+  const token = await logIn(url, viewer);
+  const admin = await logIn(url, { username: 'admin', password: 'pass-admin' });
+  const post = async (given: unknown, as?: string) =>
+    (await ask(url, '/api/extra', { method: 'POST', token: as, body: given })).status;
+  t.equal(await post({ grid_id: 'amani' }), 401);
+  t.equal(await post({ grid_id: 'amani' }, token), 403);
+  t.equal(await post({ grid_id: 'other' }, token), 404);
+  t.equal(await post({ grid_id: 'amani' }, admin), 200);
+  t.equal(await post({ grid_id: ['amani'] }, admin), 400);
+});
+
+t.test(
+  'an unexpected failure is a problem without inner words, and is in the log with its correlation id',
+  async (t) => {
+    const lines: string[] = [];
+    const log = createLogger({ name: 'api', clock, destination: { write: (line) => void lines.push(line) } });
+    const ports = makePorts();
+    const url = await started(t, { ports, log });
+    const token = await logIn(url, viewer);
+    ports.grid('amani').completeness = async () => {
+      throw new Error('disk of sorrow');
+    };
+    const answer = await ask(url, '/api/completeness/amani', { token });
+    t.equal(answer.status, 500);
+    t.equal(answer.json.code, 'E_INTERNAL');
+    t.notMatch(answer.text, /sorrow|\.ts/);
+    const told = lines.map((line) => JSON.parse(line)).find((line) => line.error?.message === 'disk of sorrow');
+    t.equal(told?.correlation_id, answer.json.correlation_id);
+    await ask(url, '/api/auth/login', { method: 'POST', body: { ...viewer, password: 'secret-of-somebody' } });
+    const all = lines.join('');
+    t.notMatch(all, /secret-of-somebody|pass-viewer/, 'no password in the log');
+    t.notOk(all.includes(token), 'no token in the log');
+  },
+);
+
+t.test('failing logins are slowed down per account and per address; a good one forgives the account', async (t) => {
+  const time = testClock();
+  const url = await started(t, { realClock: time, loginLimits: { perAccount: 3, perAddress: 8, windowMs: 60_000 } });
+  const attempt = (username: string, password: string) =>
+    ask(url, '/api/auth/login', { method: 'POST', body: { username, password } });
+  for (let i = 0; i < 2; i += 1) t.equal((await attempt('viewer', 'wrong')).status, 401);
+  t.equal((await attempt('viewer', viewer.password)).status, 200);
+  for (let i = 0; i < 3; i += 1) t.equal((await attempt('viewer', 'wrong')).status, 401);
+  const slowed = await attempt('Viewer', viewer.password);
+  t.equal(slowed.status, 429, 'also with the right password, also in other letters');
+  t.equal(slowed.json.code, 'E_LOGIN_SLOW_DOWN');
+  t.ok(Number(slowed.headers.get('retry-after')) > 0);
+  for (let i = 0; i < 3; i += 1) t.equal((await attempt(`guess-${i}`, 'wrong')).status, 401);
+  t.equal((await attempt('admin', 'pass-admin')).status, 429, 'the address has used up its tries');
+  await time.advance(61_000);
+  t.equal((await attempt('viewer', viewer.password)).status, 200);
+});
+
+t.test(
+  'the app: index for navigations only, hashes for ever, packed files when there are some, no way out of the folder',
+  async (t) => {
+    const app = t.testdir({ 'index.html': '<title>app</title>', 'sw.js': 'sw', '.secret': 'no' });
+    mkdirSync(join(app, 'assets'));
+    writeFileSync(join(app, 'assets', 'index-B3x9kQ1a.js'), 'plain()');
+    writeFileSync(join(app, 'assets', 'index-B3x9kQ1a.js.gz'), gzipSync('packed()'));
+    writeFileSync(join(app, '..', 'outside.txt'), 'outside');
+    const url = await started(t, { appDirectory: app });
+    const page = await ask(url, '/');
+    t.equal(page.text, '<title>app</title>');
+    t.equal(page.headers.get('cache-control'), 'no-cache');
+    t.match(page.headers.get('content-security-policy'), /frame-ancestors 'none'/);
+    t.equal((await ask(url, '/grid/amani/alerts', { headers: { accept: 'text/html' } })).text, '<title>app</title>');
+    for (const path of [
+      '/assets/gone-12345678.js',
+      '/gone.png',
+      '/api/gone',
+      '/.well-known/gone',
+      '/assets/',
+      '/.secret',
+    ])
+      t.equal((await ask(url, path, { headers: { accept: 'text/html' } })).json?.code, 'E_NOT_FOUND', path);
+    t.equal((await ask(url, '/grid/amani', { headers: { accept: 'application/json' } })).status, 404);
+    t.equal((await ask(url, '/sw.js')).headers.get('cache-control'), 'no-cache');
+    const asset = await ask(url, '/assets/index-B3x9kQ1a.js', { headers: { 'accept-encoding': 'gzip' } });
+    t.equal(asset.text, 'packed()');
+    t.equal(asset.headers.get('cache-control'), 'public, max-age=31536000, immutable');
+    t.equal(asset.headers.get('x-content-type-options'), 'nosniff');
+    const plain = await ask(url, '/assets/index-B3x9kQ1a.js', { headers: { 'accept-encoding': 'identity' } });
+    t.equal(plain.text, 'plain()');
+    for (const path of [
+      '/../outside.txt',
+      '/..%2foutside.txt',
+      '/%2e%2e/outside.txt',
+      '/assets/..%5c..%5coutside.txt',
+      '//outside.txt',
+      '/%00',
+    ]) {
+      const answer = await rawGet(url, path);
+      t.notMatch(answer, /^HTTP\/1\.1 2/, path);
+      t.notMatch(answer, /outside$/, path);
+    }
+    t.ok(isNavigation({ method: 'GET', url: '/grid?x=1.5', headers: { 'sec-fetch-mode': 'navigate' } }));
+    t.notOk(isNavigation({ method: 'POST', url: '/grid', headers: { accept: 'text/html' } }));
+  },
+);
+
+/** Sends a path exactly as written; gives the whole answer. */
+function rawGet(url: string, path: string): Promise<string> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve, reject) => {
+    let text = '';
+    const socket = connect(Number(port), hostname, () =>
+      socket.write(`GET ${path} HTTP/1.1\r\nHost: ${hostname}\r\nConnection: close\r\n\r\n`),
+    );
+    socket.on('data', (data) => {
+      text += data.toString();
+    });
+    socket.on('close', () => resolve(text.trim()));
+    socket.on('error', reject);
+  });
+}
+
+t.test('plain and TLS listeners serve the same, the live channel too; a taken port is said by name', async (t) => {
+  const authority = await createAuthority({ name: 'test', nowMs: clock.nowMs() });
+  const { certificatePem: cert, privateKeyPem: key } = await issueServerCertificate(authority, {
+    names: ['127.0.0.1'],
+    nowMs: clock.nowMs(),
+    days: 1,
+  });
+  const host = '127.0.0.1';
+  const server = make({
+    listen: [
+      { host, port: 0 },
+      { host, port: 0, tls: { key, cert } },
+    ],
+  });
+  const { addresses } = await server.start();
+  t.teardown(() => server.stop());
+  t.same(
+    server.urls,
+    addresses.map(({ url }) => url),
+  );
+  const [plain, secure] = addresses;
+  t.match(secure?.url, /^https:/);
+  const ca = authority.certificatePem;
+  const status = await new Promise((resolve, reject) =>
+    httpsRequest(`${secure?.url}/health`, { ca }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    })
+      .on('error', reject)
+      .end(),
+  );
+  t.equal(status, 200);
+  const token = await logIn(plain?.url ?? '', viewer);
+  const probe = await openLive(secure?.url ?? '', 'amani', { token, ca, origin: secure?.url ?? '' });
+  await probe.next('snapshot');
+  await t.rejects(make({ listen: [{ host, port: plain?.port ?? 0 }] }).start(), { code: 'E_PORT_IN_USE' });
+  const bad = { host, port: 0, tls: { key: 'no key', cert: 'no certificate' } };
+  await t.rejects(make({ listen: [bad] }).start(), { code: 'E_CERTIFICATE' });
+  await server.stop();
+  t.ok([1000, 1001, 1006].includes(await probe.closed), 'stopping closes the channels');
+  await t.rejects(ask(plain?.url ?? '', '/health'), 'and the listeners');
+});
+
+t.test('health answers 503 when down; metrics count by route, never by address; garbage is answered', async (t) => {
+  const ports = makePorts();
+  const url = await started(t, { ports });
+  ports.setHealth('degraded');
+  t.equal((await ask(url, '/health')).status, 200);
+  ports.setHealth('down');
+  const down = await ask(url, '/health');
+  t.equal(down.status, 503);
+  t.equal(down.json.status, 'down');
+  await ask(url, '/api/dashboard/summary/stranger-1');
+  await ask(url, '/stranger-2');
+  const { text, headers } = await ask(url, '/metrics');
+  t.match(headers.get('content-type'), /^text\/plain; version=0\.0\.4/);
+  t.match(text, 'villagrid_http_requests_total{route="/api/dashboard/summary/{grid_id}",method="GET",status="401"} 1');
+  t.match(text, 'villagrid_http_requests_total{route="(none)",method="GET",status="404"} 1');
+  t.match(text, 'villagrid_memory 1');
+  t.notMatch(text, /stranger/);
+  t.match(await rawGet(url, '/%zz'), /^HTTP\/1\.1 400[\s\S]*E_REQUEST_INVALID/);
+  t.match(await rawGet(url, '/ HTTP/1.1\r\nbroken header\r\n'), /^HTTP\/1\.1 400/);
+});
+
+const seed = process.env.SEED ?? 'hostile';
+t.test(`whatever is sent, no answer is a 5xx and every refusal is a problem (SEED=${seed})`, async (t) => {
+  const ports = makePorts();
+  const url = await started(t, { ports, loginLimits: { perAccount: 1e9, perAddress: 1e9, windowMs: 1000 } });
+  const token = await logIn(url, { username: 'admin', password: 'pass-admin' });
+  ports.grid('amani').feed('inverter', { generation_kw: 1 });
+  const alertId = ports.grid('amani').raise();
+  const dice = seededRandom(seed);
+  const pick = <T>(values: readonly T[]): T => values[Math.floor(dice.float() * values.length)] as T;
+  const odd = [
+    '',
+    '0',
+    '-1',
+    '1e9',
+    'NaN',
+    'null',
+    '__proto__',
+    'constructor',
+    "'",
+    '%00',
+    '%F0%9F%98%80',
+    '%ff',
+    'a'.repeat(650),
+    '..%2f',
+    '[]',
+    '2026-02-30',
+  ];
+  const words = [...odd, 'amani', alertId, 'generation_kw', 'raw', '1d', '24h', 'active', 'inverter'];
+  const names = [
+    'period',
+    'from',
+    'to',
+    'granularity',
+    'points',
+    'device',
+    'status',
+    'severity',
+    'limit',
+    'cursor',
+    'until_ms',
+    'x',
+  ];
+  const bodies: unknown[] = [
+    null,
+    [],
+    0,
+    '',
+    {},
+    '{',
+    { note: 'x' },
+    { note: 1 },
+    { username: {}, password: [] },
+    { act_id: 'Z'.repeat(26), note: 'n' },
+    { occurred_at_ms: 1e308, note: 'n' },
+    '\ufeff{}',
+    '{"note":"\\ud800"}',
+    { note: '\u0000' },
+  ];
+  const types = [
+    'application/json',
+    'application/json; charset=utf-16',
+    'application/json\t',
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    'multipart/form-data',
+    'APPLICATION/JSON',
+    'a',
+  ];
+  for (let i = 0; i < 600; i += 1) {
+    const route = pick(routes as readonly Route[]);
+    if (route.id === 'logout') continue;
+    const path = route.path.replace(/\{(\w+)\}/g, (_, name) =>
+      dice.float() < 0.5
+        ? pick(words)
+        : { grid_id: 'amani', alert_id: alertId, metric: 'generation_kw' }[name as 'metric'],
+    );
+    const query = dice.float() < 0.6 ? '' : `?${pick(names)}=${pick(words)}&${pick(names)}=${pick(words)}`;
+    const body = route.method === 'GET' ? {} : { body: pick(bodies), headers: { 'content-type': pick(types) } };
+    const answer = await ask(url, path + query, { method: route.method, token, ...body }).catch((error: unknown) => ({
+      status: 599,
+      json: undefined,
+      text: String(error),
+    }));
+    const name = `${route.method} ${path}${query} ${JSON.stringify(body)}`;
+    if (answer.status >= 500) t.fail(`${name}: ${answer.status} ${answer.text}`);
+    if (answer.status >= 400 && answer.json?.code === undefined) t.fail(`${name}: ${answer.text}`);
+  }
+  t.equal(({} as { x?: unknown }).x, undefined);
+  t.equal((await ask(url, '/health')).status, 200);
+});
+
+t.test('the OpenAPI document has every route, no dangling reference and no open role', async (t) => {
+  const document = openapiDocument(routes, '1.2.3') as {
+    openapi: string;
+    paths: Record<
+      string,
+      Record<string, { operationId: string; security: unknown[]; responses: Record<string, unknown> }>
+    >;
+    components: { schemas: Record<string, unknown> };
+  };
+  t.equal(document.openapi, '3.1.0');
+  for (const route of routes as readonly Route[]) {
+    const operation = document.paths[route.path]?.[route.method.toLowerCase()];
+    t.equal(operation?.operationId, route.id);
+    t.equal(operation?.security.length, route.access.kind === 'public' ? 0 : 1, route.id);
+    t.ok(route.access.kind === 'public' || operation?.responses['401'], route.id);
+  }
+  const text = JSON.stringify(document);
+  for (const [, name] of text.matchAll(/"#\/components\/schemas\/(\w+)"/g))
+    t.ok(document.components.schemas[name as string], name as string);
+  for (const name of ['Alert', 'AlertPage', 'Summary', 'Problem', 'History'])
+    t.ok(Object.hasOwn(document.components.schemas, name), name);
+});

@@ -1,0 +1,291 @@
+import { localDayStartMs, periodsMs, type Alert, type Site } from '@villagrid/contracts';
+import { seededRandom } from '@villagrid/runtime';
+import { testClock } from '@villagrid/runtime/testing';
+import t from 'tap';
+import { completenessUntilMs } from '../handlers/grids.js';
+import { GridBoard } from '../board.js';
+import { MemoryGrid, memorySite } from '../testing/index.js';
+import { alertPage } from './alerts.js';
+import { deviceViews, seenDevices } from './devices.js';
+import { figureViews, gridFigures } from './figures.js';
+import { historyRange, parseMetrics, parseTime } from './history-request.js';
+import { historyView } from './history.js';
+import { legacyRealtime } from './legacy.js';
+import { addRaw, fillRaw } from './raw-series.js';
+import { ageWords, gridState } from './state.js';
+import { recentBatteryPowerKw } from './summary.js';
+import { todayView } from './today.js';
+
+const seed = process.env.SEED ?? 'views';
+const minute = 60_000;
+const hour = 60 * minute;
+/** 10:00 in Nairobi. */
+const ten = Date.UTC(2026, 10, 25, 7);
+
+function make(more: Partial<Site> = {}, nowMs = ten) {
+  const clock = testClock(nowMs);
+  const grid = new MemoryGrid(memorySite('amani', more), { clock, random: seededRandom(seed) });
+  return { clock, grid };
+}
+
+t.test(
+  'figures: a sum needs all its terms, the hottest is named, a stale one does not outshine a fresh one',
+  async (t) => {
+    const { grid } = make();
+    grid.feed('meter-a', { consumption_kw: 3 }, ten - 1000);
+    let views = figureViews(grid, ten, gridFigures(grid, ten));
+    t.match(views.consumption_kw, { value: null, quality: 'bad_no_value' });
+    t.match(views.battery_soc_pct, { value: null, time_ms: null, age_s: null, freshness: 'unknown' });
+    grid.feed('meter-b', { consumption_kw: 1.5 }, ten - 4000);
+    grid.feed('cabinet', { equipment_temp_c: 52 }, ten - 2000);
+    grid.feed('inverter', { 'equipment_temp_c.inverter': 90 }, ten - hour);
+    views = figureViews(grid, ten, gridFigures(grid, ten));
+    t.match(views.consumption_kw, { value: 4.5, age_s: 4, freshness: 'live', unit: 'kW' }, 'as old as its oldest term');
+    t.match(views.equipment_temp_c, {
+      value: 52,
+      label: 'Equipment temperature, cabinet',
+      sources: [{ device_id: 'cabinet', metric: 'equipment_temp_c.cabinet' }],
+    });
+    grid.feed('inverter', { 'equipment_temp_c.inverter': 61 }, ten - 500);
+    views = figureViews(grid, ten, gridFigures(grid, ten));
+    t.match(views.equipment_temp_c, { value: 61, sources: [{ device_id: 'inverter' }] });
+    t.match(views['equipment_temp_c.cabinet'], { value: 52, label: 'Equipment temperature, cabinet' });
+    grid.feed('inverter', { 'equipment_temp_c.inverter': 400 }, ten - 100, 64);
+    views = figureViews(grid, ten, gridFigures(grid, ten));
+    t.equal(views.equipment_temp_c?.value, 52, 'a bad value is not the hottest');
+    t.match(views['equipment_temp_c.inverter'], { value: null, quality: 'bad_range' });
+  },
+);
+
+t.test('devices: link states, and only expected ones are counted', async (t) => {
+  const { grid } = make();
+  grid.feed('meter-a', { consumption_kw: 3 }, ten - 1000);
+  grid.feed('meter-b', { consumption_kw: 3 }, ten - 5 * minute);
+  grid.feed('inverter', { generation_kw: 3 }, ten - hour);
+  grid.feed('spare', { equipment_temp_c: 3 }, ten - 1000);
+  const views = deviceViews(grid, ten);
+  const states = Object.fromEntries(views.map(({ device_id, link_state }) => [device_id, link_state]));
+  t.match(states, { 'meter-a': 'connected', 'meter-b': 'late', inverter: 'offline', battery: 'never_seen' });
+  t.same(seenDevices(views), { seen: 2, total: 5 });
+});
+
+t.test('state: a gateway that does not report is neither healthy nor off', async (t) => {
+  const { grid } = make();
+  t.match(gridState(grid, 'cloud', [], ten), { reachable: false, power: 'unknown', state: 'nothing reported yet' });
+  grid.feed('inverter', { ac_output_voltage_v: 3 }, ten - 1000);
+  t.match(gridState(grid, 'cloud', [], ten), { reachable: true, power: 'off', state: 'no power, no alerts' });
+  const later = ten + 3 * hour;
+  t.match(gridState(grid, 'cloud', [], later), {
+    reachable: false,
+    power: 'unknown',
+    state: 'not reached for 3 h, no alerts',
+  });
+  t.equal(gridState(grid, 'gateway', [], later).reachable, true, 'a gateway reaches itself');
+  t.same([30_000, 90 * minute, 5 * hour, 72 * hour].map(ageWords), ['1 min', '90 min', '5 h', '3 days']);
+});
+
+t.test('today: energies from local midnight, minutes without power, completeness', async (t) => {
+  const { grid } = make();
+  const midnight = localDayStartMs('Africa/Nairobi', ten);
+  t.equal(ten - midnight, 10 * hour);
+  t.same(await todayView(grid, ten), {
+    from_ms: midnight,
+    generation_kwh: null,
+    consumption_kwh: null,
+    battery_charge_kwh: null,
+    battery_discharge_kwh: null,
+    without_power_min: null,
+    completeness_pct: 0,
+  });
+  for (let at = midnight - hour; at < ten + 5 * minute; at += 30_000) {
+    const early = at < midnight + 2 * hour;
+    grid.feed('meter-a', { consumption_kw: 2 }, at);
+    grid.feed('meter-b', { consumption_kw: 1 }, at);
+    grid.feed('battery', { battery_power_kw: early ? -3 : 1 }, at);
+    const off = at >= midnight + hour && at < midnight + hour + 7 * minute;
+    if (at < midnight + 5 * hour || at >= midnight + 6 * hour)
+      grid.feed('inverter', { ac_output_voltage_v: off ? 0 : 230 }, at);
+  }
+  const now = ten + 5 * minute;
+  const today = await todayView(grid, now);
+  t.equal(today.consumption_kwh, 30.25);
+  t.equal(today.generation_kwh, null, 'never heard is not zero');
+  t.equal(today.battery_discharge_kwh, 6);
+  t.equal(today.battery_charge_kwh, 8.08);
+  t.equal(today.without_power_min, 7, 'an hour without data is not an hour without power');
+  t.equal(today.completeness_pct, 100);
+  t.equal(await recentBatteryPowerKw(grid, now), 1);
+});
+
+t.test('history of windows: sums, means, alignment, completeness, days of the village', async (t) => {
+  const { grid } = make();
+  const from = ten - 2 * hour;
+  for (let at = from; at < ten; at += 10_000) {
+    grid.feed('meter-a', { consumption_kw: 2 }, at);
+    if (at < from + hour) grid.feed('meter-b', { consumption_kw: 1 }, at);
+  }
+  const history = await historyView(grid, { metric: 'consumption_kw', period: '6h', granularity: '15m' }, ten);
+  const [series] = history.series;
+  t.equal(history.step_ms, 15 * minute);
+  t.same(series?.mean, [3, 3, 3, 3], 'a window counts where every term has data');
+  t.equal(series?.completeness_pct, 16.7);
+  t.equal(history.from_ms % (15 * minute), 0);
+  const own = await historyView(
+    grid,
+    { metric: 'consumption_kw', device: 'meter-a', period: '6h', granularity: '1h' },
+    ten,
+  );
+  t.same(own.series[0]?.times_ms, [from, from + hour]);
+  const days = await historyView(grid, { metric: 'consumption_kw', period: '7d', granularity: '1d' }, ten);
+  t.same(days.series[0]?.times_ms, [localDayStartMs('Africa/Nairobi', ten)]);
+  t.equal(days.series[0]?.completeness_pct, 0, 'today is not over, the days before are empty');
+  const two = await historyView(grid, { metric: 'consumption_kw,generation_kw', period: '24h' }, ten);
+  t.same(
+    two.series.map(({ metric }) => metric),
+    ['consumption_kw', 'generation_kw'],
+  );
+  await t.rejects(historyView(grid, { metric: 'dc_bus_voltage_v' }, ten), {
+    code: 'E_METRIC_UNKNOWN',
+    detail: /not wired/,
+  });
+  await t.rejects(historyView(grid, { metric: 'nonsense' }, ten), { code: 'E_METRIC_UNKNOWN', detail: /No metric/ });
+  await t.rejects(historyView(grid, { metric: 'consumption_kw', device: 'gone' }, ten), { code: 'E_DEVICE_NOT_FOUND' });
+  grid.feed('cabinet', { equipment_temp_c: 40 }, ten - minute);
+  grid.feed('inverter', { 'equipment_temp_c.inverter': 70 }, ten - minute);
+  const hottest = await historyView(grid, { metric: 'equipment_temp_c', period: '6h', granularity: '1m' }, ten);
+  t.same(hottest.series[0]?.mean, [70]);
+});
+
+t.test(
+  'raw history: terms sampled at different instants are added by the last known value of two periods',
+  async (t) => {
+    const { grid } = make();
+    grid.feed('meter-a', { consumption_kw: 1 }, ten - 50_000);
+    grid.feed('meter-b', { consumption_kw: 10 }, ten - 47_000);
+    grid.feed('meter-a', { consumption_kw: 2 }, ten - 40_000);
+    grid.feed('meter-a', { consumption_kw: 3 }, ten - 30_000);
+    grid.feed('meter-a', { consumption_kw: 4 }, ten - 20_000);
+    grid.feed('meter-b', { consumption_kw: 20 }, ten - 10_000);
+    grid.feed('meter-a', { consumption_kw: 999 }, ten - 9_000, 64);
+    const history = await historyView(grid, { metric: 'consumption_kw', period: '1h' }, ten);
+    t.equal(history.granularity, 'raw');
+    t.same(
+      history.series[0]?.times_ms.map((time) => time - ten),
+      [-40_000, -30_000, -9_000],
+    );
+    t.same(history.series[0]?.mean, [12, 13, null], 'a bad sample is a gap, not a number');
+    t.same(history.series[0]?.count, [1, 1, 0]);
+    const term = { device_id: 'a', metric: 'generation_kw', factor: -1 };
+    const one = addRaw('generation_kw', [{ term, values: { t: [1, 2], value: [5, null] }, periodMs: 1 }]);
+    t.same(one, { t: [1, 2], value: [-5, null] });
+    const filled = fillRaw({ t: [0, 10, 100], value: [1, 1, 1] }, { t: [5, 50, 95, 130], value: [2, 2, 2, 2] }, 10);
+    t.same(filled, { t: [0, 10, 50, 100, 130], value: [1, 1, 2, 1, 2] });
+  },
+);
+
+t.test('questions about time: local dates, offsets, contradictions, too many points', async (t) => {
+  t.equal(parseTime('1767225600000', 'from', 'UTC'), 1767225600000);
+  t.equal(parseTime('2026-11-25', 'from', 'Africa/Nairobi'), Date.UTC(2026, 10, 24, 21));
+  t.equal(parseTime('2026-11-25T10:00', 'from', 'Asia/Kathmandu'), Date.UTC(2026, 10, 25, 4, 15));
+  t.equal(parseTime('2026-11-25T10:00:00+03:00', 'from', 'UTC'), ten);
+  t.equal(parseTime('2026-11-25T10:00:00 03:00', 'from', 'UTC'), ten, 'a bare plus of an address');
+  for (const text of ['', 'now', '2026-13-01', '25.11.2026', '1e12', '2026-11-25T10', '-5'])
+    t.throws(() => parseTime(text, 'from', 'UTC'), { code: 'E_REQUEST_INVALID' }, text);
+  t.same(historyRange({}, 'UTC', ten, 10), { fromMs: ten - 24 * hour, toMs: ten, granularity: '1m' });
+  t.equal(historyRange({ period: '1h' }, 'UTC', ten, 0.1).granularity, '1m', 'raw of a very fast device is too much');
+  t.throws(() => historyRange({ period: '1y', granularity: '1m' }, 'UTC', ten, 10), {
+    code: 'E_REQUEST_INVALID',
+    detail: /12000 points/,
+  });
+  t.throws(() => historyRange({ period: '24h', from: '0' }, 'UTC', ten, 10), {
+    code: 'E_REQUEST_INVALID',
+    detail: /contradict/,
+  });
+  t.same(parseMetrics('a, b,a'), ['a', 'b']);
+  t.throws(() => parseMetrics('a,,b'), { code: 'E_REQUEST_INVALID' });
+  for (const period of Object.keys(periodsMs) as (keyof typeof periodsMs)[])
+    t.ok(historyRange({ period }, 'America/Sao_Paulo', ten, 10).fromMs <= ten - periodsMs[period]);
+  t.equal(completenessUntilMs(1_000_019_999, 1), 1_000_000_000);
+  t.equal(completenessUntilMs(1_000_019_999, 60) % 600_000, 0);
+});
+
+t.test(`pages of alerts are the list, whatever comes between (SEED=${seed})`, async (t) => {
+  const random = seededRandom(seed);
+  for (let round = 0; round < 20; round += 1) {
+    const { grid } = make();
+    const pick = <T>(values: readonly T[]) => values[Math.floor(random.float() * values.length)] as T;
+    const count = Math.floor(random.float() * 30);
+    for (let i = 0; i < count; i += 1) {
+      const id = grid.raise(
+        { severity: pick(['critical', 'high', 'medium', 'low'] as const) },
+        ten - Math.floor(random.float() * 5),
+      );
+      if (random.float() < 0.4) grid.clear(id);
+    }
+    const all = await grid.alerts({});
+    const whole = alertPage(all, { limit: 200 }, ten).alerts.map(({ alert_id }) => alert_id);
+    const walked: string[] = [];
+    let cursor: string | undefined;
+    let extra: readonly Alert[] = all;
+    do {
+      const page = alertPage(extra, { limit: 4, ...(cursor === undefined ? {} : { cursor }) }, ten);
+      walked.push(...page.alerts.map(({ alert_id }) => alert_id));
+      cursor = page.next_cursor ?? undefined;
+      // One that comes meanwhile at the top moves nothing.
+      grid.raise({ severity: 'critical' }, ten + 1000);
+      extra = await grid.alerts({});
+    } while (cursor !== undefined && walked.length < 100);
+    t.same(
+      walked.filter((id) => whole.includes(id)),
+      whole,
+    );
+    t.equal(new Set(walked).size, walked.length);
+  }
+});
+
+t.test('the prototype: its fields, percent of full sun, null for what is not known', async (t) => {
+  const { grid } = make();
+  grid.feed('inverter', { generation_kw: 5 }, ten - 3000);
+  grid.feed('cabinet', { irradiance_w_m2: 455.5, equipment_temp_c: 40 }, ten - 1000);
+  t.same(legacyRealtime(gridFigures(grid, ten), ten), {
+    timestamp: new Date(ten - 1000).toISOString(),
+    live_power_consumption: null,
+    live_generation: 5,
+    battery_soc: null,
+    temp_equipment: 40,
+    solar_irradiance: 45.55,
+  });
+});
+
+t.test('the summary is made once per change and second, and slow parts are not made for each', async (t) => {
+  const { clock, grid } = make();
+  const identity = {
+    kind: 'gateway',
+    serverId: 'gw',
+    version: '1',
+    gridId: 'amani',
+    clockTrust: () => 'ntp' as const,
+  } as const;
+  const board = new GridBoard({ grid, identity, clock, realClock: clock });
+  const windows = grid.windows.bind(grid);
+  let asked = 0;
+  grid.windows = (...question) => {
+    asked += 1;
+    return windows(...question);
+  };
+  const first = await board.summaryText();
+  const cost = asked;
+  t.equal(board.summaryText(), board.summaryText(), 'nothing happened');
+  t.equal(await board.summaryText(), first);
+  grid.feed('inverter', { generation_kw: 7 });
+  const second = JSON.parse(await board.summaryText());
+  t.equal(second.figures.generation_kw.value, 7);
+  grid.raise({ severity: 'critical' });
+  t.match(JSON.parse(await board.summaryText()).verdict, { open_alerts: 1, worst_severity: 'critical' });
+  t.equal(asked, cost, 'history was read once');
+  await clock.advance(20_000);
+  t.equal(JSON.parse(await board.summaryText()).now_ms, ten + 20_000);
+  t.ok(asked > cost, 'and again after a while');
+  board.close();
+  t.equal(grid.subscribers, 0);
+});

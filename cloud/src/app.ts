@@ -1,0 +1,256 @@
+/** Composition of the single-process cloud: every part made, wired and put in the order of its start. */
+import type { ApiServer } from '@villagrid/api';
+import { decodeFrame, VillagridError, type Clock, type Frame, type RandomSource } from '@villagrid/contracts';
+import {
+  createAccounts,
+  createAlertStore,
+  createLifecycle,
+  openDatabase,
+  type GuardedBroker,
+  type Lifecycle,
+  type Logger,
+} from '@villagrid/runtime';
+import { createApi } from './api-server.js';
+import type { CloudConfig } from './config/load.js';
+import { createDirectory, type Directory } from './directory/directory.js';
+import { createDownlink } from './downlink/downlink.js';
+import { siteOf } from './grids/grid.js';
+import { createGrids, type CloudGrids } from './grids/grids.js';
+import { createLiveBus } from './grids/live.js';
+import { createAcceptor } from './ingest/accept.js';
+import { createProjector } from './ingest/project.js';
+import { newCounters, type Counters } from './observe/counters.js';
+import { createHealth } from './observe/health.js';
+import { createActStore } from './stores/act-store.js';
+import { cloudFiles, openCloudDatabase } from './stores/database.js';
+import { createGatewayStore } from './stores/gateway-store.js';
+import { createLinkStore } from './stores/link-store.js';
+import { createSqliteUplinkStore, type SqliteUplinkStore } from './stores/sqlite-uplink-store.js';
+import { createProjectedTelemetry } from './stores/telemetry.js';
+import { createLanes } from './uplink/lanes.js';
+import { createPresence } from './uplink/presence.js';
+import { createUplinkBroker } from './uplink/uplink-broker.js';
+
+/** What a cloud is given by its process. */
+export interface CloudPorts {
+  /** The village's clock: times that people see. */
+  readonly clock: Clock;
+  /** The machine's clock: deadlines, sessions, certificates. */
+  readonly realClock: Clock;
+  readonly random: RandomSource;
+  readonly log: Logger;
+  /** For tests that end the process between two durable steps. */
+  readonly afterCommit?: (step: 'archived' | 'projected') => void;
+}
+
+/** Addresses it listens on, once started; https is null when it is not configured. */
+export interface CloudAddresses {
+  readonly http: string;
+  readonly https: string | null;
+  readonly mqtts: string;
+}
+
+/** A cloud: its parts, and what tests look at. */
+export interface Cloud {
+  readonly lifecycle: Lifecycle;
+  /** Starts all; E_PORT_IN_USE or E_CERTIFICATE when something is in the way. */
+  start(): Promise<CloudAddresses>;
+  /** Where it listens; undefined while it does not. */
+  addresses(): CloudAddresses | undefined;
+  /** Stops all in reverse order, within 3 s; never rejects. */
+  stop(): Promise<void>;
+  readonly grids: CloudGrids;
+  readonly directory: Directory;
+  readonly store: SqliteUplinkStore;
+  readonly counters: Counters;
+  readonly broker: GuardedBroker;
+}
+
+/** Opens the stores and makes every part; nothing listens before `start`. */
+export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
+  const { realClock, random, log } = ports;
+  // Times of the village go into whole milliseconds at the door.
+  const clock: Clock = { ...ports.clock, nowMs: () => Math.round(ports.clock.nowMs()) };
+  const counters = newCounters();
+  const directory = createDirectory(config, { realClock, log: log.child('directory') });
+
+  const database = openCloudDatabase(config.data_dir);
+  const accountsDatabase = openDatabase({ path: cloudFiles(config.data_dir).accounts });
+  const accounts = createAccounts({ database: accountsDatabase, realClock, random, log: log.child('accounts') });
+  const store = createSqliteUplinkStore(database);
+  const gateways = createGatewayStore(database);
+  const links = createLinkStore(database);
+  const acts = createActStore(database);
+  const alerts = createAlertStore({ database });
+  const telemetry = createProjectedTelemetry({
+    database,
+    frames: {
+      framesOverlapping: (fromMs, toMs, gridId) =>
+        decodeAll(store.framesBetween(gridId, fromMs, toMs, projector.cursor)),
+    },
+    zoneOf: (gridId) => {
+      const gateway = directory.ofGrid(gridId);
+      return gateway ? (grids.get(gridId)?.site() ?? siteOf(gateway, gateways)).zone : 'UTC';
+    },
+  });
+  const live = createLiveBus(log.child('live'));
+  const presence = createPresence({
+    store: gateways,
+    clock,
+    log: log.child('presence'),
+    onChange: (gateway) => grids.get(gateway.grid_id)?.presenceChanged(),
+  });
+  const downlink = createDownlink({
+    publish: (topic, payload) => broker.publish(topic, payload, { qos: 1 }),
+    acts,
+    directory,
+    presence,
+    clock,
+    realClock,
+    log: log.child('downlink'),
+    counters,
+  });
+  const projector = createProjector({
+    database,
+    store,
+    telemetry,
+    alerts,
+    links,
+    acts,
+    clock,
+    realClock,
+    random,
+    log: log.child('projection'),
+    counters,
+    inTransaction: () => presence.save(),
+    onProjected: (gridId, changed) => grids.get(gridId)?.projected(changed),
+    afterCommit: () => ports.afterCommit?.('projected'),
+  });
+  const grids = createGrids(directory, {
+    cloudId: config.cloud_id,
+    database,
+    store,
+    telemetry,
+    alerts,
+    acts,
+    links,
+    gateways,
+    presence,
+    downlink,
+    projector,
+    live,
+    clock,
+  });
+  const acceptor = createAcceptor({
+    store,
+    clock,
+    realClock,
+    log: log.child('ingest'),
+    counters,
+    afterCommit: () => ports.afterCommit?.('archived'),
+    sendReceipt: (gateway, receipt) => downlink.sendReceipt(gateway, receipt),
+    onAccepted: () => projector.run(),
+  });
+  const lanes = createLanes({
+    database,
+    gateways,
+    store,
+    alerts,
+    presence,
+    downlink,
+    clock,
+    log: log.child('session'),
+    counters,
+    onSite: (gateway) => grids.get(gateway.grid_id)?.siteChanged(),
+    onAlerts: (gateway, alertIds) =>
+      grids.get(gateway.grid_id)?.projected({ samples: [], alertIds: new Set(alertIds), deviceIds: new Set() }),
+  });
+  const broker = createUplinkBroker({
+    config: config.mqtts,
+    directory,
+    presence,
+    realClock,
+    log: log.child('mqtts'),
+    onPublish(gateway, lane, payload) {
+      presence.heard(gateway);
+      if (lane === 'session') return lanes.session(gateway, payload);
+      if (lane === 'alerts') return lanes.alerts(gateway, payload);
+      return acceptor.accept({ gateway, lane, payload });
+    },
+  });
+  const health = createHealth({
+    counters,
+    database,
+    store,
+    acts,
+    projector,
+    directory,
+    presence,
+    broker,
+    clock,
+    silentAfterMs: config.silent_after_s * 1000,
+  });
+  const api: ApiServer = createApi(config, {
+    clock,
+    realClock,
+    random,
+    log: log.child('api'),
+    auth: accounts,
+    grids,
+    health,
+  });
+
+  const lifecycle = createLifecycle({ log, clock: realClock, stopWithinMs: 2800 });
+  lifecycle.add({
+    name: 'stores',
+    start() {},
+    stop() {
+      presence.save();
+      database.close();
+      accountsDatabase.close();
+    },
+  });
+  lifecycle.add({ name: 'projection', start: () => projector.run(), stop: () => projector.stop() });
+  lifecycle.add(directory);
+  lifecycle.add({
+    name: 'api',
+    start: async () => void (await api.start()),
+    stop: () => api.stop(),
+    stopDeadlineMs: 1000,
+  });
+  lifecycle.add(downlink);
+  lifecycle.add({ name: 'ingest', start() {}, stop: () => acceptor.drained(), stopDeadlineMs: 1000 });
+  lifecycle.add({ name: 'mqtts', start: () => broker.start(), stop: () => broker.stop(), stopDeadlineMs: 1500 });
+
+  const addresses = (): CloudAddresses | undefined => {
+    const url = (scheme: string) => api.urls.find((one) => one.startsWith(`${scheme}:`)) ?? null;
+    const http = url('http');
+    const port = broker.ports.mqtts;
+    if (http === null || port === undefined) return undefined;
+    const { host } = config.mqtts;
+    const shown = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+    return { http, https: url('https'), mqtts: `mqtts://${shown}:${port}` };
+  };
+
+  return {
+    lifecycle,
+    async start() {
+      await lifecycle.start();
+      const found = addresses();
+      if (!found) throw new VillagridError('E_INTERNAL', 'the cloud does not listen');
+      return found;
+    },
+    addresses,
+    stop: () => lifecycle.stop(),
+    grids,
+    directory,
+    store,
+    counters,
+    broker,
+  };
+}
+
+/** Frames of the archive, which were all found good when they came. */
+function* decodeAll(all: Iterable<Uint8Array>): Generator<Frame> {
+  for (const bytes of all) yield decodeFrame(bytes);
+}

@@ -1,0 +1,120 @@
+/** Settings of the cloud's single process (`cloud.yaml`) and of its directory of gateways (`directory.yaml`). */
+import { identifierPattern } from '@villagrid/contracts';
+import { logLevels } from '@villagrid/runtime';
+import { Type, type Static } from 'typebox';
+
+const port = (value: number, what: string) =>
+  Type.Integer({ minimum: 0, maximum: 65535, default: value, description: `port of ${what}; 0 takes a free one` });
+const host = (value: string) => Type.String({ default: value, minLength: 1, description: 'address to listen on' });
+const file = (description: string) =>
+  Type.String({ minLength: 1, description: `${description}; relative to the folder of this file` });
+
+/** One gateway that may speak here, and the grid it speaks for. */
+export const gatewayEntrySchema = Type.Object(
+  {
+    gateway_id: Type.String({
+      pattern: identifierPattern,
+      description: 'id of the gateway: common name of its certificate and its MQTT client id',
+    }),
+    grid_id: Type.String({ pattern: identifierPattern, description: 'the one grid this gateway speaks for' }),
+    organisation_id: Type.Optional(
+      Type.String({ pattern: identifierPattern, description: 'whose grid it is; roles may be given per organisation' }),
+    ),
+    name: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 80,
+        description: 'name shown until the gateway has told its own site document',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+/** One gateway that may speak here. */
+export type GatewayEntry = Static<typeof gatewayEntrySchema>;
+
+const gateways = Type.Array(gatewayEntrySchema, {
+  default: [],
+  description: 'gateways that may speak here, one per grid',
+});
+
+/** `directory.yaml`, written by `villagrid cloud grid add`; read at the start, when it changes and at SIGHUP. */
+export const directorySchema = Type.Object({ gateways }, { additionalProperties: false });
+
+/** `cloud.yaml`. */
+export const cloudConfigSchema = Type.Object(
+  {
+    cloud_id: Type.String({
+      pattern: identifierPattern,
+      default: 'cloud',
+      description: 'id of this server, as events born here carry it',
+    }),
+    data_dir: Type.String({
+      default: 'data',
+      minLength: 1,
+      description: 'folder of the databases; relative to the folder of this file',
+    }),
+    http: Type.Object(
+      { host: host('127.0.0.1'), port: port(9080, 'app and API without TLS') },
+      { additionalProperties: false, description: 'app and API without TLS, for this machine or behind a proxy' },
+    ),
+    https: Type.Optional(
+      Type.Object(
+        {
+          host: host('0.0.0.0'),
+          port: port(9443, 'app and API'),
+          certificate_file: file('certificate of the server, PEM'),
+          key_file: file('its private key, PEM'),
+        },
+        { additionalProperties: false, description: 'app and API with TLS; left out: only http' },
+      ),
+    ),
+    mqtts: Type.Object(
+      {
+        host: host('0.0.0.0'),
+        port: port(9883, 'the uplink of gateways'),
+        certificate_file: file('certificate of the server, PEM'),
+        key_file: file('its private key, PEM'),
+        client_ca_file: file('authority whose gateway certificates are accepted, PEM'),
+      },
+      { additionalProperties: false, description: 'where gateways connect, each with its certificate' },
+    ),
+    gateways,
+    directory_file: Type.String({
+      default: 'directory.yaml',
+      minLength: 1,
+      description: 'more gateways, written by `villagrid cloud grid add`; may be missing; relative to this file',
+    }),
+    app_dir: Type.Optional(
+      Type.String({ minLength: 1, description: 'folder of the built app; relative to the folder of this file' }),
+    ),
+    logging: Type.Object(
+      { level: Type.Enum([...logLevels] as const, { default: 'info', description: 'least level that is written' }) },
+      { additionalProperties: false },
+    ),
+    clock: Type.Object(
+      {
+        real_epoch_ms: Type.Number({
+          default: 0,
+          description: 'real time at which the village’s was village_epoch_ms',
+        }),
+        village_epoch_ms: Type.Number({ default: 0, description: 'the village’s time then, Unix milliseconds' }),
+        speed: Type.Number({
+          default: 1,
+          exclusiveMinimum: 0,
+          maximum: 10_000,
+          description: 'how fast the village’s time runs: 1 except in a demonstration',
+        }),
+      },
+      { additionalProperties: false, description: 'the village’s time beside real time; as on its gateway' },
+    ),
+    silent_after_s: Type.Number({
+      default: 900,
+      minimum: 1,
+      description: 'a gateway that says nothing for longer counts as silent, seconds of the village’s time',
+    }),
+  },
+  { additionalProperties: false },
+);
+/** The settings as the file has them, defaults filled in, paths not yet resolved. */
+export type CloudConfigFile = Static<typeof cloudConfigSchema>;

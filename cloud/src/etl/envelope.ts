@@ -1,0 +1,49 @@
+/** First step of the ETL: bytes of a publish to an envelope. Pure; how to inflate is given. */
+import {
+  CodecError,
+  decodeEnvelopeBody,
+  envelopeDeflated,
+  envelopePlain,
+  maxEnvelopeBytes,
+  maxInflatedBytes,
+  type Envelope,
+} from '@villagrid/contracts';
+
+/** Inflates deflate-raw bytes; must throw when the result would be longer than `limitBytes`. */
+export type Inflate = (bytes: Uint8Array, limitBytes: number) => Uint8Array;
+
+/** An envelope, or why it is none. */
+export type DecodedEnvelope =
+  | { readonly ok: true; readonly envelope: Envelope }
+  | { readonly ok: false; readonly reason: string };
+
+/** Form of an epoch id: any short word. */
+const epochForm = /^[A-Za-z0-9._-]{1,64}$/;
+
+/** Decodes one publish of the live or backfill lane. Never throws for what is in the bytes. */
+export function decodeEnvelope(payload: Uint8Array, inflate: Inflate): DecodedEnvelope {
+  const refuse = (reason: string): DecodedEnvelope => ({ ok: false, reason });
+  if (payload.length > maxEnvelopeBytes)
+    return refuse(`${payload.length} bytes; at most ${maxEnvelopeBytes} are taken`);
+  const form = payload[0];
+  if (form === undefined) return refuse('empty');
+  if (form !== envelopePlain && form !== envelopeDeflated) return refuse(`first byte is ${form}; known are 2 and 3`);
+  let body = payload.subarray(1);
+  if (form === envelopeDeflated) {
+    try {
+      body = inflate(body, maxInflatedBytes);
+    } catch (error) {
+      return refuse(`cannot be inflated: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  let envelope: Envelope;
+  try {
+    envelope = decodeEnvelopeBody(body);
+  } catch (error) {
+    if (error instanceof CodecError || error instanceof TypeError) return refuse(error.message);
+    throw error;
+  }
+  if (!epochForm.test(envelope.epoch)) return refuse('the epoch has not the form of one');
+  if (!Number.isSafeInteger(envelope.first + envelope.frames.length)) return refuse('log numbers beyond 2^53');
+  return { ok: true, envelope };
+}

@@ -1,0 +1,153 @@
+/** One grid as the API sees it, over the cloud's stores. */
+import type { CompletenessFacts, GridPort } from '@villagrid/api';
+import {
+  gatewayOnlyEvents,
+  VillagridError,
+  type AlertEvent,
+  type Clock,
+  type Plant,
+  type Site,
+} from '@villagrid/contracts';
+import type { AlertStore, SqliteDatabase, TelemetryStore } from '@villagrid/runtime';
+import type { GatewayEntry } from '../config/schema.js';
+import type { Downlink } from '../downlink/downlink.js';
+import type { Projector } from '../ingest/project.js';
+import type { ActStore } from '../stores/act-store.js';
+import type { GatewayStore } from '../stores/gateway-store.js';
+import type { LinkStore } from '../stores/link-store.js';
+import type { SqliteUplinkStore } from '../stores/sqlite-uplink-store.js';
+import type { Presence } from '../uplink/presence.js';
+import { defaultBands } from './bands.js';
+import type { LiveBus } from './live.js';
+import { Snapshot } from './snapshot.js';
+import type { Projected } from '../ingest/project.js';
+
+/** What all grids share. */
+export interface GridServices {
+  readonly cloudId: string;
+  readonly database: SqliteDatabase;
+  readonly store: SqliteUplinkStore;
+  readonly telemetry: TelemetryStore;
+  readonly alerts: AlertStore;
+  readonly acts: ActStore;
+  readonly links: LinkStore;
+  readonly gateways: GatewayStore;
+  readonly presence: Presence;
+  readonly downlink: Downlink;
+  readonly projector: Pick<Projector, 'behind'>;
+  readonly live: LiveBus;
+  readonly clock: Clock;
+}
+
+/** A grid with what the rest of the cloud tells it. */
+export interface CloudGrid extends GridPort {
+  readonly gateway: GatewayEntry;
+  /** Its site document changed. */
+  siteChanged(): void;
+  /** Frames of it were projected. */
+  projected(changed: Projected): void;
+  /** Its gateway came or went. */
+  presenceChanged(): void;
+}
+
+/** A grid whose gateway has not said HELLO yet. */
+function emptySite({ grid_id, gateway_id, name, organisation_id }: GatewayEntry): Site {
+  const plant: Plant = { battery_floor_pct: 20, has_genset: false, has_mains: false };
+  return {
+    grid_id,
+    gateway_id,
+    ...(organisation_id === undefined ? {} : { organisation_id }),
+    name: name ?? grid_id,
+    zone: 'UTC',
+    plant,
+    devices: [],
+    wiring: {},
+  };
+}
+
+/** The site as the cloud shows it: the gateway owns it, the organisation is the directory's word. */
+export function siteOf(gateway: GatewayEntry, gateways: GatewayStore): Site {
+  const told = gateways.get(gateway.gateway_id, gateway.grid_id)?.site;
+  if (!told) return emptySite(gateway);
+  return gateway.organisation_id === undefined ? told : { ...told, organisation_id: gateway.organisation_id };
+}
+
+/** Makes the port of one grid. */
+export function createGrid(gateway: GatewayEntry, services: GridServices): CloudGrid {
+  const { database, store, telemetry, alerts, acts, links, gateways, presence, downlink, live, clock } = services;
+  const gridId = gateway.grid_id;
+  let site: Site | undefined;
+  let bands: ReturnType<typeof defaultBands> | undefined;
+  let snapshot: Snapshot | undefined;
+  const currentSite = (): Site => (site ??= siteOf(gateway, gateways));
+  const currentSnapshot = (): Snapshot => (snapshot ??= new Snapshot(telemetry.latest(gridId)));
+
+  const completeness = (untilMs: number): CompletenessFacts => {
+    const epoch = gateways.get(gateway.gateway_id, gridId)?.epoch ?? null;
+    const series = telemetry.completeness(gridId, untilMs);
+    if (epoch === null) return { epoch, completeUntilNumber: null, series };
+    // What is archived is proven; while the projection is behind, what is counted here is less.
+    const upTo = store.receipt(gateway.gateway_id, epoch).up_to;
+    const counted = services.projector.behind ? Math.min(upTo, telemetry.cursor(gateway.gateway_id, epoch)) : upTo;
+    return { epoch, completeUntilNumber: counted, series };
+  };
+
+  return {
+    gridId,
+    gateway,
+    origin: { kind: 'cloud', id: services.cloudId },
+    site: currentSite,
+    latest: (deviceId, metric) => currentSnapshot().get(deviceId, metric),
+    metricsOf: (deviceId) => currentSnapshot().metricsOf(deviceId),
+    link(deviceId) {
+      const gatewayState = presence.state(gateway);
+      if (deviceId === gateway.gateway_id) return gatewayState;
+      const state = links.get(gridId, deviceId);
+      if (state === 'offline') return 'down';
+      // While the gateway is away nobody vouches for a link that was up.
+      return state === 'online' && gatewayState === 'up' ? 'up' : undefined;
+    },
+    lastReportedMs: () => presence.heardMs(gateway),
+    windows: async (deviceId, metric, resolution, fromMs, toMs) =>
+      telemetry.windows(gridId, deviceId, metric, resolution, fromMs, toMs),
+    raw: async (deviceId, metric, fromMs, toMs) => telemetry.raw(gridId, deviceId, metric, fromMs, toMs),
+    completeness: async (untilMs) => completeness(untilMs),
+    alerts: async ({ status }) => alerts.list(gridId, status === undefined ? {} : { status }),
+    async alert(alertId) {
+      const alert = alerts.get(alertId);
+      return alert?.grid_id === gridId ? alert : undefined;
+    },
+    async append(event: AlertEvent) {
+      if (event.grid_id !== gridId || gatewayOnlyEvents.includes(event.kind))
+        throw new VillagridError(
+          'E_REQUEST_INVALID',
+          `an event ${event.kind} of grid ${event.grid_id} is not born here`,
+        );
+      const outcome = database
+        .transaction(() => {
+          const added = alerts.append(event);
+          if (added === 'added') acts.add(event, clock.nowMs());
+          return added;
+        })
+        .immediate();
+      if (outcome === 'known') return;
+      live.tell(gridId, { type: 'alert', alertId: event.alert_id });
+      downlink.sendActs(gateway, [event]);
+    },
+    subscribe: (listener) => live.subscribe(gridId, listener),
+    limits: () => (bands ??= defaultBands(currentSite().plant)),
+
+    siteChanged() {
+      site = undefined;
+      bands = undefined;
+      live.tell(gridId, { type: 'site' });
+    },
+    projected({ samples, alertIds, deviceIds }) {
+      const series = currentSnapshot().take(samples);
+      if (series.length > 0) live.tell(gridId, { type: 'samples', series });
+      for (const alertId of alertIds) live.tell(gridId, { type: 'alert', alertId });
+      for (const deviceId of deviceIds) live.tell(gridId, { type: 'device', deviceId });
+    },
+    presenceChanged: () => live.tell(gridId, { type: 'device', deviceId: gateway.gateway_id }),
+  };
+}

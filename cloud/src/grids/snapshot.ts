@@ -1,0 +1,44 @@
+/** The newest sample of each series of a grid, in memory, filled from the telemetry store and by projection. */
+import type { Sample, SnapshotSample } from '@villagrid/contracts';
+import type { LatestSample } from '@villagrid/runtime';
+
+/** Names a series. */
+export interface SeriesName {
+  readonly deviceId: string;
+  readonly metric: string;
+}
+
+export class Snapshot {
+  readonly #devices = new Map<string, Map<string, SnapshotSample>>();
+
+  constructor(latest: readonly LatestSample[]) {
+    for (const one of latest) this.#put(one);
+  }
+
+  get(deviceId: string, metric: string): SnapshotSample | undefined {
+    return this.#devices.get(deviceId)?.get(metric);
+  }
+
+  metricsOf(deviceId: string): readonly string[] {
+    return [...(this.#devices.get(deviceId)?.keys() ?? [])];
+  }
+
+  /** Takes samples; gives the series whose newest one changed. */
+  take(samples: readonly Sample[]): readonly SeriesName[] {
+    const changed = new Map<string, SeriesName>();
+    for (const sample of samples) {
+      const known = this.get(sample.deviceId, sample.metric);
+      if (known && known.timeMs > sample.timeMs) continue;
+      this.#put(sample);
+      const { deviceId, metric } = sample;
+      changed.set(`${deviceId} ${metric}`, { deviceId, metric });
+    }
+    return [...changed.values()];
+  }
+
+  #put({ deviceId, metric, timeMs, value, quality }: LatestSample | Sample): void {
+    let device = this.#devices.get(deviceId);
+    if (!device) this.#devices.set(deviceId, (device = new Map()));
+    device.set(metric, { timeMs, value, quality });
+  }
+}

@@ -1,0 +1,242 @@
+/**
+ * Projecting: a reader of the archive with a cursor that turns frames into telemetry, alerts and link states. All of a
+ * slice and the cursor are one transaction, so after a kill nothing is missing and nothing is there twice. A frame that
+ * cannot be projected goes to the dead letters; a store that fails keeps the place, and it is tried again.
+ */
+import { VillagridError, type Clock, type RandomSource, type Sample } from '@villagrid/contracts';
+import {
+  backoffDelayMs,
+  type AlertStore,
+  type Logger,
+  type NumberedFrame,
+  type SqliteDatabase,
+} from '@villagrid/runtime';
+import { examineFrame, type GoodFrame } from '../etl/frame.js';
+import type { Counters } from '../observe/counters.js';
+import type { ActStore } from '../stores/act-store.js';
+import type { LinkStore } from '../stores/link-store.js';
+import type { SqliteUplinkStore } from '../stores/sqlite-uplink-store.js';
+import type { ProjectedTelemetry } from '../stores/telemetry.js';
+import type { ArchivedFrame, DeadLetter } from '../stores/uplink-store.js';
+
+/** What a slice changed in one grid. */
+export interface Projected {
+  readonly samples: Sample[];
+  readonly alertIds: Set<string>;
+  readonly deviceIds: Set<string>;
+}
+
+export interface ProjectorOptions {
+  readonly database: SqliteDatabase;
+  readonly store: SqliteUplinkStore;
+  readonly telemetry: ProjectedTelemetry;
+  readonly alerts: AlertStore;
+  readonly links: LinkStore;
+  readonly acts: ActStore;
+  readonly clock: Clock;
+  readonly realClock: Clock;
+  readonly random: RandomSource;
+  readonly log: Logger;
+  readonly counters: Counters;
+  /** Called within each transaction, for what may as well be written with it. */
+  readonly inTransaction?: () => void;
+  /** Called in the tick of the commit, once per grid of a slice. */
+  readonly onProjected: (gridId: string, changed: Projected) => void;
+  readonly afterCommit?: () => void;
+}
+
+export interface Projector {
+  /** Projects what lies after the cursor: a slice at once, the rest in later turns. */
+  run(): void;
+  /** Place in the order of arrival up to which all is projected. */
+  readonly cursor: number;
+  /** Whether frames may lie after the cursor. */
+  readonly behind: boolean;
+  stop(): void;
+}
+
+/** Frames of one transaction. */
+const sliceFrames = 200;
+const retryLimits = { minMs: 200, maxMs: 30_000 };
+const cursorName = 'projection';
+
+/** Makes the projector; it reads its cursor at once. */
+export function createProjector(options: ProjectorOptions): Projector {
+  const { database, store, telemetry, alerts, links, acts, clock, realClock, log, counters } = options;
+  const readCursor = database.prepare<[string], number>('SELECT seq FROM cloud_cursor WHERE name = ?').pluck();
+  const writeCursor = database.prepare<[string, number]>(
+    'INSERT INTO cloud_cursor VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET seq = excluded.seq',
+  );
+  let cursor = readCursor.get(cursorName) ?? 0;
+  let behind = true;
+  let failures = 0;
+  let timer: { cancel(): void } | undefined;
+  let stopped = false;
+
+  const letterOf = (
+    from: ArchivedFrame,
+    stage: DeadLetter['stage'],
+    code: string,
+    reason: string,
+    bytes?: Uint8Array,
+  ) =>
+    store.keepDeadLetter(
+      {
+        stage,
+        gatewayId: from.gatewayId,
+        gridId: from.gridId,
+        epoch: from.epoch,
+        number: from.number,
+        code,
+        reason,
+        bytes: bytes ?? from.bytes,
+      },
+      clock.nowMs(),
+    );
+
+  const takeEvents = (from: ArchivedFrame, good: GoodFrame, changed: Projected): void => {
+    for (const event of good.events) {
+      acts.confirm(event.id, clock.nowMs());
+      try {
+        if (alerts.append(event) === 'known') continue;
+        counters.alertEvents += 1;
+        changed.alertIds.add(event.alert_id);
+      } catch (error) {
+        if (isTransient(error)) throw error;
+        letterOf(from, 'event', codeOf(error), messageOf(error), Buffer.from(JSON.stringify(event)));
+      }
+    }
+    for (const entry of good.frame.entries) {
+      if (entry.type !== 'link_state') continue;
+      if (links.note(from.gridId, entry.device_id, entry.state, entry.time_ms)) changed.deviceIds.add(entry.device_id);
+    }
+    for (const { what, reason, text } of good.findings)
+      letterOf(from, what, 'E_ENVELOPE_INVALID', reason, Buffer.from(text));
+  };
+
+  const projectSlice = database.transaction((slice: readonly ArchivedFrame[]): Map<string, Projected> => {
+    const byGrid = new Map<string, Projected>();
+    const byLog = new Map<string, { from: ArchivedFrame; frames: NumberedFrame[] }>();
+    for (const from of slice) {
+      const examined = examineFrame(from.bytes, from.gridId);
+      if (!examined.ok) {
+        // It passed when it came: this program sees more than the one then.
+        store.withdraw(from.seq);
+        letterOf(from, 'projection', 'E_ENVELOPE_INVALID', examined.reason);
+        continue;
+      }
+      const changed = byGrid.get(from.gridId) ?? { samples: [], alertIds: new Set(), deviceIds: new Set() };
+      byGrid.set(from.gridId, changed);
+      takeEvents(from, examined, changed);
+      const key = `${from.gridId} ${from.gatewayId} ${from.epoch}`;
+      const group = byLog.get(key) ?? { from, frames: [] };
+      byLog.set(key, group);
+      group.frames.push({ number: from.number, frame: examined.frame });
+    }
+    for (const { from, frames } of byLog.values()) {
+      telemetry.applyFrames(from.gridId, from.gatewayId, from.epoch, frames);
+      const samples = byGrid.get(from.gridId)?.samples;
+      for (const { frame } of frames) for (const sample of frame.samples) samples?.push(sample);
+    }
+    options.inTransaction?.();
+    writeCursor.run(cursorName, (slice.at(-1) as ArchivedFrame).seq);
+    return byGrid;
+  });
+
+  /** A frame that breaks the projection: its telemetry is put aside, what else it holds is taken if that works. */
+  const putAside = (from: ArchivedFrame, error: unknown): void => {
+    const examined = examineFrame(from.bytes, from.gridId);
+    const changed: Projected = { samples: [], alertIds: new Set(), deviceIds: new Set() };
+    database
+      .transaction(() => {
+        store.withdraw(from.seq);
+        letterOf(from, 'projection', codeOf(error), messageOf(error));
+        if (examined.ok) takeEvents(from, examined, changed);
+        writeCursor.run(cursorName, from.seq);
+      })
+      .immediate();
+    cursor = from.seq;
+    log.error('a frame cannot be projected and was put aside', {
+      gateway_id: from.gatewayId,
+      epoch: from.epoch,
+      number: from.number,
+      error,
+    });
+    options.onProjected(from.gridId, changed);
+  };
+
+  const project = (slice: readonly ArchivedFrame[]): void => {
+    let byGrid: Map<string, Projected>;
+    try {
+      byGrid = projectSlice.immediate(slice);
+    } catch (error) {
+      telemetry.forget();
+      if (isTransient(error)) throw error;
+      if (slice.length > 1) {
+        for (const one of slice) project([one]);
+        return;
+      }
+      return putAside(slice[0] as ArchivedFrame, error);
+    }
+    cursor = (slice.at(-1) as ArchivedFrame).seq;
+    counters.framesProjected += slice.length;
+    options.afterCommit?.();
+    for (const [gridId, changed] of byGrid) {
+      counters.samplesProjected += changed.samples.length;
+      options.onProjected(gridId, changed);
+    }
+  };
+
+  const again = (delayMs: number): void => {
+    timer?.cancel();
+    timer = realClock.after(delayMs, () => {
+      timer = undefined;
+      step();
+    });
+  };
+
+  const step = (): void => {
+    if (stopped) return;
+    try {
+      const slice = store.framesAfter(cursor, sliceFrames);
+      if (slice.length > 0) project(slice);
+      behind = slice.length === sliceFrames;
+      failures = 0;
+      if (behind) again(0);
+    } catch (error) {
+      behind = true;
+      counters.projectionFailures += 1;
+      const delayMs = backoffDelayMs(failures, { ...retryLimits, random: options.random });
+      failures += 1;
+      log.error('the projection failed and is tried again', { error, again_in_ms: Math.round(delayMs) });
+      again(delayMs);
+    }
+  };
+
+  return {
+    run() {
+      behind = true;
+      if (!timer) step();
+    },
+    get cursor() {
+      return cursor;
+    },
+    get behind() {
+      return behind;
+    },
+    stop() {
+      stopped = true;
+      timer?.cancel();
+    },
+  };
+}
+
+/** Whether the store, not the frame, is at fault: what SQLite says of disk, locks and memory. */
+function isTransient(error: unknown): boolean {
+  if (error instanceof VillagridError) return false;
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' && /^SQLITE_(?!CONSTRAINT|MISMATCH|RANGE|TOOBIG)/.test(code);
+}
+
+const codeOf = (error: unknown): string => (error instanceof VillagridError ? error.code : 'E_INTERNAL');
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

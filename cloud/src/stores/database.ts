@@ -1,0 +1,31 @@
+/** The cloud's files and how they are opened. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { VillagridError } from '@villagrid/contracts';
+import { migrateModule, openDatabase, type SqliteDatabase } from '@villagrid/runtime';
+import { cloudMigrations } from './schema.js';
+
+/** Files below `data_dir`: `accounts` (settings.db, as in the gateway) is shared with the installer's command line, `cloud` is this process's own. */
+export const cloudFiles = (dataDir: string) => ({
+  cloud: join(dataDir, 'cloud.db'),
+  accounts: join(dataDir, 'settings.db'),
+});
+
+/** Opens (and makes) the cloud's own database. Throws E_STORE_OPEN. */
+export function openCloudDatabase(dataDir: string): SqliteDatabase {
+  makeDataDir(dataDir);
+  const database = openDatabase({ path: cloudFiles(dataDir).cloud });
+  migrateModule(database, 'cloud', cloudMigrations);
+  return database;
+}
+
+/** Makes the folder, for its owner only. Throws E_STORE_OPEN. */
+export function makeDataDir(dataDir: string): void {
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new VillagridError('E_STORE_OPEN', `${dataDir}: ${error instanceof Error ? error.message : String(error)}.`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,269 @@
+/** Archive, ledger and dead letters over SQLite: everything of one `accept` in one transaction. */
+import { createHash } from 'node:crypto';
+import type { Receipt } from '@villagrid/contracts';
+import type { SqliteDatabase } from '@villagrid/runtime';
+import { hashTerm, Ledger } from '../receipts/ledger.js';
+import { makeReceipt, mostBadTold, type BadNumber } from '../receipts/receipt.js';
+import type {
+  Accepted,
+  ArchivedFrame,
+  DeadLetter,
+  FramesToAccept,
+  KeptDeadLetter,
+  UplinkStore,
+} from './uplink-store.js';
+
+/** Most dead letters kept per gateway; beyond it the oldest go. */
+export const mostDeadLetters = 2000;
+
+/** The store over SQLite answers at once, within the caller's transaction when there is one. */
+export interface SqliteUplinkStore extends UplinkStore {
+  accept(batches: readonly FramesToAccept[], deadLetters: readonly DeadLetter[], nowMs: number): readonly Accepted[];
+  giveUp(
+    gatewayId: string,
+    gridId: string,
+    epoch: string,
+    last: number,
+    nowMs: number,
+  ): ReadonlyArray<readonly [first: number, last: number]>;
+  receipt(gatewayId: string, epoch: string): Receipt;
+  framesAfter(seq: number, limit: number): readonly ArchivedFrame[];
+  framesBetween(gridId: string, fromMs: number, toMs: number, upToSeq: number): Iterable<Uint8Array>;
+  /** Takes a good frame out of reading by time: its samples could not be projected. */
+  withdraw(seq: number): void;
+  keepDeadLetter(letter: DeadLetter, nowMs: number): void;
+  deadLetters(limit: number): readonly KeptDeadLetter[];
+  deadLetterCount(): number;
+}
+
+interface Log {
+  readonly id: number;
+  readonly ledger: Ledger;
+}
+
+/** Opens the store; the database must have the tables of `cloudMigrations`. */
+export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkStore {
+  const sql = statements(database);
+  /** Ledgers read so far; dropped as a whole when a transaction fails, for they may say more than was committed. */
+  const logs = new Map<string, Log>();
+
+  const findLog = (gatewayId: string, epoch: string): Log | undefined => {
+    const key = `${gatewayId} ${epoch}`;
+    const known = logs.get(key);
+    if (known) return known;
+    const id = sql.findLog.get(gatewayId, epoch);
+    if (id === undefined) return undefined;
+    const ranges = sql.ranges.all(id).map((row) => ({ first: row.first, last: row.last, sum: BigInt(`0x${row.sum}`) }));
+    const log = { id, ledger: new Ledger(ranges) };
+    logs.set(key, log);
+    return log;
+  };
+  const openLog = (gatewayId: string, epoch: string, nowMs: number): Log => {
+    const known = findLog(gatewayId, epoch);
+    if (known) return known;
+    const log = { id: Number(sql.addLog.run(gatewayId, epoch, nowMs).lastInsertRowid), ledger: new Ledger() };
+    logs.set(`${gatewayId} ${epoch}`, log);
+    return log;
+  };
+  const saveLedger = ({ id, ledger }: Log): void => {
+    sql.clearRanges.run(id);
+    for (const { first, last, sum } of ledger.ranges) sql.addRange.run(id, first, last, sum.toString(16));
+  };
+
+  const keepDeadLetter = (letter: DeadLetter, nowMs: number): void => {
+    const { stage, gatewayId, gridId, epoch, number, code, reason, bytes } = letter;
+    const key = createHash('sha256')
+      .update(`${stage} ${gatewayId} ${gridId} ${epoch} ${number} `)
+      .update(bytes)
+      .digest();
+    const kept = sql.keepLetter.run(
+      key,
+      stage,
+      gatewayId,
+      gridId,
+      epoch,
+      number,
+      code,
+      reason.slice(0, 500),
+      bytes,
+      nowMs,
+      nowMs,
+    );
+    if (kept.changes > 0) sql.trimLetters.run(gatewayId, gatewayId, mostDeadLetters);
+  };
+
+  const acceptOne = ({ gatewayId, gridId, epoch, frames }: FramesToAccept, nowMs: number): Accepted => {
+    const log = openLog(gatewayId, epoch, nowMs);
+    const holesBefore = log.ledger.later.length;
+    let added = 0;
+    let repeated = 0;
+    const conflicts: number[] = [];
+    for (const { number, bytes, hash, bad, fromMs, toMs } of frames) {
+      const inserted = sql.addFrame.run(
+        log.id,
+        number,
+        gridId,
+        hash,
+        bytes,
+        nowMs,
+        bad === null ? fromMs : null,
+        bad === null ? toMs : null,
+        bad,
+      );
+      if (inserted.changes > 0) {
+        // A refused frame is explained, but proves nothing: it does not count in the sum.
+        log.ledger.add(number, bad === null ? hashTerm(hash) : 0n);
+        added += 1;
+        if (bad !== null)
+          keepDeadLetter(
+            { stage: 'frame', gatewayId, gridId, epoch, number, code: 'E_ENVELOPE_INVALID', reason: bad, bytes },
+            nowMs,
+          );
+        continue;
+      }
+      const known = sql.hashOf.get(log.id, number);
+      if (known !== undefined && Buffer.compare(known, hash) === 0) {
+        repeated += 1;
+        continue;
+      }
+      conflicts.push(number);
+      const reason = `log number ${number} came with other content; the first stays`;
+      keepDeadLetter(
+        { stage: 'conflict', gatewayId, gridId, epoch, number, code: 'E_ENVELOPE_CONFLICT', reason, bytes },
+        nowMs,
+      );
+    }
+    if (added > 0) saveLedger(log);
+    return { added, repeated, conflicts, upTo: log.ledger.upTo, gapClosed: log.ledger.later.length < holesBefore };
+  };
+
+  const guarded = <T>(run: () => T): T => {
+    try {
+      return database.transaction(run).immediate();
+    } catch (error) {
+      logs.clear();
+      throw error;
+    }
+  };
+
+  return {
+    accept: (batches, deadLetters, nowMs) =>
+      guarded(() => {
+        for (const letter of deadLetters) keepDeadLetter(letter, nowMs);
+        return batches.map((batch) => acceptOne(batch, nowMs));
+      }),
+    giveUp: (gatewayId, _gridId, epoch, last, nowMs) =>
+      guarded(() => {
+        const log = openLog(gatewayId, epoch, nowMs);
+        const missing = log.ledger.missingUpTo(last);
+        for (const [from, to] of missing) log.ledger.giveUp(from, to);
+        if (missing.length > 0) saveLedger(log);
+        return missing;
+      }),
+    receipt(gatewayId, epoch) {
+      const log = findLog(gatewayId, epoch);
+      if (!log) return makeReceipt(epoch, new Ledger(), []);
+      const bad = sql.bad.all(log.id, mostBadTold).map(({ number, bad }): BadNumber => [number, bad]);
+      return makeReceipt(epoch, log.ledger, bad.reverse());
+    },
+    framesAfter: (seq, limit) =>
+      sql.framesAfter.all(seq, limit).map((row) => ({
+        seq: row.seq,
+        gatewayId: row.gateway_id,
+        gridId: row.grid_id,
+        epoch: row.epoch,
+        number: row.number,
+        bytes: row.bytes,
+      })),
+    // Read as a whole: the caller may write while it walks, which an open cursor would forbid.
+    framesBetween: (gridId, fromMs, toMs, upToSeq) => sql.framesBetween.all(gridId, fromMs, toMs, upToSeq),
+    withdraw: (seq) => void sql.withdraw.run(seq),
+    keepDeadLetter: (letter, nowMs) => guarded(() => keepDeadLetter(letter, nowMs)),
+    deadLetters: (limit) =>
+      sql.letters.all(limit).map(({ gateway_id, grid_id, first_ms, last_ms, ...row }) => ({
+        ...row,
+        gatewayId: gateway_id,
+        gridId: grid_id,
+        firstMs: first_ms,
+        lastMs: last_ms,
+      })),
+    deadLetterCount: () => sql.letterCount.get() ?? 0,
+  };
+}
+
+interface FrameRow {
+  readonly seq: number;
+  readonly gateway_id: string;
+  readonly grid_id: string;
+  readonly epoch: string;
+  readonly number: number;
+  readonly bytes: Buffer;
+}
+interface LetterRow {
+  readonly id: number;
+  readonly stage: DeadLetter['stage'];
+  readonly gateway_id: string;
+  readonly grid_id: string;
+  readonly epoch: string | null;
+  readonly number: number | null;
+  readonly code: string;
+  readonly reason: string;
+  readonly bytes: Buffer;
+  readonly first_ms: number;
+  readonly last_ms: number;
+  readonly times: number;
+}
+
+function statements(database: SqliteDatabase) {
+  return {
+    findLog: database
+      .prepare<[string, string], number>('SELECT id FROM cloud_log WHERE gateway_id = ? AND epoch = ?')
+      .pluck(),
+    addLog: database.prepare<[string, string, number]>(
+      'INSERT INTO cloud_log (gateway_id, epoch, first_ms) VALUES (?, ?, ?)',
+    ),
+    ranges: database.prepare<[number], { first: number; last: number; sum: string }>(
+      'SELECT first, last, sum FROM cloud_ledger_range WHERE log_id = ?',
+    ),
+    clearRanges: database.prepare<[number]>('DELETE FROM cloud_ledger_range WHERE log_id = ?'),
+    addRange: database.prepare<[number, number, number, string]>('INSERT INTO cloud_ledger_range VALUES (?, ?, ?, ?)'),
+    addFrame: database.prepare<
+      [number, number, string, Uint8Array, Uint8Array, number, number | null, number | null, string | null]
+    >(
+      `INSERT INTO cloud_frame (log_id, number, grid_id, hash, bytes, received_ms, from_ms, to_ms, bad)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (log_id, number) DO NOTHING`,
+    ),
+    hashOf: database
+      .prepare<[number, number], Buffer>('SELECT hash FROM cloud_frame WHERE log_id = ? AND number = ?')
+      .pluck(),
+    bad: database.prepare<[number, number], { number: number; bad: string }>(
+      'SELECT number, bad FROM cloud_frame WHERE log_id = ? AND bad IS NOT NULL ORDER BY number DESC LIMIT ?',
+    ),
+    framesAfter: database.prepare<[number, number], FrameRow>(
+      `SELECT seq, gateway_id, grid_id, epoch, number, bytes FROM cloud_frame JOIN cloud_log ON cloud_log.id = log_id
+       WHERE seq > ? AND bad IS NULL ORDER BY seq LIMIT ?`,
+    ),
+    framesBetween: database
+      .prepare<[string, number, number, number], Buffer>(
+        'SELECT bytes FROM cloud_frame WHERE grid_id = ? AND to_ms >= ? AND from_ms < ? AND seq <= ?',
+      )
+      .pluck(),
+    withdraw: database.prepare<[number]>('UPDATE cloud_frame SET from_ms = NULL, to_ms = NULL WHERE seq = ?'),
+    keepLetter: database.prepare<
+      [Uint8Array, string, string, string, string | null, number | null, string, string, Uint8Array, number, number]
+    >(
+      `INSERT INTO cloud_dead_letter (key, stage, gateway_id, grid_id, epoch, number, code, reason, bytes, first_ms, last_ms, times)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
+       ON CONFLICT (key) DO UPDATE SET last_ms = excluded.last_ms, times = times + 1`,
+    ),
+    trimLetters: database.prepare<[string, string, number]>(
+      `DELETE FROM cloud_dead_letter WHERE gateway_id = ? AND id <=
+         (SELECT id FROM cloud_dead_letter WHERE gateway_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?)`,
+    ),
+    letters: database.prepare<[number], LetterRow>(
+      `SELECT id, stage, gateway_id, grid_id, epoch, number, code, reason, bytes, first_ms, last_ms, times
+       FROM cloud_dead_letter ORDER BY id DESC LIMIT ?`,
+    ),
+    letterCount: database.prepare<[], number>('SELECT count(*) FROM cloud_dead_letter').pluck(),
+  };
+}

@@ -1,0 +1,102 @@
+/**
+ * The port behind which archive, ledger and dead letters lie. What `accept` was given is durable when it resolves, all or
+ * nothing. A remote store answers with promises. Every adapter passes testing/uplink-store-suite.ts.
+ */
+import type { Receipt } from '@villagrid/contracts';
+
+/** A value now or later. */
+export type Awaitable<T> = T | Promise<T>;
+
+/** A frame as it is archived: its raw bytes and what examining them gave. */
+export interface FrameToArchive {
+  readonly number: number;
+  readonly bytes: Uint8Array;
+  /** SHA-256 of the bytes. */
+  readonly hash: Uint8Array;
+  /** Why it is refused for good; null for a good one. It is archived and explained all the same. */
+  readonly bad: string | null;
+  /** Times of its oldest and newest sample, Unix ms; null without samples. */
+  readonly fromMs: number | null;
+  readonly toMs: number | null;
+}
+
+/** Frames of one log that came together. */
+export interface FramesToAccept {
+  readonly gatewayId: string;
+  readonly gridId: string;
+  readonly epoch: string;
+  readonly frames: readonly FrameToArchive[];
+}
+
+/** What became of them. */
+export interface Accepted {
+  readonly added: number;
+  /** Repeats with the same content. */
+  readonly repeated: number;
+  /** Repeats with other content: quarantined, the first content stays. */
+  readonly conflicts: readonly number[];
+  readonly upTo: number;
+  /** A hole was closed, so that `up_to` went over what had come before. */
+  readonly gapClosed: boolean;
+}
+
+/** Something that was refused and is kept for a person to look at. */
+export interface DeadLetter {
+  /** Which step refused it. */
+  readonly stage: 'envelope' | 'frame' | 'conflict' | 'event' | 'entry' | 'projection' | 'hello' | 'alerts' | 'acts';
+  readonly gatewayId: string;
+  readonly gridId: string;
+  readonly epoch: string | null;
+  readonly number: number | null;
+  /** Code of the error catalogue. */
+  readonly code: string;
+  readonly reason: string;
+  readonly bytes: Uint8Array;
+}
+
+/** A dead letter as kept: the same content of the same gateway at the same stage is one, counted. */
+export interface KeptDeadLetter extends DeadLetter {
+  readonly id: number;
+  readonly firstMs: number;
+  readonly lastMs: number;
+  readonly times: number;
+}
+
+/** A good frame of the archive, in its order of arrival. */
+export interface ArchivedFrame {
+  /** Place in the order of arrival; rises, may have holes. */
+  readonly seq: number;
+  readonly gatewayId: string;
+  readonly gridId: string;
+  readonly epoch: string;
+  readonly number: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Archive, ledger and dead letters. */
+export interface UplinkStore {
+  /** Archives and notes in the ledger, idempotent by (gateway, epoch, number); keeps the dead letters in the same commit. */
+  accept(
+    batches: readonly FramesToAccept[],
+    deadLetters: readonly DeadLetter[],
+    nowMs: number,
+  ): Awaitable<readonly Accepted[]>;
+  /** Explains what is missing up to `last`: the gateway says that it no longer has it. Gives the numbers given up. */
+  giveUp(
+    gatewayId: string,
+    gridId: string,
+    epoch: string,
+    last: number,
+    nowMs: number,
+  ): Awaitable<ReadonlyArray<readonly [first: number, last: number]>>;
+  /** The receipt of a log; of an unknown one it says that nothing is here. */
+  receipt(gatewayId: string, epoch: string): Awaitable<Receipt>;
+  /** Good frames after a place in the order of arrival. */
+  framesAfter(seq: number, limit: number): Awaitable<readonly ArchivedFrame[]>;
+  /** Good frames of a grid that may hold samples with fromMs <= time < toMs, up to a place in the order of arrival. */
+  framesBetween(gridId: string, fromMs: number, toMs: number, upToSeq: number): Awaitable<Iterable<Uint8Array>>;
+  keepDeadLetter(letter: DeadLetter, nowMs: number): Awaitable<void>;
+  /** Newest first. */
+  deadLetters(limit: number): Awaitable<readonly KeptDeadLetter[]>;
+  deadLetterCount(): Awaitable<number>;
+}

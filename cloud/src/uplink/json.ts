@@ -1,0 +1,63 @@
+/** JSON messages of the session and alerts lanes, checked by schema. Pure. */
+import { clockTrusts, plans, siteSchema, zoneOffsetMs, type Site } from '@villagrid/contracts';
+import { Type, type Static, type TSchema } from 'typebox';
+import { Check, Clean, Clone, Default, Errors } from 'typebox/value';
+
+const text = Type.String({ minLength: 1, maxLength: 128 });
+const logNumber = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+
+/** HELLO; the site is checked apart, so that a wrong one does not keep telemetry from flowing. */
+export const helloSchema = Type.Object({
+  y: Type.Literal('hello'),
+  gateway_id: text,
+  boot: text,
+  version: text,
+  epoch: Type.String({ pattern: '^[A-Za-z0-9._-]{1,64}$' }),
+  newest_number: logNumber,
+  oldest_number: logNumber,
+  receipted_number: logNumber,
+  clock_ms: Type.Number(),
+  clock_trust: Type.Enum([...clockTrusts] as const),
+  plan: Type.Enum([...plans] as const),
+  site: Type.Unknown(),
+});
+export const goodbyeSchema = Type.Object({ y: Type.Literal('goodbye'), gateway_id: text, clock_ms: Type.Number() });
+export const alertsUpSchema = Type.Object({
+  y: Type.Literal('alerts'),
+  events: Type.Array(Type.Unknown(), { maxItems: 1000 }),
+});
+
+/** A message that fits, or why not. */
+export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: string };
+
+/** Parses bytes as JSON; never throws for what is in them. */
+export function parseJson(payload: Uint8Array): Parsed<unknown> {
+  try {
+    return { ok: true, value: JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload)) as unknown };
+  } catch (error) {
+    return { ok: false, reason: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** Checks a value against a schema. */
+export function checkMessage<T extends TSchema>(schema: T, value: unknown): Parsed<Static<T>> {
+  if (Check(schema, value)) return { ok: true, value: value as Static<T> };
+  const first = Errors(schema, value)[0];
+  return { ok: false, reason: `${first?.instancePath || '(message)'}: ${first?.message ?? 'invalid'}` };
+}
+
+/** Checks a site document of this gateway and grid. What a newer gateway says beyond the schema is left out. */
+export function checkSite(value: unknown, gatewayId: string, gridId: string): Parsed<Site> {
+  const known = Default(siteSchema, Clean(siteSchema, Clone(value)));
+  const checked = checkMessage(siteSchema, known);
+  if (!checked.ok) return { ok: false, reason: `site${checked.reason}` };
+  const site = checked.value as Site;
+  if (site.grid_id !== gridId || site.gateway_id !== gatewayId)
+    return { ok: false, reason: `site of grid ${site.grid_id} and gateway ${site.gateway_id}` };
+  try {
+    zoneOffsetMs(site.zone, 0);
+  } catch {
+    return { ok: false, reason: `site/zone: ${site.zone} is no time zone known here` };
+  }
+  return { ok: true, value: site };
+}

@@ -1,0 +1,163 @@
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import type { AlertEvent } from '@villagrid/contracts';
+import { createAlertStore, migrateModule, openDatabase, seededRandom } from '@villagrid/runtime';
+import { memoryLog, tempDir, testClock } from '@villagrid/runtime/testing';
+import { examineFrame } from '../src/etl/frame.js';
+import { createProjector, type Projected } from '../src/ingest/project.js';
+import { newCounters } from '../src/observe/counters.js';
+import { createActStore } from '../src/stores/act-store.js';
+import { createLinkStore } from '../src/stores/link-store.js';
+import { cloudMigrations } from '../src/stores/schema.js';
+import { createSqliteUplinkStore } from '../src/stores/sqlite-uplink-store.js';
+import { createProjectedTelemetry } from '../src/stores/telemetry.js';
+import type { FrameToArchive } from '../src/stores/uplink-store.js';
+import { raisedEvent, testFrame, testStartMs } from '../src/testing/gateway-side.js';
+import { uplinkStoreSuite } from '../src/testing/uplink-store-suite.js';
+import { createHash } from 'node:crypto';
+
+function open(t: Test) {
+  const database = openDatabase({ path: join(tempDir(t), 'cloud.db'), busyTimeoutMs: 10 });
+  t.teardown(() => database.close());
+  migrateModule(database, 'cloud', cloudMigrations);
+  return database;
+}
+
+uplinkStoreSuite(t, 'SQLite', (t) => {
+  const database = open(t);
+  return { store: createSqliteUplinkStore(database), reopen: () => createSqliteUplinkStore(database) };
+});
+
+function toArchive(number: number, events: readonly AlertEvent[] = []): FrameToArchive {
+  const bytes = testFrame(number, { events });
+  const examined = examineFrame(bytes, 'alpha');
+  if (!examined.ok) throw new Error(examined.reason);
+  return {
+    number,
+    bytes,
+    hash: createHash('sha256').update(bytes).digest(),
+    bad: null,
+    fromMs: examined.fromMs,
+    toMs: examined.toMs,
+  };
+}
+
+function projection(t: Test) {
+  const database = open(t);
+  const clock = testClock();
+  const { log, lines } = memoryLog({ clock });
+  const store = createSqliteUplinkStore(database);
+  const alerts = createAlertStore({ database });
+  const told: Projected[] = [];
+  const telemetry = createProjectedTelemetry({
+    database,
+    zoneOf: () => 'UTC',
+    frames: { framesOverlapping: () => [] },
+  });
+  const make = () =>
+    createProjector({
+      database,
+      store,
+      telemetry,
+      alerts,
+      links: createLinkStore(database),
+      acts: createActStore(database),
+      clock,
+      realClock: clock,
+      random: seededRandom(1),
+      log,
+      counters: newCounters(),
+      onProjected: (_gridId, changed) => told.push(changed),
+    });
+  const accept = (frames: readonly FrameToArchive[]) =>
+    store.accept([{ gatewayId: 'gw-1', gridId: 'alpha', epoch: 'E1', frames }], [], clock.nowMs());
+  const applied = () => telemetry.appliedRanges('gw-1', 'E1');
+  return { database, clock, lines, store, alerts, telemetry, told, make, accept, applied };
+}
+
+t.test(
+  'a failing store keeps the projection in its place; it is tried again and nothing is missing or double',
+  async (t) => {
+    const { database, clock, accept, make, applied, telemetry, told, lines } = projection(t);
+    accept(Array.from({ length: 450 }, (_, i) => toArchive(i + 1)));
+    const other = openDatabase({ path: database.name });
+    t.teardown(() => other.close());
+    other.exec('BEGIN IMMEDIATE');
+    const projector = make();
+    projector.run();
+    t.same([projector.cursor, projector.behind, applied()], [0, true, []], 'somebody else holds the database');
+    await clock.advance(5000);
+    t.equal(told.length, 0);
+    t.ok(lines.filter((line) => line.msg === 'the projection failed and is tried again').length > 1);
+    other.exec('ROLLBACK');
+    await clock.advance(60_000);
+    t.same([projector.behind, applied()], [false, [[1, 450]]]);
+    t.equal(told.length, 3, 'in slices');
+    t.same(
+      telemetry.completeness('alpha', testStartMs + 1e9).map(({ count }) => count),
+      [450, 450],
+    );
+    // Another process goes on from the cursor.
+    make().run();
+    t.equal(told.length, 3);
+    projector.stop();
+  },
+);
+
+t.test(
+  'a frame that breaks the projection goes to the dead letters with what it holds beside; the others go on',
+  async (t) => {
+    const { database, accept, make, applied, store, alerts, told } = projection(t);
+    const poison = testStartMs + 3 * 5000;
+    database.exec(`CREATE TRIGGER poison BEFORE INSERT ON telemetry_latest WHEN NEW.time_ms = ${poison}
+    BEGIN SELECT RAISE(ABORT, 'poison'); END`);
+    accept([toArchive(3, [raisedEvent('E1', 'A1', 'alpha', 'gw-1')]), toArchive(1), toArchive(2)]);
+    const projector = make();
+    projector.run();
+    accept([toArchive(4), toArchive(5)]);
+    projector.run();
+    t.same(
+      [projector.behind, applied()],
+      [
+        false,
+        [
+          [1, 2],
+          [4, 5],
+        ],
+      ],
+    );
+    t.match(store.deadLetters(5), [{ stage: 'projection', number: 3, reason: 'poison' }]);
+    t.equal(alerts.get('A1')?.status, 'active', 'its alert is told all the same');
+    t.ok(told.some(({ alertIds }) => alertIds.has('A1')));
+    t.equal([...store.framesBetween('alpha', poison, poison + 1, 100)].length, 0, 'and what is read by time agrees');
+    t.equal(store.receipt('gw-1', 'E1').up_to, 5);
+  },
+);
+
+t.test('link states keep the newest word, acts wait until confirmed', async (t) => {
+  const database = open(t);
+  const links = createLinkStore(database);
+  t.equal(links.get('alpha', 'd'), undefined);
+  t.ok(links.note('alpha', 'd', 'online', 10));
+  t.notOk(links.note('alpha', 'd', 'offline', 9));
+  t.equal(links.get('alpha', 'd'), 'online');
+  t.equal(links.get('beta', 'd'), undefined);
+  const acts = createActStore(database);
+  const act = (id: string): AlertEvent => ({ ...raisedEvent(id, 'A', 'alpha', 'gw-1') });
+  for (const id of ['b', 'a', 'b']) acts.add(act(id), 100);
+  acts.add(act('c'), 200);
+  t.same(
+    acts.waiting('alpha').map(({ id }) => id),
+    ['b', 'a', 'c'],
+  );
+  t.same(
+    acts.waiting('alpha', 150).map(({ id }) => id),
+    ['b', 'a'],
+  );
+  t.same(acts.waiting('beta'), []);
+  t.ok(acts.confirm('b', 300));
+  t.notOk(acts.confirm('b', 300));
+  t.equal(acts.waitingCount(), 2);
+  acts.add(act('b'), 400);
+  t.equal(acts.waitingCount(), 2, 'a confirmed one does not wait again');
+});

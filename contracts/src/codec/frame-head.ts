@@ -1,0 +1,100 @@
+/** The JSON head of a packed frame, checked field by field: bytes from a card or a gateway are not believed. */
+import { isAlertEvent } from '../alerts/check-event.js';
+import type { AlertEvent } from '../alerts/events.js';
+import { clockTrusts, type ClockTrust } from '../ports/clock.js';
+import { CodecError } from './bytes.js';
+import type { FrameEntry } from './frame.js';
+
+/** Names are short because a small frame is mostly head. */
+export interface FrameHead {
+  /** Boot, monotonic and wall milliseconds, trust of the wall clock. */
+  readonly b: string;
+  readonly m: number;
+  readonly w: number;
+  readonly t: ClockTrust;
+  /** Series in the order of their samples. */
+  readonly s: ReadonlyArray<readonly [device: string, metric: string, precision: number]>;
+  readonly e?: readonly AlertEvent[];
+  readonly n?: readonly FrameEntry[];
+  readonly r?: ReadonlyArray<readonly [device: string, boot: string, seqs: readonly number[]]>;
+}
+
+/** Most decimals a series may have; a number has 15 to 17 digits. */
+const mostDecimals = 9;
+/** Times lie within 2^51 ms either side of 1970 (about 71,000 years), so that any difference of two can be packed. */
+export const largestTimeMs = 2 ** 51 - 1;
+
+type Check = (value: unknown) => boolean;
+
+const isText: Check = (value) => typeof value === 'string';
+const isWhole: Check = (value) => Number.isSafeInteger(value);
+const isTime: Check = (value) => isWhole(value) && Math.abs(value as number) <= largestTimeMs;
+const isTrust: Check = (value) => (clockTrusts as readonly unknown[]).includes(value);
+const orNull =
+  (check: Check): Check =>
+  (value) =>
+    value === null || check(value);
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+const tuple =
+  (...checks: Check[]): Check =>
+  (value) =>
+    Array.isArray(value) && value.length === checks.length && checks.every((check, i) => check(value[i]));
+const list =
+  (check: Check): Check =>
+  (value) =>
+    Array.isArray(value) && value.every(check);
+
+const isSeries = tuple(
+  isText,
+  isText,
+  (value) => isWhole(value) && (value as number) >= 0 && (value as number) <= mostDecimals,
+);
+const isReceived = tuple(isText, isText, list(isWhole));
+
+/** Entries of kinds that this program does not know yet are kept as they are. */
+function isEntry(value: unknown): boolean {
+  if (!isRecord(value) || typeof value.type !== 'string') return false;
+  switch (value.type) {
+    case 'clock':
+      return isText(value.boot) && isWhole(value.correction_ms) && isTrust(value.trust);
+    case 'link_state':
+      return (
+        isText(value.device_id) && (value.state === 'online' || value.state === 'offline') && isTime(value.time_ms)
+      );
+    case 'epoch':
+      return (
+        isText(value.epoch) &&
+        orNull(isText)(value.previous_epoch) &&
+        orNull(isWhole)(value.previous_last_number) &&
+        isText(value.reason)
+      );
+    default:
+      return true;
+  }
+}
+
+/** Parses and checks a head; throws CodecError that names the field. */
+export function parseFrameHead(text: string): FrameHead {
+  let head: unknown;
+  try {
+    head = JSON.parse(text);
+  } catch {
+    throw new CodecError('frame head is not JSON');
+  }
+  if (!isRecord(head)) throw new CodecError('frame head is not an object');
+  const wrong = (
+    [
+      ['b (boot)', isText(head.b)],
+      ['m (monotonic time)', isWhole(head.m)],
+      ['w (wall time)', isTime(head.w)],
+      ['t (clock trust)', isTrust(head.t)],
+      ['s (series)', list(isSeries)(head.s)],
+      ['e (alert events)', head.e === undefined || list(isAlertEvent)(head.e)],
+      ['n (entries)', head.n === undefined || list(isEntry)(head.n)],
+      ['r (received sequences)', head.r === undefined || list(isReceived)(head.r)],
+    ] as const
+  ).find(([, right]) => !right);
+  if (wrong) throw new CodecError(`frame head: ${wrong[0]} is missing or wrong`);
+  return head as unknown as FrameHead;
+}

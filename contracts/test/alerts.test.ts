@@ -1,0 +1,151 @@
+import fc from 'fast-check';
+import t from 'tap';
+import {
+  compareAlerts,
+  isAlertEvent,
+  longestShelveMs,
+  reduceAlert,
+  type Alert,
+  type AlertEvent,
+} from '@villagrid/contracts';
+import { alertEvent } from './arbitraries.js';
+import { holds, same, vectors } from './property.js';
+
+/** Events with ids of their own, as everybody makes them. */
+const eventSet = fc.uniqueArray(alertEvent, { selector: (event) => event.id, maxLength: 12 });
+
+/** A set of events, and the same set in another order with repeats. */
+const setAndMess = eventSet.chain((events) =>
+  fc.tuple(
+    fc.constant(events),
+    fc
+      .tuple(fc.shuffledSubarray(events, { minLength: events.length }), fc.array(fc.nat(), { maxLength: 8 }))
+      .map(([shuffled, repeats]) => {
+        const mess = [...shuffled];
+        for (const at of repeats) {
+          const again = events[at % Math.max(1, events.length)];
+          if (again) mess.splice(at % (mess.length + 1), 0, again);
+        }
+        return mess;
+      }),
+  ),
+);
+
+t.test('any order and any duplication of events give the same alert', async (t) => {
+  holds(
+    t,
+    'order and duplication',
+    fc.property(setAndMess, ([events, mess]) => same(reduceAlert(events) ?? null, reduceAlert(mess) ?? null)),
+    1000,
+  );
+  // Ids that collide with different contents cannot come from us; even then both sides agree.
+  holds(
+    t,
+    'colliding ids',
+    fc.property(fc.array(alertEvent.map((event) => ({ ...event, id: event.id.slice(0, 1) }) as AlertEvent)), (events) =>
+      same(reduceAlert(events) ?? null, reduceAlert([...events].reverse()) ?? null),
+    ),
+    300,
+  );
+});
+
+t.test('no acknowledgement and no note is ever lost, whoever else acted and whenever it came', async (t) => {
+  holds(
+    t,
+    'nothing lost',
+    fc.property(setAndMess, ([events, mess]) => {
+      const alert = reduceAlert(mess);
+      if (!events.some((event) => event.kind === 'raised')) return alert === undefined;
+      if (!alert) return false;
+      const said = events.flatMap((event) =>
+        (event.kind === 'acknowledged' && event.note) || event.kind === 'noted' ? [event.id] : [],
+      );
+      const acknowledged = events.filter((event) => event.kind === 'acknowledged');
+      return (
+        said.every((id) => alert.notes.some((note) => note.event_id === id)) &&
+        alert.notes.length === said.length &&
+        events.every((event) => alert.timeline.some((entry) => entry.event_id === event.id)) &&
+        alert.timeline.length === events.length &&
+        alert.acknowledged === acknowledged.length > 0 &&
+        (alert.status === 'resolved') === events.some((event) => event.kind === 'cleared')
+      );
+    }),
+    1000,
+  );
+});
+
+t.test('active and acknowledged are two facts; who acknowledged after clearing is said to be late', async (t) => {
+  const { alerts } = vectors<{ alerts: { name: string; events: AlertEvent[]; alert: Alert | null }[] }>('alerts');
+  for (const { name, events, alert } of alerts) {
+    t.same(reduceAlert(events) ?? null, alert, name);
+    t.same(reduceAlert([...events].reverse()) ?? null, alert, `${name}, backwards`);
+    t.ok(events.every(isAlertEvent), `${name}: events are well formed`);
+  }
+  const named = (name: string) => alerts.find((one) => one.name === name)?.alert;
+  t.match(named('acknowledged on both sides'), {
+    status: 'active',
+    acknowledged: true,
+    // The one who was first by the clocks is named; the other is in the timeline.
+    acknowledged_by: { user_id: 'u2' },
+    notes: [{ text: 'going there' }, { text: 'fan is blocked' }],
+  });
+  t.match(named('cleared, seen afterwards'), { status: 'resolved', acknowledged: true, seen_after_clearing: true });
+  const shelved = named('made worse, shelved for longer than a day');
+  t.equal(shelved?.severity, 'critical');
+  t.equal((shelved?.shelved_until_ms ?? 0) - (shelved?.raised_at_ms ?? 0), longestShelveMs + 90_000);
+  t.match(named('shelving ended, then assigned'), { shelved_until_ms: null, assignee: { user_id: 'u2' } });
+  t.equal(named('a note before raised is there'), null);
+});
+
+t.test(
+  'a list is ordered worst first among the active, unacknowledged before acknowledged, the rest newest first',
+  async (t) => {
+    const alert = (alert_id: string, over: Partial<Alert>) =>
+      ({ alert_id, status: 'active', severity: 'low', acknowledged: false, raised_at_ms: 0, ...over }) as Alert;
+    const ordered = [
+      alert('a', { severity: 'critical' }),
+      alert('b', { severity: 'critical', acknowledged: true, raised_at_ms: 9 }),
+      alert('c', { severity: 'high', raised_at_ms: 2 }),
+      alert('d', { severity: 'high', raised_at_ms: 1 }),
+      alert('e', { severity: 'high', raised_at_ms: 1 }),
+      alert('f', { status: 'resolved', severity: 'low', raised_at_ms: 8 }),
+      alert('g', { status: 'resolved', severity: 'critical', raised_at_ms: 7 }),
+    ];
+    holds(
+      t,
+      'one order',
+      fc.property(fc.shuffledSubarray(ordered, { minLength: ordered.length }), (shuffled) =>
+        same(
+          shuffled.sort(compareAlerts).map((one) => one.alert_id),
+          ordered.map((one) => one.alert_id),
+        ),
+      ),
+    );
+    for (const one of ordered) t.equal(compareAlerts(one, one), 0);
+  },
+);
+
+t.test('what is no alert event is recognised, whatever it is', async (t) => {
+  holds(
+    t,
+    'well-formed events',
+    fc.property(alertEvent, (event) => isAlertEvent(event)),
+    300,
+  );
+  holds(
+    t,
+    'other JSON',
+    fc.property(fc.jsonValue(), (value) => !isAlertEvent(value)),
+    300,
+  );
+  holds(
+    t,
+    'a field of another type: told, or at least no harm',
+    fc.property(alertEvent, fc.nat(), fc.jsonValue(), (event, at, value) => {
+      const keys = Object.keys(event);
+      const changed: unknown = { ...event, [keys[at % keys.length] as string]: value };
+      if (isAlertEvent(changed)) reduceAlert([changed]);
+    }),
+    500,
+  );
+});

@@ -1,0 +1,348 @@
+import fc from 'fast-check';
+import t from 'tap';
+import {
+  addDigest,
+  ByteReader,
+  ByteWriter,
+  CodecError,
+  decodeEnvelopeBody,
+  decodeFrame,
+  digestHex,
+  emptyDigest,
+  encodeEnvelopeBody,
+  encodeFrame,
+  metricPrecision,
+  plans,
+  seriesHasher,
+  type Frame,
+  type Sample,
+} from '@villagrid/contracts';
+import { frame, identifier, metric, sample, timeMs } from './arbitraries.js';
+import { fromHex, holds, same, vectors } from './property.js';
+
+/** A frame with its samples grouped by series, in order of first appearance: all that the codec promises of order. */
+function grouped(one: Frame): Frame {
+  const groups = new Map<string, Sample[]>();
+  for (const it of one.samples) {
+    const key = `${it.deviceId} ${it.metric}`;
+    groups.set(key, [...(groups.get(key) ?? []), it]);
+  }
+  return { ...one, samples: [...groups.values()].flat() };
+}
+
+const throwsCodecError = (run: () => unknown): boolean => {
+  try {
+    run();
+    return false;
+  } catch (error) {
+    if (error instanceof CodecError) return true;
+    throw error;
+  }
+};
+
+/** Decodes, or says CodecError; anything else fails the property. */
+const decodesOrTells = (run: () => unknown): void => {
+  try {
+    run();
+  } catch (error) {
+    if (!(error instanceof CodecError)) throw error;
+  }
+};
+
+const simpleFrame = (samples: readonly Sample[]): Frame => ({
+  boot: 'b',
+  monotonicMs: 1,
+  wallMs: 1_767_225_600_000,
+  trust: 'ntp',
+  samples,
+  events: [],
+  entries: [],
+  received: [],
+});
+
+t.test('integers of 0 to 2^53 - 1, signed ones and texts come back as they were written', async (t) => {
+  holds(
+    t,
+    'bytes',
+    fc.property(
+      fc.maxSafeNat(),
+      fc.integer({ min: -(2 ** 52) + 1, max: 2 ** 52 - 1 }),
+      fc.string({ unit: 'grapheme' }),
+      (u, s, text) => {
+        const writer = new ByteWriter();
+        writer.unsigned(u);
+        writer.signed(s);
+        writer.text(text);
+        const reader = new ByteReader(writer.finish());
+        return reader.unsigned() === u && Object.is(reader.signed(), s || 0) && reader.text() === text && reader.atEnd;
+      },
+    ),
+    500,
+  );
+  for (const value of [-1, 0.5, 2 ** 53, Number.NaN, Number.POSITIVE_INFINITY])
+    t.throws(() => new ByteWriter().unsigned(value), CodecError, String(value));
+  t.throws(() => new ByteReader(fromHex('ffffffffffffff7f')).unsigned(), CodecError, 'above 2^53');
+  t.throws(() => new ByteReader(fromHex('ffffffffffffffffff01')).unsigned(), CodecError, 'longer than 8 bytes');
+  t.throws(() => new ByteReader(fromHex('02ff fe'.replace(' ', ''))).text(), CodecError, 'not UTF-8');
+});
+
+t.test('any frame comes back as it was packed', async (t) => {
+  holds(
+    t,
+    'frames',
+    fc.property(frame, (one) => same(decodeFrame(encodeFrame(one)), grouped(one))),
+    300,
+  );
+});
+
+t.test('what cannot be packed is refused with CodecError, never packed wrong', async (t) => {
+  const good: Sample = { deviceId: 'd', metric: 'generation_kw', timeMs: 5, value: 1, quality: 0 };
+  for (const change of [
+    { value: Number.NaN },
+    { value: Number.POSITIVE_INFINITY },
+    { value: 1e300 },
+    { timeMs: Number.NaN },
+    { timeMs: 1e300 },
+    { quality: 256 },
+    { quality: -1 },
+    { quality: 0.5 },
+  ])
+    t.throws(() => encodeFrame(simpleFrame([{ ...good, ...change }])), CodecError, JSON.stringify(change));
+});
+
+t.test('a frame cut short, with bytes added, or with any byte changed is told as CodecError', async (t) => {
+  const bytes = encodeFrame({
+    ...simpleFrame([
+      { deviceId: 'inv-1', metric: 'generation_kw', timeMs: 1_767_225_599_000, value: 4.213, quality: 0 },
+      { deviceId: 'inv-1', metric: 'generation_kw', timeMs: 1_767_225_600_000, value: null, quality: 66 },
+      { deviceId: 'bat-1', metric: 'battery_power_kw', timeMs: 1_767_225_600_000, value: -2.5, quality: 0 },
+    ]),
+    received: [{ deviceId: 'inv-1', boot: 'k3f9', seqs: [1, 2] }],
+  });
+  for (let length = 0; length < bytes.length; length += 1)
+    if (!throwsCodecError(() => decodeFrame(bytes.slice(0, length)))) t.fail(`cut to ${length} bytes`);
+  for (let at = 0; at < bytes.length; at += 1) {
+    for (let bit = 0; bit < 8; bit += 1) {
+      const flipped = bytes.slice();
+      flipped[at] = (flipped[at] as number) ^ (1 << bit);
+      if (!throwsCodecError(() => decodeFrame(flipped))) t.fail(`bit ${bit} of byte ${at}`);
+    }
+  }
+  t.ok(
+    throwsCodecError(() => decodeFrame(new Uint8Array([...bytes, 0]))),
+    'one byte more',
+  );
+  holds(
+    t,
+    'several bytes changed',
+    fc.property(
+      frame.map(encodeFrame),
+      fc.array(fc.tuple(fc.nat(), fc.integer({ min: 1, max: 255 })), { minLength: 1, maxLength: 3 }),
+      (packed, changes) => {
+        const changed = packed.slice();
+        for (const [at, by] of changes) changed[at % packed.length] = (changed[at % packed.length] as number) ^ by;
+        return Buffer.compare(changed, packed) === 0 || throwsCodecError(() => decodeFrame(changed));
+      },
+    ),
+    200,
+  );
+});
+
+t.test(
+  'bytes that are no frame but carry a right checksum, as a hostile gateway may send them, are told too',
+  async (t) => {
+    const { packWithHead, packBody } = await import('./hostile.js');
+    holds(
+      t,
+      'noise under a right checksum',
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => decodesOrTells(() => decodeFrame(packBody(bytes)))),
+      300,
+    );
+    holds(
+      t,
+      'any JSON as head',
+      fc.property(fc.jsonValue({ maxDepth: 3 }), fc.uint8Array({ maxLength: 40 }), (head, rest) =>
+        decodesOrTells(() => decodeFrame(packWithHead(head, rest))),
+      ),
+      300,
+    );
+    const head = { b: 'b', m: 1, w: 1, t: 'ntp', s: [] as unknown[] };
+    t.same(decodeFrame(packWithHead(head)).samples, [], 'the head itself is right');
+    const event = { id: 'E', alert_id: 'A', grid_id: 'alpha', at_ms: 1, origin: { kind: 'gateway', id: 'g' } };
+    for (const wrong of [
+      null,
+      [],
+      { ...head, b: 5 },
+      { ...head, m: '1' },
+      { ...head, w: null },
+      { ...head, w: 1e300 },
+      { ...head, t: 'sundial' },
+      { ...head, s: [null] },
+      { ...head, s: [['d', 'generation_kw']] },
+      { ...head, s: [['d', 'generation_kw', 400]] },
+      { ...head, s: [['d', 'generation_kw', -1]] },
+      { ...head, s: [[{}, 'generation_kw', 1]] },
+      { ...head, s: {} },
+      { ...head, e: {} },
+      { ...head, e: [null] },
+      { ...head, e: [{ ...event, kind: 'raised' }] },
+      { ...head, e: [{ ...event, kind: 'noted', note: 5, actor: { user_id: 'u', name: 'n' } }] },
+      { ...head, e: [{ ...event, kind: 'cleared', value: null, at_ms: '1' }] },
+      { ...head, e: [{ ...event, kind: 'acknowledged', note: null, actor: null }] },
+      { ...head, n: [5] },
+      { ...head, n: [{ type: 'clock', boot: 'b', correction_ms: 'x', trust: 'ntp' }] },
+      { ...head, r: [['d', 'b']] },
+      { ...head, r: [['d', 'b', ['1']]] },
+    ])
+      t.ok(
+        throwsCodecError(() => decodeFrame(packWithHead(wrong, wrong === null ? [] : [0, 0, 0, 0]))),
+        JSON.stringify(wrong),
+      );
+    // One series that claims many samples: refused before anything is reserved for them.
+    const many = { ...head, s: [['d', 'generation_kw', 3]] };
+    t.throws(() => decodeFrame(packWithHead(many, [255, 255, 255, 255, 255, 15])), CodecError, 'claims 2^39 samples');
+  },
+);
+
+t.test('frames of the vectors decode and encode to the same bytes; the bad ones are refused', async (t) => {
+  const { frames, bad } = vectors<{
+    frames: { name: string; bytes: string; frame: Frame }[];
+    bad: { name: string; bytes: string; reason: string }[];
+  }>('frames');
+  for (const one of frames) {
+    t.same(decodeFrame(fromHex(one.bytes)), one.frame, one.name);
+    t.equal(Buffer.from(encodeFrame(one.frame)).toString('hex'), one.bytes, one.name);
+  }
+  for (const one of bad)
+    t.throws(() => decodeFrame(fromHex(one.bytes)), { name: 'CodecError', message: new RegExp(one.reason) }, one.name);
+  t.ok(frames.length >= 3 && bad.length >= 4);
+});
+
+t.test('an envelope comes back as it was packed, and other bytes are told as CodecError', async (t) => {
+  const envelope = fc.record({
+    epoch: identifier,
+    first: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+    plan: fc.constantFrom(...plans),
+    receiptWanted: fc.boolean(),
+    frames: fc.array(fc.uint8Array({ maxLength: 50 }), { maxLength: 6 }),
+  });
+  holds(
+    t,
+    'envelopes',
+    fc.property(envelope, (one) => {
+      const back = decodeEnvelopeBody(encodeEnvelopeBody(one));
+      return same(back, one);
+    }),
+  );
+  holds(
+    t,
+    'changed envelopes',
+    fc.property(envelope.map(encodeEnvelopeBody), fc.nat(), fc.integer({ min: 0, max: 255 }), (bytes, at, by) => {
+      const changed = bytes.slice();
+      changed[at % bytes.length] = by;
+      decodesOrTells(() => decodeEnvelopeBody(changed));
+      decodesOrTells(() => decodeEnvelopeBody(bytes.slice(0, at % bytes.length)));
+    }),
+    300,
+  );
+  for (const head of [
+    'null',
+    '[]',
+    '5',
+    '{}',
+    '{"v":1}',
+    '{"v":1,"ep":"e","first":0}',
+    '{"v":1,"ep":"e","first":1.5}',
+    '{"v":2}',
+    'x',
+  ]) {
+    const writer = new ByteWriter();
+    writer.text(head);
+    writer.unsigned(0);
+    t.throws(() => decodeEnvelopeBody(writer.finish()), CodecError, head);
+  }
+});
+
+t.test('the hash of a series does not depend on order, adds up over parts, and changes with any field', async (t) => {
+  const point = sample.map(({ timeMs: at, value, quality }) => ({ at, value, quality }));
+  const hash = (
+    device: string,
+    id: string,
+    points: readonly { at: number; value: number | null; quality: number }[],
+  ) => {
+    const add = seriesHasher(device, id);
+    const digest = emptyDigest();
+    for (const { at, value, quality } of points) add(digest, at, value, quality);
+    return digest;
+  };
+  holds(
+    t,
+    'order and parts',
+    fc.property(
+      identifier,
+      metric,
+      fc
+        .array(point)
+        .chain((all) =>
+          fc.tuple(fc.constant(all), fc.shuffledSubarray(all, { minLength: all.length }), fc.nat(all.length)),
+        ),
+      (device, id, [points, shuffled, cut]) => {
+        const whole = hash(device, id, points);
+        const parts = hash(device, id, points.slice(0, cut));
+        addDigest(parts, hash(device, id, points.slice(cut)));
+        return same(hash(device, id, shuffled), whole) && same(parts, whole);
+      },
+    ),
+  );
+  holds(
+    t,
+    'any change shows',
+    fc.property(
+      identifier,
+      metric,
+      fc.array(point, { maxLength: 5 }),
+      timeMs,
+      fc.integer({ min: 1, max: 1_000_000 }),
+      fc.integer({ min: 1, max: 1_000_000 }),
+      fc.integer({ min: 1, max: 255 }),
+      (device, id, others, at, later, more, worse) => {
+        const step = 10 ** -metricPrecision(id);
+        const base = { at, value: 0, quality: 0 };
+        const variants = [
+          hash(device, id, [...others, base]),
+          hash(device, id, [...others, { ...base, at: at + later }]),
+          hash(device, id, [...others, { ...base, value: more * step }]),
+          hash(device, id, [...others, { ...base, value: -more * step }]),
+          hash(device, id, [...others, { ...base, value: null }]),
+          hash(device, id, [...others, { ...base, quality: worse }]),
+          hash(device, id, others),
+          hash(`${device}x`, id, [...others, base]),
+          hash(device, `${id}x`, [...others, base]),
+        ].map(digestHex);
+        return new Set(variants).size === variants.length;
+      },
+    ),
+    300,
+  );
+});
+
+t.test('hashes of the vectors are the same here', async (t) => {
+  const { series } = vectors<{
+    series: {
+      device_id: string;
+      metric: string;
+      precision: number;
+      samples: [number, number | null, number][];
+      hash: string;
+    }[];
+  }>('series-hash');
+  for (const one of series) {
+    t.equal(metricPrecision(one.metric), one.precision);
+    const add = seriesHasher(one.device_id, one.metric);
+    const digest = emptyDigest();
+    for (const [at, value, quality] of one.samples) add(digest, at, value, quality);
+    t.equal(digestHex(digest), one.hash, `${one.device_id} ${one.metric}`);
+    t.equal(digest.count, one.samples.length);
+  }
+  t.ok(series.length >= 5);
+});

@@ -1,0 +1,430 @@
+import fc from 'fast-check';
+import t from 'tap';
+import { Check } from 'typebox/value';
+import {
+  alertSubject,
+  checkRule,
+  createRuleEngine,
+  defaultLimits,
+  defaultRules,
+  metricDefinition,
+  ruleKinds,
+  ruleSchema,
+  shortNumber,
+  type Rule,
+  type RuleContext,
+  type RuleSample,
+  type Transition,
+} from '@villagrid/contracts';
+import { holds, same } from './property.js';
+
+const start = 1_767_225_600_000;
+const noFigures: RuleContext = { figure: () => undefined };
+
+/** Runs one kind over samples `[seconds, value]` and ticks `[seconds]`; gives transitions as `12 raise 61`. */
+function play(
+  kind: string,
+  parameters: object,
+  steps: readonly (readonly [number, number] | readonly [number])[],
+  context = noFigures,
+) {
+  const one = ruleKinds[kind];
+  if (!one) throw new Error(kind);
+  let state: unknown = one.initial();
+  const out: string[] = [];
+  for (const [second, value] of steps) {
+    const timeMs = start + second * 1000;
+    const sample: RuleSample = { deviceId: 'd', metric: 'm', timeMs, value: value as number };
+    const step =
+      value === undefined
+        ? one.onTick(parameters as never, state, timeMs, context)
+        : one.onSample(parameters as never, state, sample, context);
+    state = step.state;
+    if (step.transition) {
+      const { type, atMs, value: shown } = step.transition;
+      out.push(
+        [(atMs - start) / 1000, type, shown, ...('limit' in step.transition ? [step.transition.limit] : [])].join(' '),
+      );
+    }
+  }
+  return out;
+}
+
+t.test('threshold: raises beyond the limit, not at it; clears only when back by the deadband', async (t) => {
+  const hot = { above: 60, deadband: 3, on_delay_ms: 0, off_delay_ms: 0 };
+  t.same(
+    play('threshold', hot, [
+      [0, 60],
+      [1, 60.01],
+      [2, 70],
+      [3, 57.01],
+      [4, 57],
+      [5, 60],
+      [6, 61],
+    ]),
+    ['1 raise 60.01 60', '4 clear 57', '6 raise 61 60'],
+  );
+  const both = { above: 253, below: 196, deadband: 3, on_delay_ms: 0, off_delay_ms: 0 };
+  t.same(
+    play('threshold', both, [
+      [0, 196],
+      [1, 195.9],
+      [2, 198.9],
+      [3, 199],
+      [4, 253.1],
+      [5, 195],
+      [6, 230],
+    ]),
+    ['1 raise 195.9 196', '3 clear 199', '4 raise 253.1 253', '6 clear 230'],
+  );
+});
+
+t.test('threshold: a delay is over when it has lasted exactly so long, and starts anew when interrupted', async (t) => {
+  const slow = { above: 14, deadband: 1, on_delay_ms: 60_000, off_delay_ms: 120_000 };
+  t.same(
+    play('threshold', slow, [
+      [0, 15],
+      [59.999, 15],
+      [60, 15.5],
+    ]),
+    ['60 raise 15.5 14'],
+  );
+  t.same(
+    play('threshold', slow, [
+      [0, 15],
+      [59, 14],
+      [60, 15],
+      [119.999, 15],
+      [120, 15],
+    ]),
+    ['120 raise 15 14'],
+  );
+  const raised = [
+    [0, 15],
+    [60, 15],
+  ] as const;
+  t.same(play('threshold', slow, [...raised, [100, 13], [219.999, 13], [220, 12]]).slice(1), ['220 clear 12']);
+  t.same(play('threshold', slow, [...raised, [100, 13], [219, 13.5], [220, 13], [339.9, 13], [340, 13]]).slice(1), [
+    '340 clear 13',
+  ]);
+  t.same(
+    play('threshold', slow, [...raised, [100, 13], [99, 99], [220, 13]]).slice(1),
+    ['220 clear 13'],
+    'a late sample does not disturb',
+  );
+  t.same(play('threshold', slow, [[0, 15], [1000]]), [], 'time alone raises nothing');
+});
+
+t.test('no_data: raises after exactly so much silence, counted from the first tick for one never heard', async (t) => {
+  const silent = { silent_for_ms: 600_000 };
+  t.same(play('no_data', silent, [[0], [599.999], [600], [700]]), ['600 raise  ']);
+  t.same(play('no_data', silent, [[0], [100, 1], [699.999], [700], [701, 1], [702]]), ['700 raise  ', '701 clear ']);
+  t.same(
+    play('no_data', silent, [[100, 1], [50, 1], [699], [700]]),
+    ['700 raise  '],
+    'an older sample is no later sign of life',
+  );
+  t.same(
+    play('no_data', silent, [[100, 1], [700], [60, 1], [100, 1], [800]]),
+    ['700 raise  '],
+    'what is sent late does not end the silence',
+  );
+});
+
+t.test('comparison: all conditions together, none of the exceptions, and unknown figures change nothing', async (t) => {
+  const figures: Record<string, number | undefined> = { irradiance_w_m2: 800, battery_soc_pct: 50 };
+  const asked: number[] = [];
+  const context: RuleContext = {
+    figure: (metric, _timeMs, maxAgeMs) => {
+      asked.push(maxAgeMs);
+      return figures[metric];
+    },
+  };
+  const low = {
+    all: [
+      { metric: 'm', below: 7 },
+      { metric: 'irradiance_w_m2', above: 500 },
+    ],
+    unless: [{ metric: 'battery_soc_pct', above: 95 }],
+    max_age_ms: 120_000,
+    on_delay_ms: 300_000,
+    off_delay_ms: 300_000,
+  };
+  const run = (steps: readonly (readonly [number, number])[]) => play('comparison', low, steps, context);
+  t.same(
+    run([
+      [0, 6.9],
+      [299.999, 6],
+      [300, 5],
+    ]),
+    ['300 raise 5 7'],
+  );
+  t.same(
+    run([
+      [0, 7],
+      [300, 7],
+      [600, 7],
+    ]),
+    [],
+    'at the limit is not below it',
+  );
+  figures.battery_soc_pct = 96;
+  t.same(
+    run([
+      [0, 1],
+      [300, 1],
+      [900, 1],
+    ]),
+    [],
+    'a full battery holds generation back',
+  );
+  figures.battery_soc_pct = undefined;
+  t.same(
+    run([
+      [0, 1],
+      [300, 1],
+    ]),
+    ['300 raise 1 7'],
+    'an unknown exception is none',
+  );
+  figures.irradiance_w_m2 = undefined;
+  t.same(
+    run([
+      [0, 1],
+      [300, 1],
+    ]),
+    [],
+    'an unknown condition raises nothing',
+  );
+  t.ok(asked.every((age) => age === 120_000));
+});
+
+t.test('default rules are whole: valid, with every text, and the words of the product', async (t) => {
+  const rules = defaultRules(defaultLimits());
+  t.equal(new Set(rules.map((rule) => rule.id)).size, rules.length);
+  for (const rule of rules) {
+    t.ok(Check(ruleSchema, rule), `${rule.id} has the form of a rule`);
+    t.same(checkRule(rule), rule, `${rule.id} has whole and valid parameters`);
+    t.ok(ruleKinds[rule.kind]?.describe(rule.parameters as never, 'unit'), 'can be said in one sentence');
+    t.ok(rule.message && rule.what && rule.why && rule.steps.length > 0 && rule.steps.every(Boolean), 'all texts');
+    const metric = rule.selector.scope === 'device' ? null : rule.selector.metric;
+    t.ok(metric === null || metricDefinition(metric) || metric.startsWith('gateway_'), `${metric} is a metric`);
+    for (const [deviceId, name, full] of [
+      [null, null, metric],
+      ['inv-1', 'Inverter 1', metric === null ? null : `${metric}.l2`],
+    ] as const) {
+      const transition: Transition = {
+        type: 'raise',
+        atMs: start,
+        value: rule.kind === 'no_data' ? null : 75.256,
+        limit: rule.kind === 'no_data' ? null : 60,
+      };
+      const subject = alertSubject({ rule, subject: 's', deviceId, metric: full, transition }, name);
+      const texts = [subject.message, subject.what, subject.why, ...subject.steps].join(' ');
+      t.notMatch(texts, /[{}]|NaN|undefined|null|\s\s/, texts);
+    }
+  }
+  const byId = Object.fromEntries(rules.map((rule) => [rule.id, rule]));
+  t.match(byId.high_consumption, { message: 'unusual load increase', parameters: { above: 14 } });
+  t.match(byId.high_equipment_temperature, {
+    message: 'high temperature on equipment',
+    parameters: { above: 60, on_delay_ms: 0 },
+  });
+  t.match(byId.low_generation, { message: 'solar output is low' });
+  const hot = byId.high_equipment_temperature as Rule;
+  const raise: Transition = { type: 'raise', atMs: start, value: 75.25, limit: 60 };
+  const found = { rule: hot, subject: 's', deviceId: 'inv-1', metric: 'equipment_temp_c.inverter', transition: raise };
+  t.equal(alertSubject(found, 'Inverter 1').what, 'Inverter 1 (inverter) has 75.3 °C; the limit is 60 °C.');
+  const silent = {
+    rule: byId.device_silent as Rule,
+    subject: 's',
+    deviceId: 'inv-1',
+    metric: null,
+    transition: { ...raise, value: null, limit: null },
+  };
+  t.equal(alertSubject(silent, null).what, 'Nothing was heard from inv-1 for 10 min.');
+  t.same([0, -0.001, 2.345, 12.34, 123.4, 1234.5, 7.1, 60].map(shortNumber), [
+    '0',
+    '0',
+    '2.35',
+    '12.3',
+    '123',
+    '1235',
+    '7.1',
+    '60',
+  ]);
+});
+
+t.test('solar output is low: scaled to the plant, silent while a full battery holds it back', async (t) => {
+  t.equal(defaultLimits().generation_low_kw, 7);
+  t.equal(defaultLimits({ pv_kwp: 20 }).generation_low_kw, 7);
+  t.equal(defaultLimits({ pv_kwp: 5 }).generation_low_kw, 1.75);
+  const run = (pvKwp: number, generationKw: number, irradiance: number, soc: number) => {
+    const figures: Record<string, number> = {
+      irradiance_w_m2: irradiance,
+      battery_soc_pct: soc,
+      generation_kw: generationKw,
+    };
+    const engine = createRuleEngine({
+      rules: defaultRules(defaultLimits({ pv_kwp: pvKwp })),
+      devices: [],
+      context: { figure: (metric) => figures[metric] },
+    });
+    const raised: string[] = [];
+    for (let second = 0; second <= 600; second += 10) {
+      for (const [metric, value] of Object.entries(figures)) {
+        for (const one of engine.onFigure(metric, start + second * 1000, value))
+          raised.push(`${one.rule.id} ${second}`);
+      }
+    }
+    return raised;
+  };
+  t.same(run(20, 6.9, 800, 70), ['low_generation 300']);
+  t.same(run(20, 7.1, 800, 70), []);
+  t.same(run(20, 6.9, 499, 70), [], 'weak sun');
+  t.same(run(20, 0, 1000, 99), [], 'full battery');
+  t.same(run(5, 6.9, 1000, 70), [], 'more than a small plant can make');
+  t.same(run(5, 1.7, 1000, 70), ['low_generation 300']);
+});
+
+t.test(
+  'a rule that cannot work is refused by name when the engine starts, and missing parameters get their defaults',
+  async (t) => {
+    const rule = defaultRules(defaultLimits())[0] as Rule;
+    const start1 = (change: object) =>
+      createRuleEngine({ rules: [{ ...rule, ...change } as Rule], devices: [], context: noFigures });
+    for (const [change, detail] of [
+      [{ kind: 'astrology' }, /high_consumption.*astrology.*threshold/],
+      [{ kind: 'constructor' }, /constructor/],
+      [{ parameters: { above: 'much' } }, /high_consumption.*above/],
+      [{ parameters: { above: 1, on_delay_ms: -1 } }, /on_delay_ms/],
+      [{ parameters: { above: 1, oops: 1 } }, /oops/],
+      [{ parameters: {} }, /above.*below/],
+      [{ kind: 'no_data', parameters: {} }, /scope/],
+      [{ selector: { scope: 'device' } }, /scope/],
+      [{ kind: 'comparison', parameters: { all: [] } }, /all/],
+    ] as const)
+      t.throws(() => start1(change), { code: 'E_CONFIG_INVALID', detail }, JSON.stringify(change));
+    t.doesNotThrow(() => start1({ enabled: false, kind: 'astrology' }), 'one that is switched off may wait');
+    const short = start1({ parameters: { above: 14 } });
+    t.equal(short.onFigure('consumption_kw', start, 15).length, 1);
+    const comparison = start1({ kind: 'comparison', parameters: { all: [{ metric: 'consumption_kw', above: 14 }] } });
+    t.equal(comparison.onFigure('consumption_kw', start, 15).length, 1);
+  },
+);
+
+t.test(
+  'series rules cover every component and device; a device rule only its own; components do not mix',
+  async (t) => {
+    const rules = defaultRules(defaultLimits()).filter(({ id }) => id === 'high_equipment_temperature');
+    const engine = createRuleEngine({ rules, devices: ['a', 'b'], context: noFigures });
+    const sample = (deviceId: string, metric: string, second: number, value: number) =>
+      engine.onSeriesSample({ deviceId, metric, timeMs: start + second * 1000, value }).map((one) => one.subject);
+    t.same(sample('a', 'equipment_temp_c.inverter', 0, 75), ['series:a/equipment_temp_c.inverter']);
+    t.same(sample('a', 'equipment_temp_c', 1, 75), ['series:a/equipment_temp_c']);
+    t.same(sample('b', 'equipment_temp_c.inverter', 2, 40), []);
+    t.same(sample('b', 'ambient_temp_c', 3, 75), []);
+    const only = createRuleEngine({
+      rules: rules.map((rule) => ({
+        ...rule,
+        selector: { scope: 'series', metric: 'equipment_temp_c', device_id: 'b' },
+      })),
+      devices: ['a', 'b'],
+      context: noFigures,
+    });
+    t.same(only.onSeriesSample({ deviceId: 'a', metric: 'equipment_temp_c', timeMs: start, value: 99 }), []);
+    t.equal(only.onSeriesSample({ deviceId: 'b', metric: 'equipment_temp_c', timeMs: start, value: 99 }).length, 1);
+  },
+);
+
+t.test('killed and restored at any points, the engine concludes the same', async (t) => {
+  const figures = ['consumption_kw', 'generation_kw', 'irradiance_w_m2', 'battery_soc_pct', 'ac_output_voltage_v'];
+  const step = fc.record({
+    after: fc.integer({ min: -30, max: 400 }),
+    what: fc.oneof(
+      fc.record({
+        device: fc.constantFrom('a', 'b'),
+        metric: fc.constantFrom('equipment_temp_c', 'equipment_temp_c.inverter', 'humidity_pct'),
+        value: fc.constantFrom(40, 56, 59, 61, 80),
+      }),
+      fc.record({ figure: fc.constantFrom(...figures), value: fc.constantFrom(0, 5, 15, 23, 29, 97, 230, 260, 800) }),
+      fc.constant('tick' as const),
+    ),
+    kill: fc.boolean(),
+  });
+  const rules = defaultRules(defaultLimits());
+  const run = (steps: readonly (typeof step extends fc.Arbitrary<infer S> ? S : never)[], killing: boolean) => {
+    const newest = new Map<string, [number, number]>();
+    const context: RuleContext = {
+      figure: (metric, timeMs, maxAgeMs) => {
+        const found = newest.get(metric);
+        return found && timeMs - found[0] <= maxAgeMs ? found[1] : undefined;
+      },
+    };
+    const make = (saved?: string) => createRuleEngine({ rules, devices: ['a', 'b'], context, saved });
+    let engine = make();
+    let now = start;
+    const out: string[] = [];
+    for (const { after, what, kill } of steps) {
+      now += after * 1000;
+      if (kill && killing) engine = make(engine.exportState());
+      let found;
+      if (what === 'tick') found = engine.onTick(now);
+      else if ('figure' in what) {
+        newest.set(what.figure, [now, what.value]);
+        found = engine.onFigure(what.figure, now, what.value);
+      } else
+        found = engine.onSeriesSample({ deviceId: what.device, metric: what.metric, timeMs: now, value: what.value });
+      for (const { rule, subject, transition } of found) out.push(JSON.stringify([rule.id, subject, transition]));
+    }
+    return out;
+  };
+  let transitions = 0;
+  holds(
+    t,
+    'restore',
+    fc.property(fc.array(step, { minLength: 10, maxLength: 80, size: 'max' }), (steps) => {
+      const unhurt = run(steps, false);
+      transitions += unhurt.length;
+      return same(unhurt, run(steps, true));
+    }),
+    300,
+  );
+  t.ok(transitions > 300, `${transitions} transitions seen`);
+});
+
+t.test('saved state that is damaged, or of rules and devices that are gone, does not stop the engine', async (t) => {
+  const rules = defaultRules(defaultLimits());
+  for (const saved of [
+    '',
+    'nonsense',
+    '5',
+    'null',
+    '{}',
+    '[5]',
+    '[null]',
+    '[["a"]]',
+    '[["device_silent|device:a",5]]',
+    '[["high_consumption|figure:consumption_kw",{"raised":"x"}]]',
+  ]) {
+    const engine = createRuleEngine({ rules, devices: ['a'], context: noFigures, saved });
+    engine.onTick(start);
+    engine.onFigure('consumption_kw', start, 15);
+    t.equal(engine.onFigure('consumption_kw', start + 60_000, 15).length, 1, saved);
+    t.equal(engine.onTick(start + 600_000).length, 1, saved);
+  }
+  const first = createRuleEngine({ rules, devices: ['a', 'b'], context: noFigures });
+  t.notOk(first.dirty);
+  first.onTick(start);
+  first.onSeriesSample({ deviceId: 'b', metric: 'equipment_temp_c', timeMs: start, value: 70 });
+  t.ok(first.dirty);
+  const saved = first.exportState();
+  t.notOk(first.dirty);
+  t.notMatch(createRuleEngine({ rules, devices: ['a'], context: noFigures, saved }).exportState(), /device:b/);
+  t.match(
+    createRuleEngine({ rules, devices: ['a'], context: noFigures, saved }).exportState(),
+    /series:b\/equipment_temp_c/,
+  );
+  const fewer = rules.filter((rule) => rule.selector.scope !== 'series');
+  t.notMatch(createRuleEngine({ rules: fewer, devices: ['a'], context: noFigures, saved }).exportState(), /series:/);
+});

@@ -1,0 +1,358 @@
+import fc from 'fast-check';
+import t from 'tap';
+import {
+  idPattern,
+  idTimeMs,
+  isIdentifier,
+  isMetricIdForm,
+  lanes,
+  legacyDeviceId,
+  maxMetricsPerReading,
+  maxReadingsPerPublish,
+  metricCatalogue,
+  metricDefinition,
+  metricIds,
+  metricPrecision,
+  newId,
+  parseLegacy,
+  parseMetricId,
+  parseTelemetry,
+  parseTelemetryText,
+  parseTopic,
+  quantise,
+  topics,
+  type ParsedTelemetry,
+} from '@villagrid/contracts';
+import { identifier, metric } from './arbitraries.js';
+import { holds } from './property.js';
+
+const accepted = (parsed: ParsedTelemetry) => {
+  if (!parsed.ok) throw new Error(`refused: ${parsed.code} ${parsed.detail}`);
+  return parsed;
+};
+const refused = (parsed: ParsedTelemetry) => {
+  if (parsed.ok) throw new Error('accepted');
+  return parsed;
+};
+const values = (text: string) =>
+  Object.fromEntries(
+    (accepted(parseTelemetryText(text)).readings[0]?.values ?? []).map((one) => [one.metric, [one.value, one.quality]]),
+  );
+
+t.test('the payload of the product is understood: single, resent, with and without clock', async (t) => {
+  const single = accepted(
+    parseTelemetryText(
+      '{"v":1,"boot":"k3f9","seq":1042,"up":5213340,"ts":1795341600000,"metrics":{"generation_kw":4.2134,"equipment_temp_c.inverter":41.2}}',
+    ),
+  );
+  t.same(single, {
+    ok: true,
+    resent: false,
+    findings: [],
+    readings: [
+      {
+        boot: 'k3f9',
+        seq: 1042,
+        upMs: 5213340,
+        timeMs: 1795341600000,
+        values: [
+          { metric: 'generation_kw', value: 4.213, quality: 0 },
+          { metric: 'equipment_temp_c.inverter', value: 41.2, quality: 0 },
+        ],
+      },
+    ],
+  });
+  const resent = accepted(
+    parseTelemetryText(
+      '{"v":1,"boot":"k3f9","readings":[{"seq":1040,"up":1,"metrics":{}},{"boot":"old","seq":7,"metrics":{"battery_soc_pct":null}}]}',
+    ),
+  );
+  t.equal(resent.resent, true);
+  t.match(resent.readings, [
+    { boot: 'k3f9', seq: 1040, upMs: 1, timeMs: undefined },
+    { boot: 'old', seq: 7, upMs: undefined, values: [{ metric: 'battery_soc_pct', value: null, quality: 66 }] },
+  ]);
+});
+
+t.test('one odd metric harms no other: each is marked with its reason and counted', async (t) => {
+  const text =
+    '{"metrics":{"generation_kw":1e999,"consumption_kw":3.1,"battery_soc_pct":101,"humidity_pct":"55","ambient_temp_c":null,' +
+    '"flow_l_min":2.71828,"Bad Name":1,"__proto__":5,"constructor":6,"ac_frequency_hz":{"a":1},"dc_bus_voltage_v":1e300,"grid_tie_enabled":true}}';
+  t.same(values(text), {
+    generation_kw: [null, 65],
+    consumption_kw: [3.1, 0],
+    battery_soc_pct: [101, 64],
+    humidity_pct: [null, 69],
+    ambient_temp_c: [null, 66],
+    flow_l_min: [2.718, 2],
+    constructor: [6, 2],
+    ac_frequency_hz: [null, 69],
+    dc_bus_voltage_v: [null, 64],
+    grid_tie_enabled: [1, 0],
+  });
+  t.same(
+    accepted(parseTelemetryText(text)).findings.map(({ code, metric: id }) => `${code} ${id}`),
+    [
+      'not_finite generation_kw',
+      'out_of_range battery_soc_pct',
+      'wrong_type humidity_pct',
+      'unknown_metric flow_l_min',
+      'metric_name Bad Name',
+      'metric_name __proto__',
+      'unknown_metric constructor',
+      'wrong_type ac_frequency_hz',
+      'out_of_range dc_bus_voltage_v',
+    ],
+  );
+  t.equal(({} as Record<string, unknown>).polluted, undefined);
+});
+
+t.test('what is no telemetry is refused whole, saying what and where', async (t) => {
+  const depth = 200_000;
+  for (const [text, code, detail] of [
+    ['', 'E_PAYLOAD_NOT_JSON', /./],
+    ['{"metrics":{"a":1}', 'E_PAYLOAD_NOT_JSON', /./],
+    ['NaN', 'E_PAYLOAD_NOT_JSON', /./],
+    ['\u0000', 'E_PAYLOAD_NOT_JSON', /./],
+    ['null', 'E_PAYLOAD_SCHEMA', /object/],
+    ['[]', 'E_PAYLOAD_SCHEMA', /object/],
+    ['5', 'E_PAYLOAD_SCHEMA', /object/],
+    ['{}', 'E_PAYLOAD_SCHEMA', /metrics/],
+    ['{"metrics":[]}', 'E_PAYLOAD_SCHEMA', /metrics/],
+    ['{"__proto__":{"metrics":{"a":1}}}', 'E_PAYLOAD_SCHEMA', /metrics/],
+    ['{"v":2,"metrics":{}}', 'E_PAYLOAD_SCHEMA', /v is 2/],
+    ['{"seq":-1,"metrics":{}}', 'E_PAYLOAD_SCHEMA', /seq/],
+    ['{"up":"1","metrics":{}}', 'E_PAYLOAD_SCHEMA', /up/],
+    ['{"ts":1e999,"metrics":{}}', 'E_PAYLOAD_SCHEMA', /ts/],
+    ['{"ts":null,"metrics":{}}', 'E_PAYLOAD_SCHEMA', /ts/],
+    ['{"ts":9000000000000000,"metrics":{}}', 'E_PAYLOAD_SCHEMA', /ts/],
+    ['{"boot":"","metrics":{}}', 'E_PAYLOAD_SCHEMA', /boot/],
+    [`{"boot":"${'x'.repeat(33)}","metrics":{}}`, 'E_PAYLOAD_SCHEMA', /boot/],
+    ['{"readings":{}}', 'E_PAYLOAD_SCHEMA', /readings/],
+    ['{"readings":[{"metrics":{}},5]}', 'E_PAYLOAD_SCHEMA', /readings\[1\]/],
+    ['{"readings":[{"metrics":{},"seq":{}}]}', 'E_PAYLOAD_SCHEMA', /readings\[0\]\.seq/],
+    ['['.repeat(depth) + ']'.repeat(depth), 'E_PAYLOAD_SCHEMA', /object/],
+    [`{"v":${'['.repeat(depth)}${']'.repeat(depth)},"metrics":{}}`, 'E_PAYLOAD_SCHEMA', /version 1/],
+    [`{"v":"${'x'.repeat(100_000)}","metrics":{}}`, 'E_PAYLOAD_SCHEMA', /version 1/],
+    [`{"readings":[${'{"metrics":{}},'.repeat(maxReadingsPerPublish)}{"metrics":{}}]}`, 'E_PAYLOAD_SCHEMA', /501/],
+  ] as const) {
+    const { code: found, detail: said } = refused(parseTelemetryText(text));
+    t.equal(found, code, text.slice(0, 50));
+    t.match(said, detail);
+    t.ok(said.length < 300, 'a short sentence');
+  }
+  const deep = `{"metrics":{"generation_kw":${'['.repeat(depth)}${']'.repeat(depth)}}}`;
+  t.same(values(deep), { generation_kw: [null, 69] });
+});
+
+t.test('a reading of too many metrics is cut and said so, also when their names are no names', async (t) => {
+  for (const name of ['m', 'No Name ']) {
+    const many = Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`${name}${i}`, 1]));
+    const parsed = accepted(parseTelemetry({ metrics: many }));
+    t.ok((parsed.readings[0]?.values.length ?? 0) <= maxMetricsPerReading);
+    t.equal(parsed.findings.at(-1)?.code, 'too_many_metrics');
+    t.ok(parsed.findings.length <= maxMetricsPerReading + 1, `${parsed.findings.length} findings`);
+  }
+});
+
+t.test('any JSON, and any text, is answered: values at their resolution, nothing infinite, no error', async (t) => {
+  const payload = fc.oneof(
+    fc.jsonValue(),
+    fc.record({
+      v: fc.constant(1),
+      metrics: fc.dictionary(metric, fc.oneof(fc.double(), fc.jsonValue()), { maxKeys: 5 }),
+    }),
+    fc.record({
+      readings: fc.array(
+        fc.record({ boot: fc.option(fc.string()), metrics: fc.dictionary(metric, fc.double(), { maxKeys: 5 }) }),
+      ),
+    }),
+  );
+  holds(
+    t,
+    'any JSON',
+    fc.property(payload, (one) => {
+      for (const parsed of [parseTelemetry(one), parseLegacy(JSON.stringify(one))]) {
+        if (!parsed.ok) continue;
+        for (const { values: found, timeMs } of parsed.readings) {
+          if (timeMs !== undefined && !Number.isSafeInteger(timeMs)) return false;
+          for (const { metric: id, value, quality } of found) {
+            if (value === null) {
+              if (quality < 64) return false;
+            } else if (!Number.isFinite(value) || quantise(value, metricPrecision(id)) !== value) return false;
+          }
+        }
+      }
+      return true;
+    }),
+    500,
+  );
+  holds(
+    t,
+    'any text',
+    fc.property(fc.string({ unit: 'binary' }), (text) => {
+      parseTelemetryText(text);
+      parseLegacy(text);
+    }),
+  );
+});
+
+t.test(
+  "the prototype's message is taken: irradiance from percent, time from seconds, milliseconds or ISO text",
+  async (t) => {
+    const message = {
+      timestamp: 1767225600,
+      live_power_consumption: 5.5,
+      live_generation: 7.25,
+      battery_soc: 80,
+      temp_equipment: 45.5,
+      solar_irradiance: 62.5,
+    };
+    const parsed = accepted(parseLegacy(JSON.stringify(message)));
+    t.same(parsed.readings, [
+      {
+        boot: undefined,
+        seq: undefined,
+        upMs: undefined,
+        timeMs: 1_767_225_600_000,
+        values: [
+          { metric: 'consumption_kw', value: 5.5, quality: 0 },
+          { metric: 'generation_kw', value: 7.25, quality: 0 },
+          { metric: 'battery_soc_pct', value: 80, quality: 0 },
+          { metric: 'equipment_temp_c', value: 45.5, quality: 0 },
+          { metric: 'irradiance_w_m2', value: 625, quality: 0 },
+        ],
+      },
+    ]);
+    t.ok(isIdentifier(legacyDeviceId));
+    const timeOf = (timestamp: unknown) =>
+      accepted(parseLegacy(JSON.stringify({ ...message, timestamp }))).readings[0]?.timeMs;
+    t.equal(timeOf(1_767_225_600_123), 1_767_225_600_123);
+    t.equal(timeOf(1_767_225_600.5), 1_767_225_600_500);
+    t.equal(timeOf('2026-01-01T00:00:00Z'), 1_767_225_600_000);
+    t.equal(timeOf('2026-01-01T01:00:00+01:00'), 1_767_225_600_000);
+    // Without a zone the text means UTC, wherever the gateway stands.
+    t.equal(timeOf('2026-01-01T00:00:00'), 1_767_225_600_000);
+    t.equal(timeOf('2026-01-01 00:00:00.250000'), 1_767_225_600_250);
+    t.equal(timeOf('2026-01-01'), 1_767_225_600_000);
+    for (const odd of [undefined, null, '', 'yesterday', '12', 'January 1', 0, -5, 1e300, true, [], {}])
+      t.equal(timeOf(odd), undefined, JSON.stringify(odd));
+    t.match(accepted(parseLegacy('{"live_generation":"7","battery_soc":null}')).readings[0]?.values, [
+      { metric: 'generation_kw', value: null, quality: 69 },
+      { metric: 'battery_soc_pct', value: null, quality: 66 },
+    ]);
+    t.equal(refused(parseLegacy('{"timestamp":1}')).code, 'E_PAYLOAD_SCHEMA');
+    t.equal(refused(parseLegacy('[]')).code, 'E_PAYLOAD_SCHEMA');
+    t.equal(refused(parseLegacy('{')).code, 'E_PAYLOAD_NOT_JSON');
+  },
+);
+
+t.test('every topic we make is read back as what it is; anything else is nobody’s', async (t) => {
+  t.equal(topics.telemetry('alpha', 'inv-1'), 'microgrid/alpha/device/inv-1/telemetry', 'fixed by the product');
+  t.equal(topics.alerts('alpha'), 'microgrid/alpha/alerts', 'fixed by the product');
+  holds(
+    t,
+    'round trip',
+    fc.property(identifier, identifier, fc.constantFrom(...lanes), (gridId, id, lane) => {
+      const expected = [
+        [topics.telemetry(gridId, id), { kind: 'telemetry', gridId, deviceId: id }],
+        [topics.status(gridId, id), { kind: 'status', gridId, deviceId: id }],
+        [topics.command(gridId, id), { kind: 'command', gridId, deviceId: id }],
+        [topics.alerts(gridId), { kind: 'alerts', gridId }],
+        [topics.up(gridId, id, lane), { kind: 'up', gridId, gatewayId: id, lane }],
+        [topics.down(gridId, id), { kind: 'down', gridId, gatewayId: id }],
+        [topics.gatewayStatus(gridId, id), { kind: 'gatewayStatus', gridId, gatewayId: id }],
+      ] as const;
+      for (const [topic, meaning] of expected) t.same(parseTopic(topic), meaning);
+    }),
+    20,
+  );
+  t.same(parseTopic('microgrid/data'), { kind: 'legacyData' });
+  t.same(parseTopic('microgrid/alerts'), { kind: 'legacyAlerts' });
+  for (const topic of [
+    '',
+    '/',
+    'microgrid',
+    'microgrid/',
+    'microgrid/#',
+    'microgrid/+/alerts',
+    'microgrid/alpha',
+    'microgrid/Alpha/alerts',
+    'microgrid/alpha/alerts/',
+    '/microgrid/alpha/alerts',
+    'microgrid/alpha/device/+/telemetry',
+    'microgrid/alpha/device/inv-1/telemetry/x',
+    'microgrid/alpha/device/inv-1/anything',
+    'microgrid/alpha/device/../telemetry',
+    'microgrid/alpha/gateway/gw/up',
+    'microgrid/alpha/gateway/gw/up/other',
+    'microgrid/alpha/gateway/gw/down/live',
+    `microgrid/${'a'.repeat(64)}/alerts`,
+    '$SYS/broker',
+  ])
+    t.equal(parseTopic(topic), undefined, topic);
+  holds(
+    t,
+    'any text',
+    fc.property(fc.string(), (text) => parseTopic(text) === undefined || text.startsWith('microgrid/')),
+  );
+});
+
+t.test('ids sort by time, are of one form, and tell their time', async (t) => {
+  const random = (seed: number) => ({ float: () => 0, bytes: (n: number) => new Uint8Array(n).fill(seed) });
+  const form = new RegExp(idPattern);
+  holds(
+    t,
+    'order',
+    fc.property(fc.nat(2 ** 31), fc.nat(2 ** 31), fc.nat(255), fc.nat(255), (a, b, x, y) => {
+      const [first, second] = [newId(a * 1000, random(x)), newId(b * 1000, random(y))];
+      return (
+        form.test(first) &&
+        idTimeMs(first) === a * 1000 &&
+        (a === b || (a < b ? first < second : first > second)) &&
+        (a !== b || x % 32 !== y % 32 || first === second)
+      );
+    }),
+  );
+  for (const odd of [-1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 60, 0.5])
+    t.match(newId(odd, random(1)), form, `${odd}`);
+});
+
+t.test('metric ids split into base and component; each known metric has a whole entry', async (t) => {
+  t.same(parseMetricId('equipment_temp_c.inverter'), { base: 'equipment_temp_c', suffix: 'inverter' });
+  t.same(parseMetricId('consumption_kw'), { base: 'consumption_kw', suffix: undefined });
+  t.equal(metricDefinition('ac_output_voltage_v.l2')?.unit, 'V');
+  for (const id of ['constructor', '__proto__', 'toString', 'nothing', '', '.inverter'])
+    t.equal(metricDefinition(id), undefined, id);
+  for (const id of ['', 'A', 'a b', 'a.', 'a.b.c', '.a', '1a', 'a'.repeat(49), `a.${'b'.repeat(33)}`, 'a/b', 'a\n'])
+    t.notOk(isMetricIdForm(id), JSON.stringify(id));
+  t.ok(metricIds.length >= 24);
+  for (const id of metricIds) {
+    const { unit, min, max, precision, aggregation, label, labelKey } = metricCatalogue[id];
+    t.ok(isMetricIdForm(id) && min < max && Number.isInteger(precision) && precision >= 0 && precision <= 3, id);
+    t.ok(
+      label !== '' && labelKey === `metric.${id}` && (unit !== '' || aggregation === 'last'),
+      `${id} has label and unit`,
+    );
+    if (id.endsWith('_kw')) t.ok('positive' in metricCatalogue[id], `${id} says what its sign means`);
+  }
+});
+
+t.test('quantising keeps a value within half a step, twice is once, and the sign does not matter', async (t) => {
+  holds(
+    t,
+    'quantise',
+    fc.property(fc.double({ min: -1e9, max: 1e9, noNaN: true }), fc.integer({ min: 0, max: 3 }), (value, precision) => {
+      const rounded = quantise(value, precision);
+      return (
+        Math.abs(rounded - value) <= 0.5 * 10 ** -precision + Math.abs(value) * 1e-15 &&
+        quantise(rounded, precision) === rounded &&
+        Object.is(quantise(-value, precision), -rounded || 0)
+      );
+    }),
+    1000,
+  );
+  t.equal(quantise(0.5, 0), 1);
+  t.equal(quantise(-0.5, 0), -1);
+  t.ok(Object.is(quantise(-0.4, 0), 0), 'no negative zero');
+});

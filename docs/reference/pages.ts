@@ -1,0 +1,73 @@
+/**
+ * The generated reference pages, from the schemas and catalogues themselves. Write them with
+ * `node --conditions=villagrid --import=tsx docs/reference/write.ts`; docs/docs.test.ts fails when they are out of date.
+ */
+import { errorCatalogue, metricCatalogue, routes, type Access } from '@villagrid/contracts';
+import { configReferenceMarkdown } from '@villagrid/runtime';
+import { cloudConfigSchema, directorySchema } from '@villagrid/cloud';
+import { gatewayConfigSchema } from '@villagrid/gateway';
+
+const cell = (text: string): string => text.replaceAll('|', '\\|');
+
+const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
+  [
+    `| ${head.join(' | ')} |`,
+    `|${head.map(() => '---').join('|')}|`,
+    ...rows.map((row) => `| ${row.map(cell).join(' | ')} |`),
+  ].join('\n');
+
+const page = (title: string, intro: string, body: string): string => `# ${title}\n\n${intro}\n\n${body}\n`;
+
+const who = (access: Access): string =>
+  access.kind === 'role' ? access.role : access.kind === 'public' ? 'anybody' : 'anybody logged in';
+
+/** Every page by its file name in this folder. */
+export function referencePages(): Readonly<Record<string, string>> {
+  return {
+    'configuration.md': [
+      configReferenceMarkdown('gateway.yaml', gatewayConfigSchema),
+      configReferenceMarkdown('cloud.yaml', cloudConfigSchema),
+      configReferenceMarkdown('directory.yaml', directorySchema),
+    ]
+      .join('\n')
+      .replace(/^/, '<!-- generated: docs/reference/write.ts -->\n\n'),
+    'metrics.md': page(
+      'Metrics',
+      '<!-- generated: docs/reference/write.ts -->\n\nA component or phase is a suffix after a dot: `equipment_temp_c.inverter`, `ac_output_voltage_v.l2`. Values are kept at\ntheir resolution; a value outside the plausible range is kept and marked bad; an unknown metric is kept as uncertain.',
+      table(
+        ['id', 'what', 'unit', 'resolution', 'plausible range', 'windows', 'positive means'],
+        Object.values(metricCatalogue).map((one) => [
+          `\`${one.id}\``,
+          one.label,
+          one.unit,
+          String(10 ** -one.precision),
+          `${one.min} to ${one.max}`,
+          one.aggregation,
+          one.positive ?? '',
+        ]),
+      ),
+    ),
+    'errors.md': page(
+      'Errors',
+      '<!-- generated: docs/reference/write.ts -->\n\nEvery error a person or a client can meet. The API answers with a problem document that carries the code.',
+      table(
+        ['code', 'status', 'what', 'for', 'what to do next'],
+        Object.entries(errorCatalogue).map(([code, one]) => [
+          `\`${code}\``,
+          String(one.status),
+          one.title,
+          one.reader,
+          one.next,
+        ]),
+      ),
+    ),
+    'api.md': page(
+      'API',
+      '<!-- generated: docs/reference/write.ts -->\n\nThe same on gateway and cloud. Schemas are at `/openapi.json` of a running server.',
+      table(
+        ['method', 'path', 'what', 'who'],
+        routes.map((one) => [one.method, `\`${one.path}\``, one.summary, who(one.access)]),
+      ),
+    ),
+  };
+}

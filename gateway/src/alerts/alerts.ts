@@ -1,0 +1,245 @@
+/**
+ * Alerts of the gateway's grid: rules over what arrives, events committed at once together with their cause, people's
+ * acts by id if absent. Told to screens and on the broker when durable. Open alerts survive a restart; none is raised twice.
+ */
+import {
+  VillagridError,
+  alertSubject,
+  createRuleEngine,
+  defaultLimits,
+  defaultRules,
+  gatewayOnlyEvents,
+  newId,
+  qualityClass,
+  type Alert,
+  type AlertEvent,
+  type Clock,
+  type RandomSource,
+  type RuleLimits,
+  type RuleTransition,
+  type Sample,
+  type Site,
+} from '@villagrid/contracts';
+import type { AlertStore, LifecyclePart, Logger } from '@villagrid/runtime';
+import type { ChangedFigure, Live } from '../live/live.js';
+import type { DurableLog } from '../log/log.js';
+import { LegacyAlerts, legacyRuleId } from './legacy.js';
+import { reconcileState, stateKey } from './rule-state.js';
+
+/** Samples older than this at their arrival tell about the past and ring no bell, milliseconds. */
+export const oldestRingingMs = 600_000;
+const tickEveryMs = 5000;
+/** Longest time between two keepings of the rules' state without an alert, real milliseconds. */
+const keepStateEveryMs = 30_000;
+/** Frames looked through at the start to bring the rules' state up to date. */
+const replayFrames = 5000;
+const retryMs = 1000;
+const stateName = 'rules';
+
+export interface AlertsOptions {
+  readonly site: Site;
+  readonly limits: Partial<RuleLimits>;
+  readonly log: DurableLog;
+  readonly store: AlertStore;
+  readonly live: Live;
+  readonly clock: Clock;
+  readonly realClock: Clock;
+  readonly random: RandomSource;
+  readonly logger: Logger;
+  /** Called for each event once it is durable. */
+  readonly tell: (event: AlertEvent, alert: Alert | undefined) => void;
+}
+
+/** The alerts of one grid. `start` begins the ticks; the state is restored when made. */
+export interface Alerts extends LifecyclePart {
+  /** Samples that arrived, and the figures they changed. */
+  onSamples(samples: readonly Sample[], figures: readonly ChangedFigure[]): void;
+  /** A figure of the gateway itself. */
+  onInternalFigure(metric: string, value: number): void;
+  /** A text on the prototype's alert topic; resolves when it may be acknowledged. */
+  legacyText(payload: Uint8Array): Promise<void>;
+  /** A person's event, from the API or from the cloud: stored if absent, durable when resolved. */
+  append(event: AlertEvent): Promise<void>;
+  readonly origin: AlertEvent['origin'];
+  readonly limits: RuleLimits;
+  openCount(): number;
+}
+
+/** Makes the alerts and restores their state. */
+export function createAlerts(options: AlertsOptions): Alerts {
+  const { site, log, store, live, clock, realClock, random, logger } = options;
+  const gridId = site.grid_id;
+  const origin = { kind: 'gateway', id: site.gateway_id } as const;
+  const limits: RuleLimits = { ...defaultLimits(site.plant), ...options.limits };
+  const rules = defaultRules(limits);
+  const context = { figure: live.figureValue.bind(live) };
+  const watched = site.devices.filter((one) => one.expected && one.protocol !== 'internal').map((one) => one.device_id);
+  const engineFrom = (saved: string | undefined) => createRuleEngine({ rules, devices: watched, context, saved });
+
+  const isLegacy = (one: Alert) => one.rule_id === legacyRuleId;
+  const activeAtStart = store.list(gridId, { status: 'active' });
+  const active = activeAtStart.filter((one) => !isLegacy(one));
+  /** Alert id of each raised rule and subject. */
+  const open = new Map(active.map((one) => [stateKey(one.rule_id, one.device_id, one.metric), one.alert_id]));
+  let engine = engineFrom(undefined);
+  restore();
+
+  function restore(): void {
+    const saved = log.state(stateName);
+    engine = engineFrom(saved?.value);
+    const from = Math.max((saved?.number ?? 0) + 1, log.newestNumber() - replayFrames);
+    for (let number = from; ; ) {
+      const frames = log.read(number, { maxFrames: 200, maxBytes: 2_000_000 });
+      if (frames.length === 0) break;
+      // What this concludes is not told: an alert that was raised is in the log, the open ones decide.
+      for (const { frame } of frames) evaluate(frame.samples, live.apply(frame.samples, frame.wallMs), frame.wallMs);
+      number += frames.length;
+    }
+    engine = engineFrom(reconcileState(engine.exportState(), rules, active));
+  }
+
+  let keptMs = realClock.monotonicMs();
+  log.join((number, frame) => {
+    for (const event of frame.events) store.append(event);
+    if (frame.events.length === 0 && realClock.monotonicMs() - keptMs < keepStateEveryMs) return;
+    keptMs = realClock.monotonicMs();
+    log.putState(stateName, number, engine.exportState());
+  });
+  log.onCommit(({ frame }) => {
+    for (const event of frame.events) options.tell(event, store.get(event.alert_id));
+  });
+
+  /** Makes the gateway's own events durable, however long that takes. */
+  const commit = (events: readonly AlertEvent[]): Promise<void> =>
+    log.append({ events }, { urgent: true }).then(
+      () => {},
+      async (error: unknown) => {
+        if (stopped) throw error;
+        await realClock.sleep(retryMs);
+        return commit(events);
+      },
+    );
+  let stopped = false;
+
+  const legacy = new LegacyAlerts({
+    gridId,
+    origin,
+    clock,
+    random,
+    commit,
+    open: activeAtStart.filter(isLegacy),
+  });
+
+  function evaluate(
+    samples: readonly Sample[],
+    figures: readonly ChangedFigure[],
+    arrivalMs: number,
+  ): RuleTransition[] {
+    const found: RuleTransition[] = [];
+    const rings = (timeMs: number) => arrivalMs - timeMs <= oldestRingingMs;
+    for (const { deviceId, metric, timeMs, value, quality } of samples) {
+      if (value === null || qualityClass(quality) === 'bad' || !rings(timeMs)) continue;
+      found.push(...engine.onSeriesSample({ deviceId, metric, timeMs, value }));
+    }
+    for (const { metric, figure } of figures) {
+      const { value, timeMs, quality } = figure;
+      if (value === null || timeMs === null || qualityClass(quality) === 'bad' || !rings(timeMs)) continue;
+      found.push(...engine.onFigure(metric, timeMs, value));
+    }
+    return found;
+  }
+
+  const act = (transitions: readonly RuleTransition[]): void => {
+    const events: AlertEvent[] = [];
+    for (const found of transitions) {
+      const { rule, deviceId, metric, transition } = found;
+      const key = stateKey(rule.id, deviceId, metric);
+      const nowMs = Math.round(clock.nowMs());
+      const known = open.get(key);
+      const base = {
+        id: newId(nowMs, random),
+        grid_id: gridId,
+        at_ms: Math.min(Math.round(transition.atMs), nowMs),
+        origin,
+      };
+      if (transition.type === 'raise') {
+        if (known !== undefined) continue;
+        const alertId = newId(nowMs, random);
+        open.set(key, alertId);
+        const name = site.devices.find((one) => one.device_id === deviceId)?.name ?? null;
+        events.push({ ...base, kind: 'raised', alert_id: alertId, subject: alertSubject(found, name) });
+      } else if (known !== undefined) {
+        open.delete(key);
+        events.push({ ...base, kind: 'cleared', alert_id: known, value: transition.value });
+      }
+    }
+    if (events.length === 0) return;
+    for (const event of events)
+      logger.info(event.kind === 'raised' ? 'alert raised' : 'alert cleared', {
+        alert_id: event.alert_id,
+        ...(event.kind === 'raised' ? { type: event.subject.type, what: event.subject.what } : {}),
+      });
+    commit(events).catch((error: unknown) => logger.error('alert events were lost at the stop', { error }));
+  };
+
+  /** Alerts of rules that are no more would stay open for ever. */
+  const closeOrphans = (): void => {
+    const known = new Set(rules.map((rule) => rule.id));
+    const nowMs = Math.round(clock.nowMs());
+    for (const alert of active) {
+      if (known.has(alert.rule_id)) continue;
+      open.delete(stateKey(alert.rule_id, alert.device_id, alert.metric));
+      void commit([
+        {
+          kind: 'cleared',
+          id: newId(nowMs, random),
+          alert_id: alert.alert_id,
+          grid_id: gridId,
+          at_ms: nowMs,
+          origin,
+          value: null,
+        },
+      ]).catch(() => {});
+    }
+  };
+
+  const pending = new Map<string, Promise<void>>();
+  const append = (event: AlertEvent): Promise<void> => {
+    if (event.grid_id !== gridId)
+      return Promise.reject(new VillagridError('E_GRID_NOT_FOUND', `This gateway's grid is ${gridId}.`));
+    if (gatewayOnlyEvents.includes(event.kind))
+      return Promise.reject(new VillagridError('E_REQUEST_INVALID', `Only the gateway itself states ${event.kind}.`));
+    const waiting = pending.get(event.id);
+    if (waiting) return waiting;
+    if (store.events(event.alert_id).some((one) => one.id === event.id)) return Promise.resolve();
+    const durable = log
+      .append({ events: [event] }, { urgent: true })
+      .then(() => {})
+      .finally(() => pending.delete(event.id));
+    pending.set(event.id, durable);
+    return durable;
+  };
+
+  let timer: { cancel(): void } | undefined;
+  return {
+    name: 'alerts',
+    origin,
+    limits,
+    append,
+    openCount: () => open.size + legacy.size,
+    onSamples: (samples, figures) => act(evaluate(samples, figures, clock.nowMs())),
+    onInternalFigure: (metric, value) => act(engine.onFigure(metric, clock.nowMs(), value)),
+    legacyText: (payload) => legacy.say(payload),
+    start() {
+      closeOrphans();
+      timer = clock.every(tickEveryMs, () => {
+        act(engine.onTick(clock.nowMs()));
+        legacy.expire();
+      });
+    },
+    stop() {
+      stopped = true;
+      timer?.cancel();
+    },
+  };
+}

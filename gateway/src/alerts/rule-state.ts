@@ -1,0 +1,37 @@
+/** Makes the rules' kept state agree with the alerts that are open: those are the truth, the state follows. Pure. */
+import type { Alert, Rule } from '@villagrid/contracts';
+
+/** Key under which the engine keeps the state of a rule for what an alert is about. */
+export function stateKey(ruleId: string, deviceId: string | null, metric: string | null): string {
+  if (deviceId === null) return `${ruleId}|figure:${metric ?? ''}`;
+  return metric === null ? `${ruleId}|device:${deviceId}` : `${ruleId}|series:${deviceId}/${metric}`;
+}
+
+/**
+ * Reconciles an engine's exported state with the open alerts: what has an alert is raised, what has none is not. The
+ * silence of devices counts anew, because it was the gateway that heard nothing while it was off.
+ */
+export function reconcileState(saved: string | undefined, rules: readonly Rule[], open: readonly Alert[]): string {
+  const states = new Map<string, Record<string, unknown>>();
+  for (const [key, state] of read(saved)) states.set(key, { ...state, raised: false });
+  for (const alert of open) {
+    const key = stateKey(alert.rule_id, alert.device_id, alert.metric);
+    const known = states.get(key) ?? { pendingSinceMs: null, lastMs: 0 };
+    states.set(key, { ...known, raised: true });
+  }
+  const silence = new Set(rules.filter((rule) => rule.kind === 'no_data').map((rule) => rule.id));
+  for (const [key, state] of states) {
+    if (silence.has(key.slice(0, key.indexOf('|'))))
+      states.set(key, { raised: state.raised, lastMs: state.raised === true ? (state.lastMs ?? 0) : null });
+  }
+  return JSON.stringify([...states]);
+}
+
+function read(saved: string | undefined): [string, Record<string, unknown>][] {
+  if (saved === undefined) return [];
+  try {
+    return JSON.parse(saved) as [string, Record<string, unknown>][];
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,282 @@
+/** The composition root of a gateway: every part made, wired and put in the order of its start. */
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createApiServer, type ApiAddress, type ApiPorts, type Listen } from '@villagrid/api';
+import { topics, type Alert, type AlertEvent, type Clock, type RandomSource } from '@villagrid/contracts';
+import {
+  createAccounts,
+  createAlertStore,
+  createLifecycle,
+  createTelemetryStore,
+  openDatabase,
+  type Accounts,
+  type BrokerLimits,
+  type GuardedBroker,
+  type Lifecycle,
+  type Logger,
+} from '@villagrid/runtime';
+import { createAlerts } from './alerts/alerts.js';
+import { createDeviceLogin } from './broker/device-login.js';
+import { createIngestBroker, readPem } from './broker/ingest-broker.js';
+import { createClockTrust } from './clock/trust.js';
+import type { GatewayConfig } from './config/schema.js';
+import type { DriverSink } from './drivers/port.js';
+import { createGridPort, createGridsPort } from './grid/grid-port.js';
+import { createHealth } from './health/health.js';
+import { createIntake } from './intake/intake.js';
+import { Live } from './live/live.js';
+import { openLog, type DurableLog } from './log/log.js';
+import { NodeSequences } from './log/sequences.js';
+import { gatewayParts } from './parts.js';
+import { createProjector } from './project/projector.js';
+
+/** Files in the data folder. People's accounts are apart from measurements, so that either survives the other. */
+export const databaseFiles = { log: 'log.db', telemetry: 'telemetry.db', settings: 'settings.db' } as const;
+
+/** What a gateway gets from its process. */
+export interface GatewayPorts {
+  /** The village's time; the same as `realClock` on a real box. */
+  readonly clock: Clock;
+  readonly realClock: Clock;
+  readonly random: RandomSource;
+  readonly log: Logger;
+  /** For tests: other bounds of the broker. */
+  readonly brokerLimits?: Partial<BrokerLimits>;
+}
+
+/** Addresses of a running gateway, as the ready line tells them. */
+export interface GatewayAddresses {
+  readonly http: string | undefined;
+  readonly https: string | undefined;
+  readonly mqtt: string;
+  readonly mqtts: string | undefined;
+}
+
+/** A gateway; nothing listens before `start`. */
+export interface Gateway {
+  start(): Promise<GatewayAddresses>;
+  stop(): Promise<void>;
+  /** The parts, for a process that runs until a signal. */
+  readonly lifecycle: Lifecycle;
+  /** Known once started. */
+  addresses(): GatewayAddresses;
+  readonly api: ApiPorts;
+  readonly accounts: Accounts;
+  readonly log: DurableLog;
+  readonly broker: GuardedBroker;
+  /** Where drivers put what they learn. */
+  readonly sink: DriverSink;
+}
+
+/** Version of this program. */
+export const gatewayVersion = (
+  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+).version;
+
+/** Opens the stores and makes all parts. Throws E_STORE_OPEN, E_CERTIFICATE or E_CONFIG_*. */
+export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gateway {
+  const { clock, realClock, random, log: logger } = ports;
+  const { site } = config;
+  const gridId = site.grid_id;
+  const clockTrust = createClockTrust(config.clock_trust);
+  mkdirSync(config.data_dir, { recursive: true, mode: 0o700 });
+  const open = (name: string) => openDatabase({ path: join(config.data_dir, name) });
+  const logDatabase = open(databaseFiles.log);
+  const telemetryDatabase = open(databaseFiles.telemetry);
+  const settingsDatabase = open(databaseFiles.settings);
+
+  const alertStore = createAlertStore({ database: logDatabase });
+  const log = openLog({
+    database: logDatabase,
+    clock,
+    realClock,
+    random,
+    log: logger.child('log'),
+    trust: clockTrust,
+    holdMs: config.log.hold_ms,
+    maxSamples: config.log.max_batch,
+    maxBytes: config.log.max_batch_bytes,
+  });
+  const telemetry = createTelemetryStore({ database: telemetryDatabase, frames: log, zoneOf: () => site.zone });
+  const live = new Live({ site, clock, logger: logger.child('live') });
+  live.restore(telemetry.latest(gridId));
+  const sequences = new NodeSequences(log);
+
+  const alerts = createAlerts({
+    site,
+    limits: config.limits,
+    log,
+    store: alertStore,
+    live,
+    clock,
+    realClock,
+    random,
+    logger: logger.child('alerts'),
+    tell,
+  });
+  const intake = createIntake({
+    log,
+    sequences,
+    clock,
+    realClock,
+    logger: logger.child('intake'),
+    arrived: (samples) => alerts.onSamples(samples, live.apply(samples)),
+  });
+
+  /** A link came up or went down: shown at once, kept in the log when that is new. */
+  const link = async (deviceId: string, state: 'up' | 'down'): Promise<void> => {
+    if (!live.setLink(deviceId, state)) return;
+    await log.append({
+      entries: [
+        {
+          type: 'link_state',
+          device_id: deviceId,
+          state: state === 'up' ? 'online' : 'offline',
+          time_ms: Math.round(clock.nowMs()),
+        },
+      ],
+    });
+  };
+  const sink: DriverSink = {
+    // A driver reads again soon; the log tells when it cannot write.
+    reading: (reading) => void intake.driver(reading).catch(() => {}),
+    link(deviceId, state, reason) {
+      logger.info(`link ${state}`, { device_id: deviceId, reason });
+      link(deviceId, state).catch(() => {});
+    },
+  };
+
+  const broker = createIngestBroker({
+    config,
+    login: createDeviceLogin({
+      credentialsFile: config.device_credentials_file,
+      gridId,
+      random,
+      logger: logger.child('broker'),
+    }),
+    intake: {
+      telemetry: intake.telemetry,
+      legacyData: intake.legacy,
+      legacyAlert: alerts.legacyText,
+      link,
+    },
+    clock: realClock,
+    logger: logger.child('broker'),
+    ...(ports.brokerLimits ? { limits: ports.brokerLimits } : {}),
+  });
+
+  function tell(event: AlertEvent, alert: Alert | undefined): void {
+    live.tell({ type: 'alert', alertId: event.alert_id });
+    if (!alert) return;
+    const { notes: _notes, timeline: _timeline, ...shown } = alert;
+    const message = { v: 1, event: event.kind, event_id: event.id, at_ms: event.at_ms, alert: shown };
+    broker.publish(topics.alerts(gridId), JSON.stringify(message), { qos: 1 }).catch(() => {});
+  }
+
+  const projector = createProjector({
+    gridId,
+    gatewayId: site.gateway_id,
+    log,
+    telemetry,
+    realClock,
+    logger: logger.child('projector'),
+  });
+  const { parts, uplink } = gatewayParts({
+    config,
+    version: gatewayVersion,
+    log,
+    sink,
+    onActs: async (events) => void (await Promise.all(events.map((event) => alerts.append(event)))),
+    clock,
+    realClock,
+    random,
+    logger,
+    clockTrust,
+  });
+  const health = createHealth({
+    dataDir: config.data_dir,
+    log,
+    intake: intake.counters,
+    broker,
+    projector,
+    alerts,
+    uplink,
+    clockTrust,
+    clock,
+  });
+  const accounts = createAccounts({ database: settingsDatabase, realClock, random, log: logger.child('accounts') });
+  const grid = createGridPort({ site, live, log, alerts, alertStore, telemetry, projector });
+  const api: ApiPorts = {
+    identity: { kind: 'gateway', serverId: site.gateway_id, version: gatewayVersion, gridId, clockTrust },
+    auth: accounts,
+    grids: createGridsPort(grid, alertStore),
+    health: health.port,
+  };
+  const server = createApiServer({
+    ports: api,
+    clock,
+    realClock,
+    random,
+    log: logger.child('api'),
+    listen: listen(config),
+    appDirectory: config.app_dir,
+    speed: config.clock?.speed,
+  });
+
+  const lifecycle = createLifecycle({ log: logger, clock: realClock });
+  lifecycle.add({
+    name: 'stores',
+    start() {},
+    stop() {
+      log.close();
+      for (const database of [logDatabase, telemetryDatabase, settingsDatabase]) database.close();
+    },
+  });
+  lifecycle.add(projector);
+  lifecycle.add(alerts);
+  lifecycle.add({ name: 'broker', start: () => broker.start(), stop: () => broker.stop() });
+  for (const part of parts) lifecycle.add(part);
+  lifecycle.add(health.part);
+  let served: readonly ApiAddress[] = [];
+  lifecycle.add({
+    name: 'api',
+    async start() {
+      served = (await server.start()).addresses;
+    },
+    stop: () => server.stop(),
+  });
+
+  const addresses = (): GatewayAddresses => {
+    const { mqtt, mqtts } = broker.ports;
+    const at = (host: string) => (host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host);
+    return {
+      http: served.find((one) => !one.tls)?.url,
+      https: served.find((one) => one.tls)?.url,
+      mqtt: `mqtt://${at(config.mqtt_plain.host)}:${mqtt}`,
+      mqtts: config.mqtts ? `mqtts://${at(config.mqtts.host)}:${mqtts}` : undefined,
+    };
+  };
+  return {
+    async start() {
+      await lifecycle.start();
+      return addresses();
+    },
+    stop: () => lifecycle.stop(),
+    lifecycle,
+    addresses,
+    api,
+    accounts,
+    log,
+    broker,
+    sink,
+  };
+}
+
+function listen({ http, https }: GatewayConfig): Listen[] {
+  const listeners: Listen[] = [{ host: http.host, port: http.port }];
+  if (https) {
+    const tls = { key: readPem(https.key_file), cert: readPem(https.certificate_file) };
+    listeners.push({ host: https.host, port: https.port, tls });
+  }
+  return listeners;
+}

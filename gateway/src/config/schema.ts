@@ -1,0 +1,178 @@
+/**
+ * Settings of a gateway: `gateway.yaml`. This schema is the only source of defaults, help and the reference page.
+ * Paths are relative to the folder of the file.
+ */
+import { clockTrusts, identifierPattern, plans, siteSchema } from '@villagrid/contracts';
+import { logLevels } from '@villagrid/runtime';
+import { Type, type Static } from 'typebox';
+
+const port = (standard: number) =>
+  Type.Integer({ minimum: 0, maximum: 65535, default: standard, description: 'port; 0 takes a free one' });
+const file = (what: string) => Type.String({ minLength: 1, description: `${what}; relative to this file's folder` });
+
+const tls = {
+  certificate_file: file('PEM file of the server certificate'),
+  key_file: file('PEM file of its private key'),
+};
+
+/** One listening address of HTTPS or MQTT over TLS. */
+const tlsListener = (standard: number, description: string) =>
+  Type.Object(
+    { host: Type.String({ default: '0.0.0.0', description: 'address to listen on' }), port: port(standard), ...tls },
+    { additionalProperties: false, description },
+  );
+
+/** A device behind a Modbus connection. */
+export const modbusDeviceSchema = Type.Object(
+  {
+    device_id: Type.String({ pattern: identifierPattern, description: 'a device of the site' }),
+    profile: Type.String({ minLength: 1, description: 'device model: a file of gateway/profiles without .yaml' }),
+    unit: Type.Integer({ minimum: 0, maximum: 255, default: 1, description: 'Modbus unit (slave) number' }),
+    period_s: Type.Number({ minimum: 0.2, maximum: 3600, default: 5, description: 'how often it is read, seconds' }),
+  },
+  { additionalProperties: false },
+);
+
+/** A Modbus TCP connection: one socket, one queue. */
+export const modbusConnectionSchema = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: 63, description: 'name in logs' }),
+    host: Type.String({ minLength: 1 }),
+    port: Type.Integer({ minimum: 1, maximum: 65535, default: 502 }),
+    devices: Type.Array(modbusDeviceSchema, { minItems: 1 }),
+  },
+  { additionalProperties: false },
+);
+
+const limit = (what: string) => Type.Optional(Type.Number({ description: what }));
+
+/** Limits of rules that differ from their defaults. */
+export const limitsSchema = Type.Object(
+  {
+    consumption_high_kw: limit('kW above which the load counts as unusual; 14 when left out'),
+    equipment_temp_high_c: limit('°C above which equipment counts as hot; 60 when left out'),
+    battery_low_pct: limit('% below which the battery is low; 30 when left out'),
+    battery_critical_pct: limit('% below which the battery is almost empty; 22 when left out'),
+    ac_voltage_nominal_v: limit('nominal AC voltage, V; 230 when left out'),
+    ac_frequency_nominal_hz: limit('nominal AC frequency, Hz; 50 when left out'),
+    device_silent_min: limit('minutes without a sample after which a device is silent; 10 when left out'),
+    generation_low_kw: limit('kW below which generation is low in strong sun; from the plant when left out'),
+    irradiance_strong_w_m2: limit('W/m² above which the sun is strong; 500 when left out'),
+  },
+  { additionalProperties: false, description: 'limits of the default rules that differ from their defaults' },
+);
+
+/** The whole file. */
+export const gatewayConfigSchema = Type.Object(
+  {
+    site: siteSchema,
+    data_dir: Type.String({ default: 'data', description: "folder of the databases; relative to this file's folder" }),
+    http: Type.Object(
+      {
+        host: Type.String({ default: '0.0.0.0', description: 'address to listen on' }),
+        port: port(8080),
+      },
+      { additionalProperties: false, description: 'plain HTTP for the village Wi-Fi' },
+    ),
+    https: Type.Optional(tlsListener(8443, 'HTTPS, for the installable app')),
+    mqtt_plain: Type.Object(
+      {
+        host: Type.String({ default: '127.0.0.1', description: 'address to listen on; loopback unless you know why' }),
+        port: port(1883),
+      },
+      { additionalProperties: false, description: 'MQTT without TLS, for programs on the box and the first prototype' },
+    ),
+    mqtts: Type.Optional(tlsListener(8883, 'MQTT over TLS for the nodes')),
+    device_credentials_file: Type.String({
+      default: 'device-credentials.json',
+      description: "device id to scrypt hash, written by `villagrid device`; mode 0600; relative to this file's folder",
+    }),
+    log: Type.Object(
+      {
+        hold_ms: Type.Integer({
+          default: 250,
+          minimum: 0,
+          maximum: 1500,
+          description: 'longest wait for further samples before a commit, real milliseconds; longer spares the card',
+        }),
+        max_batch: Type.Integer({
+          default: 2000,
+          minimum: 1,
+          maximum: 20_000,
+          description: 'samples after which a commit does not wait any longer',
+        }),
+        max_batch_bytes: Type.Integer({
+          default: 65_536,
+          minimum: 1024,
+          maximum: 1_048_576,
+          description: 'estimated bytes after which a commit does not wait any longer',
+        }),
+      },
+      { additionalProperties: false, description: 'the group commit' },
+    ),
+    limits: limitsSchema,
+    modbus: Type.Optional(
+      Type.Object(
+        { connections: Type.Array(modbusConnectionSchema, { default: [] }) },
+        { additionalProperties: false, description: 'Modbus TCP devices' },
+      ),
+    ),
+    uplink: Type.Optional(
+      Type.Object(
+        {
+          url: Type.String({
+            pattern: '^mqtts://[^\\s/]+:[0-9]+/?$',
+            description: 'address of the cloud, mqtts://host:port',
+          }),
+          ca_file: file('PEM file of the authority that signed the cloud’s certificate'),
+          certificate_file: file('PEM file of this gateway’s client certificate'),
+          key_file: file('PEM file of its private key'),
+          plan: Type.Union(
+            plans.map((one) => Type.Literal(one)),
+            { default: 'raw', description: 'how much is sent' },
+          ),
+        },
+        {
+          additionalProperties: false,
+          description: 'link to the cloud; without it the gateway keeps everything itself',
+        },
+      ),
+    ),
+    app_dir: Type.Optional(file('folder of the built app, served at /')),
+    logging: Type.Object(
+      {
+        level: Type.Union(
+          logLevels.map((one) => Type.Literal(one)),
+          { default: 'info', description: 'least severe lines that are written' },
+        ),
+      },
+      { additionalProperties: false },
+    ),
+    clock: Type.Optional(
+      Type.Object(
+        {
+          real_epoch_ms: Type.Number({
+            description: 'real Unix milliseconds at which village time was village_epoch_ms',
+          }),
+          village_epoch_ms: Type.Number(),
+          speed: Type.Number({ exclusiveMinimum: 0, maximum: 1000, default: 1 }),
+        },
+        { additionalProperties: false, description: 'for demonstrations only: village time that runs faster' },
+      ),
+    ),
+    clock_trust: Type.Union([Type.Literal('auto'), ...clockTrusts.map((one) => Type.Literal(one))], {
+      default: 'auto',
+      description: 'how far the clock is trusted; auto asks the system whether NTP has set it (ntp, otherwise floor)',
+    }),
+  },
+  {
+    additionalProperties: false,
+    description: 'Settings of a gateway, in `gateway.yaml`. Paths are relative to its folder.',
+  },
+);
+
+/** A gateway's settings as the file has them, with defaults filled in. */
+export type GatewayConfig = Static<typeof gatewayConfigSchema>;
+export type ModbusConnectionConfig = Static<typeof modbusConnectionSchema>;
+export type ModbusDeviceConfig = Static<typeof modbusDeviceSchema>;
+export type UplinkConfig = NonNullable<GatewayConfig['uplink']>;

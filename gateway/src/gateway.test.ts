@@ -1,0 +1,355 @@
+import t, { type Test } from 'tap';
+import type { MqttClient } from 'mqtt';
+import { logIn, ask } from '@villagrid/api/testing';
+import { legacyDeviceId, newId, topics, type AlertEvent, type Sample } from '@villagrid/contracts';
+import { cryptoRandom, realClock } from '@villagrid/runtime';
+import type { Gateway } from './index.js';
+import { devicePassword, gatewayFolder, gridId, startHouse, until } from './testing/house.js';
+
+const everything = { maxFrames: 100_000, maxBytes: 1e9 };
+const frames = (gateway: Gateway) => gateway.log.read(1, everything);
+const samplesOf = (gateway: Gateway, deviceId: string): Sample[] =>
+  frames(gateway).flatMap(({ frame }) => frame.samples.filter((one) => one.deviceId === deviceId));
+const eventsOf = (gateway: Gateway): AlertEvent[] => frames(gateway).flatMap(({ frame }) => [...frame.events]);
+const gridOf = (gateway: Gateway) => gateway.api.grids.list()[0]!;
+const reading = (seq: number, metrics: object, more: object = {}) =>
+  JSON.stringify({ v: 1, boot: 'k3f9', seq, up: seq * 1000, metrics, ...more });
+const send = (client: MqttClient, deviceId: string, payload: string) =>
+  client.publishAsync(topics.telemetry(gridId, deviceId), payload, { qos: 1 });
+const temperature = (client: MqttClient, seq: number, value: number) =>
+  send(client, 'cabinet-1', reading(seq, { equipment_temp_c: value }));
+const closing = (client: MqttClient) => new Promise<void>((resolve) => client.once('close', () => resolve()));
+const actor = { user_id: 'u1', name: 'Asha' };
+const acknowledge = (gateway: Gateway, alertId: string): AlertEvent => ({
+  kind: 'acknowledged',
+  id: newId(realClock().nowMs(), cryptoRandom()),
+  alert_id: alertId,
+  grid_id: gridId,
+  at_ms: realClock().nowMs(),
+  origin: gridOf(gateway).origin,
+  actor,
+  note: 'the fan was blocked',
+});
+
+t.test(
+  'a publish is acknowledged after its commit, shows in the summary within a second, and its repeat counts once',
+  async (t) => {
+    const { gateway, addresses, connect } = await startHouse(t, await gatewayFolder(t));
+    const client = await connect('meter-1');
+    await send(client, 'meter-1', reading(1, { consumption_kw: 3.4567 }));
+    t.match(
+      samplesOf(gateway, 'meter-1'),
+      [{ metric: 'consumption_kw', value: 3.457, quality: 0 }],
+      'it is in the log by then',
+    );
+    await Promise.all([2, 2, 3, 1].map((seq) => send(client, 'meter-1', reading(seq, { consumption_kw: seq }))));
+    await send(
+      client,
+      'meter-1',
+      JSON.stringify({
+        v: 1,
+        boot: 'k3f9',
+        readings: [2, 3, 4].map((seq) => ({ seq, up: seq * 1000, metrics: { consumption_kw: seq } })),
+      }),
+    );
+    t.same(
+      samplesOf(gateway, 'meter-1').map((one) => one.value),
+      [3.457, 2, 3, 4],
+    );
+
+    await gateway.accounts.addUser({
+      username: 'asha',
+      displayName: 'Asha',
+      password: 'correct horse battery',
+      grants: [{ role: 'operator', scope: { kind: 'grid', grid_id: gridId } }],
+    });
+    const token = await logIn(addresses.http ?? '', { username: 'asha', password: 'correct horse battery' });
+    const summary = await ask(addresses.http ?? '', `/api/dashboard/summary/${gridId}`, { token });
+    t.equal(summary.status, 200);
+    t.match(summary.json, { figures: { consumption_kw: { value: 4, unit: 'kW' } } });
+    const completeness = await ask(addresses.http ?? '', `/api/completeness/${gridId}`, { token });
+    t.equal(completeness.status, 200, JSON.stringify(completeness.json).slice(0, 200));
+    t.equal((await ask(addresses.http ?? '', '/health')).status, 200);
+    t.match(gateway.api.health.prometheus(), /villagrid_gateway_repeats_total 4\n/);
+  },
+);
+
+t.test(
+  'when the log cannot be written nothing is acknowledged; the node sends again and it is there once',
+  async (t) => {
+    const { gateway, connect } = await startHouse(t, await gatewayFolder(t));
+    let broken = true;
+    gateway.log.join(() => {
+      if (broken) throw new Error('disk full');
+    });
+    const client = await connect('meter-1');
+    let acknowledged = false;
+    const closed = closing(client);
+    client.publish(
+      topics.telemetry(gridId, 'meter-1'),
+      reading(1, { consumption_kw: 2 }),
+      { qos: 1 },
+      (error) => (acknowledged = !error),
+    );
+    await closed;
+    t.equal(acknowledged, false);
+    t.equal((await gateway.api.health.check()).status, 'down');
+    broken = false;
+    await send(await connect('meter-1'), 'meter-1', reading(1, { consumption_kw: 2 }));
+    t.equal(samplesOf(gateway, 'meter-1').length, 1);
+    t.equal((await gateway.api.health.check()).status, 'ok');
+  },
+);
+
+t.test(
+  '75.25 degrees raise "high temperature on equipment" within two seconds, told on the broker, and it clears',
+  async (t) => {
+    const { gateway, connect } = await startHouse(t, await gatewayFolder(t));
+    const local = await connect();
+    const heard: Array<{ event: string; alert: { message: string } }> = [];
+    local.on('message', (_topic, payload) => heard.push(JSON.parse(String(payload))));
+    await local.subscribeAsync(topics.alerts(gridId));
+    const changes: string[] = [];
+    gridOf(gateway).subscribe((change) => changes.push(change.type));
+    const client = await connect('cabinet-1');
+    const clock = realClock();
+    const begunMs = clock.monotonicMs();
+    await temperature(client, 1, 75.25);
+    t.ok(await until(() => heard.length > 0, 2000));
+    t.ok(clock.monotonicMs() - begunMs < 2000);
+    t.match(heard, [
+      {
+        event: 'raised',
+        alert: {
+          message: 'high temperature on equipment',
+          severity: 'high',
+          device_id: 'cabinet-1',
+          value: 75.25,
+          limit: 60,
+        },
+      },
+    ]);
+    t.match(await gridOf(gateway).alerts({ status: 'active' }), [
+      { type: 'high_equipment_temperature', device_name: 'Device cabinet-1', status: 'active' },
+    ]);
+    t.ok(changes.includes('alert') && changes.includes('samples'));
+    const cause = frames(gateway).find(({ frame }) => frame.events.length > 0);
+    t.match(cause?.frame.samples, [{ value: 75.25 }], 'alert and cause are one frame');
+    for (const [seq, value] of [
+      [2, 76],
+      [3, 150.5],
+      [4, 160],
+    ] as const)
+      await temperature(client, seq, value);
+    t.equal(eventsOf(gateway).length, 1, 'not raised again, and a value out of range changes nothing');
+    // Below the limit for the rule's minute, told with the node's own clock.
+    const at = (seconds: number) => ({ ts: Math.round(clock.nowMs() + seconds * 1000) });
+    await send(client, 'cabinet-1', reading(5, { equipment_temp_c: 40 }, at(1)));
+    await send(client, 'cabinet-1', reading(6, { equipment_temp_c: 40 }, at(62)));
+    t.ok(await until(() => heard.some((one) => one.event === 'cleared')));
+    t.match(await gridOf(gateway).alerts({}), [{ status: 'resolved' }]);
+    await send(
+      client,
+      'cabinet-1',
+      reading(7, { equipment_temp_c: 99 }, { ts: Math.round(clock.nowMs() - 3_600_000) }),
+    );
+    t.equal(eventsOf(gateway).length, 2, 'an hour old: history, not an alarm');
+  },
+);
+
+t.test('an open alert, its acknowledgement and what is now survive a restart; nothing is raised twice', async (t) => {
+  const path = await gatewayFolder(t);
+  const first = await startHouse(t, path);
+  await temperature(await first.connect('cabinet-1'), 1, 75.25);
+  const [alert] = await gridOf(first.gateway).alerts({ status: 'active' });
+  const act = acknowledge(first.gateway, alert?.alert_id ?? '');
+  await Promise.all([gridOf(first.gateway).append(act), gridOf(first.gateway).append(act)]);
+  await gridOf(first.gateway).append(act);
+  t.equal(
+    eventsOf(first.gateway).filter((one) => one.kind === 'acknowledged').length,
+    1,
+    'once, however often it comes',
+  );
+  await t.rejects(gridOf(first.gateway).append({ ...act, id: 'x', grid_id: 'other' }), { code: 'E_GRID_NOT_FOUND' });
+  await t.rejects(gridOf(first.gateway).append({ ...act, id: 'y', kind: 'cleared', value: null } as AlertEvent), {
+    code: 'E_REQUEST_INVALID',
+  });
+  await first.gateway.stop();
+
+  const { gateway, connect } = await startHouse(t, path);
+  t.match(await gridOf(gateway).alerts({ status: 'active' }), [
+    { acknowledged: true, acknowledged_by: actor, notes: [{ text: 'the fan was blocked' }] },
+  ]);
+  t.match(gridOf(gateway).latest('cabinet-1', 'equipment_temp_c'), { value: 75.25 });
+  const client = await connect('cabinet-1');
+  await temperature(client, 1, 75.25);
+  await temperature(client, 2, 77);
+  t.equal(samplesOf(gateway, 'cabinet-1').length, 2, 'the repeat is recognised after the restart');
+  t.equal(eventsOf(gateway).filter((one) => one.kind === 'raised').length, 1);
+  const clock = realClock();
+  await send(client, 'cabinet-1', reading(3, { equipment_temp_c: 40 }, { ts: Math.round(clock.nowMs() + 1000) }));
+  await send(client, 'cabinet-1', reading(4, { equipment_temp_c: 40 }, { ts: Math.round(clock.nowMs() + 62_000) }));
+  t.match(await gridOf(gateway).alerts({}), [{ status: 'resolved', acknowledged: true }], 'and it still clears');
+});
+
+t.test('foreign topic, wrong password, broken JSON, 1e999 and a megabyte harm nobody', async (t) => {
+  const { gateway, lines, connect } = await startHouse(t, await gatewayFolder(t));
+  const good = await connect('meter-1');
+  let seq = 0;
+  const goodGoesOn = async (t: Test, after: string) => {
+    seq += 1;
+    await send(good, 'meter-1', reading(seq, { consumption_kw: seq }));
+    t.equal(samplesOf(gateway, 'meter-1').length, seq, `after ${after}`);
+  };
+  await t.rejects(connect('cabinet-1', { password: 'canary-wrong' }), { code: 5 });
+  await t.rejects(connect('cabinet-1', { username: 'othergrid/cabinet-1' }), { code: 5 });
+  await t.rejects(connect('nobody'), { code: 5 });
+  await connect('cabinet-1', { username: `${gridId}/cabinet-1` });
+  await goodGoesOn(t, 'wrong passwords');
+  for (const topic of [
+    topics.telemetry(gridId, 'meter-1'),
+    topics.telemetry('other', 'cabinet-1'),
+    topics.command(gridId, 'cabinet-1'),
+    topics.legacyData,
+    topics.alerts(gridId),
+    'anything',
+  ]) {
+    const client = await connect('cabinet-1');
+    const closed = closing(client);
+    client.publish(topic, reading(1, { consumption_kw: 9 }), { qos: 1 }, () => {});
+    await closed;
+  }
+  t.ok(lines.some((line) => line.code === 'E_TOPIC_FORBIDDEN'));
+  const spy = await connect('cabinet-1');
+  for (const filter of ['#', topics.command(gridId, 'meter-1'), topics.alerts(gridId)])
+    await t.rejects(spy.subscribeAsync(filter));
+  await spy.subscribeAsync(topics.command(gridId, 'cabinet-1'));
+  await goodGoesOn(t, 'foreign topics');
+  for (const poison of [
+    '{"v":1,',
+    '[]',
+    'null',
+    '{"v":2,"metrics":{}}',
+    '{"v":1,"metrics":[1]}',
+    '{"seq":-1,"metrics":{}}',
+    '\uFFFD',
+  ])
+    await send(spy, 'cabinet-1', poison);
+  await send(
+    spy,
+    'cabinet-1',
+    '{"v":1,"boot":"b","seq":1,"up":1,"metrics":{"equipment_temp_c":1e999,"humidity_pct":51,"strange":1,"Bad Name":2,"ambient_temp_c":"x"}}',
+  );
+  t.match(
+    samplesOf(gateway, 'cabinet-1')
+      .map(({ metric, value, quality }) => [metric, value, quality])
+      .sort(),
+    [
+      ['ambient_temp_c', null, 69],
+      ['equipment_temp_c', null, 65],
+      ['humidity_pct', 51, 0],
+      ['strange', 1, 2],
+    ],
+  );
+  const refusals = lines.filter((line) => line.msg.startsWith('a payload was refused'));
+  t.same(refusals.map((line) => line.code).sort(), ['E_PAYLOAD_NOT_JSON', 'E_PAYLOAD_SCHEMA'], 'one line per reason');
+  t.match(gateway.api.health.prometheus(), /refused_total\{reason="E_PAYLOAD_SCHEMA"\} 5\n/);
+  await goodGoesOn(t, 'poison');
+  const closed = closing(spy);
+  spy.publish(topics.telemetry(gridId, 'cabinet-1'), 'x'.repeat(1_000_000), { qos: 1 }, () => {});
+  await closed;
+  await goodGoesOn(t, 'a megabyte');
+  t.notMatch(JSON.stringify(lines), new RegExp(`canary|${devicePassword}`));
+});
+
+t.test(
+  "the prototype's message and alert texts are taken from a program on the box, and only its two topics",
+  async (t) => {
+    const { gateway, connect } = await startHouse(t, await gatewayFolder(t));
+    const node = await connect();
+    const clock = realClock();
+    const message = {
+      timestamp: Math.floor(clock.nowMs() / 1000),
+      live_power_consumption: 12.5,
+      live_generation: 8.2,
+      battery_soc: 76,
+      temp_equipment: 41.5,
+      solar_irradiance: 65,
+    };
+    await node.publishAsync(topics.legacyData, JSON.stringify(message), { qos: 1 });
+    t.match(
+      samplesOf(gateway, legacyDeviceId).map(({ metric, value, timeMs }) => [metric, value, timeMs]),
+      [
+        ['consumption_kw', 12.5, message.timestamp * 1000],
+        ['generation_kw', 8.2],
+        ['battery_soc_pct', 76],
+        ['equipment_temp_c', 41.5],
+        ['irradiance_w_m2', 650],
+      ],
+    );
+    const say = (text: string) => node.publishAsync(topics.legacyAlerts, text, { qos: 1 });
+    for (const text of [
+      'Warning: unusual load increase',
+      'Warning: unusual load increase',
+      'Warning: high temperature on equipment',
+      '  ',
+    ])
+      await say(text);
+    const active = await gridOf(gateway).alerts({ status: 'active' });
+    t.same(active.map((one) => [one.type, one.severity, one.message]).sort(), [
+      ['legacy', 'high', 'Warning: high temperature on equipment'],
+      ['legacy', 'high', 'Warning: unusual load increase'],
+    ]);
+    const closed = closing(node);
+    node.publish(topics.telemetry(gridId, 'meter-1'), reading(1, { consumption_kw: 1 }), { qos: 1 }, () => {});
+    await closed;
+    t.equal(samplesOf(gateway, 'meter-1').length, 0);
+  },
+);
+
+t.test('last will and status tell the link, a take-over does not, and the change is in the log', async (t) => {
+  const { gateway, connect } = await startHouse(t, await gatewayFolder(t));
+  const will = {
+    topic: topics.status(gridId, 'meter-1'),
+    payload: Buffer.from('offline'),
+    qos: 1 as const,
+    retain: false,
+  };
+  const link = () => gridOf(gateway).link('meter-1');
+  t.equal(link(), undefined);
+  const first = await connect('meter-1', { will, clientId: 'meter-1' });
+  t.ok(await until(() => link() === 'up'));
+  const closed = closing(first);
+  const second = await connect('meter-1', { will, clientId: 'meter-1' });
+  await closed;
+  await realClock().sleep(50);
+  t.equal(link(), 'up');
+  second.stream.destroy();
+  t.ok(await until(() => link() === 'down'));
+  const states = () => frames(gateway).flatMap(({ frame }) => frame.entries.filter((one) => one.type === 'link_state'));
+  t.ok(await until(() => states().length === 2));
+  t.match(states(), [{ state: 'online' }, { state: 'offline' }]);
+  await connect('meter-1');
+  t.ok(await until(() => link() === 'up'));
+});
+
+t.test('drivers’ readings go the same way: judged, kept, shown', async (t) => {
+  const { gateway } = await startHouse(t, await gatewayFolder(t));
+  const nowMs = realClock().nowMs();
+  gateway.sink.reading({
+    deviceId: 'battery-1',
+    timeMs: nowMs,
+    values: { battery_soc_pct: 64.26, dc_bus_voltage_v: 9999, dc_bus_current_a: null },
+  });
+  gateway.sink.link('battery-1', 'down', 'no answer');
+  t.ok(await until(() => samplesOf(gateway, 'battery-1').length === 3));
+  t.match(
+    samplesOf(gateway, 'battery-1').map(({ metric, value, quality }) => [metric, value, quality]),
+    [
+      ['battery_soc_pct', 64.3, 0],
+      ['dc_bus_voltage_v', 9999, 64],
+      ['dc_bus_current_a', null, 66],
+    ],
+  );
+  t.equal(gridOf(gateway).link('battery-1'), 'down');
+});

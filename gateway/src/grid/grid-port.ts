@@ -1,0 +1,75 @@
+/** The gateway's grid as the API sees it. */
+import type { CompletenessFacts, GridPort, GridsPort } from '@villagrid/api';
+import type { RuleLimits, Site } from '@villagrid/contracts';
+import type { AlertStore, TelemetryStore } from '@villagrid/runtime';
+import type { Alerts } from '../alerts/alerts.js';
+import type { Live } from '../live/live.js';
+import type { DurableLog } from '../log/log.js';
+import type { Projector } from '../project/projector.js';
+
+export interface GridPortOptions {
+  readonly site: Site;
+  readonly live: Live;
+  readonly log: DurableLog;
+  readonly alerts: Alerts;
+  readonly alertStore: AlertStore;
+  readonly telemetry: TelemetryStore;
+  readonly projector: Projector;
+}
+
+/** Makes the one grid of a gateway. */
+export function createGridPort(options: GridPortOptions): GridPort {
+  const { site, live, log, alerts, alertStore, telemetry, projector } = options;
+  const gridId = site.grid_id;
+  const bands = figureBands(alerts.limits);
+  return {
+    gridId,
+    site: () => site,
+    latest: live.latest,
+    metricsOf: (deviceId) => live.metricsOf(deviceId),
+    link: (deviceId) => live.link(deviceId),
+    lastReportedMs: () => live.lastReportedMs(),
+    async windows(deviceId, metric, resolution, fromMs, toMs) {
+      await projector.catchUp();
+      return telemetry.windows(gridId, deviceId, metric, resolution, fromMs, toMs);
+    },
+    async raw(deviceId, metric, fromMs, toMs) {
+      return telemetry.raw(gridId, deviceId, metric, fromMs, toMs);
+    },
+    async completeness(untilMs): Promise<CompletenessFacts> {
+      await projector.catchUp();
+      // Without a wait in between: both speak of the same frames.
+      const series = telemetry.completeness(gridId, untilMs);
+      return { epoch: log.epoch, completeUntilNumber: log.newestNumber() - projector.behind(), series };
+    },
+    alerts: async (query) => alertStore.list(gridId, query),
+    alert: async (alertId) => alertStore.get(alertId),
+    append: (event) => alerts.append(event),
+    origin: alerts.origin,
+    subscribe: (listener) => live.subscribe(listener),
+    limits: () => bands,
+  };
+}
+
+/** The grids of a gateway: its own one. */
+export function createGridsPort(grid: GridPort, alertStore: AlertStore): GridsPort {
+  return {
+    list: () => [grid],
+    get: (gridId) => (gridId === grid.gridId ? grid : undefined),
+    gridOfAlert: async (alertId) => alertStore.gridOfAlert(alertId),
+  };
+}
+
+/** Normal bands of figures, as the default rules judge them. */
+export function figureBands(limits: RuleLimits): Readonly<Record<string, { low?: number; high?: number }>> {
+  return {
+    consumption_kw: { high: limits.consumption_high_kw },
+    equipment_temp_c: { high: limits.equipment_temp_high_c },
+    battery_soc_pct: { low: limits.battery_low_pct },
+    ac_output_voltage_v: {
+      low: Math.round(limits.ac_voltage_nominal_v * 0.85),
+      high: Math.round(limits.ac_voltage_nominal_v * 1.1),
+    },
+    ac_frequency_hz: { low: limits.ac_frequency_nominal_hz - 2, high: limits.ac_frequency_nominal_hz + 2.5 },
+  };
+}

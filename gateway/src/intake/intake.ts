@@ -1,0 +1,225 @@
+/**
+ * Intake: payloads and readings become dated, judged samples. Screens and rules see them on arrival, the log keeps them
+ * with its next commit, and only then is the sender's publish acknowledged. A payload that cannot be understood is
+ * counted, logged and acknowledged, because it would come again for ever; everything else goes on.
+ */
+import {
+  errorCatalogue,
+  legacyDeviceId,
+  parseLegacy,
+  parseTelemetryText,
+  toMetricValue,
+  type Clock,
+  type Finding,
+  type MetricValue,
+  type ParsedTelemetry,
+  type Reading,
+  type Sample,
+} from '@villagrid/contracts';
+import type { Logger } from '@villagrid/runtime';
+import type { DriverReading } from '../drivers/port.js';
+import { Seldom } from '../health/seldom.js';
+import type { DurableLog } from '../log/log.js';
+import type { LogBatch } from '../log/port.js';
+import type { NodeSequences } from '../log/sequences.js';
+import { Dating } from './dating.js';
+
+/** Series one device may have; more cannot be honest and would fill the memory. */
+const maxSeriesPerDevice = 256;
+const datingState = 'node_boots';
+/** Frames between two keepings of the nodes' boot times. */
+const keepDatingEvery = 256;
+
+/** Counters since the start. */
+export interface IntakeCounters {
+  publishes: number;
+  readings: number;
+  samples: number;
+  repeats: number;
+  /** Whole payloads refused, by error code. */
+  readonly refused: Record<string, number>;
+  /** Single metrics that were odd, by finding. */
+  readonly findings: Record<string, number>;
+}
+
+export interface IntakeOptions {
+  readonly log: DurableLog;
+  readonly sequences: NodeSequences;
+  readonly clock: Clock;
+  readonly realClock: Clock;
+  readonly logger: Logger;
+  /** Screens and rules: called with the samples of one reading, before they are committed. */
+  readonly arrived: (samples: readonly Sample[]) => void;
+}
+
+/** Takes what devices say. */
+export interface Intake {
+  /** A publish on a device's telemetry topic; resolves when it may be acknowledged. */
+  telemetry(deviceId: string, payload: Uint8Array): Promise<void>;
+  /** The first prototype's flat message. */
+  legacy(payload: Uint8Array): Promise<void>;
+  /** A driver's reading; resolves when it is durable. */
+  driver(reading: DriverReading): Promise<void>;
+  readonly counters: IntakeCounters;
+}
+
+/** Makes the intake of one grid. */
+export function createIntake(options: IntakeOptions): Intake {
+  const { log, sequences, clock, logger } = options;
+  const counters: IntakeCounters = { publishes: 0, readings: 0, samples: 0, repeats: 0, refused: {}, findings: {} };
+  const seldom = new Seldom(options.realClock);
+  const seriesOf = new Map<string, Set<string>>();
+  const arrival = () => ({ nowMs: clock.nowMs(), monotonicMs: clock.monotonicMs() });
+  const dating = restoredDating();
+  let keptNumber = log.newestNumber();
+  log.join((number) => {
+    if (number - keptNumber < keepDatingEvery) return;
+    keptNumber = number;
+    log.putState(datingState, number, dating.exportState(arrival()));
+  });
+
+  function restoredDating(): Dating {
+    const made = new Dating();
+    const saved = log.state(datingState);
+    if (saved) made.importState(saved.value, arrival());
+    return made;
+  }
+
+  const refuse = (deviceId: string, code: keyof typeof errorCatalogue, detail: string): void => {
+    counters.refused[code] = (counters.refused[code] ?? 0) + 1;
+    seldom.tell(`${deviceId} ${code}`, (times) =>
+      logger.warn(`a payload was refused: ${errorCatalogue[code].title.toLowerCase()}`, {
+        code,
+        device_id: deviceId,
+        detail: detail.slice(0, 160),
+        times,
+        next: errorCatalogue[code].next,
+      }),
+    );
+  };
+
+  const find = (deviceId: string, findings: readonly Pick<Finding, 'metric'>[], codeOf: (one: number) => string) => {
+    for (const [index, { metric }] of findings.entries()) {
+      const code = codeOf(index);
+      counters.findings[code] = (counters.findings[code] ?? 0) + 1;
+      seldom.tell(`${deviceId} ${code} ${metric}`, (times) =>
+        logger.warn('a metric of a reading is odd', { finding: code, device_id: deviceId, metric, times }),
+      );
+    }
+  };
+
+  /** Values of series that a device may have; the others are counted. */
+  const admitted = (deviceId: string, values: readonly MetricValue[]): readonly MetricValue[] => {
+    let known = seriesOf.get(deviceId);
+    if (!known) seriesOf.set(deviceId, (known = new Set()));
+    const taken = values.filter(({ metric }) => {
+      if (known.has(metric)) return true;
+      if (known.size >= maxSeriesPerDevice) return false;
+      known.add(metric);
+      return true;
+    });
+    if (taken.length < values.length)
+      find(
+        deviceId,
+        values.filter((one) => !taken.includes(one)),
+        () => 'too_many_series',
+      );
+    return taken;
+  };
+
+  const tellArrived = (samples: readonly Sample[]): void => {
+    try {
+      options.arrived(samples);
+    } catch (error) {
+      logger.error('screens or rules failed over a reading; it is kept all the same', { error });
+    }
+  };
+
+  const take = async (deviceId: string, parsed: ParsedTelemetry): Promise<void> => {
+    counters.publishes += 1;
+    if (!parsed.ok) return refuse(deviceId, parsed.code, parsed.detail);
+    find(deviceId, parsed.findings, (index) => parsed.findings[index]?.code ?? '');
+    const { fresh, waitFor } = sort(deviceId, parsed.readings);
+    const dated = dating.date(deviceId, fresh, parsed.resent, arrival());
+    const samples: Sample[][] = fresh.map((reading, index) => {
+      const { timeMs, quality } = dated[index] as { timeMs: number; quality: number };
+      return admitted(deviceId, reading.values).map(({ metric, value, quality: own }) => ({
+        deviceId,
+        metric,
+        timeMs,
+        value,
+        quality: own === 0 ? quality : own,
+      }));
+    });
+    counters.readings += fresh.length;
+    if (fresh.length > 0) {
+      // Rules first: an alert must be in the commit of its cause, and the engine's kept state never behind its frame.
+      const inOrder =
+        samples.length > 1 ? [...samples].sort((a, b) => (a[0]?.timeMs ?? 0) - (b[0]?.timeMs ?? 0)) : samples;
+      for (const one of inOrder) if (one.length > 0) tellArrived(one);
+      waitFor.push(keep(deviceId, fresh, samples.flat()));
+    }
+    await Promise.all(waitFor);
+  };
+
+  /** Which readings are new, and the commits that repeats still wait for. */
+  const sort = (deviceId: string, readings: readonly Reading[]) => {
+    const fresh: Reading[] = [];
+    const waitFor: Promise<number>[] = [];
+    const here = new Set<string>();
+    for (const reading of readings) {
+      const { boot, seq } = reading;
+      if (seq === undefined) {
+        fresh.push(reading);
+        continue;
+      }
+      const name = `${boot ?? ''} ${seq}`;
+      const known = here.has(name) ? 'committed' : sequences.find(deviceId, boot ?? '', seq);
+      if (known === undefined) {
+        here.add(name);
+        fresh.push(reading);
+      } else {
+        counters.repeats += 1;
+        if (known !== 'committed') waitFor.push(known);
+      }
+    }
+    return { fresh, waitFor };
+  };
+
+  const keep = (deviceId: string, readings: readonly Reading[], samples: readonly Sample[]): Promise<number> => {
+    counters.samples += samples.length;
+    const byBoot = new Map<string, number[]>();
+    for (const { boot = '', seq } of readings) {
+      if (seq === undefined) continue;
+      const seqs = byBoot.get(boot);
+      if (seqs) seqs.push(seq);
+      else byBoot.set(boot, [seq]);
+    }
+    const batch: LogBatch = {
+      samples,
+      received: [...byBoot].map(([boot, seqs]) => ({ deviceId, boot, seqs })),
+    };
+    const committed = log.append(batch);
+    for (const [boot, seqs] of byBoot) sequences.await(deviceId, boot, seqs, committed);
+    return committed;
+  };
+
+  return {
+    counters,
+    telemetry: (deviceId, payload) => take(deviceId, parseTelemetryText(Buffer.from(payload).toString('utf8'))),
+    legacy: (payload) => take(legacyDeviceId, parseLegacy(Buffer.from(payload).toString('utf8'))),
+    async driver({ deviceId, timeMs, values }) {
+      const samples: Sample[] = [];
+      for (const [metric, raw] of Object.entries(values)) {
+        const { value, finding } = toMetricValue(metric, raw);
+        if (finding) find(deviceId, [finding], () => finding.code);
+        samples.push({ deviceId, timeMs: Math.round(timeMs), ...value });
+      }
+      if (samples.length === 0) return;
+      counters.readings += 1;
+      counters.samples += samples.length;
+      tellArrived(samples);
+      await log.append({ samples });
+    },
+  };
+}

@@ -1,0 +1,134 @@
+/** What is now: the newest sample of each series, the grid's figures, the links. Fed on arrival, not at the commit. */
+import {
+  figuresBySource,
+  qualityClass,
+  resolveFigure,
+  type Clock,
+  type Figure,
+  type Sample,
+  type Site,
+  type SnapshotSample,
+} from '@villagrid/contracts';
+import type { GridChange } from '@villagrid/api';
+import type { Logger } from '@villagrid/runtime';
+
+/** A figure that changed with what arrived. */
+export interface ChangedFigure {
+  readonly metric: string;
+  readonly figure: Figure;
+}
+
+export interface LiveOptions {
+  readonly site: Site;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** The present state of one grid. */
+export class Live {
+  readonly #site: Site;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #samples = new Map<string, Map<string, SnapshotSample>>();
+  readonly #figuresBySource: Map<string, string[]>;
+  readonly #figures = new Map<string, Figure>();
+  readonly #links = new Map<string, 'up' | 'down'>();
+  readonly #listeners = new Set<(change: GridChange) => void>();
+  #lastReportedMs: number | null = null;
+
+  constructor({ site, clock, logger }: LiveOptions) {
+    this.#site = site;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#figuresBySource = figuresBySource(site.wiring);
+  }
+
+  /** Takes samples that arrived; gives the figures they changed. A sample older than its series' newest changes nothing. */
+  apply(samples: readonly Sample[], arrivalMs = this.#clock.nowMs()): ChangedFigure[] {
+    const changed = this.#put(samples);
+    this.#lastReportedMs = Math.max(this.#lastReportedMs ?? 0, Math.round(arrivalMs));
+    if (changed.length === 0) return [];
+    const metrics = new Set<string>();
+    for (const { deviceId, metric } of changed)
+      for (const figure of this.#figuresBySource.get(`${deviceId} ${metric}`) ?? []) metrics.add(figure);
+    const figures: ChangedFigure[] = [];
+    for (const metric of metrics) {
+      const wire = this.#site.wiring[metric];
+      if (!wire) continue;
+      const figure = resolveFigure(metric, wire, this.latest, arrivalMs);
+      this.#figures.set(metric, figure);
+      figures.push({ metric, figure });
+    }
+    this.tell({ type: 'samples', series: changed });
+    return figures;
+  }
+
+  /** Puts back what was known before a restart; nobody is told. */
+  restore(samples: readonly Sample[]): void {
+    this.#put(samples);
+    for (const [metric, wire] of Object.entries(this.#site.wiring))
+      this.#figures.set(metric, resolveFigure(metric, wire, this.latest, this.#clock.nowMs()));
+    for (const { timeMs } of samples) this.#lastReportedMs = Math.max(this.#lastReportedMs ?? 0, timeMs);
+  }
+
+  /** The newest sample of a series. */
+  readonly latest = (deviceId: string, metric: string): SnapshotSample | undefined =>
+    this.#samples.get(deviceId)?.get(metric);
+
+  metricsOf(deviceId: string): readonly string[] {
+    return [...(this.#samples.get(deviceId)?.keys() ?? [])];
+  }
+
+  lastReportedMs(): number | null {
+    return this.#lastReportedMs;
+  }
+
+  /** A figure's usable value that is not older than `maxAgeMs` before a time; undefined otherwise. */
+  figureValue(metric: string, timeMs: number, maxAgeMs: number): number | undefined {
+    const figure = this.#figures.get(metric);
+    if (!figure || figure.value === null || figure.timeMs === null || qualityClass(figure.quality) === 'bad')
+      return undefined;
+    return timeMs - figure.timeMs > maxAgeMs ? undefined : figure.value;
+  }
+
+  link(deviceId: string): 'up' | 'down' | undefined {
+    return this.#links.get(deviceId);
+  }
+
+  /** Notes what a link says of itself; true when that is new. */
+  setLink(deviceId: string, state: 'up' | 'down'): boolean {
+    if (this.#links.get(deviceId) === state) return false;
+    this.#links.set(deviceId, state);
+    this.tell({ type: 'device', deviceId });
+    return true;
+  }
+
+  subscribe(listener: (change: GridChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Tells subscribers; one that fails harms no other. */
+  tell(change: GridChange): void {
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(change);
+      } catch (error) {
+        this.#logger.error('a subscriber of live changes failed', { error });
+      }
+    }
+  }
+
+  #put(samples: readonly Sample[]): { deviceId: string; metric: string }[] {
+    const changed: { deviceId: string; metric: string }[] = [];
+    for (const { deviceId, metric, timeMs, value, quality } of samples) {
+      let series = this.#samples.get(deviceId);
+      if (!series) this.#samples.set(deviceId, (series = new Map()));
+      const known = series.get(metric);
+      if (known && known.timeMs > timeMs) continue;
+      series.set(metric, { timeMs, value, quality });
+      changed.push({ deviceId, metric });
+    }
+    return changed;
+  }
+}

@@ -1,0 +1,88 @@
+/** The parts of a gateway that stand between it and the world around: drivers and the uplink. Adding one is its line here. */
+import { type AlertEvent, type Clock, type ClockTrust, type RandomSource, topics } from '@villagrid/contracts';
+import type { LifecyclePart, Logger } from '@villagrid/runtime';
+import type { GatewayConfig } from './config/schema.js';
+import { createModbusDrivers, type DriverSink, loadProfiles, profilesDirectory } from './drivers/index.js';
+import type { Log } from './log/port.js';
+import { createMqttDestination, createUplink, type Uplink } from './uplink/index.js';
+
+/** What the parts are given. */
+export interface PartsContext {
+  readonly config: GatewayConfig;
+  readonly version: string;
+  readonly log: Log;
+  /** Where drivers put what they learn. */
+  readonly sink: DriverSink;
+  /** Stores what people did at the cloud, each by id if absent. */
+  readonly onActs: (events: readonly AlertEvent[]) => Promise<void>;
+  readonly clock: Clock;
+  readonly realClock: Clock;
+  readonly random: RandomSource;
+  readonly logger: Logger;
+  readonly clockTrust: () => ClockTrust;
+}
+
+/** The parts in the order of their start, and the uplink among them for its numbers. */
+export interface GatewayParts {
+  readonly parts: readonly LifecyclePart[];
+  readonly uplink: Uplink | undefined;
+}
+
+/** Makes the parts that the settings ask for. */
+export function gatewayParts(context: PartsContext): GatewayParts {
+  const { config, sink, clock, realClock, random, logger } = context;
+  const connections = config.modbus?.connections ?? [];
+  const drivers =
+    connections.length === 0
+      ? []
+      : createModbusDrivers({
+          connections,
+          profiles: loadProfiles(profilesDirectory),
+          sink,
+          clock,
+          realClock,
+          random,
+          log: logger.child('modbus'),
+        });
+  const uplink = makeUplink(context);
+  return {
+    // Modbus answers and the cloud are real machines beside the gateway: each part starts without waiting for them.
+    parts: [
+      ...drivers,
+      ...(uplink ? [{ name: 'uplink', start: () => uplink.start(), stop: () => uplink.stop() }] : []),
+    ],
+    uplink,
+  };
+}
+
+function makeUplink(context: PartsContext): Uplink | undefined {
+  const { config, clock, realClock, random, log, version, clockTrust, onActs } = context;
+  const { uplink: settings, site } = config;
+  if (!settings) return undefined;
+  const logger = context.logger.child('uplink');
+  const destination = createMqttDestination({
+    url: settings.url,
+    caFile: settings.ca_file,
+    certificateFile: settings.certificate_file,
+    keyFile: settings.key_file,
+    clientId: site.gateway_id,
+    will: { topic: topics.gatewayStatus(site.grid_id, site.gateway_id), payload: 'offline' },
+    realClock,
+    random,
+    log: logger,
+  });
+  return createUplink({
+    destination,
+    log,
+    gatewayId: site.gateway_id,
+    gridId: site.grid_id,
+    version,
+    plan: settings.plan,
+    site: () => site,
+    clockTrust,
+    clock,
+    realClock,
+    logger,
+    onActs,
+  });
+}

@@ -1,0 +1,83 @@
+/** The built app against the stub village, in a real Chromium. The same checks run against the real servers in world/. */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { brotliCompressSync } from 'node:zlib';
+import { readdirSync, readFileSync } from 'node:fs';
+import t from 'tap';
+import { build } from 'vite';
+import { chromiumPath, runAppChecks } from './run-app-checks.js';
+import { startStub } from './stub/server.js';
+
+t.setTimeout(240_000);
+const dist = mkdtempSync(join(tmpdir(), 'villagrid-app-'));
+t.teardown(() => rmSync(dist, { recursive: true, force: true }));
+const room = new URL('..', import.meta.url).pathname;
+const nowMs = () => Date.now();
+const every = (ms: number, run: () => void) => {
+  const timer = setInterval(run, ms);
+  return { cancel: () => clearInterval(timer) };
+};
+
+t.before(async () => {
+  await build({
+    root: room,
+    configFile: join(room, 'vite.config.ts'),
+    logLevel: 'error',
+    build: { outDir: dist, emptyOutDir: true },
+  });
+});
+
+t.test('the first load of the dashboard stays within 60 kB compressed', async (t) => {
+  const size = (file: string) => brotliCompressSync(readFileSync(join(dist, 'assets', file))).length;
+  // Screens that are fetched when they are opened first.
+  const later = /^(alert-detail|alerts|all-alerts|history|devices|more|login|home|connection-sheet)-/;
+  const files = readdirSync(join(dist, 'assets'));
+  const first = files.filter((file) => !later.test(file)).reduce((sum, file) => sum + size(file), 0);
+  const all = files.reduce((sum, file) => sum + size(file), 0);
+  t.comment(`first load ${(first / 1000).toFixed(1)} kB, everything ${(all / 1000).toFixed(1)} kB, brotli`);
+  t.ok(first <= 60_000, `${first} bytes`);
+  t.ok(all <= 200_000, `${all} bytes kept by the worker`);
+  t.notMatch(
+    files.map((file) => readFileSync(join(dist, 'assets', file), 'utf8')).join(''),
+    /RFC 9457/,
+    'no schema of the contract is in the bundle',
+  );
+});
+
+t.test(
+  'every screen at both sizes is whole, accessible, live and works offline',
+  { timeout: 180_000, skip: existsSync(chromiumPath) ? false : `no ${chromiumPath} on this machine` },
+  async (t) => {
+    const stub = await startStub({ dist, scenario: 'alert', nowMs, every });
+    t.teardown(() => stub.stop());
+    const screens = process.env.SCREENS ?? join(dist, 'screens');
+    const report = await runAppChecks({
+      baseUrl: stub.url,
+      username: 'amina',
+      password: 'kisima-1',
+      screensDirectory: screens,
+      prefix: 'stub',
+      changeValue: () => stub.set('kisima', 'consumption_kw', 9.87),
+      raiseAlert: () => {
+        stub.raise('kisima', {
+          severity: 'critical',
+          rule: 'critical_battery',
+          message: 'battery is almost empty',
+          what: 'The battery holds 21 %; at 22 % the village is about to go dark.',
+          why: 'The inverters switch off to protect the battery.',
+          steps: ['Warn the clinic.'],
+          device: null,
+          metric: 'battery_soc_pct',
+          value: 21,
+          limit: 22,
+          unit: '%',
+          atMs: nowMs(),
+        });
+      },
+    });
+    t.same(report?.skipped, [], 'nothing was skipped');
+    t.equal(new Set(stub.acts).size, stub.acts.length);
+    t.equal(stub.acts.length, 2, 'each of the two acts took effect once');
+  },
+);

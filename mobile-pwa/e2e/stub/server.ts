@@ -1,0 +1,262 @@
+/** A stub API server over `Village`: serves the built app and the routes it uses, by real HTTP and WebSocket. */
+import { createReadStream, existsSync, statSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { extname, join, normalize } from 'node:path';
+import type { AlertView } from '@villagrid/contracts';
+import { WebSocketServer, type WebSocket } from 'ws';
+import { Village, type Scenario } from './village.js';
+
+/** A running stub. */
+export interface Stub {
+  readonly url: string;
+  readonly villages: Village[];
+  /** Ids of acts in the order they took effect; a repeat is not listed again. */
+  readonly acts: string[];
+  /** Sets a figure and sends it to everybody who follows. */
+  set(gridId: string, metric: string, value: number): void;
+  raise(gridId: string, alert: Parameters<Village['raise']>[0]): AlertView;
+  /** Answers every call with 500 while true. */
+  broken: boolean;
+  /** Ends all logins. */
+  endLogins(): void;
+  stop(): Promise<void>;
+}
+
+/** The policy the real servers send. */
+const policy =
+  "default-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
+const types: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+  '.png': 'image/png',
+  '.webmanifest': 'application/manifest+json',
+};
+
+/** Starts the stub. `every` is the timer of the composition root. */
+export async function startStub(options: {
+  dist: string;
+  scenario: Scenario;
+  nowMs: () => number;
+  every: (ms: number, run: () => void) => { cancel(): void };
+  port?: number;
+  username?: string;
+  password?: string;
+}): Promise<Stub> {
+  const { nowMs, scenario } = options;
+  const many = scenario === 'many';
+  const kind = many ? 'cloud' : 'gateway';
+  const make = (id: string, name: string, state: Scenario, seed: number) =>
+    new Village({ id, name, scenario: state, nowMs, seed, kind });
+  const villages = many
+    ? [
+        make('kisima', 'Kisima', 'alert', 1),
+        make('mlimani', 'Mlimani', 'dark', 2),
+        make('bondeni', 'Bondeni', 'stale', 3),
+        make('tumaini', 'Tumaini', 'normal', 4),
+        make('makuti', 'Makuti', 'normal', 5),
+        make('ngarenaro', 'Ngarenaro', 'young', 6),
+      ]
+    : [make('kisima', 'Kisima', scenario, 1)];
+  if (many)
+    villages[4]?.raise({
+      severity: 'low',
+      rule: 'clock',
+      message: 'clock is not trusted',
+      what: 'The clock of the gateway is not certain.',
+      why: 'Times of this grid may be off.',
+      steps: ['Open the app once beside the gateway.'],
+      device: null,
+      metric: null,
+      value: null,
+      limit: null,
+      unit: null,
+      atMs: nowMs() - 20 * 3_600_000,
+    });
+  let tokens = new Set<string>();
+  let serial = 0;
+  const acts: string[] = [];
+  const sockets = new Map<WebSocket, { gridId: string; sequence: number; ready: boolean }>();
+  const serverId = many ? 'cloud-1' : 'gw-kisima';
+  const username = options.username ?? 'amina';
+
+  const json = (response: ServerResponse, status: number, body: unknown) => {
+    response.writeHead(status, {
+      'content-type': status >= 400 ? 'application/problem+json' : 'application/json',
+      'cache-control': 'no-store',
+    });
+    response.end(JSON.stringify(body));
+  };
+  const problem = (response: ServerResponse, status: number, code: string, detail: string) =>
+    json(response, status, { type: 'about:blank', title: code, status, code, detail, next: '', correlation_id: '' });
+  const body = async (request: IncomingMessage): Promise<Record<string, unknown>> => {
+    let text = '';
+    for await (const chunk of request) text += String(chunk);
+    return text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
+  };
+  const tell = (gridId: string, frame: (sequence: number) => unknown) => {
+    for (const [socket, state] of sockets)
+      if (state.ready && state.gridId === gridId) {
+        state.sequence += 1;
+        socket.send(JSON.stringify(frame(state.sequence)));
+      }
+  };
+
+  async function api(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
+    const path = url.pathname;
+    if (stub.broken) return problem(response, 500, 'internal', 'broken on purpose');
+    if (path === '/.well-known/villagrid')
+      return json(response, 200, {
+        kind,
+        server_id: serverId,
+        grid_id: many ? null : 'kisima',
+        api_version: 1,
+        build: '0.1.0',
+        now_ms: nowMs(),
+        clock_trust: 'ntp',
+        login: ['password'],
+      });
+    if (path === '/api/auth/login') {
+      const { username: name, password } = await body(request);
+      if (name !== username || password !== (options.password ?? 'kisima-1'))
+        return problem(response, 401, 'credentials_wrong', 'name or password is not right');
+      serial += 1;
+      const token = `token-${serial}`;
+      tokens.add(token);
+      return json(response, 200, {
+        token,
+        token_type: 'Bearer',
+        expires_in_s: 3600,
+        user: { user_id: 'amina', username, display_name: 'Amina', role: 'operator', grants: [] },
+      });
+    }
+    if (!tokens.has((request.headers.authorization ?? '').replace('Bearer ', '')))
+      return problem(response, 401, 'unauthenticated', 'log in first');
+    if (path === '/api/auth/logout') return json(response, 200, { ok: true });
+    if (path === '/api/grids')
+      return json(response, 200, {
+        grids: scenario === 'empty' && many ? [] : villages.map((village) => village.gridState()),
+        now_ms: nowMs(),
+      });
+    const parts = path.split('/').slice(2).map(decodeURIComponent);
+    const village = villages.find(({ id }) => parts.includes(id));
+    if (parts[0] === 'alerts' && (request.method === 'PUT' || request.method === 'POST')) {
+      const owner = villages.find(({ alerts }) => alerts.some(({ alert_id }) => alert_id === parts[1]));
+      const alert = owner?.alerts.find(({ alert_id }) => alert_id === parts[1]);
+      if (owner === undefined || alert === undefined) return problem(response, 404, 'not_found', 'no such alert');
+      const input = await body(request);
+      const id = String(input.act_id);
+      if (!acts.includes(id)) acts.push(id);
+      const note = typeof input.note === 'string' ? input.note : null;
+      const next =
+        request.method === 'PUT'
+          ? owner.acknowledge(alert, id, 'Amina', note, Number(input.occurred_at_ms))
+          : owner.note(alert, id, 'Amina', note ?? '', Number(input.occurred_at_ms));
+      tell(owner.id, (sequence) => ({ type: 'alert', sequence, alert: next }));
+      return json(response, 200, next);
+    }
+    if (village === undefined) return problem(response, 404, 'not_found', 'no such grid');
+    if (parts[0] === 'dashboard') return json(response, 200, village.summary());
+    if (parts[0] === 'device')
+      return json(response, 200, { grid_id: village.id, now_ms: nowMs(), devices: village.devices() });
+    if (parts[0] === 'historical') return json(response, 200, village.history(parts[2] ?? '', url.searchParams));
+    if (parts[0] === 'alerts' && parts[2]) {
+      const alert = village.alerts.find(({ alert_id }) => alert_id === parts[2]);
+      return alert === undefined ? problem(response, 404, 'not_found', 'no such alert') : json(response, 200, alert);
+    }
+    if (parts[0] === 'alerts')
+      return json(response, 200, { alerts: village.alerts, next_cursor: null, open: 0, unacknowledged: 0 });
+    problem(response, 404, 'not_found', path);
+  }
+  function file(response: ServerResponse, path: string): void {
+    const full = join(options.dist, normalize(path === '/' ? '/index.html' : path));
+    if (!full.startsWith(options.dist) || !existsSync(full) || !statSync(full).isFile()) {
+      response.writeHead(404).end('not found');
+      return;
+    }
+    response.writeHead(200, {
+      'content-type': types[extname(full)] ?? 'application/octet-stream',
+      'cache-control': path === '/sw.js' ? 'no-cache' : 'max-age=60',
+      'content-security-policy': policy,
+    });
+    createReadStream(full).pipe(response);
+  }
+  const server: Server = createServer((request, response) => {
+    const url = new URL(request.url ?? '/', 'http://stub');
+    if (url.pathname.startsWith('/api') || url.pathname.startsWith('/.well-known')) void api(request, response, url);
+    else file(response, url.pathname);
+  });
+  const live = new WebSocketServer({ noServer: true });
+  server.on('upgrade', (request, socket, head) => {
+    const gridId = decodeURIComponent((request.url ?? '').split('/').at(-1) ?? '');
+    live.handleUpgrade(request, socket, head, (client) => {
+      sockets.set(client, { gridId, sequence: 0, ready: false });
+      client.on('close', () => sockets.delete(client));
+      client.on('message', (data) => {
+        const message = JSON.parse(String(data)) as { type: string; token: string };
+        const state = sockets.get(client);
+        const village = villages.find(({ id }) => id === gridId);
+        if (state === undefined || village === undefined || stub.broken) return client.close();
+        if (!tokens.has(message.token)) {
+          client.send(JSON.stringify({ type: 'error', code: 'unauthenticated', detail: 'log in first' }));
+          return client.close();
+        }
+        state.ready = true;
+        client.send(
+          JSON.stringify({
+            type: 'snapshot',
+            sequence: 0,
+            summary: village.summary(),
+            alerts: village.alerts.filter(({ status }) => status === 'active'),
+            devices: village.devices(),
+          }),
+        );
+      });
+    });
+  });
+  const sendValues = (village: Village) => {
+    const summary = village.summary();
+    tell(village.id, (sequence) => ({
+      type: 'values',
+      sequence,
+      now_ms: summary.now_ms,
+      figures: summary.figures,
+      verdict: summary.verdict,
+      last_reported_ms: summary.source.last_reported_ms,
+    }));
+  };
+  const ticking = options.every(2000, () => {
+    for (const village of villages) sendValues(village);
+  });
+  await new Promise<void>((resolve) => server.listen(options.port ?? 0, '127.0.0.1', resolve));
+  const stub: Stub = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    villages,
+    acts,
+    broken: false,
+    set(gridId, metric, value) {
+      const village = villages.find(({ id }) => id === gridId);
+      village?.override(metric, value);
+      if (village !== undefined) sendValues(village);
+    },
+    raise(gridId, input) {
+      const village = villages.find(({ id }) => id === gridId) ?? (villages[0] as Village);
+      const alert = village.raise(input);
+      tell(gridId, (sequence) => ({ type: 'alert', sequence, alert }));
+      return alert;
+    },
+    endLogins() {
+      tokens = new Set();
+      for (const socket of sockets.keys()) socket.close();
+    },
+    async stop() {
+      ticking.cancel();
+      for (const socket of sockets.keys()) socket.terminate();
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+  return stub;
+}

@@ -1,0 +1,545 @@
+/** The app's state and what can be done with it. Screens read signals; only the functions here change them. */
+import {
+  newId,
+  type AlertView,
+  type Clock,
+  type Discovery,
+  type GridState,
+  type LiveFrame,
+  type RandomSource,
+} from '@villagrid/contracts';
+import { batch, computed, signal, type ReadonlySignal, type Signal } from '@preact/signals';
+import { align, dayMs, dayStepMs, type DayHistory } from './chart/day.js';
+import { actsToSend, afterSending, retryDelayMs, type Act } from './local/acts.js';
+import type { LocalStore, SavedLogin } from './local/database.js';
+import { applyFrame, mergeAlerts, type GridView } from './live/apply.js';
+import { openChannel, type Channel, type ChannelState } from './live/channel.js';
+import { ApiFailure, createApi, type Api } from './origin/api.js';
+import { parseRoute, type Route } from './ui/routes.js';
+
+/** What the dashboard draws of the last 24 hours. */
+export const dayMetrics = ['consumption_kw', 'generation_kw', 'battery_soc_pct'] as const;
+
+/** Everything the screens read. */
+export interface AppState {
+  /** The phone's clock, once a second while the page is shown, Unix ms. */
+  readonly phoneNowMs: Signal<number>;
+  /** The server's clock as this phone knows it. */
+  readonly nowMs: ReadonlySignal<number>;
+  readonly offsetMs: Signal<number>;
+  readonly route: Signal<Route>;
+  readonly discovery: Signal<Discovery | null>;
+  /** Whether discovery is still on its way or failed. */
+  readonly serverState: Signal<'looking' | 'found' | 'none'>;
+  readonly lastServer: Signal<{ id: string | null; kind: 'gateway' | 'cloud' | null; build: string | null }>;
+  readonly login: Signal<SavedLogin | null>;
+  /** The login screen lies over the app because a login ended. */
+  readonly loginExpired: Signal<boolean>;
+  /** Looking at saved values without a login. */
+  readonly peeking: Signal<boolean>;
+  readonly grids: Signal<readonly GridState[]>;
+  readonly gridsAtMs: Signal<number | null>;
+  readonly gridsState: Signal<'loading' | 'ok' | 'failed'>;
+  readonly views: Signal<Readonly<Record<string, GridView>>>;
+  readonly days: Signal<Readonly<Record<string, DayHistory>>>;
+  readonly channel: Signal<ChannelState | 'idle'>;
+  /** The grid the channel follows. */
+  readonly followed: Signal<string | null>;
+  readonly acts: Signal<readonly Act[]>;
+  readonly persistent: boolean;
+  /** Text for the live region: a new alert, once. */
+  readonly announcement: Signal<string>;
+  readonly updateReady: Signal<boolean>;
+  readonly sheetOpen: Signal<boolean>;
+}
+
+/** State and actions. */
+export interface App {
+  readonly state: AppState;
+  readonly clock: Clock;
+  readonly api: Api;
+  /** Follows a grid live; the former one is let go. */
+  follow(gridId: string | null): void;
+  logIn(username: string, password: string): Promise<void>;
+  logOut(): Promise<void>;
+  refreshGrids(): Promise<void>;
+  /** Fetches open alerts of grids that are not followed, for lists over all grids. */
+  refreshAlertsOfAll(): Promise<void>;
+  refreshAlert(gridId: string, alertId: string): Promise<void>;
+  refreshDevices(gridId: string): Promise<void>;
+  act(what: {
+    readonly alert: AlertView;
+    readonly type: 'acknowledge' | 'note';
+    readonly note: string | null;
+  }): Promise<void>;
+  dismissAct(id: string): Promise<void>;
+  /** Tries everything that waits: discovery, channel, acts. */
+  tryNow(): void;
+  clearSaved(): Promise<void>;
+  visible(shown: boolean): void;
+  go(address: string, replace?: boolean): void;
+}
+
+/** Makes the app from its ports and what the phone holds. */
+export async function createApp(ports: {
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly store: LocalStore;
+  /** Words for a new alert, from the message catalogue. */
+  readonly announce: (alert: AlertView) => string;
+}): Promise<App> {
+  const { clock, random, store } = ports;
+  const [meta] = await store.all('meta');
+  const logins = new Map((await store.all('logins')).map((login) => [login.server_id, login]));
+  const savedGrids = await store.all('latest');
+  const savedAlerts = new Map((await store.all('alerts')).map((one) => [one.grid_id, one.alerts]));
+  const savedDays = await store.all('series');
+
+  const phoneNowMs = signal(clock.nowMs());
+  const offsetMs = signal(meta?.offsetMs ?? 0);
+  const lastServer: AppState['lastServer'] = signal({
+    id: meta?.lastServerId ?? null,
+    kind: meta?.lastServerKind ?? null,
+    build: meta?.lastBuild ?? null,
+  });
+  const state: AppState = {
+    phoneNowMs,
+    offsetMs,
+    nowMs: computed(() => phoneNowMs.value + offsetMs.value),
+    route: signal(parseRoute(location.hash)),
+    discovery: signal(null),
+    serverState: signal('looking'),
+    lastServer,
+    login: signal((lastServer.value.id === null ? undefined : logins.get(lastServer.value.id)) ?? null),
+    loginExpired: signal(false),
+    peeking: signal(false),
+    grids: signal(meta?.grids ?? []),
+    gridsAtMs: signal(meta?.gridsAtMs ?? null),
+    gridsState: signal('loading'),
+    views: signal(
+      Object.fromEntries(
+        savedGrids.map((one) => [one.grid_id, { ...one, alerts: savedAlerts.get(one.grid_id) ?? [] }]),
+      ),
+    ),
+    days: signal(Object.fromEntries(savedDays.map(({ grid_id, day }) => [grid_id, day]))),
+    channel: signal('idle'),
+    followed: signal(null),
+    acts: signal(await store.all('acts')),
+    persistent: store.persistent,
+    announcement: signal(''),
+    updateReady: signal(false),
+    sheetOpen: signal(false),
+  };
+
+  const token = () => state.login.value?.token ?? null;
+  const onUnauthorised = () => {
+    if (state.login.value === null) return;
+    void store.remove('logins', state.login.value.server_id);
+    batch(() => {
+      state.loginExpired.value = true;
+    });
+  };
+  const api = createApi({ clock, token, onUnauthorised });
+
+  const setServerNow = (nowMs: number) => {
+    const phone = clock.nowMs();
+    // A jitter of the network must not make every age jump: small differences are left alone.
+    if (Math.abs(nowMs - phone - offsetMs.value) > 300)
+      batch(() => {
+        phoneNowMs.value = phone;
+        offsetMs.value = nowMs - phone;
+      });
+  };
+
+  let saveMetaSoon = false;
+  const saveMeta = () => {
+    if (saveMetaSoon) return;
+    saveMetaSoon = true;
+    clock.after(200, () => {
+      saveMetaSoon = false;
+      void store.put(
+        'meta',
+        {
+          lastServerId: lastServer.value.id,
+          lastServerKind: lastServer.value.kind,
+          lastBuild: lastServer.value.build,
+          offsetMs: offsetMs.value,
+          grids: state.grids.value,
+          gridsAtMs: state.gridsAtMs.value,
+        },
+        'meta',
+      );
+    });
+  };
+
+  const unsaved = new Set<string>();
+  /** Saves a grid at most every two seconds: writing each tick would wear the phone's flash for nothing. */
+  const saveGrid = (gridId: string) => {
+    if (unsaved.has(gridId)) return;
+    unsaved.add(gridId);
+    clock.after(2000, () => {
+      unsaved.delete(gridId);
+      const view = state.views.value[gridId];
+      if (view === undefined) return;
+      const { summary, devices, answeredAtMs, alerts } = view;
+      void store.put('latest', { grid_id: gridId, summary, devices, answeredAtMs });
+      void store.put('alerts', { grid_id: gridId, alerts });
+      saveMeta();
+    });
+  };
+  const setView = (gridId: string, view: GridView) => {
+    const before = state.views.value[gridId];
+    state.views.value = { ...state.views.value, [gridId]: view };
+    if (before !== undefined && before.alerts !== view.alerts) {
+      const known = new Set(before.alerts.map(({ alert_id }) => alert_id));
+      const fresh = view.alerts.find((alert) => alert.status === 'active' && !known.has(alert.alert_id));
+      if (fresh !== undefined) state.announcement.value = ports.announce(fresh);
+    }
+    saveGrid(gridId);
+  };
+  const setAlerts = (gridId: string, alerts: readonly AlertView[]) => {
+    const view = state.views.value[gridId];
+    if (view !== undefined) setView(gridId, { ...view, alerts });
+  };
+
+  async function refreshDay(gridId: string): Promise<void> {
+    try {
+      const view = state.views.value[gridId];
+      const extra = view === undefined ? [] : Object.keys(view.summary.figures).filter(hasSparkline);
+      const metrics = [...dayMetrics, ...extra.filter((metric) => !dayMetrics.includes(metric as never))];
+      const history = await api.history(gridId, metrics, { period: '24h', points: 288 });
+      const day: DayHistory = {
+        ...align(history, {
+          fromMs: history.to_ms - dayMs,
+          toMs: history.to_ms,
+          stepMs: Math.max(dayStepMs, history.step_ms ?? 0),
+        }),
+        fetchedAtMs: history.to_ms,
+      };
+      state.days.value = { ...state.days.value, [gridId]: day };
+      void store.put('series', { grid_id: gridId, day });
+    } catch {
+      // The saved day stays; its age is visible in the chart itself.
+    }
+  }
+  async function refreshAlerts(gridId: string): Promise<void> {
+    try {
+      const page = await api.alerts(gridId, { limit: '200' });
+      setAlerts(gridId, page.alerts);
+    } catch {
+      // Saved alerts stay.
+    }
+  }
+
+  let channel: Channel | undefined;
+  let dayTimerMs = 0;
+  const onFrame = (gridId: string) => (frame: LiveFrame) => {
+    batch(() => {
+      if (frame.type === 'snapshot') setServerNow(frame.summary.now_ms);
+      else if (frame.type === 'values' || frame.type === 'ping') setServerNow(frame.now_ms);
+      const next = applyFrame(state.views.value[gridId], frame);
+      if (next !== undefined) setView(gridId, next);
+    });
+    if (frame.type === 'snapshot') {
+      void refreshAlerts(gridId);
+      void refreshDay(gridId);
+      void sendActs();
+    }
+    // Today's energy and the grid list move slowly; a summary a minute keeps them true.
+    if (frame.type === 'values' && clock.monotonicMs() - dayTimerMs > 60_000) {
+      dayTimerMs = clock.monotonicMs();
+      void pollSummary(gridId, false);
+    }
+  };
+  async function pollSummary(gridId: string, withAlerts: boolean): Promise<boolean> {
+    try {
+      const summary = await api.summary(gridId);
+      setServerNow(summary.now_ms);
+      const before = state.views.value[gridId];
+      setView(gridId, {
+        summary,
+        alerts: before?.alerts ?? [],
+        devices: before?.devices ?? [],
+        answeredAtMs: summary.now_ms,
+      });
+      if (withAlerts) {
+        void refreshAlerts(gridId);
+        if (
+          state.days.value[gridId] === undefined ||
+          summary.now_ms - (state.days.value[gridId]?.fetchedAtMs ?? 0) > 600_000
+        )
+          void refreshDay(gridId);
+        const { devices } = await api.devices(gridId);
+        const view = state.views.value[gridId];
+        if (view !== undefined) setView(gridId, { ...view, devices });
+        void sendActs();
+      }
+      return true;
+    } catch (error) {
+      return error instanceof ApiFailure && error.kind === 'refused';
+    }
+  }
+
+  let failures = 0;
+  let sending = false;
+  let again: { cancel(): void } | undefined;
+  async function sendActs(): Promise<void> {
+    const login = state.login.value;
+    if (sending || login === null || state.loginExpired.value) return;
+    sending = true;
+    again?.cancel();
+    try {
+      for (const act of actsToSend(state.acts.value, login.username)) {
+        const outcome = await api.send(act);
+        state.acts.value = afterSending(state.acts.value, act.id, outcome);
+        const left = state.acts.value.find(({ id }) => id === act.id);
+        if (left === undefined) await store.remove('acts', act.id);
+        else await store.put('acts', left);
+        if (outcome.kind === 'taken') {
+          failures = 0;
+          const view = state.views.value[act.gridId];
+          if (view !== undefined) setAlerts(act.gridId, mergeAlerts(view.alerts, [outcome.alert]));
+        }
+        if (outcome.kind === 'unreachable' || outcome.kind === 'unauthorised') {
+          failures += 1;
+          break;
+        }
+      }
+    } finally {
+      sending = false;
+    }
+    if (actsToSend(state.acts.value, login.username).length > 0 && !state.loginExpired.value)
+      again = clock.after(
+        retryDelayMs(failures, () => random.float()),
+        () => void sendActs(),
+      );
+  }
+
+  async function refreshGrids(): Promise<void> {
+    if (token() === null) return;
+    try {
+      const { grids, now_ms } = await api.grids();
+      batch(() => {
+        setServerNow(now_ms);
+        state.grids.value = grids;
+        state.gridsAtMs.value = now_ms;
+        state.gridsState.value = 'ok';
+      });
+      saveMeta();
+    } catch {
+      state.gridsState.value = 'failed';
+    }
+  }
+
+  async function discover(): Promise<void> {
+    try {
+      const found = await api.discover();
+      batch(() => {
+        setServerNow(found.now_ms);
+        state.discovery.value = found;
+        state.serverState.value = 'found';
+        if (lastServer.value.id !== found.server_id) {
+          // Another server answers at this address now: it has a login of its own.
+          const login = logins.get(found.server_id) ?? null;
+          if (login !== null || lastServer.value.id !== null) state.login.value = login;
+        }
+        lastServer.value = { id: found.server_id, kind: found.kind, build: found.build };
+      });
+      saveMeta();
+    } catch {
+      if (state.discovery.value === null) state.serverState.value = 'none';
+    }
+  }
+
+  function follow(gridId: string | null): void {
+    if (state.followed.value === gridId && (channel !== undefined || gridId === null)) return;
+    channel?.close();
+    channel = undefined;
+    state.followed.value = gridId;
+    state.channel.value = 'idle';
+    if (gridId === null || token() === null) return;
+    const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
+    channel = openChannel({
+      gridId,
+      address: `${scheme}//${location.host}/api/live/${encodeURIComponent(gridId)}`,
+      token,
+      clock,
+      random,
+      onFrame: onFrame(gridId),
+      onState: (next) => {
+        state.channel.value = next;
+      },
+      onUnauthorised,
+      poll: () => pollSummary(gridId, true),
+    });
+  }
+
+  const app: App = {
+    state,
+    clock,
+    api,
+    follow,
+    refreshGrids,
+    async logIn(username, password) {
+      if (state.discovery.value === null) await discover();
+      const answer = await api.login(username, password);
+      const serverId = state.discovery.value?.server_id ?? lastServer.value.id ?? location.host;
+      const login: SavedLogin = {
+        server_id: serverId,
+        token: answer.token,
+        username: answer.user.username,
+        displayName: answer.user.display_name,
+        role: answer.user.role,
+      };
+      logins.set(serverId, login);
+      await store.put('logins', login);
+      const gridId = state.followed.value;
+      batch(() => {
+        lastServer.value = { ...lastServer.value, id: serverId };
+        state.login.value = login;
+        state.loginExpired.value = false;
+        state.peeking.value = false;
+        state.gridsState.value = 'loading';
+      });
+      saveMeta();
+      follow(null);
+      follow(gridId);
+      await refreshGrids();
+      void sendActs();
+    },
+    async logOut() {
+      await api.logout().catch(() => undefined);
+      const login = state.login.value;
+      follow(null);
+      if (login !== null) {
+        logins.delete(login.server_id);
+        await store.remove('logins', login.server_id);
+      }
+      batch(() => {
+        state.login.value = null;
+        state.loginExpired.value = false;
+        state.peeking.value = false;
+      });
+      app.go('#/');
+    },
+    async refreshAlertsOfAll() {
+      const wanted = state.grids.value.filter(
+        (grid) => grid.open_alerts > 0 || state.views.value[grid.grid_id] === undefined,
+      );
+      for (const { grid_id } of wanted) {
+        if (grid_id === state.followed.value) continue;
+        if (state.views.value[grid_id] === undefined) await pollSummary(grid_id, false);
+        await refreshAlerts(grid_id);
+      }
+    },
+    async refreshAlert(gridId, alertId) {
+      try {
+        const alert = await api.alert(gridId, alertId);
+        if (state.views.value[gridId] === undefined) await pollSummary(gridId, false);
+        const view = state.views.value[gridId];
+        if (view !== undefined) setAlerts(gridId, mergeAlerts(view.alerts, [alert]));
+      } catch {
+        // Shown as "not on this phone" until somebody answers.
+      }
+    },
+    async refreshDevices(gridId) {
+      try {
+        const { devices } = await api.devices(gridId);
+        const view = state.views.value[gridId];
+        if (view !== undefined) setView(gridId, { ...view, devices });
+      } catch {
+        // The saved list stays, aged by this phone.
+      }
+    },
+    async act({ alert, type, note }) {
+      const login = state.login.value;
+      if (login === null) return;
+      const act: Act = {
+        id: newId(clock.nowMs(), random),
+        gridId: alert.grid_id,
+        alertId: alert.alert_id,
+        type,
+        note,
+        occurredAtMs: Math.round(clock.nowMs() + offsetMs.value),
+        username: login.username,
+        displayName: login.displayName,
+        tries: 0,
+        state: 'waiting',
+        refusal: null,
+      };
+      // Kept before it is shown as done: a phone that dies now still sends it later.
+      await store.put('acts', act);
+      state.acts.value = [...state.acts.value, act];
+      void sendActs();
+    },
+    async dismissAct(id) {
+      state.acts.value = state.acts.value.filter((act) => act.id !== id);
+      await store.remove('acts', id);
+    },
+    tryNow() {
+      void discover().then(refreshGrids);
+      channel?.poke();
+      failures = 0;
+      void sendActs();
+    },
+    async clearSaved() {
+      await store.clear(['latest', 'alerts', 'series', 'meta']);
+      batch(() => {
+        const keep = state.followed.value;
+        const view = keep === null ? undefined : state.views.value[keep];
+        state.views.value =
+          keep !== null && view !== undefined && state.channel.value === 'live' ? { [keep]: view } : {};
+        state.days.value = {};
+      });
+      saveMeta();
+    },
+    visible(shown) {
+      channel?.visible(shown);
+      if (!shown) return;
+      phoneNowMs.value = clock.nowMs();
+      void discover().then(refreshGrids);
+      failures = 0;
+      void sendActs();
+    },
+    go(address, replace = false) {
+      if (replace) {
+        history.replaceState(null, '', address);
+        state.route.value = parseRoute(address);
+      } else location.hash = address;
+    },
+  };
+
+  clock.every(1000, () => {
+    if (document.visibilityState === 'visible') phoneNowMs.value = clock.nowMs();
+  });
+  // The list of grids is not part of the live channel: every 15 s while somebody looks.
+  clock.every(15_000, () => {
+    if (document.visibilityState !== 'visible') return;
+    if (state.serverState.value !== 'found') void discover();
+    void refreshGrids();
+  });
+  // The chart's history: the live values fill its end, the rest is fetched anew now and then.
+  clock.every(600_000, () => {
+    const gridId = state.followed.value;
+    if (gridId !== null && document.visibilityState === 'visible') void refreshDay(gridId);
+  });
+  void discover().then(() => {
+    void refreshGrids();
+    void sendActs();
+  });
+  return app;
+}
+
+/** Figures that get a small curve on their tile. */
+export function hasSparkline(metric: string): boolean {
+  return (
+    [
+      'dc_bus_voltage_v',
+      'ac_output_voltage_v',
+      'irradiance_w_m2',
+      'ambient_temp_c',
+      'humidity_pct',
+      'fuel_level_pct',
+    ].includes(metric) || metric.startsWith('equipment_temp_c')
+  );
+}

@@ -1,0 +1,102 @@
+/** One alert as a row: symbol, short cause, equipment, since, who has seen it; what waits to be sent stays with it. */
+import { agoText, durationText, momentText, quantityText, sentenceStart } from '../../i18n/format.js';
+import { t } from '../../i18n/messages.js';
+import type { ShownAlert } from '../../local/acts.js';
+import { Icon, Severity } from '../../ui/icons.js';
+import { links } from '../../ui/routes.js';
+
+/** "since 13:58", or how long for a fresh one. */
+export function sinceText(alert: ShownAlert, nowMs: number, zone: string): string {
+  const age = nowMs - alert.raised_at_ms;
+  if (age < 60_000) return t('age.justNow');
+  return age < 3_600_000 ? durationText(age) : t('age.since', { when: momentText(alert.raised_at_ms, nowMs, zone) });
+}
+
+/** Who has seen it, in a few words. */
+export function seenText(alert: ShownAlert): string {
+  if (alert.acknowledged) return t('alerts.seenBy', { name: alert.acknowledged_by?.name ?? t('event.somebody') });
+  if (alert.status === 'resolved') return t('alerts.clearedNotSeen');
+  return alert.seen ? t('alerts.seenBy', { name: alert.waiting[0]?.displayName ?? '' }) : t('alerts.notSeen');
+}
+
+/** What it is about in one line: "Kisima · Inverter 1: 68 °C". */
+export function subjectText(alert: ShownAlert, gridName?: string): string {
+  const value =
+    alert.value === null || alert.metric === null
+      ? undefined
+      : quantityText(alert.metric, alert.value, alert.unit ?? undefined);
+  const device = [alert.device_name ?? undefined, value].filter((part) => part !== undefined).join(': ');
+  return [gridName, device].filter((part) => part !== undefined && part !== '').join(' · ');
+}
+
+/** The acts of this phone that wait, one line each. */
+export function WaitingActs({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: number; zone: string }) {
+  return (
+    <>
+      {alert.waiting.map((act) => {
+        const when = momentText(act.occurredAtMs, nowMs, zone);
+        const key =
+          act.type === 'note'
+            ? 'alert.waiting.note'
+            : act.note
+              ? 'alert.waiting.acknowledgeNote'
+              : 'alert.waiting.acknowledge';
+        return (
+          <p class="wait" key={act.id}>
+            <Icon name="clock" />
+            <span>{t(key, { when, note: act.note ?? '' })}</span>
+          </p>
+        );
+      })}
+    </>
+  );
+}
+
+export function AlertRow({
+  alert,
+  nowMs,
+  zone,
+  tinted = false,
+  current = false,
+  gridName,
+}: {
+  alert: ShownAlert;
+  nowMs: number;
+  zone: string;
+  tinted?: boolean;
+  current?: boolean;
+  gridName?: string;
+}) {
+  const where = subjectText(alert, gridName);
+  const open = alert.status === 'active';
+  const rest = open
+    ? [sinceText(alert, nowMs, zone), seenText(alert)]
+    : [
+        t('alerts.clearedAt', { when: agoText(alert.cleared_at_ms ?? alert.raised_at_ms, nowMs, zone) }),
+        alert.acknowledged ? seenText(alert) : t('alerts.notSeen'),
+      ];
+  return (
+    <div class={tinted ? `alert a-${alert.severity}` : `plain-alert ${open ? '' : 'cleared'}`}>
+      <a
+        class="row"
+        href={links.alert(alert.grid_id, alert.alert_id)}
+        {...(current ? { 'aria-current': 'true' as const } : {})}
+      >
+        <Severity severity={alert.severity} blink={open && !alert.seen} label={false} />
+        <span class="main">
+          <span class="t">{sentenceStart(alert.message)}</span>
+          {where !== '' && <span class="d">{where}</span>}
+          <span class="d">
+            <b>{t(`severity.${alert.severity}`)}</b> · {rest.join(' · ')}
+          </span>
+        </span>
+        <Icon name="next" flip class="chev" />
+      </a>
+      {alert.waiting.length > 0 && (
+        <div class="held">
+          <WaitingActs alert={alert} nowMs={nowMs} zone={zone} />
+        </div>
+      )}
+    </div>
+  );
+}

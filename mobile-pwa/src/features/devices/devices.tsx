@@ -1,0 +1,154 @@
+/** Devices of a grid: silent ones first, each with link state, last seen and what it measures. */
+import './devices.css';
+import { freshness, type DeviceView } from '@villagrid/contracts';
+import { useEffect } from 'preact/hooks';
+import { agoText, durationText, metricLabel, momentText, quantityText } from '../../i18n/format.js';
+import { isMessageKey, t } from '../../i18n/messages.js';
+import { useApp } from '../../ui/context.js';
+import { Icon, type IconName } from '../../ui/icons.js';
+import { links } from '../../ui/routes.js';
+import { Header } from '../../ui/shell.js';
+
+/** Link state: the server's word while it is heard (it tells changes only), aged by this phone when it is not. */
+export function shownLinkState(device: DeviceView, nowMs: number, connected: boolean): DeviceView['link_state'] {
+  if (connected || device.link_state === 'offline' || device.link_state === 'never_seen') return device.link_state;
+  const age = freshness(device.last_seen_ms, nowMs, device.period_s * 1000);
+  return age === 'live' ? 'connected' : age === 'late' ? 'late' : 'stale';
+}
+
+const kindIcons: Readonly<Record<string, IconName>> = {
+  inverter: 'bolt',
+  battery: 'grid',
+  meter: 'history',
+  sensor: 'chip',
+  weather: 'sun',
+  switch: 'pylon',
+  generator: 'bolt',
+  gateway: 'gateway',
+};
+
+function Device({
+  device,
+  nowMs,
+  zone,
+  connected,
+}: {
+  device: DeviceView;
+  nowMs: number;
+  zone: string;
+  connected: boolean;
+}) {
+  const state = shownLinkState(device, nowMs, connected);
+  const silent = state === 'stale' || state === 'offline' || state === 'never_seen';
+  const kindKey = `kind.${device.kind}`;
+  const kind = isMessageKey(kindKey) ? t(kindKey) : device.kind;
+  const seen = device.last_seen_ms === null ? t('age.never') : agoText(device.last_seen_ms, nowMs, zone);
+  return (
+    <details class="device">
+      <summary class="row">
+        <Icon name={silent ? 'unreachable' : (kindIcons[device.kind] ?? 'chip')} />
+        <span class="main">
+          <span class="t">{device.name}</span>
+          <span class="d">
+            {[kind, device.location, device.expected ? undefined : t('devices.notExpected')]
+              .filter(Boolean)
+              .join(' · ')}
+          </span>
+        </span>
+        <span class="end">
+          <span class={silent ? 'd off' : 'd'}>{t(`device.${state}`)}</span>
+          <span class="d">{seen}</span>
+        </span>
+      </summary>
+      <dl class="facts sec">
+        {device.metrics.map((one) => (
+          <div key={one.metric}>
+            <dt>{metricLabel(one.metric)}</dt>
+            <dd data-figure={one.metric} class={nowMs - one.time_ms > 600_000 ? 'stale' : ''}>
+              {quantityText(one.metric, one.value, one.unit)}
+              {nowMs - one.time_ms > 600_000 && (
+                <small> {t('age.asOf', { when: momentText(one.time_ms, nowMs, zone) })}</small>
+              )}
+            </dd>
+          </div>
+        ))}
+        <div>
+          <dt>{device.protocol}</dt>
+          <dd>
+            <bdi>{device.device_id}</bdi> · {t('devices.every', { period: durationText(device.period_s * 1000) })}
+          </dd>
+        </div>
+      </dl>
+    </details>
+  );
+}
+
+export function Devices({ gridId }: { gridId: string }) {
+  const app = useApp();
+  const { views, nowMs } = app.state;
+  useEffect(() => app.follow(gridId), [gridId, app]);
+  const connected = app.state.channel.value === 'live' || app.state.channel.value === 'polling';
+  useEffect(() => {
+    if (!connected) return;
+    // The live channel tells changes of links only; ages of readings are asked for while somebody looks.
+    void app.refreshDevices(gridId);
+    const timer = app.clock.every(10_000, () => void app.refreshDevices(gridId));
+    return () => timer.cancel();
+  }, [gridId, connected, app]);
+  const view = views.value[gridId];
+  const now = nowMs.value;
+  const devices = view?.devices ?? [];
+  const zone = view?.summary.zone ?? 'UTC';
+  const watched = devices.filter(({ expected }) => expected);
+  const answers = (device: DeviceView) => ['connected', 'late'].includes(shownLinkState(device, now, connected));
+  const silent = devices
+    .filter((device) => !answers(device))
+    .sort((a, b) => Number(b.expected) - Number(a.expected) || a.name.localeCompare(b.name));
+  const answering = devices.filter(answers).sort((a, b) => a.name.localeCompare(b.name));
+  const seen = watched.filter(answers).length;
+  const name = view?.summary.name ?? gridId;
+  return (
+    <div class="screen">
+      <Header title={t('devices.title')} gridName={name} back={{ href: links.grid(gridId), to: name }} />
+      <main id="content" class="narrow">
+        {devices.length === 0 ? (
+          <div class="empty">
+            <h2>{t('devices.empty')}</h2>
+            <p>{t('devices.emptyNext')}</p>
+          </div>
+        ) : (
+          <>
+            <section class="verdict">
+              <h2>
+                {seen === watched.length
+                  ? t('devices.allAnswer', { total: watched.length })
+                  : t('devices.answer', { seen, total: watched.length })}
+              </h2>
+            </section>
+            {(
+              [
+                ['devices.silent', silent],
+                ['devices.answering', answering],
+              ] as const
+            ).map(
+              ([key, list]) =>
+                list.length > 0 && (
+                  <section key={key} aria-label={t(key)}>
+                    <h2 class="h2">
+                      {t(key)}
+                      <span>{list.length}</span>
+                    </h2>
+                    <div class="rows">
+                      {list.map((device) => (
+                        <Device key={device.device_id} device={device} nowMs={now} zone={zone} connected={connected} />
+                      ))}
+                    </div>
+                  </section>
+                ),
+            )}
+          </>
+        )}
+      </main>
+    </div>
+  );
+}

@@ -1,0 +1,323 @@
+/** Grid selection: one row per grid with its state and age, who needs somebody first. */
+import './home.css';
+import { useEffect, useState } from 'preact/hooks';
+import type { GridState } from '@villagrid/contracts';
+import { agoText, momentText, percentText, sentenceStart, sentenceMiddle } from '../../i18n/format.js';
+import { t } from '../../i18n/messages.js';
+import { openAlerts } from '../../live/apply.js';
+import { withActs } from '../../local/acts.js';
+import { useApp } from '../../ui/context.js';
+import { BatteryIcon, Icon, Severity } from '../../ui/icons.js';
+import { links } from '../../ui/routes.js';
+import { Header } from '../../ui/shell.js';
+import { wide } from '../../ui/theme.js';
+import { seenText } from '../alerts/alert-row.js';
+import { groupGrids } from './groups.js';
+
+/** From how many grids on a search field is shown. */
+const searchFrom = 8;
+/** A report older than this is mentioned in the row, ms. */
+const mentionAgeMs = 120_000;
+
+function GridRow({ grid, nowMs, current }: { grid: GridState; nowMs: number; current: boolean }) {
+  const { reachable, worst_severity, last_reported_ms, zone } = grid;
+  const old = last_reported_ms !== null && nowMs - last_reported_ms > mentionAgeMs;
+  const age = last_reported_ms === null ? t('home.neverReported') : agoText(last_reported_ms, nowMs, zone);
+  const detail = !reachable
+    ? last_reported_ms === null
+      ? t('home.neverReported')
+      : t('home.noReportSince', { when: momentText(last_reported_ms, nowMs, zone) })
+    : grid.worst_message !== null && worst_severity !== null
+      ? [
+          sentenceStart(grid.worst_message),
+          grid.worst_acknowledged
+            ? t('home.seen')
+            : grid.worst_since_ms === null
+              ? ''
+              : momentText(grid.worst_since_ms, nowMs, zone),
+        ]
+          .filter((part) => part !== '')
+          .join(' · ')
+      : old
+        ? `${t('home.noAlerts')} · ${age}`
+        : t('home.noAlerts');
+  return (
+    <a class="row grid-row" href={links.grid(grid.grid_id)} {...(current ? { 'aria-current': 'true' as const } : {})}>
+      {!reachable ? (
+        <span class="symbol">
+          <Icon name="unreachable" />
+        </span>
+      ) : worst_severity !== null ? (
+        <Severity severity={worst_severity} blink={!grid.worst_acknowledged} label={false} />
+      ) : (
+        <span class="symbol" />
+      )}
+      <span class="main">
+        <span class="t">
+          {grid.name} {reachable && worst_severity !== null && <span class="w">{t(`severity.${worst_severity}`)}</span>}
+        </span>
+        <span class="d">{detail}</span>
+      </span>
+      <span class="end">
+        <span class={`pc ${reachable ? '' : 'old'}`} data-figure="battery_soc_pct">
+          <BatteryIcon pct={grid.battery_soc_pct} />
+          <span class="sr">{t('figure.battery')}</span>
+          {grid.battery_soc_pct === null ? (
+            <span class="none">— {t('value.none')}</span>
+          ) : (
+            <span class={reachable ? '' : 'stale'}>{percentText(grid.battery_soc_pct)}</span>
+          )}
+        </span>
+        <span class={`d ${grid.power === 'off' && reachable ? 'off' : ''}`}>
+          {t(`power.${reachable ? grid.power : 'unknown'}`)}
+        </span>
+      </span>
+    </a>
+  );
+}
+
+/** The rows in their three groups; also the left pane of wide screens. */
+export function GridList({ currentId }: { currentId?: string | null }) {
+  const { state } = useApp();
+  const [search, setSearch] = useState('');
+  const grids = state.grids.value;
+  const now = state.nowMs.value;
+  const wanted = search.trim().toLowerCase();
+  const shown =
+    wanted === ''
+      ? grids
+      : grids.filter(({ name, grid_id }) => name.toLowerCase().includes(wanted) || grid_id.includes(wanted));
+  const groups = groupGrids(shown);
+  return (
+    <>
+      {grids.length > searchFrom && (
+        <label class="field find">
+          <Icon name="search" />
+          <span class="sr">{t('home.search')}</span>
+          <input
+            class="input"
+            type="search"
+            placeholder={t('home.search')}
+            value={search}
+            onInput={(event) => setSearch(event.currentTarget.value)}
+          />
+        </label>
+      )}
+      {shown.length === 0 && grids.length > 0 && (
+        <p class="sec note-line">{t('home.nothingFound', { text: search })}</p>
+      )}
+      {(['needs', 'unreachable', 'rest'] as const).map(
+        (group) =>
+          groups[group].length > 0 && (
+            <section key={group} aria-label={t(`home.${group}`)}>
+              <h2 class="h2">
+                {t(`home.${group}`)}
+                <span>{groups[group].length}</span>
+              </h2>
+              <div class="rows">
+                {groups[group].map((grid) => (
+                  <GridRow key={grid.grid_id} grid={grid} nowMs={now} current={grid.grid_id === currentId} />
+                ))}
+              </div>
+            </section>
+          ),
+      )}
+    </>
+  );
+}
+
+/** The sentence on top: who needs somebody. */
+export function homeVerdict(grids: readonly GridState[]): { lead: string; rest: string } {
+  const { needs, unreachable } = groupGrids(grids);
+  const first = needs[0];
+  if (first !== undefined) {
+    const lead = t(first.power === 'off' ? 'home.noPower' : 'home.needsYou', { grid: first.name });
+    return {
+      lead,
+      rest:
+        needs.length > 1
+          ? t('home.more', { n: needs.length - 1 })
+          : first.worst_message === null
+            ? ''
+            : `${sentenceStart(first.worst_message)}.`,
+    };
+  }
+  if (unreachable.length > 0)
+    return { lead: t('home.allWellKnown'), rest: t('home.oneUnreachable', { n: unreachable.length }) };
+  return { lead: t('home.allWell'), rest: '' };
+}
+
+function useGridsSource() {
+  const { state } = useApp();
+  const { grids, gridsState, gridsAtMs, discovery, lastServer, login, loginExpired, nowMs } = state;
+  const server = t(`source.${discovery.value?.kind ?? lastServer.value.kind ?? 'cloud'}`);
+  const zone = grids.value[0]?.zone ?? 'UTC';
+  const saved = gridsAtMs.value;
+  if (
+    login.value === null ||
+    loginExpired.value ||
+    gridsState.value === 'failed' ||
+    (gridsState.value === 'loading' && saved !== null)
+  ) {
+    if (saved === null) return { icon: 'phone' as const, text: t('source.nothing') };
+    const when = momentText(saved, nowMs.value, zone);
+    const key =
+      login.value === null || loginExpired.value
+        ? 'source.phoneLogin'
+        : gridsState.value === 'loading'
+          ? 'source.phoneConnecting'
+          : 'source.phone';
+    return { icon: 'phone' as const, text: t(key, { when }) };
+  }
+  if (gridsState.value === 'loading') return { icon: 'phone' as const, text: t('source.connecting') };
+  const reporting = grids.value.filter(({ reachable }) => reachable).length;
+  return {
+    icon: (discovery.value?.kind ?? 'cloud') as 'cloud' | 'gateway',
+    text: t('source.grids', { server, n: reporting, total: grids.value.length }),
+  };
+}
+
+export function Home() {
+  const app = useApp();
+  const { grids, gridsState, gridsAtMs, peeking, login } = app.state;
+  useEffect(() => {
+    app.follow(null);
+    void app.refreshGrids();
+  }, [app]);
+  const only = grids.value.length === 1 ? grids.value[0] : undefined;
+  useEffect(() => {
+    // One grid: nothing to choose, go there. Replaced, so that "back" does not come here again.
+    if (only !== undefined) app.go(links.grid(only.grid_id), true);
+  }, [only?.grid_id]);
+  useEffect(() => {
+    if (wide.value) void app.refreshAlertsOfAll();
+  }, [gridsAtMs.value, wide.value]);
+  const source = useGridsSource();
+  const { lead, rest } = homeVerdict(grids.value);
+  const empty = grids.value.length === 0;
+  const failed = gridsState.value === 'failed';
+  return (
+    <div class="screen home">
+      <Header title={t('home.title')} source={source} />
+      <main id="content">
+        {empty && gridsState.value === 'loading' && !peeking.value && login.value !== null && (
+          <div aria-hidden="true">
+            {[1, 2, 3].map((n) => (
+              <div class="skeleton" key={n} />
+            ))}
+          </div>
+        )}
+        {empty && (gridsState.value === 'ok' || peeking.value) && (
+          <div class="empty">
+            <h2>{t('home.empty.title')}</h2>
+            <p>{t('home.empty.body')}</p>
+          </div>
+        )}
+        {failed && (
+          <div class={empty ? 'empty' : 'retry'}>
+            {empty ? <h2>{t('home.error.title')}</h2> : <b>{t('home.error.title')}</b>}
+            <p>{t('home.error.body')}</p>
+            <button type="button" class="btn" onClick={app.tryNow}>
+              {t('home.retry')}
+            </button>
+          </div>
+        )}
+        {!empty && (
+          <>
+            <section class="verdict">
+              <h2>{lead}</h2>
+              {rest !== '' && <p>{rest}</p>}
+            </section>
+            {wide.value ? <Overview /> : <GridList />}
+          </>
+        )}
+      </main>
+    </div>
+  );
+}
+
+/** The middle of wide screens while no grid is chosen: batteries side by side, all open alerts. */
+function Overview() {
+  const { state } = useApp();
+  const { grids, views, acts, nowMs } = state;
+  const names = new Map(grids.value.map((grid) => [grid.grid_id, grid]));
+  const alerts = openAlerts(
+    [...names.keys()]
+      .flatMap((gridId) => views.value[gridId]?.alerts ?? [])
+      .map((alert) => withActs(alert, acts.value)),
+  );
+  const ordered = groupGrids(grids.value);
+  return (
+    <div class="overview">
+      <section aria-labelledby="batteries">
+        <h2 class="h2" id="batteries">
+          {t('home.batteryTitle')}
+        </h2>
+        <ul class="bars">
+          {[...ordered.needs, ...ordered.unreachable, ...ordered.rest].map((grid) => (
+            <li key={grid.grid_id}>
+              <b>{grid.name}</b>
+              <svg viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">
+                <rect width="100" height="10" rx="1" class="bar-room" />
+                {grid.battery_soc_pct !== null && (
+                  <rect
+                    width={grid.battery_soc_pct}
+                    height="10"
+                    rx="1"
+                    class={grid.reachable ? 'bar-fill' : 'bar-old'}
+                  />
+                )}
+              </svg>
+              <span data-figure="battery_soc_pct" class={grid.reachable ? '' : 'stale'}>
+                {grid.battery_soc_pct === null ? `— ${t('value.none')}` : percentText(grid.battery_soc_pct)}
+              </span>
+              <span class="bar-state">{t(`power.${grid.reachable ? grid.power : 'unknown'}`)}</span>
+            </li>
+          ))}
+        </ul>
+      </section>
+      <section aria-labelledby="open-alerts">
+        <h2 class="h2" id="open-alerts">
+          {t('home.alertsTable')}
+          <span>{t('home.alertsCount', { n: alerts.length, unseen: alerts.filter(({ seen }) => !seen).length })}</span>
+        </h2>
+        <table class="alert-table">
+          <thead>
+            <tr>
+              <th>
+                <span class="sr">{t('alerts.title')}</span>
+              </th>
+              <th>{t('home.column.grid')}</th>
+              <th>{t('home.column.what')}</th>
+              <th>{t('home.column.since')}</th>
+              <th>{t('home.column.seenBy')}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {alerts.map((alert) => (
+              <tr key={alert.alert_id} class={alert.seen ? 'seen' : ''}>
+                <td>
+                  <Severity severity={alert.severity} blink={!alert.seen} label={false} />
+                </td>
+                <td>{names.get(alert.grid_id)?.name}</td>
+                <td>
+                  <a href={links.alert(alert.grid_id, alert.alert_id)}>{sentenceStart(alert.message)}</a>
+                  <small>
+                    {t(`severity.${alert.severity}`)}
+                    {alert.device_name !== null && ` · ${alert.device_name}`}
+                  </small>
+                </td>
+                <td class="nw">
+                  {momentText(alert.raised_at_ms, nowMs.value, names.get(alert.grid_id)?.zone ?? 'UTC')}
+                </td>
+                <td>
+                  {alert.seen ? (alert.acknowledged_by?.name ?? sentenceMiddle(seenText(alert))) : t('home.nobody')}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </section>
+    </div>
+  );
+}

@@ -1,0 +1,75 @@
+/** Frames of the live channel applied to what the screen holds. Pure. */
+import type { AlertView, DeviceView, LiveFrame, Summary } from '@villagrid/contracts';
+
+/** What a screen knows about one grid. */
+export interface GridView {
+  readonly summary: Summary;
+  readonly alerts: readonly AlertView[];
+  readonly devices: readonly DeviceView[];
+  /** Server time of the last answer for this grid, Unix ms. */
+  readonly answeredAtMs: number;
+}
+
+/** Puts changed alerts into a list, by id. */
+export function mergeAlerts(list: readonly AlertView[], changed: readonly AlertView[]): AlertView[] {
+  const byId = new Map(list.map((alert) => [alert.alert_id, alert]));
+  for (const alert of changed) byId.set(alert.alert_id, alert);
+  return [...byId.values()];
+}
+
+/** Applies a frame. Undefined while nothing is known and the frame is not a snapshot. */
+export function applyFrame(view: GridView | undefined, frame: LiveFrame): GridView | undefined {
+  if (frame.type === 'snapshot')
+    return {
+      summary: frame.summary,
+      alerts: mergeAlerts(view?.alerts ?? [], frame.alerts),
+      devices: frame.devices,
+      answeredAtMs: frame.summary.now_ms,
+    };
+  if (view === undefined) return undefined;
+  switch (frame.type) {
+    case 'values':
+      return {
+        ...view,
+        answeredAtMs: frame.now_ms,
+        summary: {
+          ...view.summary,
+          now_ms: frame.now_ms,
+          figures: { ...view.summary.figures, ...frame.figures },
+          verdict: frame.verdict,
+          source: { ...view.summary.source, last_reported_ms: frame.last_reported_ms },
+        },
+      };
+    case 'alert':
+      return { ...view, alerts: mergeAlerts(view.alerts, [frame.alert]) };
+    case 'devices': {
+      const byId = new Map(view.devices.map((device) => [device.device_id, device]));
+      for (const device of frame.devices) byId.set(device.device_id, device);
+      const devices = [...byId.values()];
+      const seen = devices.filter(({ link_state }) => link_state === 'connected' || link_state === 'late').length;
+      return {
+        ...view,
+        devices,
+        summary: { ...view.summary, devices: { ...view.summary.devices, seen, total: devices.length } },
+      };
+    }
+    case 'ping':
+      return { ...view, answeredAtMs: frame.now_ms };
+    default:
+      return view;
+  }
+}
+
+const severityOrder = ['critical', 'high', 'medium', 'low'];
+
+/** Open alerts, worst first, unseen before seen, newest first. */
+export function openAlerts<A extends AlertView>(alerts: readonly A[]): A[] {
+  return alerts
+    .filter((alert) => alert.status === 'active')
+    .sort(
+      (a, b) =>
+        severityOrder.indexOf(a.severity) - severityOrder.indexOf(b.severity) ||
+        Number(a.acknowledged) - Number(b.acknowledged) ||
+        b.raised_at_ms - a.raised_at_ms,
+    );
+}

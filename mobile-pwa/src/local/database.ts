@@ -1,0 +1,128 @@
+/** What the phone keeps, in IndexedDB: newest state per grid, alerts, the last 24 hours, acts, logins. */
+import type { AlertView, DeviceView, GridState, Summary } from '@villagrid/contracts';
+import { openDB, type DBSchema, type IDBPDatabase } from 'idb';
+import type { DayHistory } from '../chart/day.js';
+import type { Act } from './acts.js';
+
+/** The newest known state of one grid. */
+export interface SavedGrid {
+  readonly grid_id: string;
+  readonly summary: Summary;
+  readonly devices: readonly DeviceView[];
+  /** Server time at which a server last answered for this grid, Unix ms. */
+  readonly answeredAtMs: number;
+}
+/** A login at one server. */
+export interface SavedLogin {
+  readonly server_id: string;
+  readonly token: string;
+  readonly username: string;
+  readonly displayName: string;
+  readonly role: string | null;
+}
+/** What was last known about the servers themselves. */
+export interface SavedMeta {
+  readonly lastServerId: string | null;
+  readonly lastServerKind: 'gateway' | 'cloud' | null;
+  readonly lastBuild: string | null;
+  /** Server clock minus phone clock, ms. */
+  readonly offsetMs: number;
+  readonly grids: readonly GridState[];
+  readonly gridsAtMs: number | null;
+}
+
+interface Schema extends DBSchema {
+  latest: { key: string; value: SavedGrid };
+  alerts: { key: string; value: { grid_id: string; alerts: readonly AlertView[] } };
+  series: { key: string; value: { grid_id: string; day: DayHistory } };
+  acts: { key: string; value: Act };
+  logins: { key: string; value: SavedLogin };
+  meta: { key: string; value: SavedMeta };
+}
+type StoreName = 'latest' | 'alerts' | 'series' | 'acts' | 'logins' | 'meta';
+
+/** Keeps and finds what the phone holds. No method throws: a phone without room goes on without saving. */
+export interface LocalStore {
+  /** False when the browser keeps nothing (private window, storage refused). */
+  readonly persistent: boolean;
+  put<S extends StoreName>(store: S, value: Schema[S]['value'], key?: string): Promise<void>;
+  all<S extends StoreName>(store: S): Promise<Schema[S]['value'][]>;
+  remove(store: StoreName, key: string): Promise<void>;
+  clear(stores: readonly StoreName[]): Promise<void>;
+}
+
+const databaseName = 'villagrid';
+const version = 1;
+
+/** Opens the phone's store; falls back to memory when the browser refuses. */
+export async function openLocalStore(): Promise<LocalStore> {
+  try {
+    const database = await openDB<Schema>(databaseName, version, {
+      upgrade(db) {
+        db.createObjectStore('latest', { keyPath: 'grid_id' });
+        db.createObjectStore('alerts', { keyPath: 'grid_id' });
+        db.createObjectStore('series', { keyPath: 'grid_id' });
+        db.createObjectStore('acts', { keyPath: 'id' });
+        db.createObjectStore('logins', { keyPath: 'server_id' });
+        db.createObjectStore('meta');
+      },
+    });
+    return new IndexedStore(database);
+  } catch {
+    return new MemoryStore();
+  }
+}
+
+class IndexedStore implements LocalStore {
+  readonly persistent = true;
+  readonly #database: IDBPDatabase<Schema>;
+  constructor(database: IDBPDatabase<Schema>) {
+    this.#database = database;
+  }
+  async put<S extends StoreName>(store: S, value: Schema[S]['value'], key?: string): Promise<void> {
+    try {
+      await this.#database.put(store, value, key);
+    } catch {
+      // No room left: the values on screen stay, only the saved copy is older.
+    }
+  }
+  async all<S extends StoreName>(store: S): Promise<Schema[S]['value'][]> {
+    try {
+      return await this.#database.getAll(store);
+    } catch {
+      return [];
+    }
+  }
+  async remove(store: StoreName, key: string): Promise<void> {
+    await this.#database.delete(store, key).catch(() => undefined);
+  }
+  async clear(stores: readonly StoreName[]): Promise<void> {
+    for (const store of stores) await this.#database.clear(store).catch(() => undefined);
+  }
+}
+
+class MemoryStore implements LocalStore {
+  readonly persistent = false;
+  readonly #maps = new Map<StoreName, Map<string, unknown>>();
+  #map(store: StoreName): Map<string, unknown> {
+    let map = this.#maps.get(store);
+    if (map === undefined) {
+      map = new Map();
+      this.#maps.set(store, map);
+    }
+    return map;
+  }
+  async put<S extends StoreName>(store: S, value: Schema[S]['value'], key?: string): Promise<void> {
+    const record = value as unknown as Record<string, string>;
+    this.#map(store).set(key ?? record.grid_id ?? record.id ?? record.server_id ?? '', value);
+  }
+  async all<S extends StoreName>(store: S): Promise<Schema[S]['value'][]> {
+    return [...this.#map(store).values()] as Schema[S]['value'][];
+  }
+  async remove(store: StoreName, key: string): Promise<void> {
+    this.#map(store).delete(key);
+  }
+  async clear(stores: readonly StoreName[]): Promise<void> {
+    for (const store of stores) this.#map(store).clear();
+  }
+}

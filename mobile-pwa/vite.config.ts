@@ -1,0 +1,40 @@
+/** How the app is built: one page, one hand-written worker, sizes inside the budget of docs. */
+import { defineConfig } from 'vite';
+import { serviceWorkerAssets } from './build/service-worker-assets.js';
+import manifest from './package.json' with { type: 'json' };
+
+/** Modules that only declare: what nobody uses of them may be dropped, above all the schemas and their library. */
+const declarationsOnly = /[\\/](contracts[\\/]src|typebox)[\\/]/;
+
+export default defineConfig({
+  root: import.meta.dirname,
+  base: '/',
+  resolve: { conditions: ['villagrid', 'module', 'browser', 'development|production'] },
+  define: { __APP_VERSION__: JSON.stringify(manifest.version) },
+  oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
+  build: {
+    target: 'es2022',
+    outDir: 'dist',
+    emptyOutDir: true,
+    modulePreload: { polyfill: false },
+    assetsInlineLimit: 0,
+    reportCompressedSize: false,
+    rolldownOptions: {
+      input: { index: 'index.html', sw: 'src/sw/sw.ts' },
+      treeshake: { moduleSideEffects: (id: string) => !declarationsOnly.test(id) },
+      output: {
+        // One piece for what every screen needs: it compresses better than ten small ones.
+        codeSplitting: {
+          groups: [
+            {
+              name: 'core',
+              test: /[\\/](preact|signals|signals-core|idb)[\\/]|contracts[\\/]src|mobile-pwa[\\/]src[\\/](i18n|ui|live|local|origin|platform|app\.ts|chart[\\/](day|lazy-plot|sparkline)|features[\\/](dashboard|alerts[\\/]alert-row))(?!.*connection-sheet)/,
+            },
+          ],
+        },
+        entryFileNames: (chunk) => (chunk.name === 'sw' ? 'sw.js' : 'assets/[name]-[hash].js'),
+      },
+    },
+  },
+  plugins: [serviceWorkerAssets()],
+});
