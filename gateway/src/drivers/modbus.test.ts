@@ -8,7 +8,7 @@ import { ServerTCP } from 'modbus-serial';
 import t, { type Test } from 'tap';
 import { loadProfile, loadProfiles, type Profile } from '../devices/index.js';
 import { FairQueue } from '../links/fair-queue.js';
-import { createModbusDrivers, type DriverReading } from './index.js';
+import { backoffAfterMs, createModbusDrivers, type DriverReading, nextDueMs } from './index.js';
 
 const clock = realClock();
 const until = async (what: string, met: () => boolean, timeoutMs = 15_000) => {
@@ -448,6 +448,19 @@ t.test('a profile that is not there is refused by name; a sink that throws stops
   await until('polling goes on', () => calls >= 3);
   t.match(lines[0]?.msg, /could not be taken/);
 });
+
+t.test(
+  'back-off doubles to five minutes and is never shorter than the period; missed polls are left out',
+  async (t) => {
+    const waits = (failure: 'silent' | 'unreachable') => [1, 2, 3, 7, 99].map((n) => backoffAfterMs(n, 5000, failure));
+    t.same(waits('silent'), [5000, 10_000, 20_000, 300_000, 300_000]);
+    t.same(waits('unreachable'), [5000, 10_000, 20_000, 30_000, 30_000]);
+    t.equal(backoffAfterMs(9, 600_000, 'silent'), 600_000);
+    t.equal(nextDueMs(1000, 1200, 500), 1500);
+    t.equal(nextDueMs(1000, 1500, 500), 2000, 'a beat that is just over is missed');
+    t.equal(nextDueMs(1000, 9700, 500), 10_000, 'on the beat, not made up for');
+  },
+);
 
 t.test('the queue of a link serves its units in turn, whoever asks most', async (t) => {
   const queue = new FairQueue();

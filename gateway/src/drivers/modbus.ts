@@ -143,13 +143,11 @@ async function pollForever(loop: PollLoop): Promise<void> {
       tell.failed(outcome.reason, failures);
     }
     const nowMs = clock.monotonicMs();
-    dueMs += periodMs;
-    if (dueMs <= nowMs) dueMs = nowMs + periodMs - ((nowMs - dueMs) % periodMs);
+    dueMs = nextDueMs(dueMs, nowMs, periodMs);
     const waits = [];
     if (outcome.ok || outcome.failure === 'refused') waits.push(clock.sleep(Math.max(0, dueMs - nowMs), stop.signal));
     else {
-      const longestMs = outcome.failure === 'unreachable' ? longestUnreachableBackoffMs : longestBackoffMs;
-      const backoffMs = Math.max(periodMs, Math.min(longestMs, periodMs * 2 ** Math.min(failures - 1, 20)));
+      const backoffMs = backoffAfterMs(failures, periodMs, outcome.failure);
       dueMs = nowMs + backoffMs;
       waits.push(clock.sleep(backoffMs, stop.signal));
       // In a faster village the back-off may be shorter than the wait it is meant to make up for.
@@ -157,6 +155,22 @@ async function pollForever(loop: PollLoop): Promise<void> {
     }
     if (!(await settled(waits))) return;
   }
+}
+
+/** When the poll after the one due at `dueMs` is due: on the same beat, missed beats left out. Milliseconds. */
+export function nextDueMs(dueMs: number, nowMs: number, periodMs: number): number {
+  const next = dueMs + periodMs;
+  return next > nowMs ? next : nowMs + periodMs - ((nowMs - next) % periodMs);
+}
+
+/** How long a device is left alone after so many failed polls in a row: doubling from its period. Village milliseconds. */
+export function backoffAfterMs(
+  failures: number,
+  periodMs: number,
+  failure: 'silent' | 'unreachable' | 'stopped',
+): number {
+  const longestMs = failure === 'unreachable' ? longestUnreachableBackoffMs : longestBackoffMs;
+  return Math.max(periodMs, Math.min(longestMs, periodMs * 2 ** Math.min(failures - 1, 20)));
 }
 
 async function settled(waits: ReadonlyArray<Promise<void>>): Promise<boolean> {

@@ -101,9 +101,15 @@ export function createUplink(options: UplinkOptions): Uplink {
   const send = (topic: string, message: object) =>
     destination.publish(topic, new TextEncoder().encode(JSON.stringify(message)));
 
-  const expectAnswer = (what: () => void) => {
+  const nothingExpected = () => {
     answer?.cancel();
+    answer = undefined;
+  };
+
+  const expectAnswer = (what: () => void) => {
+    nothingExpected();
     answer = realClock.after(answerMs, () => {
+      answer = undefined;
       answerMs = Math.min(answerMs * 2, longestAnswerMs);
       counts.resends += 1;
       what();
@@ -125,7 +131,11 @@ export function createUplink(options: UplinkOptions): Uplink {
       plan: options.plan,
       site: options.site(),
     };
-    expectAnswer(() => destination.connected && !welcomed && hello());
+    expectAnswer(() => {
+      // After a change of the site the link is already welcomed: then frames may wait for their receipt as well.
+      if (welcomed) goBack();
+      else if (destination.connected) hello();
+    });
     send(up('session'), message).catch((error: unknown) =>
       logger.debug('hello was not delivered', { reason: String(error) }),
     );
@@ -171,7 +181,8 @@ export function createUplink(options: UplinkOptions): Uplink {
         unreceipted += 1;
         counts.sentEnvelopes += 1;
         counts.sentBytes += bytes.length;
-        expectAnswer(goBack);
+        // The oldest unreceipted envelope is the one that is timed: what is sent after it does not put its resend off.
+        if (answer === undefined) expectAnswer(goBack);
         await destination.publish(up(next > log.newestNumber() ? 'live' : 'backfill'), bytes);
       }
     } catch (error) {
@@ -204,7 +215,6 @@ export function createUplink(options: UplinkOptions): Uplink {
   const takeReceipt = (receipt: Receipt) => {
     if (receipt.epoch !== log.epoch) return;
     counts.receipts += 1;
-    answerMs = answerWithinMs;
     const upTo = Math.min(receipt.up_to, log.newestNumber());
     for (const [number, reason] of receipt.bad)
       if (number > receipted) logger.error('the cloud refused a frame', { number, reason });
@@ -218,14 +228,17 @@ export function createUplink(options: UplinkOptions): Uplink {
       }
     }
     base = { number: upTo, sum: BigInt(`0x${receipt.sum}`) };
-    if (upTo > receipted) {
+    const progress = upTo > receipted;
+    if (progress) {
+      answerMs = answerWithinMs;
       receipted = upTo;
       log.setCursor(uplinkCursor, upTo);
     }
     unreceipted = next <= receipted + 1 ? 0 : Math.max(0, unreceipted - 1);
     if (next <= receipted) next = receipted + 1;
-    answer?.cancel();
-    if (next > receipted + 1) expectAnswer(goBack);
+    if (next <= receipted + 1) nothingExpected();
+    // A receipt that brings nothing on means a hole: the time of the envelope that is missing goes on.
+    else if (progress || answer === undefined) expectAnswer(goBack);
     void pump();
   };
 
@@ -253,7 +266,7 @@ export function createUplink(options: UplinkOptions): Uplink {
     if (message.y === 'welcome') {
       const before = welcomed;
       welcomed = true;
-      answer?.cancel();
+      nothingExpected();
       // A cloud that lost what it had receipted gets it again, as far as the log still has it.
       if (message.receipt.epoch === log.epoch && message.receipt.up_to < receipted) {
         logger.warn('the cloud has less than it had receipted', { receipted, has: message.receipt.up_to });
@@ -303,7 +316,7 @@ export function createUplink(options: UplinkOptions): Uplink {
         down() {
           connection += 1;
           welcomed = false;
-          answer?.cancel();
+          nothingExpected();
         },
         message(_topic, bytes) {
           let message: DownMessage;
@@ -324,7 +337,7 @@ export function createUplink(options: UplinkOptions): Uplink {
     async stop() {
       unsubscribe?.();
       linger?.cancel();
-      answer?.cancel();
+      nothingExpected();
       if (destination.connected) {
         await Promise.race([
           send(up('session'), { y: 'goodbye', gateway_id: gatewayId, clock_ms: clock.nowMs() }),

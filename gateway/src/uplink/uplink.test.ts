@@ -1,0 +1,447 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { inflateRawSync } from 'node:zlib';
+import {
+  type AlertEvent,
+  type AlertsUp,
+  type Clock,
+  decodeEnvelopeBody,
+  decodeFrame,
+  type DownMessage,
+  envelopeDeflated,
+  type Goodbye,
+  type Hello,
+  parseTopic,
+  type Receipt,
+  type Sample,
+  type Site,
+  topics,
+} from '@villagrid/contracts';
+import {
+  acceleratedClock,
+  type BrokerPublish,
+  cryptoRandom,
+  openDatabase,
+  realClock,
+  seededRandom,
+  silentLogger,
+} from '@villagrid/runtime';
+import { memoryLog, tempDir } from '@villagrid/runtime/testing';
+import t, { type Test } from 'tap';
+import { openLog } from '../log/log.js';
+import { createMqttDestination, createUplink, type UplinkStats } from './index.js';
+import { type FarSide, startFarSide } from './testing/far-side.js';
+
+const clock = realClock();
+const [gridId, gatewayId] = ['g1', 'gw-1'];
+const downTopic = topics.down(gridId, gatewayId);
+const until = async (what: string, met: () => boolean, timeoutMs = 30_000) => {
+  const endMs = clock.monotonicMs() + timeoutMs;
+  while (!met()) {
+    if (clock.monotonicMs() > endMs) throw new Error(`waited in vain for: ${what}`);
+    await clock.sleep(10);
+  }
+};
+
+/** A cloud that speaks the protocol and can be made to misbehave. */
+function fakeCloud(far: FarSide) {
+  const frames = new Map<number, Uint8Array>();
+  const cloud = {
+    frames,
+    hellos: [] as Hello[],
+    goodbyes: [] as Goodbye[],
+    alerts: [] as AlertEvent[],
+    envelopes: [] as Array<{ lane: string; first: number; count: number; bytes: number; atMs: number }>,
+    foreign: [] as string[],
+    conflicts: 0,
+    /** What to do with the next ones: true means that it goes wrong. */
+    loseReceipt: (): boolean => false,
+    loseEnvelope: (): boolean => false,
+    cutLine: (): boolean => false,
+    repeat: 1,
+    spoilSum: false,
+    answersHello: true,
+    acts: [] as AlertEvent[],
+    epoch: '',
+    upTo: () => {
+      let number = 0;
+      while (frames.has(number + 1)) number += 1;
+      return number;
+    },
+    receipt(): Receipt {
+      const upTo = cloud.upTo();
+      let sum = cloud.spoilSum ? 1n : 0n;
+      for (let n = 1; n <= upTo; n += 1)
+        sum += createHash('sha256')
+          .update(frames.get(n) as Uint8Array)
+          .digest()
+          .readBigUInt64BE(0);
+      return {
+        y: 'receipt',
+        epoch: cloud.epoch,
+        up_to: upTo,
+        sum: (sum % 2n ** 64n).toString(16).padStart(16, '0'),
+        also: [],
+        bad: [],
+      };
+    },
+    send: (message: DownMessage) => far.broker().publish(downTopic, JSON.stringify(message), { qos: 1 }),
+  };
+  far.onPublish = async ({ topic, payload }: BrokerPublish) => {
+    const parsed = parseTopic(topic);
+    if (parsed?.kind !== 'up' || parsed.gridId !== gridId || parsed.gatewayId !== gatewayId) {
+      if (parsed?.kind !== 'gatewayStatus') cloud.foreign.push(topic);
+      return;
+    }
+    if (parsed.lane === 'session' || parsed.lane === 'alerts') {
+      const message = JSON.parse(new TextDecoder().decode(payload)) as Hello | Goodbye | AlertsUp;
+      if (message.y === 'alerts') cloud.alerts.push(...message.events);
+      else if (message.y === 'goodbye') cloud.goodbyes.push(message);
+      else {
+        cloud.hellos.push(message);
+        cloud.epoch = message.epoch;
+        if (!cloud.answersHello) return;
+        await cloud.send({ y: 'welcome', server_time_ms: clock.nowMs(), receipt: cloud.receipt() });
+        if (cloud.acts.length > 0) await cloud.send({ y: 'acts', events: cloud.acts });
+      }
+      return;
+    }
+    if (cloud.cutLine()) throw new Error('the line is cut');
+    const body = payload.subarray(1);
+    const envelope = decodeEnvelopeBody(payload[0] === envelopeDeflated ? inflateRawSync(body) : body);
+    cloud.envelopes.push({
+      lane: parsed.lane,
+      first: envelope.first,
+      count: envelope.frames.length,
+      bytes: payload.length,
+      atMs: clock.monotonicMs(),
+    });
+    if (cloud.loseEnvelope()) return;
+    for (const [i, bytes] of envelope.frames.entries()) {
+      const known = frames.get(envelope.first + i);
+      if (known && Buffer.compare(known, bytes) !== 0) cloud.conflicts += 1;
+      frames.set(envelope.first + i, Uint8Array.from(bytes));
+    }
+    if (!envelope.receiptWanted || cloud.loseReceipt()) return;
+    for (let i = 0; i < cloud.repeat; i += 1) await cloud.send(cloud.receipt());
+  };
+  return cloud;
+}
+
+const sample = (timeMs: number, value: number): Sample => ({
+  deviceId: 'inv-1',
+  metric: 'generation_kw',
+  timeMs,
+  value,
+  quality: 0,
+});
+const noted = (id: string): AlertEvent => ({
+  kind: 'noted',
+  id,
+  alert_id: 'a1',
+  grid_id: gridId,
+  at_ms: 1,
+  origin: { kind: 'gateway', id: gatewayId },
+  actor: { user_id: 'u', name: 'Operator' },
+  note: 'looked at it',
+});
+
+/** A gateway's log and uplink; `speed` makes what the uplink takes for real time faster. */
+async function gateway(t: Test, far: FarSide, over: { path?: string; speed?: number; site?: () => Site } = {}) {
+  const path = over.path ?? join(tempDir(t), 'log.db');
+  const network: Clock =
+    over.speed === undefined ? clock : acceleratedClock({ realEpochMs: 0, villageEpochMs: 0, speed: over.speed });
+  const database = openDatabase({ path });
+  const log = openLog({
+    database,
+    clock,
+    realClock: clock,
+    random: cryptoRandom(),
+    log: silentLogger(),
+    trust: () => 'ntp',
+    holdMs: 5,
+    maxSamples: 1000,
+    maxBytes: 1_000_000,
+  });
+  const { log: logger, lines } = memoryLog({ foldAfter: 1000 });
+  const acts: AlertEvent[] = [];
+  let refuseActs = false;
+  const uplink = createUplink({
+    destination: createMqttDestination({
+      url: far.url(),
+      ...(await far.files(gatewayId)),
+      clientId: gatewayId,
+      realClock: network,
+      random: seededRandom(3),
+      log: logger,
+      backoff: { minMs: 50, maxMs: 400 },
+    }),
+    log,
+    gatewayId,
+    gridId,
+    version: '0.1.0',
+    plan: 'raw',
+    site: over.site ?? (() => ({ name: 'Test' }) as unknown as Site),
+    clockTrust: () => 'ntp',
+    clock,
+    realClock: network,
+    logger,
+    onActs: async (events) => {
+      if (refuseActs) throw new Error('the card is full');
+      acts.push(...events);
+    },
+  });
+  let stopped: Promise<void> | undefined;
+  const stop = () =>
+    (stopped ??= uplink.stop().then(async () => {
+      await log.close?.();
+      database.close();
+    }));
+  t.teardown(stop);
+  const self = {
+    path,
+    log,
+    uplink,
+    lines,
+    acts,
+    stop,
+    stats: (): UplinkStats => uplink.stats(),
+    refuseActs: (refuse: boolean) => void (refuseActs = refuse),
+    /** Appends so many frames, each its own commit. */
+    async frames(count: number) {
+      for (let i = 0; i < count; i += 1)
+        await log.append({ samples: [sample(clock.nowMs(), log.newestNumber())] }, { urgent: true });
+    },
+    /** Whether the cloud holds exactly the log, and the cursor says so. */
+    complete(cloud: ReturnType<typeof fakeCloud>) {
+      const newest = log.newestNumber();
+      return cloud.upTo() === newest && log.cursor('uplink') === newest;
+    },
+    same(cloud: ReturnType<typeof fakeCloud>) {
+      const all = log.read(1, { maxFrames: 1e6, maxBytes: 1e9 });
+      return all.every(({ number, bytes }) => Buffer.compare(bytes, cloud.frames.get(number) ?? Buffer.alloc(0)) === 0);
+    },
+  };
+  return self;
+}
+
+t.test(
+  'HELLO first, then a backlog in few envelopes, then what is new; every frame arrives as the log keeps it',
+  async (t) => {
+    const far = await startFarSide(t);
+    const cloud = fakeCloud(far);
+    const house = await gateway(t, far);
+    await house.frames(700);
+    house.uplink.start();
+    await until('the backlog is receipted', () => house.complete(cloud));
+    t.match(cloud.hellos[0], {
+      y: 'hello',
+      gateway_id: gatewayId,
+      epoch: house.log.epoch,
+      receipted_number: 0,
+      plan: 'raw',
+    });
+    t.equal(cloud.hellos.length, 1);
+    t.ok(cloud.envelopes.length <= 15, `${cloud.envelopes.length} envelopes for 701 frames`);
+    t.equal(cloud.envelopes[0]?.lane, 'backfill');
+    const before = cloud.envelopes.length;
+    const startMs = clock.monotonicMs();
+    await house.frames(20);
+    await until('the new ones too', () => house.complete(cloud));
+    t.ok(clock.monotonicMs() - startMs < 5000);
+    t.ok(cloud.envelopes.length - before <= 5, 'new frames wait a little for company');
+    t.equal(cloud.envelopes.at(-1)?.lane, 'live');
+    t.ok(house.same(cloud));
+    t.equal(decodeFrame(cloud.frames.get(2) ?? new Uint8Array()).samples[0]?.deviceId, 'inv-1');
+    t.match(house.stats(), { connected: true, backlogFrames: 0, backlogAgeS: 0, sumMismatches: 0 });
+    t.equal(house.stats().receiptedNumber, house.log.newestNumber());
+    await house.stop();
+    t.equal(cloud.goodbyes.length, 1, 'a clean stop says goodbye');
+    t.same(cloud.foreign, [], 'nothing on any other topic');
+    t.ok(cloud.envelopes.every(({ bytes }) => bytes <= 96 * 1024));
+  },
+);
+
+t.test(
+  'a cloud that loses receipts and envelopes, repeats receipts and cuts the line gets everything, once',
+  async (t) => {
+    const seed = process.env.SEED ?? String(clock.nowMs() % 1e6);
+    t.comment(`SEED=${seed}`);
+    const random = seededRandom(seed);
+    const far = await startFarSide(t);
+    const cloud = fakeCloud(far);
+    const trouble = (chance: number) => () => random.float() < chance;
+    cloud.loseReceipt = trouble(0.3);
+    cloud.loseEnvelope = trouble(0.15);
+    cloud.cutLine = trouble(0.1);
+    cloud.repeat = 2;
+    const house = await gateway(t, far, { speed: 20 });
+    await house.frames(300);
+    house.uplink.start();
+    for (let i = 0; i < 30; i += 1) {
+      await house.frames(10);
+      await clock.sleep(40);
+    }
+    cloud.loseReceipt = cloud.loseEnvelope = cloud.cutLine = () => false;
+    await until('everything is receipted', () => house.complete(cloud));
+    t.ok(house.same(cloud));
+    t.equal(cloud.conflicts, 0, 'what came twice was the same');
+    t.equal(house.stats().sumMismatches, 0);
+    t.ok(cloud.hellos.length > 1, 'each new connection begins with HELLO');
+  },
+);
+
+t.test('an envelope the cloud acknowledged and lost is sent again although later ones keep coming', async (t) => {
+  const far = await startFarSide(t);
+  const cloud = fakeCloud(far);
+  const house = await gateway(t, far, { speed: 20 });
+  house.uplink.start();
+  await until('welcome', () => house.complete(cloud));
+  let lose = 1;
+  cloud.loseEnvelope = () => lose-- > 0;
+  const startMs = clock.monotonicMs();
+  let healed: number | undefined;
+  // The village never falls silent: each receipt for something later must not put off the resend of the hole.
+  while (healed === undefined && clock.monotonicMs() - startMs < 8000) {
+    await house.frames(1);
+    await clock.sleep(30);
+    if (lose < 1 && cloud.upTo() >= house.log.newestNumber() - 5 && cloud.upTo() > 2)
+      healed = clock.monotonicMs() - startMs;
+  }
+  t.ok(healed !== undefined, 'the hole is closed while traffic goes on');
+  await until('complete', () => house.complete(cloud));
+});
+
+t.test(
+  'a cloud that was dead for a while is told everything since; a restarted gateway goes on where receipts ended',
+  async (t) => {
+    const far = await startFarSide(t);
+    const cloud = fakeCloud(far);
+    const house = await gateway(t, far);
+    house.uplink.start();
+    await house.frames(10);
+    await until('complete', () => house.complete(cloud));
+    await far.die();
+    await until('noticed', () => !house.stats().connected);
+    await house.frames(150);
+    t.equal(house.stats().backlogFrames, 150);
+    await clock.sleep(50);
+    t.ok(house.stats().backlogAgeS > 0);
+    await far.comeBack();
+    await until('complete again', () => house.complete(cloud));
+    await far.die();
+    await house.frames(40);
+    await house.stop();
+    const cursor = cloud.upTo();
+    await far.comeBack();
+    const again = await gateway(t, far, { path: house.path });
+    t.equal(again.log.cursor('uplink'), cursor, 'the cursor is durable');
+    const before = cloud.envelopes.length;
+    again.uplink.start();
+    await until('the rest', () => again.complete(cloud));
+    t.ok(
+      cloud.envelopes.slice(before).every(({ first }) => first > cursor),
+      'nothing receipted is sent again',
+    );
+    t.ok(again.same(cloud));
+    t.equal(again.stats().sumMismatches, 0);
+  },
+);
+
+t.test('a cloud that lost its ledger gets everything the log still has', async (t) => {
+  const far = await startFarSide(t);
+  const cloud = fakeCloud(far);
+  const house = await gateway(t, far);
+  house.uplink.start();
+  await house.frames(30);
+  await until('complete', () => house.complete(cloud));
+  cloud.frames.clear();
+  far.broker().disconnect(gatewayId);
+  await until('complete again', () => cloud.upTo() === house.log.newestNumber());
+  t.ok(house.same(cloud));
+});
+
+t.test('alert events go ahead at once, also out of a long backlog; they come in their frames too', async (t) => {
+  const far = await startFarSide(t);
+  const cloud = fakeCloud(far);
+  const house = await gateway(t, far);
+  await house.frames(100);
+  await house.log.append({ events: [noted('e1')] }, { urgent: true });
+  await house.frames(100);
+  cloud.loseReceipt = () => true;
+  house.uplink.start();
+  await until('the waiting event', () => cloud.alerts.some(({ id }) => id === 'e1'));
+  cloud.loseReceipt = () => false;
+  const startMs = clock.monotonicMs();
+  await house.log.append({ events: [noted('e2')] }, { urgent: true });
+  await until('the new event', () => cloud.alerts.some(({ id }) => id === 'e2'));
+  t.ok(clock.monotonicMs() - startMs < 1500, 'without waiting for telemetry');
+  await until('complete', () => house.complete(cloud));
+  const inFrames = [...cloud.frames.values()].flatMap((bytes) => decodeFrame(bytes).events.map(({ id }) => id));
+  t.same(inFrames, ['e1', 'e2']);
+});
+
+t.test('acts come down; what cannot be stored harms nothing and comes again', async (t) => {
+  const far = await startFarSide(t);
+  const cloud = fakeCloud(far);
+  const house = await gateway(t, far);
+  cloud.acts = [noted('act-1')];
+  house.refuseActs(true);
+  house.uplink.start();
+  await until('complete', () => house.complete(cloud));
+  t.same(house.acts, []);
+  house.refuseActs(false);
+  await cloud.send({ y: 'acts', events: cloud.acts });
+  await until('the act', () => house.acts.length === 1);
+  t.equal(house.acts[0]?.id, 'act-1');
+});
+
+t.test('a sum that differs is told and counted and stops nothing; nonsense from above is left aside', async (t) => {
+  const far = await startFarSide(t);
+  const cloud = fakeCloud(far);
+  const house = await gateway(t, far);
+  house.uplink.start();
+  await house.frames(5);
+  await until('complete', () => house.complete(cloud));
+  cloud.spoilSum = true;
+  await house.frames(5);
+  await until('it is noticed', () => house.stats().sumMismatches > 0);
+  t.ok(house.lines.some(({ level, msg }) => level === 'error' && /sum differs/.test(msg)));
+  cloud.spoilSum = false;
+  const cursor = () => house.log.cursor('uplink');
+  await until('complete', () => house.complete(cloud));
+  const before = cursor();
+  const nonsense = [
+    'not json',
+    'null',
+    '7',
+    '{}',
+    '{"y":"receipt"}',
+    JSON.stringify({ ...cloud.receipt(), epoch: 'another life', up_to: 1e6 }),
+    JSON.stringify({ ...cloud.receipt(), sum: 'xyz', up_to: before }),
+    '{"y":"acts"}',
+    '{"y":"welcome"}',
+  ];
+  for (const text of nonsense) await far.broker().publish(downTopic, text, { qos: 1 });
+  await house.frames(5);
+  await until('it goes on', () => house.complete(cloud));
+  t.equal(cursor(), before + 5);
+});
+
+t.test('HELLO is repeated until it is answered, and sent anew when the site changes', async (t) => {
+  const far = await startFarSide(t);
+  const cloud = fakeCloud(far);
+  let name = 'Before';
+  const house = await gateway(t, far, { speed: 40, site: () => ({ name }) as unknown as Site });
+  cloud.answersHello = false;
+  house.uplink.start();
+  await until('again', () => cloud.hellos.length >= 2);
+  t.equal(cloud.envelopes.length, 0, 'nothing is sent before WELCOME');
+  cloud.answersHello = true;
+  await until('complete', () => house.complete(cloud));
+  name = 'After';
+  const before = cloud.hellos.length;
+  house.uplink.siteChanged();
+  await until('a new HELLO', () => cloud.hellos.length > before);
+  t.match(cloud.hellos.at(-1)?.site, { name: 'After' });
+});
