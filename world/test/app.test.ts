@@ -12,7 +12,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const missing = [chromiumPath, '/usr/bin/mosquitto_pub'].find((path) => !existsSync(path));
 
 t.test(
-  'every screen works at the gateway and at the cloud',
+  'every screen works in a browser against real servers',
   { skip: missing ? `${missing} is not installed` : false },
   async (t) => {
     const data = tempDir(t);

@@ -61,7 +61,9 @@ export function villageDevices(gridIndex = 0): readonly VillageDevice[] {
     node('bus-meter', 'DC bus meter', 'meter', ['dc_bus_voltage_v', 'dc_bus_current_a'], { clock: true }),
     node('tie-switch', 'Grid-tie switch', 'switch', ['grid_tie_enabled', 'grid_tie_connected']),
     node('feeder-1', 'Feeder 1', 'meter', ['ac_output_voltage_v', 'ac_frequency_hz']),
-    node('spare-1', 'Cabinet temperature (spare node)', 'sensor', ['equipment_temp_c'], { simulated: false }),
+    node('spare-1', 'Cabinet temperature (spare node)', 'sensor', ['equipment_temp_c', 'equipment_temp_c.cabinet'], {
+      simulated: false,
+    }),
     {
       device_id: inverterId(0),
       name: 'Solar inverter 1',
