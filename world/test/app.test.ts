@@ -16,7 +16,7 @@ t.test(
   { skip: missing ? `${missing} is not installed` : false },
   async (t) => {
     const data = tempDir(t);
-    const portBase = 51_000 + (process.pid % 100) * 100;
+    const portBase = 12_000 + (process.pid % 70) * 100;
     const child: ChildProcess = spawn(
       process.execPath,
       [
@@ -30,7 +30,7 @@ t.test(
         '--grids',
         '2',
       ],
-      { stdio: ['ignore', 'pipe', 'ignore'] },
+      { stdio: ['ignore', 'pipe', 'inherit'] },
     );
     t.teardown(async () => {
       const ended = new Promise((resolve) => child.once('exit', resolve));
