@@ -307,6 +307,26 @@ t.test(
   },
 );
 
+t.test('settings say how fast a client may send, 0 is no limit, and how many connections there may be', async (t) => {
+  const flood = async (settings: object): Promise<number> => {
+    const { gateway, connect } = await startHouse(t, await gatewayFolder(t, { mqtt_limits: settings }));
+    const client = await connect('meter-1');
+    const sent = Array.from({ length: 300 }, (_, i) => send(client, 'meter-1', reading(i + 1, { consumption_kw: i })));
+    let all = false;
+    Promise.all(sent).then(
+      () => (all = true),
+      () => {},
+    );
+    await until(() => all || gateway.broker.stats().throttled > 0);
+    return gateway.broker.stats().throttled;
+  };
+  t.ok((await flood({ packets_per_second: 100 })) > 0, 'held back');
+  t.equal(await flood({ packets_per_second: 0 }), 0, 'not held back');
+  const { connect } = await startHouse(t, await gatewayFolder(t, { mqtt_limits: { max_connections: 1 } }));
+  await connect('meter-1');
+  await t.rejects(connect('cabinet-1'));
+});
+
 t.test('last will and status tell the link, a take-over does not, and the change is in the log', async (t) => {
   const { gateway, connect } = await startHouse(t, await gatewayFolder(t));
   const will = {
