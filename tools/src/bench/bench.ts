@@ -5,6 +5,8 @@ import type { Processes } from './processes.js';
 export interface Lap {
   readonly folder: string;
   readonly processes: Processes;
+  /** Folder for CPU profiles, when they are wanted. */
+  readonly profile: string | undefined;
 }
 
 /** Somebody who is measured: ourselves, the limit of what is possible, or what people use today. */

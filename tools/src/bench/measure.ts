@@ -10,6 +10,8 @@ export interface MeasureOptions {
   readonly rounds: number;
   /** Where runs keep their files while they run. */
   readonly folder: string;
+  /** Folder for CPU profiles of our own processes. */
+  readonly profile?: string | undefined;
   readonly say: (text: string) => void;
   /** Told of the processes of each run, so that whoever is interrupted can end them. */
   readonly onProcesses?: (processes: Processes | undefined) => void;
@@ -59,7 +61,7 @@ export async function measure(bench: Bench, options: MeasureOptions): Promise<Ru
     const processes = new Processes(folder);
     options.onProcesses?.(processes);
     try {
-      const value = await contestant.run({ folder, processes });
+      const value = await contestant.run({ folder, processes, profile: options.profile });
       if (!Number.isFinite(value)) throw new Error(`the figure is ${value}`);
       rmSync(folder, { recursive: true, force: true });
       return value;

@@ -7,6 +7,7 @@ export interface BenchOptions {
   readonly runs: number;
   readonly only: string;
   readonly data: string;
+  readonly profile: string | undefined;
   readonly list: boolean;
   readonly help: boolean;
 }
@@ -21,6 +22,7 @@ npm run bench -- [options]
   --runs N       rounds; each contestant runs once in each, the median counts (1 to 99; default ${defaultRuns})
   --only PREFIX  only benches whose id begins so
   --data DIR     where runs keep their files; the disk under it is part of what is measured (default: tmp/bench in this folder)
+  --profile DIR  write CPU profiles of our own processes there (open them in a browser's developer tools); figures are lower then
   --list         only say which benches there are
   --help         this text
 
@@ -40,6 +42,7 @@ export function readOptions(words: readonly string[], defaultData: string): Benc
       runs: { type: 'string' },
       only: { type: 'string' },
       data: { type: 'string' },
+      profile: { type: 'string' },
       list: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
     },
@@ -52,6 +55,7 @@ export function readOptions(words: readonly string[], defaultData: string): Benc
     runs,
     only: values.only ?? '',
     data: values.data ?? defaultData,
+    profile: values.profile,
     list: values.list ?? false,
     help: values.help ?? false,
   };

@@ -55,6 +55,7 @@ export async function runBench(words: readonly string[], ports: BenchPorts): Pro
       const runs = await measure(bench, {
         rounds: options.runs,
         folder: join(folder, bench.id),
+        profile: options.profile === undefined ? undefined : resolve(options.profile),
         say,
         onProcesses: (processes) => ports.onProcesses?.(processes),
       });
