@@ -169,12 +169,13 @@ export function createIntake(options: IntakeOptions): Intake {
     const here = new Set<string>();
     for (const reading of readings) {
       const { boot, seq } = reading;
-      if (seq === undefined) {
+      // A number without its boot starts again at every boot: it tells nothing, and twice is better than not at all.
+      if (seq === undefined || boot === undefined) {
         fresh.push(reading);
         continue;
       }
-      const name = `${boot ?? ''} ${seq}`;
-      const known = here.has(name) ? 'committed' : sequences.find(deviceId, boot ?? '', seq);
+      const name = `${boot} ${seq}`;
+      const known = here.has(name) ? 'committed' : sequences.find(deviceId, boot, seq);
       if (known === undefined) {
         here.add(name);
         fresh.push(reading);
@@ -189,8 +190,8 @@ export function createIntake(options: IntakeOptions): Intake {
   const keep = (deviceId: string, readings: readonly Reading[], samples: readonly Sample[]): Promise<number> => {
     counters.samples += samples.length;
     const byBoot = new Map<string, number[]>();
-    for (const { boot = '', seq } of readings) {
-      if (seq === undefined) continue;
+    for (const { boot, seq } of readings) {
+      if (seq === undefined || boot === undefined) continue;
       const seqs = byBoot.get(boot);
       if (seqs) seqs.push(seq);
       else byBoot.set(boot, [seq]);
