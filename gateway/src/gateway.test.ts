@@ -358,4 +358,15 @@ t.test('drivers’ readings go the same way: judged, kept, shown', async (t) => 
     ],
   );
   t.equal(gridOf(gateway).link('battery-1'), 'down');
+  for (const [ahead, value] of [
+    [3_600_000, 70],
+    [0, 71],
+    [-60_000, 72],
+  ] as const)
+    gateway.sink.reading({ deviceId: 'battery-1', timeMs: nowMs + ahead, values: { battery_soc_pct: value } });
+  t.match(
+    gridOf(gateway).latest('battery-1', 'battery_soc_pct'),
+    { value: 71 },
+    'what was dated before the clock was set back by an hour does not stay the newest, what is late does not become it',
+  );
 });
