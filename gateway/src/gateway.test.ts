@@ -261,6 +261,14 @@ t.test('foreign topic, wrong password, broken JSON, 1e999 and a megabyte harm no
   t.same(refusals.map((line) => line.code).sort(), ['E_PAYLOAD_NOT_JSON', 'E_PAYLOAD_SCHEMA'], 'one line per reason');
   t.match(gateway.api.health.prometheus(), /refused_total\{reason="E_PAYLOAD_SCHEMA"\} 5\n/);
   await goodGoesOn(t, 'poison');
+  const invented = (from: number) =>
+    Object.fromEntries(Array.from({ length: 64 }, (_, index) => [`invented_${from + index}`, 1]));
+  const other = await connect('battery-1');
+  for (let from = 0; from < 320; from += 64)
+    await send(other, 'battery-1', JSON.stringify({ metrics: invented(from) }));
+  await send(other, 'battery-1', '{"metrics":{"battery_soc_pct":55}}');
+  t.match(gateway.api.health.prometheus(), /findings_total\{finding="too_many_series"\} 64\n/);
+  t.match(gridOf(gateway).latest('battery-1', 'battery_soc_pct'), { value: 55 }, 'a wired series is always taken');
   const closed = closing(spy);
   spy.publish(topics.telemetry(gridId, 'cabinet-1'), 'x'.repeat(1_000_000), { qos: 1 }, () => {});
   await closed;

@@ -48,6 +48,8 @@ export interface IntakeOptions {
   readonly clock: Clock;
   readonly realClock: Clock;
   readonly logger: Logger;
+  /** Whether a figure of the grid is wired to a series: such a one is taken whatever else its device invents. */
+  readonly wired: (deviceId: string, metric: string) => boolean;
   /** Screens and rules: called with the samples of one reading, before they are committed. */
   readonly arrived: (samples: readonly Sample[]) => void;
 }
@@ -114,7 +116,7 @@ export function createIntake(options: IntakeOptions): Intake {
     if (!known) seriesOf.set(deviceId, (known = new Set()));
     const taken = values.filter(({ metric }) => {
       if (known.has(metric)) return true;
-      if (known.size >= maxSeriesPerDevice) return false;
+      if (known.size >= maxSeriesPerDevice && !options.wired(deviceId, metric)) return false;
       known.add(metric);
       return true;
     });

@@ -79,6 +79,11 @@ export class Live {
   readonly latest = (deviceId: string, metric: string): SnapshotSample | undefined =>
     this.#samples.get(deviceId)?.get(metric);
 
+  /** Whether a figure of the grid is wired to this series. */
+  isWired(deviceId: string, metric: string): boolean {
+    return this.#figuresBySource.has(`${deviceId} ${metric}`);
+  }
+
   metricsOf(deviceId: string): readonly string[] {
     return [...(this.#samples.get(deviceId)?.keys() ?? [])];
   }
