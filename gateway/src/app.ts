@@ -120,6 +120,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     clock,
     realClock,
     logger: logger.child('intake'),
+    wired: (deviceId, metric) => live.isWired(deviceId, metric),
     arrived: (samples) => alerts.onSamples(samples, live.apply(samples)),
   });
 
