@@ -174,7 +174,7 @@ t.test('settings have defaults, paths lie beside the file, and two gateways may 
     http: { host: '127.0.0.1', port: 9080 },
     mqtts: { port: 9883, certificate_file: '/srv/village/s.pem', key_file: '/keys/s.key' },
     clock: { speed: 1 },
-    silent_after_s: 900,
+    silent_after_s: 600,
   });
   const twice = `${text}gateways: [{gateway_id: a, grid_id: g}, {gateway_id: b, grid_id: g}]`;
   t.throws(() => loadCloudConfig({ path: 'cloud.yaml', text: twice }), {
