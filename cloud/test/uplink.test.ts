@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { addConformancePeople, apiConformanceSuite } from '@villagrid/api/testing';
 import {
   decodeFrame,
   digestHex,
@@ -12,9 +14,18 @@ import {
   type SeriesDigest,
   type Site,
 } from '@villagrid/contracts';
-import { createAuthority, cryptoRandom, issueClientCertificate, realClock } from '@villagrid/runtime';
+import {
+  createAccounts,
+  createAuthority,
+  cryptoRandom,
+  issueClientCertificate,
+  openDatabase,
+  realClock,
+  silentLogger,
+} from '@villagrid/runtime';
 import { memoryLog, tempDir } from '@villagrid/runtime/testing';
 import { createCloud, loadCloudConfig, type Cloud, type CloudAddresses } from '../src/index.js';
+import { cloudFiles } from '../src/stores/database.js';
 import { cloudFixture, type CloudFixture } from '../src/testing/cloud-fixture.js';
 import { GatewaySide, raisedEvent, testFrame, testSite, testStartMs } from '../src/testing/gateway-side.js';
 
@@ -442,4 +453,40 @@ t.test(
     await cloud.stop();
     t.ok(clock.monotonicMs() - began < 3000);
   },
+);
+
+t.test('a cloud answers as the API says', (t) =>
+  apiConformanceSuite(t, async () => {
+    const { fixture, cloud, addresses, gateway } = await run(t);
+    const database = openDatabase({ path: cloudFiles(join(fixture.directory, 'data')).accounts });
+    const accounts = createAccounts({ database, realClock: clock, random: cryptoRandom(), log: silentLogger() });
+    const people = await addConformancePeople(accounts, 'alpha');
+    database.close();
+    const side = await gateway();
+    await side.hello();
+    await side.welcome();
+    let number = 0;
+    let alerts = 0;
+    return {
+      url: addresses.http,
+      gridId: 'alpha',
+      people,
+      figure: 'generation_kw',
+      values: [4.25, 5.5],
+      async feed(value) {
+        const timeMs = Math.round(clock.nowMs());
+        const sample = { deviceId: 'inv-01', metric: 'generation_kw', timeMs, value, quality: 0 };
+        number += 1;
+        await side.publish('live', side.envelope(number, [testFrame(number, { samples: [sample] })]));
+        await side.receipt(number);
+      },
+      async raiseAlert() {
+        alerts += 1;
+        const event = { ...raisedEvent(`E${alerts}`, `A${alerts}`, 'alpha', 'gw-1'), at_ms: Math.round(clock.nowMs()) };
+        await side.publish('alerts', JSON.stringify({ y: 'alerts', events: [event] }));
+        return event.alert_id;
+      },
+      stop: () => cloud.stop(),
+    };
+  }),
 );
