@@ -8,6 +8,7 @@ import {
   emptyDigest,
   seriesHasher,
   topics,
+  type ActsDown,
   type AlertEvent,
   type DownMessage,
   type Receipt,
@@ -339,7 +340,7 @@ t.test('an alert is at subscribers within a second, by its lane or by a frame, o
 t.test('an act at the cloud goes down at once and at every HELLO until it comes up in a frame', async (t) => {
   const { gateway, cloud, fixture } = await run(t);
   const side = await gateway();
-  const isActs = (message: DownMessage) => message.y === 'acts';
+  const isActs = (message: DownMessage): message is ActsDown => message.y === 'acts';
   await side.publish(
     'live',
     side.envelope(1, [testFrame(1, { events: [raisedEvent('EVENT1', 'ALERT1', 'alpha', 'gw-1')] })]),
@@ -371,7 +372,7 @@ t.test('an act at the cloud goes down at once and at every HELLO until it comes 
   for (let i = 0; i < 2; i += 1) {
     const back = await again.gateway();
     await back.hello({ newest_number: 1 });
-    const acts = (await back.next(isActs)) as { events: AlertEvent[] };
+    const acts = await back.next(isActs);
     t.same(
       acts.events.map((event) => event.id),
       ['ACT1', 'ACT2'],
@@ -383,7 +384,7 @@ t.test('an act at the cloud goes down at once and at every HELLO until it comes 
   await last.publish('live', last.envelope(2, [testFrame(2, { events: [act] })]));
   await until(t, 'projected', () => again.cloud.counters.framesProjected === 1);
   await last.hello({ newest_number: 2 });
-  const rest = (await last.next(isActs)) as { events: AlertEvent[] };
+  const rest = await last.next(isActs);
   t.same(
     rest.events.map((event) => event.id),
     ['ACT2'],
