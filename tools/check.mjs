@@ -11,6 +11,7 @@ const steps = [
   ['lint', bin('oxlint'), ['--quiet', '.']],
   ['types', bin('tsc'), ['-b']],
   ['types of the app', bin('tsc'), ['--noEmit', '-p', 'mobile-pwa']],
+  ['types of tests', bin('tsc'), ['-p', 'tsconfig.tests.json']],
   ['imports', process.execPath, ['tools/imports.mjs']],
 ];
 

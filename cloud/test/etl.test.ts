@@ -181,5 +181,8 @@ t.test('settings have defaults, paths lie beside the file, and two gateways may 
     code: 'E_CONFIG_INVALID',
     detail: /grid_id g is there twice/,
   });
-  t.throws(() => loadCloudConfig({ path: 'cloud.yaml', text: '' }), { detail: /mqtts.certificate_file: missing/ });
+  t.throws(() => loadCloudConfig({ path: 'cloud.yaml', text: '' }), {
+    code: 'E_CONFIG_INVALID',
+    detail: /mqtts.certificate_file: missing/,
+  });
 });
