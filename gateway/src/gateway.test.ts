@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap';
 import type { MqttClient } from 'mqtt';
-import { logIn, ask } from '@villagrid/api/testing';
+import { addConformancePeople, apiConformanceSuite, ask, logIn } from '@villagrid/api/testing';
 import { legacyDeviceId, newId, topics, type AlertEvent, type Sample } from '@villagrid/contracts';
 import { cryptoRandom, realClock } from '@villagrid/runtime';
 import type { Gateway } from './index.js';
@@ -398,3 +398,29 @@ t.test('drivers’ readings go the same way: judged, kept, shown', async (t) => 
     'what was dated before the clock was set back by an hour does not stay the newest, what is late does not become it',
   );
 });
+
+t.test('a gateway answers as the API says', (t) =>
+  apiConformanceSuite(t, async () => {
+    const { gateway, addresses, connect } = await startHouse(t, await gatewayFolder(t));
+    const meter = await connect('meter-1');
+    const program = await connect();
+    let seq = 0;
+    let alerts = 0;
+    return {
+      url: addresses.http ?? '',
+      gridId,
+      people: await addConformancePeople(gateway.accounts, gridId),
+      figure: 'consumption_kw',
+      values: [4.25, 5.5],
+      feed: (value) => send(meter, 'meter-1', reading((seq += 1), { consumption_kw: value })).then(() => {}),
+      async raiseAlert() {
+        // Each text of the prototype is an alert of its own; figures in it do not make it another one.
+        const text = `Warning: trouble ${'x'.repeat((alerts += 1))}`;
+        await program.publishAsync(topics.legacyAlerts, text, { qos: 1 });
+        const raised = (await gridOf(gateway).alerts({ status: 'active' })).find(({ message }) => message === text);
+        return raised?.alert_id ?? '';
+      },
+      stop: () => gateway.stop(),
+    };
+  }),
+);

@@ -206,7 +206,8 @@ t.test(
       frames.some(
         (frame) =>
           (frame.type as unknown) === 'values' &&
-          (frame.figures?.['equipment_temp_c.cabinet']?.value as unknown) === 41.25,
+          (frame.figures as unknown as Record<string, { value: unknown }> | undefined)?.['equipment_temp_c.cabinet']
+            ?.value === 41.25,
       );
     t.ok(await until(async () => live()), 'the open dashboard is told');
     socket.close();

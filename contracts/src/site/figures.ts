@@ -1,4 +1,5 @@
 /** Grid figures: what the wiring makes of the newest samples. */
+import { staleAfterMs } from '../devices/freshness.js';
 import { metricDefinition, parseMetricId, quantise, metricPrecision } from '../metrics/catalogue.js';
 import { qualityClass, qualityCodes, type QualityCode } from '../quality/quality.js';
 import type { Wire, WireTerm } from './site.js';
@@ -26,17 +27,17 @@ export interface Figure {
 
 /**
  * Resolves a wire. Terms are added; a missing or bad term makes the sum unknown, unless the fallback is whole. A
- * primary older than `staleAfterMs` also yields to a fresher fallback.
+ * primary older than `oldestMs` also yields to a fresher fallback.
  */
 export function resolveFigure(
   metric: string,
   wire: Wire,
   lookup: SnapshotLookup,
   nowMs: number,
-  staleAfterMs = 600_000,
+  oldestMs = staleAfterMs,
 ): Figure {
   const primary = addTerms(metric, wire.terms, lookup);
-  const usable = primary.value !== null && primary.timeMs !== null && nowMs - primary.timeMs <= staleAfterMs;
+  const usable = primary.value !== null && primary.timeMs !== null && nowMs - primary.timeMs <= oldestMs;
   if (usable || wire.fallback === undefined) return primary;
   const fallback = addTerms(metric, wire.fallback, lookup);
   if (fallback.value === null) return primary;

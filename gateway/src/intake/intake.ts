@@ -18,7 +18,7 @@ import {
 } from '@villagrid/contracts';
 import type { Logger } from '@villagrid/runtime';
 import type { DriverReading } from '../drivers/port.js';
-import { Seldom } from '../health/seldom.js';
+import { Seldom } from './seldom.js';
 import type { DurableLog } from '../log/log.js';
 import type { LogBatch } from '../log/port.js';
 import type { NodeSequences } from '../log/sequences.js';
