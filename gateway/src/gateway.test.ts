@@ -181,6 +181,8 @@ t.test('an open alert, its acknowledgement and what is now survive a restart; no
   await t.rejects(gridOf(first.gateway).append({ ...act, id: 'y', kind: 'cleared', value: null } as AlertEvent), {
     code: 'E_REQUEST_INVALID',
   });
+  for (const foreign of [{ ...act, id: 'z', kind: 'escalated' }, { ...act, id: 'z', actor: null }, null])
+    await t.rejects(gridOf(first.gateway).append(foreign as unknown as AlertEvent), { code: 'E_REQUEST_INVALID' });
   await first.gateway.stop();
 
   const { gateway, connect } = await startHouse(t, path);

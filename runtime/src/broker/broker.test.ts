@@ -304,6 +304,10 @@ t.test(
     t.ok(await until(() => taken.length === 1));
     t.match(taken[0], { will: true, superseded: true });
     t.same(events, ['+alice', '-alice', '+alice']);
+    const squatter = await connect('alice', { clientId: 'carol' });
+    const thrownOut = closing(squatter);
+    t.ok((await connect('carol')).connected, 'whoever bears the name has the first right to it');
+    await thrownOut;
   },
 );
 

@@ -194,8 +194,10 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
             if ('refused' in answer) return deny(connack.notAuthorised, answer.refused);
             const present = connected.get(client.id);
             const owner = present === undefined ? undefined : sessions.get(present);
-            if (owner?.identity && owner.identity.id !== answer.identity.id) {
-              return deny(connack.identifierRejected, `client id is in use by ${owner.identity.id}`);
+            const foreign = owner?.identity !== undefined && owner.identity.id !== answer.identity.id;
+            // Whoever bears the name has the first right to it: another client that took it cannot shut it out.
+            if (foreign && client.id !== answer.identity.id) {
+              return deny(connack.identifierRejected, `client id is in use by ${owner?.identity?.id}`);
             }
             if (owner) owner.superseded = true;
             session.identity = answer.identity;
