@@ -107,6 +107,20 @@ export function integratedQuarters(
   return out;
 }
 
+/** Hours a machine ran, per quarter hour, by its power: the measured share of quarter hours above `runsFromKw`. */
+export function runningQuarters(raster: QuarterRaster, power: DenseQuarters, runsFromKw: number): QuarterAmounts {
+  const out = emptyAmounts(raster, 'integrated');
+  for (let at = 0; at < raster.length; at += 1) {
+    const mean = power.mean[at] as number;
+    const share = power.coverage[at] as number;
+    if (Number.isNaN(mean) || share === 0) continue;
+    out.amount[at] = mean > runsFromKw ? quarterHours * share : 0;
+    out.known[at] = share;
+    out.measured[at] = share;
+  }
+  return out;
+}
+
 /** Counted amounts, with integrated ones where the counter knows nothing. Undefined when there is neither. */
 export function preferCounted(
   counted: QuarterAmounts | undefined,

@@ -56,11 +56,3 @@ export function renewableFraction(
   const share = ratio(other, loadKwh);
   return share === null ? null : Math.max(0, 1 - share);
 }
-
-/** Hours a generator ran by its power: quarter hours above `runsFromKw` by their measured share. */
-export function runningHours(power: DenseQuarters, from: number, to: number, runsFromKw: number): number {
-  let hours = 0;
-  for (let at = from; at < to; at += 1)
-    if ((power.mean[at] as number) > runsFromKw) hours += (power.coverage[at] as number) / 4;
-  return hours;
-}
