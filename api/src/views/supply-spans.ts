@@ -73,20 +73,25 @@ export async function supplySpans(grid: GridPort, fromMs: number, toMs: number):
     });
   }
   await detail(toMs);
-  return spans;
+  return joined(spans, 2 * periodMs, toMs);
+}
+
+/** Spans with stretches of up to `holdMs` between samples closed: a sample holds until the next one that is in time. */
+function joined(spans: readonly SupplySpan[], holdMs: number, toMs: number): SupplySpan[] {
+  return spans.map((span, at) => {
+    const nextMs = spans[at + 1]?.fromMs ?? toMs;
+    return nextMs > span.toMs && nextMs - span.fromMs <= holdMs ? { ...span, toMs: nextMs } : span;
+  });
 }
 
 function addMinutes(spans: SupplySpan[], volts: WindowColumns, hertz: WindowColumns, periodMs: number): void {
   const hertzAt = new Map(hertz.t.map((timeMs, at) => [timeMs, hertz.mean[at] as number]));
-  // A device slower than a minute leaves minutes empty in which its last sample still holds.
-  const holdMs = Math.max(minuteMs, 2 * periodMs);
-  for (const [at, timeMs] of volts.t.entries()) {
-    const nextMs = volts.t[at + 1] ?? timeMs + minuteMs;
+  for (const [at, timeMs] of volts.t.entries())
     spans.push({
       fromMs: timeMs,
-      toMs: Math.max(timeMs + minuteMs, nextMs - timeMs <= holdMs ? nextMs : timeMs + minuteMs),
+      // What a device slower than a minute said holds for its period.
+      toMs: timeMs + Math.max(minuteMs, periodMs),
       voltageV: volts.mean[at] as number,
       frequencyHz: hertzAt.get(timeMs) ?? null,
     });
-  }
 }

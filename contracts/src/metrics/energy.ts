@@ -19,15 +19,27 @@ export interface QuarterAmounts {
   readonly known: Float64Array;
   /** Share of the quarter hour that was measured. */
   readonly measured: Float64Array;
-  readonly basis: EnergyBasis;
+  /** 1 where a counter told it, 0 where it was integrated. */
+  readonly counted: Uint8Array;
 }
 
-const emptyAmounts = (raster: QuarterRaster, basis: EnergyBasis): QuarterAmounts => ({
+/** Where the known amounts of quarter hours [from, to) come from; null where nothing is known. */
+export function basisOf({ counted, known }: QuarterAmounts, from: number, to: number): EnergyBasis | null {
+  let [byCounter, byPower] = [false, false];
+  for (let at = from; at < to && !(byCounter && byPower); at += 1) {
+    if ((known[at] as number) === 0) continue;
+    if (counted[at] === 1) byCounter = true;
+    else byPower = true;
+  }
+  return byCounter && byPower ? 'mixed' : byCounter ? 'counter' : byPower ? 'integrated' : null;
+}
+
+const emptyAmounts = (raster: QuarterRaster, counted: 0 | 1): QuarterAmounts => ({
   amount: new Float64Array(raster.length).fill(Number.NaN),
   more: new Float64Array(raster.length),
   known: new Float64Array(raster.length),
   measured: new Float64Array(raster.length),
-  basis,
+  counted: new Uint8Array(raster.length).fill(counted),
 });
 
 /** One counter of a figure: its windows of 15 minutes, what it is multiplied by, how often it reports (seconds). */
@@ -46,7 +58,7 @@ export function countedQuarters(
   terms: readonly CounterTerm[],
   limits: CounterLimits,
 ): QuarterAmounts {
-  const out = emptyAmounts(raster, 'counter');
+  const out = emptyAmounts(raster, 1);
   for (const [index, { columns, factor, periodS }] of terms.entries()) {
     const amount = new Float64Array(raster.length).fill(Number.NaN);
     const more = new Float64Array(raster.length);
@@ -94,7 +106,7 @@ export function integratedQuarters(
   power: DenseQuarters,
   part: PowerPart = 'all',
 ): QuarterAmounts {
-  const out = emptyAmounts(raster, 'integrated');
+  const out = emptyAmounts(raster, 0);
   for (let at = 0; at < raster.length; at += 1) {
     const mean = power.mean[at] as number;
     const share = power.coverage[at] as number;
@@ -109,7 +121,7 @@ export function integratedQuarters(
 
 /** Hours a machine ran, per quarter hour, by its power: the measured share of quarter hours above `runsFromKw`. */
 export function runningQuarters(raster: QuarterRaster, power: DenseQuarters, runsFromKw: number): QuarterAmounts {
-  const out = emptyAmounts(raster, 'integrated');
+  const out = emptyAmounts(raster, 0);
   for (let at = 0; at < raster.length; at += 1) {
     const mean = power.mean[at] as number;
     const share = power.coverage[at] as number;
@@ -129,16 +141,16 @@ export function preferCounted(
   const has = (amounts: QuarterAmounts | undefined) => amounts?.known.some((share) => share > 0) === true;
   if (counted === undefined || !has(counted)) return integrated ?? counted;
   if (integrated === undefined || !has(integrated)) return counted;
-  let mixed = false;
   const amount = counted.amount.slice();
   const known = counted.known.slice();
   const measured = counted.measured.slice();
+  const kinds = counted.counted.slice();
   for (let at = 0; at < amount.length; at += 1) {
     if ((known[at] as number) > 0 || (integrated.known[at] as number) === 0) continue;
-    mixed = true;
+    kinds[at] = 0;
     amount[at] = integrated.amount[at] as number;
     known[at] = integrated.known[at] as number;
     measured[at] = integrated.measured[at] as number;
   }
-  return mixed ? { ...counted, amount, known, measured, basis: 'mixed' } : counted;
+  return { ...counted, amount, known, measured, counted: kinds };
 }

@@ -11,7 +11,7 @@ import {
   usableKwh,
 } from './battery.js';
 import { fillGaps, totalOf, type FilledAmounts, type Total } from './bounds.js';
-import type { QuarterAmounts } from './energy.js';
+import { basisOf, type QuarterAmounts } from './energy.js';
 import { plainFigure, totalFigure, type KeyFigure } from './key-figure.js';
 import { baseLoadKw, loadFactor, peakQuarter, renewableFraction } from './load.js';
 import { localDate, quarterAt, quarterMs, quarterStartMs, type DenseQuarters, type QuarterRaster } from './raster.js';
@@ -132,7 +132,7 @@ export function makeReport(inputs: ReportInputs): Report {
   const put = (id: ReportFigureId, figure: KeyFigure): void => void figures.set(id, figure);
   const putTotal = (id: ReportFigureId, name: ReportAmount): void => {
     const one = amounts[name];
-    if (one !== undefined) put(id, totalFigure(totals[name], reportFigures[id].unit, one.basis));
+    if (one !== undefined) put(id, totalFigure(totals[name], reportFigures[id].unit, basisOf(one, from, to)));
   };
   const putPlain = (id: ReportFigureId, what: number | null | undefined, share: number, estimate = false): void =>
     put(id, plainFigure(what, reportFigures[id].unit, share, estimate));
@@ -584,7 +584,8 @@ function findingsOf(
 }
 
 function stateOf(views: readonly Report['figures'][number][], findings: Report['findings']): Report['state'] {
-  if (views.every(({ value }) => value === null)) return 'unknown';
+  // The time nothing is known of is known even where nothing else is.
+  if (views.every(({ id, value }) => value === null || id === 'unknown_h')) return 'unknown';
   if (findings.some(({ id, severity }) => severity === 'poor' && vital.includes(id))) return 'sick';
   return findings.length > 0 || views.some(({ judgement }) => judgement === 'fair') ? 'watch' : 'well';
 }
