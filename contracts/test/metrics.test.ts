@@ -1,6 +1,6 @@
 /** The figures of reports: numbers worked out by hand, and promises held against random deletions and injected faults. */
 import fc from 'fast-check';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { Check } from 'typebox/value';
 import {
   autonomy,
@@ -57,10 +57,8 @@ import { holds } from './property.js';
 
 const hour = 3_600_000;
 const day = 24 * hour;
-const near = (t: Tap, found: number | null | undefined, wanted: number, name: string, within = 1e-6): void =>
+const near = (t: Test, found: number | null | undefined, wanted: number, name: string, within = 1e-6): void =>
   void t.ok(typeof found === 'number' && Math.abs(found - wanted) <= within, `${name}: ${found} instead of ${wanted}`);
-type Tap = Parameters<Parameters<typeof t.test>[1] & object>[0] & { ok(what: unknown, name: string): boolean };
-
 /** Seeded noise for plants that are made up. */
 function noise(seed: number): () => number {
   let state = seed >>> 0 || 1;
