@@ -86,13 +86,13 @@ export const reportFigures = define({
   },
   saifi: {
     group: 'supply',
-    unit: '',
+    unit: 'times',
     label: 'Long interruptions (SAIFI)',
     help: 'How often power was gone for more than 5 minutes.',
   },
   maifi: {
     group: 'supply',
-    unit: '',
+    unit: 'times',
     label: 'Short interruptions (MAIFI)',
     help: 'How often power was gone for up to 5 minutes.',
   },
@@ -126,7 +126,7 @@ export const reportFigures = define({
   },
   sags: {
     group: 'supply',
-    unit: '',
+    unit: 'times',
     label: 'Voltage sags',
     help: 'How often the voltage fell below 90 % without failing.',
   },
@@ -233,7 +233,7 @@ export const reportFigures = define({
   },
   equivalent_cycles: {
     group: 'battery',
-    unit: '',
+    unit: 'cycles',
     label: 'Full cycles',
     help: 'Energy taken out against the size of the battery.',
   },
