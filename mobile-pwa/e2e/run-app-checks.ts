@@ -64,7 +64,7 @@ function lookAround(): string[] {
   if (wrong !== null) found.push(`text "${wrong[0].trim()}"`);
   for (const element of document.querySelectorAll<HTMLElement>('[data-figure]')) {
     const shown = (element.textContent ?? '').replaceAll(/\s+/g, ' ').trim();
-    const unit = /\d\s?(m?W|kW|MW|k?Wh|MWh|%|m?V|A|Hz|°C|°F|W\/m²|h|min|s|kWh\/kWp|times|cycles)(\s|$|[–,.)])/;
+    const unit = /\d\s?(m?W|kW|MW|k?Wh|MWh|%|m?V|A|Hz|°C|°F|W\/m²|h|min|s|kWh\/kWp|times?|cycles)(\s|$|[–,.)])/;
     if (/\d/.test(shown) && !unit.test(shown)) found.push(`figure ${element.dataset.figure} without unit: "${shown}"`);
     if (shown === '') found.push(`figure ${element.dataset.figure} is empty`);
   }

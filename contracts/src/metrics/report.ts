@@ -98,6 +98,10 @@ export function measuredStretch(
 
 /** Interruptions listed at most. */
 const mostInterruptions = 200;
+/** From this many hours on ratios of sun and load mean something: both sides hold a whole day. */
+const wholeDayHours = 23;
+/** From this many hours on sun and battery are judged: one dark day is no fault. */
+const judgedFromHours = 72;
 /** Full amount of digits a figure carries. */
 const digits = 4;
 
@@ -188,7 +192,9 @@ export function makeReport(inputs: ReportInputs): Report {
     correctedKwhM2: irradiation === null || weight === null ? null : irradiation * weight,
     hours,
   });
-  const perDay = (sum: number | null): number | null => (sum === null || days <= 0 ? null : sum / days);
+  // A day that is not over counts as one: its sun so far is not spread over the hours so far.
+  const perDay = (sum: number | null): number | null => (sum === null ? null : sum / Math.max(1, days));
+  const whole = hours >= wholeDayHours;
   if (amounts.generation !== undefined && rated !== null) {
     const flat = !inputs.irradianceInPlane;
     const sunShare = completenessOf('irradiation');
@@ -201,13 +207,19 @@ export function makeReport(inputs: ReportInputs): Report {
         putPlain('system_loss', perDay(yields.systemLoss), Math.min(usedShare, completenessOf('array')), false);
       }
       const ratioShare = Math.min(sunShare, usedShare);
-      putPlain('performance_ratio', percent(yields.performanceRatio), ratioShare, flat);
-      if (weight !== null)
+      if (whole) putPlain('performance_ratio', percent(yields.performanceRatio), ratioShare, flat);
+      if (whole && weight !== null)
         putPlain('corrected_performance_ratio', percent(yields.correctedPerformanceRatio), ratioShare, flat);
     }
     putPlain('final_yield', perDay(yields.final), usedShare, estimated('consumption'));
     putPlain('specific_yield', yields.specificYield, completenessOf('generation'), estimated('generation'));
-    putPlain('capacity_factor', percent(yields.capacityFactor), completenessOf('generation'), estimated('generation'));
+    if (whole)
+      putPlain(
+        'capacity_factor',
+        percent(yields.capacityFactor),
+        completenessOf('generation'),
+        estimated('generation'),
+      );
     if (amounts.array !== undefined)
       putPlain('array_to_ac', percent(yields.arrayToAc), completenessOf('generation', 'array'));
     const { generation, irradiance, air, soc } = columns;
@@ -258,7 +270,7 @@ export function makeReport(inputs: ReportInputs): Report {
       high: rounded(figure.bounds?.high ?? null),
       basis: figure.basis,
       estimate: figure.estimate,
-      judgement: judge(id, figure.value),
+      judgement: hours < judgedFromHours && (group === 'sun' || group === 'battery') ? null : judge(id, figure.value),
     };
   });
   const order = Object.keys(reportFigures);

@@ -15,6 +15,7 @@ export const reportTexts = {
   'reports.state.watch': 'Something to look at.',
   'reports.state.sick': 'This plant is not well.',
   'reports.state.unknown': 'Nothing known.',
+  'reports.times': '{n, plural, one {time} other {times}}',
   'reports.poor': 'poor',
   'reports.moreFigures': '{n, plural, one {# more figure} other {# more figures}}',
   'reports.between': 'between {low} and {high}',

@@ -30,6 +30,10 @@ export function figureQuantity(value: number, unit: string): Quantity {
     const cut = value < 100 ? Math.min(value, digits === 1 ? 99.9 : 100) : value;
     return { number: shortNumber(cut, digits), unit };
   }
+  if (unit === 'times' || unit === 'cycles') {
+    const word = unit === 'times' ? t('reports.times', { n: value }) : unit;
+    return { number: shortNumber(value, Number.isInteger(value) ? 0 : 1), unit: word };
+  }
   if (unit === '') return { number: shortNumber(value, Number.isInteger(value) ? 0 : 1), unit };
   return { number: shortNumber(value, unit === 'h' ? 1 : 2), unit };
 }
