@@ -16,6 +16,7 @@ import {
   emptyColumns,
   equivalentCycles,
   evenings,
+  expectedSamples,
   fillGaps,
   integratedQuarters,
   interruptionCause,
@@ -256,7 +257,7 @@ t.test('energies: counted first, integrated where there is no counter, and it sa
   const power = dense(raster, (at) => (at >= 20 && at < 24 ? undefined : 4));
   const counter = windows(raster, (at) => (at >= 40 && at < 50 ? undefined : 500 + (at + 1) * 1.02));
   const integrated = integratedQuarters(raster, power);
-  const counted = countedQuarters(raster, [{ columns: counter, factor: 1, periodS: 10 }], { maxPerHour: 40 });
+  const counted = countedQuarters(raster, [{ columns: counter, factor: 1 }], { maxPerHour: 40 });
   const both = preferCounted(counted, integrated);
   // Quarter 0 has no reading before it: 1 kWh by power, then 95 x 1.02 = 96.9 kWh by the counter.
   t.equal(both && basisOf(both, 0, 96), 'mixed');
@@ -277,7 +278,7 @@ t.test('energies: counted first, integrated where there is no counter, and it sa
   const second = windows(raster, (at) => (at < 20 ? 60_000 + at * 0.25 : (at - 20) * 0.25));
   const sum = countedQuarters(
     raster,
-    [first, second].map((columns) => ({ columns, factor: 1, periodS: 10 })),
+    [first, second].map((columns) => ({ columns, factor: 1 })),
     { maxPerHour: 10 },
   );
   // 40 steps of 0.25; of the second 19 before and 75 after the reset: 10 + 4.75 + 18.75 = 33.5
@@ -349,6 +350,18 @@ t.test('random deletions: the truth lies inside the stated bounds in at least 95
   );
   t.ok(runs > 150, 'enough runs had gaps');
   t.ok(inside / runs >= 0.95, `${inside} of ${runs}`);
+});
+
+t.test('completeness: a point that is read once a minute is whole at 15 samples, a gap is a gap', async (t) => {
+  t.equal(expectedSamples([15, 15, 15, 14, 15, 15], 180), 15, 'the series tells how often it is read');
+  t.equal(expectedSamples([90, 90, 20, 90, 45, 90], 90), 90, 'gaps do not lower what is expected');
+  t.equal(expectedSamples([20, 20], 90), 90, 'two windows tell nothing');
+  const raster = quarterRaster('UTC', 0, 1);
+  const columns = windows(raster, () => 1);
+  columns.count.fill(15);
+  columns.count[3] = 5;
+  const { coverage } = denseQuarters(raster, columns, 5);
+  t.same([...coverage.subarray(2, 5)], [1, 1 / 3, 1]);
 });
 
 t.test('yields by hand', async (t) => {

@@ -1,5 +1,6 @@
 /** Export of series as CSV, slice by slice: what is sent is never in memory as a whole. */
 import {
+  expectedSamples,
   metricDefinition,
   metricPrecision,
   quantise,
@@ -100,6 +101,8 @@ async function* write(
     }
     return;
   }
+  /** Samples a whole window holds, by metric, as far as it was seen. */
+  const expects = new Map<string, number>();
   for (const slice of slices(zone, range.granularity, range.fromMs, range.toMs)) {
     await turn();
     const columns: WindowColumns[] = [];
@@ -109,7 +112,7 @@ async function* write(
           ? await windowsOfFigure(grid, metric, range.granularity, slice.fromMs, slice.toMs)
           : await slicedWindows(grid, device, metric, range.granularity, slice.fromMs, slice.toMs),
       );
-    const text = windowLines(series, columns, range.granularity, form, row);
+    const text = windowLines(series, columns, range.granularity, form, row, expects);
     if (text !== '') yield text;
   }
 }
@@ -148,11 +151,15 @@ function windowLines(
   resolution: Resolution,
   form: CsvForm,
   row: (timeMs: number) => string[],
+  expects: Map<string, number>,
 ): string {
-  const shown = series.map(({ metric, periodMs }) => ({
-    columns: columnsOf(metric, resolution),
-    expected: Math.max(1, resolutionMs[resolution] / periodMs),
-  }));
+  const shown = series.map(({ metric, periodMs }, index) => {
+    const seen = expectedSamples(columns[index]?.count ?? [], resolutionMs[resolution] / periodMs);
+    // Earlier slices count too: one with a long gap must not think little of itself.
+    const expected = columns[index]?.t.length === 0 ? seen : Math.max(seen, expects.get(metric) ?? 0);
+    if (columns[index]?.t.length !== 0) expects.set(metric, expected);
+    return { columns: columnsOf(metric, resolution), expected };
+  });
   return merged(
     columns.map(({ t }) => t),
     (timeMs, places) => {

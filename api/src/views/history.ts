@@ -1,5 +1,6 @@
 /** History of figures and of devices' own series, in columns. */
 import {
+  expectedSamples,
   isMetricIdForm,
   localDayStartMs,
   metricDefinition,
@@ -199,7 +200,7 @@ function windowSeries(
     max: columns.max,
     last: columns.last,
     count: columns.count,
-    expected: Math.max(1, Math.round(width / periodMs)),
+    expected: expectedSamples(columns.count, Math.max(1, Math.round(width / periodMs))),
     gaps: windowGaps(columns.t, range, endMs, width, periodMs, zone),
     completeness_pct: wanted <= 0 ? (columns.t.length > 0 || endMs <= range.fromMs ? 100 : 0) : percent(have, wanted),
   };

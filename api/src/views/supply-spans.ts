@@ -1,5 +1,11 @@
 /** What is known of the supply, as spans: quarter hours where all was well, minutes where it was not. */
-import { qualityLimits, resolutionMs, type SupplySpan, type WindowColumns } from '@villagrid/contracts';
+import {
+  expectedSamples,
+  qualityLimits,
+  resolutionMs,
+  type SupplySpan,
+  type WindowColumns,
+} from '@villagrid/contracts';
 import type { GridPort } from '../ports.js';
 import { devicePeriodS } from './figures.js';
 import { turn } from './slices.js';
@@ -35,7 +41,7 @@ export async function supplySpans(grid: GridPort, fromMs: number, toMs: number):
   const volts = await windowsOfFigure(grid, voltage, '15m', fromMs, toMs);
   const hertz = await windowsOfFigure(grid, frequency, '15m', fromMs, toMs);
   const hertzAt = new Map(hertz.t.map((timeMs, at) => [timeMs, at]));
-  const expected = quarterMs / periodMs;
+  const expected = expectedSamples(volts.count, quarterMs / periodMs);
   const spans: SupplySpan[] = [];
   let detailFromMs: number | undefined;
   const detail = async (untilMs: number): Promise<void> => {

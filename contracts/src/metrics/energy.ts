@@ -42,11 +42,10 @@ const emptyAmounts = (raster: QuarterRaster, counted: 0 | 1): QuarterAmounts => 
   counted: new Uint8Array(raster.length).fill(counted),
 });
 
-/** One counter of a figure: its windows of 15 minutes, what it is multiplied by, how often it reports (seconds). */
+/** One counter of a figure: its windows of 15 minutes, and what it is multiplied by. */
 export interface CounterTerm {
   readonly columns: WindowColumns;
   readonly factor: number;
-  readonly periodS: number;
 }
 
 /**
@@ -59,17 +58,16 @@ export function countedQuarters(
   limits: CounterLimits,
 ): QuarterAmounts {
   const out = emptyAmounts(raster, 1);
-  for (const [index, { columns, factor, periodS }] of terms.entries()) {
+  for (const [index, { columns, factor }] of terms.entries()) {
     const amount = new Float64Array(raster.length).fill(Number.NaN);
     const more = new Float64Array(raster.length);
     const measured = new Float64Array(raster.length);
-    const expected = Math.max(1, quarterMs / 1000 / periodS);
     // The last reading of a window stands at its end.
     const ends = columns.t.map((timeMs) => timeMs + quarterMs);
-    for (const [row, timeMs] of columns.t.entries()) {
+    for (const timeMs of columns.t) {
       const at = Math.floor((timeMs - raster.fromMs) / quarterMs);
-      const share = (columns.count[row] as number) / expected;
-      if (at >= 0 && at < raster.length) measured[at] = share >= 0.9 ? 1 : share;
+      // One reading is enough: it tells all that was counted up to it.
+      if (at >= 0 && at < raster.length) measured[at] = 1;
     }
     for (const step of counterSteps(ends, columns.last, limits)) {
       const first = Math.round(((ends[step.from] as number) - raster.fromMs) / quarterMs);

@@ -98,17 +98,27 @@ export interface DenseQuarters {
   readonly coverage: Float64Array;
 }
 
+/**
+ * Samples a whole window of a series holds: by the period of its device, but not more than nine in ten of its own windows
+ * reach. Devices read some of their points more seldom than others, and only the series itself tells.
+ */
+export function expectedSamples(counts: readonly number[], byPeriod: number): number {
+  // Fewer windows than this could all be short by a gap.
+  if (counts.length < 4) return Math.max(1, byPeriod);
+  const sorted = [...counts].sort((a, b) => a - b);
+  return Math.max(1, Math.min(byPeriod, sorted[Math.ceil(0.9 * (sorted.length - 1))] as number));
+}
+
 /** From this share of its expected samples on a quarter hour counts as whole: a late sample is no gap. */
 const wholeFrom = 0.9;
 
 /**
- * Puts windows of 15 minutes on the raster. `periodS` is how often the slowest source reports, seconds: it tells how
- * many samples a quarter hour should hold. A source slower than that keeps its value until its next sample is due.
+ * Puts windows of 15 minutes on the raster. `periodS` is how often the slowest source reports, seconds. A source slower than that keeps its value until its next sample is due.
  */
 export function denseQuarters(raster: QuarterRaster, columns: WindowColumns, periodS: number): DenseQuarters {
   const make = () => new Float64Array(raster.length).fill(Number.NaN);
   const dense = { mean: make(), min: make(), max: make(), last: make(), coverage: new Float64Array(raster.length) };
-  const expected = Math.max(1, quarterMs / 1000 / periodS);
+  const expected = expectedSamples(columns.count, quarterMs / 1000 / periodS);
   const hold = Math.max(1, Math.round((periodS * 1000) / quarterMs));
   for (const [row, timeMs] of columns.t.entries()) {
     const at = Math.floor((timeMs - raster.fromMs) / quarterMs);
