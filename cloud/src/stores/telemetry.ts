@@ -19,6 +19,7 @@ export function createProjectedTelemetry(options: TelemetryStoreOptions): Projec
     windows: (...args) => store.windows(...args),
     raw: (...args) => store.raw(...args),
     completeness: (...args) => store.completeness(...args),
+    replaceSamples: (...args) => store.replaceSamples(...args),
     pruneWindows: (...args) => store.pruneWindows(...args),
     forget: () => {
       store = createTelemetryStore(options);

@@ -1,5 +1,5 @@
 /** The telemetry store: what both servers project from frames and read history from. */
-import type { Frame, QualityCode, Resolution, WindowColumns } from '@villagrid/contracts';
+import type { Frame, QualityCode, Resolution, Sample, WindowColumns } from '@villagrid/contracts';
 
 /** Gives frames back; the store itself keeps none. */
 export interface FrameReader {
@@ -80,6 +80,13 @@ export interface TelemetryStore {
   raw(gridId: string, deviceId: string, metric: string, fromMs: number, toMs: number): RawSamples;
   /** Per series, the samples measured before a time; series without any are left out. Cheap at whole UTC hours. */
   completeness(gridId: string, untilMs: number): SeriesCompleteness[];
-  /** Deletes windows of a resolution that begin before a time; returns how many. */
+  /**
+   * Puts samples in place of others (their times were wrong), and repairs the windows, digests and newest values they
+   * touch, in one transaction. Samples are told apart by series, time, value and quality; twice the same is two of them.
+   * False, and nothing is changed, when some of `removed` are not there: so a second call does no harm. A store that keeps
+   * no samples works the touched windows out anew: its FrameReader must give the frames in their new form already.
+   */
+  replaceSamples(gridId: string, removed: readonly Sample[], added: readonly Sample[]): boolean;
+  /** Deletes windows of a resolution that begin before a time; returns how many rows that were, 0 for none. */
   pruneWindows(resolution: Exclude<Resolution, '1d'>, beforeMs: number): number;
 }
