@@ -18,6 +18,11 @@ export class Jobs {
     if (job) while (!job.next().done);
   }
 
+  /** Ends the job that is under way where it stands: what it worked on is not what is true any more. */
+  abandon(): void {
+    this.#current?.return(undefined);
+  }
+
   /** Runs a job to its end in one go; nothing else may be under way. */
   runNow<T>(job: Generator<void, T>): T {
     for (;;) {

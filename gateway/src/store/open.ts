@@ -121,6 +121,11 @@ export class LogState {
     return this.#open.some(({ number, newestMs }) => number === this.waiting && newestMs >= beforeMs);
   }
 
+  /** Whether some frames are sealed in part. */
+  get hasPart(): boolean {
+    return this.part.ranges.length > 0;
+  }
+
   /** What will be true once every open sample before a time is sealed; taken over by `seal`. */
   sealing(beforeMs: number): Sealing {
     const done = new NumberRanges(this.done.ranges);

@@ -77,6 +77,8 @@ export interface HistoryStore extends TelemetryStore {
   pruneRaw(beforeMs: number): Promise<number>;
   /** Start of the oldest packed day that still has its samples. */
   oldestRawMs(): number | undefined;
+  /** Reads everything anew, as after a start: to be called when a transaction around a call failed. */
+  forget(): void;
   /** Samples that are in memory only. */
   openSamples(): number;
   /** Pieces found damaged since the start. */
@@ -97,14 +99,16 @@ export function createHistoryStore({ database, zoneOf, log }: HistoryStoreOption
   const logs = new Map<string, LogState>();
   let openCount = 0;
   const floors: Record<StoredResolution | 'raw', number> = {
-    raw: sql.meta.get('raw') ?? Number.NEGATIVE_INFINITY,
-    '1m': sql.meta.get('1m') ?? Number.NEGATIVE_INFINITY,
-    '15m': sql.meta.get('15m') ?? Number.NEGATIVE_INFINITY,
-    '1h': sql.meta.get('1h') ?? Number.NEGATIVE_INFINITY,
+    raw: Number.NEGATIVE_INFINITY,
+    '1m': Number.NEGATIVE_INFINITY,
+    '15m': Number.NEGATIVE_INFINITY,
+    '1h': Number.NEGATIVE_INFINITY,
   };
   load();
 
   function load(): void {
+    for (const one of Object.keys(floors) as Array<keyof typeof floors>)
+      floors[one] = sql.meta.get(one) ?? Number.NEGATIVE_INFINITY;
     for (const row of sql.series.all()) {
       const series = new SeriesState(row.grid_id, row.device_id, row.metric, row.precision);
       series.id = row.id;
@@ -355,13 +359,22 @@ export function createHistoryStore({ database, zoneOf, log }: HistoryStoreOption
     return answers;
   }
 
-  function replaceSamples(gridId: string, removed: readonly Sample[], added: readonly Sample[]): boolean {
+  function replaceSamples(gridId: string, removed: readonly Sample[], added: readonly Sample[]): void {
     jobs.finish();
-    // What is open comes from frames that are read again after a start: once sealed it does not.
-    if (openCount > 0) jobs.runNow(sealJob(Number.POSITIVE_INFINITY));
+    // After a start, frames that are open come again as they are by then; of one that is sealed in part nobody could tell
+    // which of its changed samples are sealed. So what changes is in chunks, and no frame is in part.
+    if ([...logs.values()].some((state) => state.hasPart)) jobs.runNow(sealJob(Number.POSITIVE_INFINITY));
     const edits = editsOf(gridId, removed, added);
-    const prepared = jobs.runNow(prepareEdits(sealed, edits, floors.raw, floors['1m']));
-    if (!prepared) return false;
+    const prepare = () => jobs.runNow(prepareEdits(sealed, edits, floors.raw, floors['1m']));
+    let prepared = prepare();
+    if (!prepared && openCount > 0) {
+      jobs.runNow(sealJob(Number.POSITIVE_INFINITY));
+      prepared = prepare();
+    }
+    if (!prepared) {
+      log.warn('samples whose times are to be put right are not kept any more', { samples: removed.length });
+      return;
+    }
     const before = new Map(edits.map(({ series }) => [series, series.latest]));
     const isSame = (series: SeriesState, sample: Sample) =>
       Math.round(sample.timeMs) === series.latest?.timeMs && find(gridId, sample.deviceId, sample.metric) === series;
@@ -377,7 +390,7 @@ export function createHistoryStore({ database, zoneOf, log }: HistoryStoreOption
     try {
       commit(prepared, edits, () => {
         for (const series of lost) {
-          const newest = newestSealed(series);
+          const newest = newestOf(series);
           if (!newest) continue;
           series.latest = newest;
           const value = Number.isNaN(newest.value) ? null : newest.value;
@@ -389,7 +402,6 @@ export function createHistoryStore({ database, zoneOf, log }: HistoryStoreOption
       for (const [series, latest] of before) series.latest = latest;
       throw error;
     }
-    return true;
   }
 
   function digestAfter(series: SeriesState, { changes }: PreparedEdits): SeriesDigest {
@@ -398,7 +410,17 @@ export function createHistoryStore({ database, zoneOf, log }: HistoryStoreOption
     return digest;
   }
 
-  /** The newest sample by its time among those in chunks and days. */
+  /** The newest sample by its time of all that are kept. */
+  function newestOf(series: SeriesState) {
+    let newest = newestSealed(series);
+    for (const part of series.open) {
+      const last = lastOf(part.columns());
+      if (newest === undefined || last.timeMs >= newest.timeMs) newest = last;
+    }
+    return newest;
+  }
+
+  /** The same among those in chunks and days. */
   function newestSealed(series: SeriesState) {
     if (series.id === undefined) return undefined;
     const { id } = series;
@@ -506,6 +528,13 @@ export function createHistoryStore({ database, zoneOf, log }: HistoryStoreOption
     oldestRawMs() {
       const key = sealed.sql.oldestRaw.get();
       return key == null ? undefined : timeOfKey(key) * dayMs;
+    },
+    forget() {
+      jobs.abandon();
+      for (const one of [grids, byId, logs]) one.clear();
+      openCount = 0;
+      sealed.reload();
+      load();
     },
     openSamples: () => openCount,
     damaged: () => sealed.damaged,

@@ -8,10 +8,8 @@ import {
   metricPrecision,
   resolutionMs,
   seriesHasher,
-  type Frame,
   type Resolution,
   type RollupWindow,
-  type Sample,
   type SeriesDigest,
 } from '@villagrid/contracts';
 import { migrateModule } from '../sqlite/migrate.js';
@@ -19,6 +17,7 @@ import type { SqliteDatabase } from '../sqlite/open.js';
 import { gather, hourMs, type SeriesGain } from './accumulate.js';
 import { dayBoundaries, foldDays } from './days.js';
 import { NumberRanges } from './number-ranges.js';
+import { createReplacement } from './replace.js';
 import { resolutionCodes, telemetryMigrations, type StoredResolution } from './schema.js';
 import type { FrameReader, LatestSample, NumberedFrame, SeriesKey, TelemetryStore } from './types.js';
 
@@ -112,6 +111,13 @@ export function createTelemetryStore({ database, frames, zoneOf }: TelemetryStor
     },
   );
 
+  const replace = createReplacement({
+    database,
+    frames,
+    seriesOf: (gridId, { deviceId, metric }) => find(gridId, deviceId, metric),
+    write,
+  });
+
   const rowsBetween = function* (
     series: SeriesRow,
     resolution: StoredResolution,
@@ -124,58 +130,20 @@ export function createTelemetryStore({ database, frames, zoneOf }: TelemetryStor
     }
   };
 
-  /** Works the hours that samples leave or enter out anew, from frames that have them in their new form. */
-  const replace = database.transaction((gridId: string, touching: readonly Sample[]) => {
-    const hours = new Map<number, Set<string>>();
-    for (const { deviceId, metric, timeMs } of touching) {
-      const hour = Math.floor(Math.round(timeMs) / hourMs);
-      let names = hours.get(hour);
-      if (!names) hours.set(hour, (names = new Set()));
-      names.add(`${deviceId} ${metric}`);
-    }
-    for (const [hour, names] of hours) {
-      const gains = gather(hourOf(gridId, hour, names), ({ metric }) => metricPrecision(metric));
-      for (const name of names) {
-        const row = seriesOf(gridId).get(name);
-        if (!row) continue;
-        for (const code of Object.values(resolutionCodes))
-          sql.clearWindows.run(row.id, code, hour * 60, hour * 60 + 60);
-        sql.clearDigest.run(row.id, hour);
-      }
-      for (const gain of gains) write(gridId, gain);
-    }
-    for (const name of new Set([...hours.values()].flatMap((names) => [...names]))) {
-      const row = seriesOf(gridId).get(name);
-      if (!row) continue;
-      sql.clearLatest.run(row.id);
-      const hour = sql.newestHour.get(row.id);
-      if (hour === null || hour === undefined) continue;
-      for (const { latest } of gather(hourOf(gridId, hour, new Set([name])), () => row.precision)) {
-        const { timeMs, value, quality } = latest;
-        sql.setLatest.run(row.id, timeMs, value === null ? null : Math.round(value * 10 ** row.precision), quality);
-      }
-    }
-  });
-
-  /** An hour's samples of some series, as one frame. */
-  const hourOf = (gridId: string, hour: number, names: ReadonlySet<string>): Pick<Frame, 'samples'>[] => {
-    const [fromMs, toMs] = [hour * hourMs, (hour + 1) * hourMs];
-    const samples: Sample[] = [];
-    for (const frame of frames.framesOverlapping(fromMs, toMs, gridId)) {
-      for (const sample of frame.samples) {
-        const here = sample.timeMs >= fromMs && sample.timeMs < toMs;
-        if (here && names.has(`${sample.deviceId} ${sample.metric}`)) samples.push(sample);
-      }
-    }
-    return [{ samples }];
-  };
-
   return {
     applyFrames(gridId, source, epoch, batch) {
       try {
         return apply.immediate(gridId, source, epoch, batch);
       } catch (error) {
         // Rows of series added by the transaction are gone with it.
+        known.clear();
+        throw error;
+      }
+    },
+    replaceSamples(gridId, removed, added) {
+      try {
+        replace(gridId, removed, added);
+      } catch (error) {
         known.clear();
         throw error;
       }
@@ -282,16 +250,6 @@ export function createTelemetryStore({ database, frames, zoneOf }: TelemetryStor
         .sort(byKey);
     },
 
-    replaceSamples(gridId, removed, added) {
-      try {
-        replace.immediate(gridId, [...removed, ...added]);
-      } catch (error) {
-        known.clear();
-        throw error;
-      }
-      return true;
-    },
-
     pruneWindows: (resolution, beforeMs) => sql.prune.run(resolutionCodes[resolution], beforeMs / minuteMs).changes,
   };
 }
@@ -326,14 +284,6 @@ function statements(database: SqliteDatabase) {
        ON CONFLICT (series_id) DO UPDATE SET time_ms = excluded.time_ms, value = excluded.value, quality = excluded.quality
        WHERE excluded.time_ms >= time_ms`,
     ),
-    clearWindows: database.prepare<[number, number, number, number]>(
-      'DELETE FROM telemetry_rollup WHERE series_id = ? AND resolution = ? AND window_min >= ? AND window_min < ?',
-    ),
-    clearDigest: database.prepare<[number, number]>('DELETE FROM telemetry_digest WHERE series_id = ? AND hour = ?'),
-    clearLatest: database.prepare<[number]>('DELETE FROM telemetry_latest WHERE series_id = ?'),
-    newestHour: database
-      .prepare<[number], number | null>('SELECT max(hour) FROM telemetry_digest WHERE series_id = ?')
-      .pluck(),
     ranges: database.prepare<[string, string], { first: number; last: number }>(
       'SELECT first, last FROM telemetry_applied WHERE source = ? AND epoch = ? ORDER BY first',
     ),

@@ -59,6 +59,12 @@ export interface Applied {
 export interface TelemetryStore {
   /** Projects frames of one log; `source` is the gateway's id. All or none: throws when the database does. */
   applyFrames(gridId: string, source: string, epoch: string, frames: readonly NumberedFrame[]): Applied;
+  /**
+   * Takes samples of applied frames away and puts others in their place (times were put right): windows, newest values and
+   * digests are from then on as if only the new ones had come. The frames given back must be the new ones already. All or
+   * none: throws when the database does.
+   */
+  replaceSamples(gridId: string, removed: readonly Sample[], added: readonly Sample[]): void;
   /** Counts numbers as applied that will never come (given up, refused), so that they hold nothing up. */
   skipNumbers(source: string, epoch: string, first: number, last: number): void;
   /** The number up to which, from 1 on, none of this log is missing here. */
@@ -80,13 +86,6 @@ export interface TelemetryStore {
   raw(gridId: string, deviceId: string, metric: string, fromMs: number, toMs: number): RawSamples;
   /** Per series, the samples measured before a time; series without any are left out. Cheap at whole UTC hours. */
   completeness(gridId: string, untilMs: number): SeriesCompleteness[];
-  /**
-   * Puts samples in place of others (their times were wrong), and repairs the windows, digests and newest values they
-   * touch, in one transaction. Samples are told apart by series, time, value and quality; twice the same is two of them.
-   * False, and nothing is changed, when some of `removed` are not there: so a second call does no harm. A store that keeps
-   * no samples works the touched windows out anew: its FrameReader must give the frames in their new form already.
-   */
-  replaceSamples(gridId: string, removed: readonly Sample[], added: readonly Sample[]): boolean;
-  /** Deletes windows of a resolution that begin before a time; returns how many rows that were, 0 for none. */
+  /** Deletes windows of a resolution that begin before a time; returns how many. */
   pruneWindows(resolution: Exclude<Resolution, '1d'>, beforeMs: number): number;
 }
