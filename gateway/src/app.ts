@@ -7,7 +7,6 @@ import {
   createAccounts,
   createAlertStore,
   createLifecycle,
-  createTelemetryStore,
   openDatabase,
   type Accounts,
   type BrokerLimits,
@@ -29,9 +28,14 @@ import { openLog, type DurableLog } from './log/log.js';
 import { NodeSequences } from './log/sequences.js';
 import { gatewayParts } from './parts.js';
 import { createProjector } from './project/projector.js';
+import { createHistoryKeeper } from './store/keeper.js';
+import { createHistoryStore } from './store/store.js';
 
 /** Files in the data folder. People's accounts are apart from measurements, so that either survives the other. */
 export const databaseFiles = { log: 'log.db', telemetry: 'telemetry.db', settings: 'settings.db' } as const;
+
+/** Frames that are read again within about a quarter of a second. */
+const framesWorthWaiting = 2000;
 
 /** What a gateway gets from its process. */
 export interface GatewayPorts {
@@ -97,7 +101,11 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     maxSamples: config.log.max_batch,
     maxBytes: config.log.max_batch_bytes,
   });
-  const telemetry = createTelemetryStore({ database: telemetryDatabase, frames: log, zoneOf: () => site.zone });
+  const telemetry = createHistoryStore({
+    database: telemetryDatabase,
+    zoneOf: () => site.zone,
+    log: logger.child('history'),
+  });
   const live = new Live({ site, clock, logger: logger.child('live') });
   live.restore(telemetry.latest(gridId));
   const sequences = new NodeSequences(log);
@@ -182,6 +190,13 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     realClock,
     logger: logger.child('projector'),
   });
+  const history = createHistoryKeeper({
+    store: telemetry,
+    behind: () => projector.behind(),
+    clock,
+    realClock,
+    logger: logger.child('history'),
+  });
   const { parts, uplink } = gatewayParts({
     config,
     version: gatewayVersion,
@@ -241,6 +256,18 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     },
   });
   lifecycle.add(projector);
+  lifecycle.add({
+    name: 'newest values',
+    async start() {
+      // What was committed since the last seal is read again from the log. A long way to go is gone in the background:
+      // devices are not kept waiting for it.
+      const restored = projector.catchUp().then(() => live.restore(telemetry.latest(gridId)));
+      if (projector.behind() <= framesWorthWaiting) await restored;
+      else restored.catch(() => {});
+    },
+    stop() {},
+  });
+  lifecycle.add(history);
   lifecycle.add(alerts);
   lifecycle.add({ name: 'broker', start: () => broker.start(), stop: () => broker.stop() });
   for (const part of parts) lifecycle.add(part);

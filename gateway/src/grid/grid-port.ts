@@ -6,6 +6,7 @@ import type { Alerts } from '../alerts/alerts.js';
 import type { Live } from '../live/live.js';
 import type { DurableLog } from '../log/log.js';
 import type { Projector } from '../project/projector.js';
+import { slicedWindows } from './sliced-windows.js';
 
 export interface GridPortOptions {
   readonly site: Site;
@@ -31,9 +32,10 @@ export function createGridPort(options: GridPortOptions): GridPort {
     lastReportedMs: () => live.lastReportedMs(),
     async windows(deviceId, metric, resolution, fromMs, toMs) {
       await projector.catchUp();
-      return telemetry.windows(gridId, deviceId, metric, resolution, fromMs, toMs);
+      return slicedWindows(telemetry, site.zone, [gridId, deviceId, metric], resolution, fromMs, toMs);
     },
     async raw(deviceId, metric, fromMs, toMs) {
+      await projector.catchUp();
       return telemetry.raw(gridId, deviceId, metric, fromMs, toMs);
     },
     async completeness(untilMs): Promise<CompletenessFacts> {
