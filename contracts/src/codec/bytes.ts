@@ -117,6 +117,8 @@ export class ByteReader {
 
   signed(): number {
     const value = this.unsigned();
+    // One byte, the usual case, without floating point.
+    if (value < 128) return (value >>> 1) ^ -(value & 1);
     return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
   }
 

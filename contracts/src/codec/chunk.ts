@@ -109,16 +109,17 @@ export function unpackValues(
   const times = pick(base, readTimeRuns(reader, base.length), count);
   const qualities = readRuns(reader, count);
   const values = new Float64Array(count);
-  const numbers = count - readMissing(reader, values);
-  if (numbers > 0) {
+  const missing = readMissing(reader, values);
+  if (missing < count) {
     const kind = reader.byte();
     if (kind > 1) throw new CodecError(`values of kind ${kind} are not known here`);
     const difference = kind === 1;
     let before = difference ? 0 : reader.signed();
     for (let i = 0; i < count; i += 1) {
-      if (Number.isNaN(values[i])) continue;
+      if (missing > 0 && Number.isNaN(values[i])) continue;
       const value = before + reader.signed();
-      if (!Number.isSafeInteger(value)) throw new CodecError('a value beyond 2^53');
+      if (value > Number.MAX_SAFE_INTEGER || value < Number.MIN_SAFE_INTEGER)
+        throw new CodecError('a value beyond 2^53');
       values[i] = value;
       if (difference) before = value;
     }

@@ -1,11 +1,12 @@
 /** The gateway's grid as the API sees it. */
 import type { CompletenessFacts, GridPort, GridsPort } from '@villagrid/api';
 import type { RuleLimits, Site } from '@villagrid/contracts';
-import type { AlertStore, TelemetryStore } from '@villagrid/runtime';
+import type { AlertStore } from '@villagrid/runtime';
 import type { Alerts } from '../alerts/alerts.js';
 import type { Live } from '../live/live.js';
 import type { DurableLog } from '../log/log.js';
 import type { Projector } from '../project/projector.js';
+import type { HistoryStore } from '../store/store.js';
 import { slicedWindows } from './sliced-windows.js';
 
 export interface GridPortOptions {
@@ -14,7 +15,7 @@ export interface GridPortOptions {
   readonly log: DurableLog;
   readonly alerts: Alerts;
   readonly alertStore: AlertStore;
-  readonly telemetry: TelemetryStore;
+  readonly telemetry: HistoryStore;
   readonly projector: Projector;
 }
 
@@ -39,6 +40,7 @@ export function createGridPort(options: GridPortOptions): GridPort {
       return telemetry.raw(gridId, deviceId, metric, fromMs, toMs);
     },
     async completeness(untilMs): Promise<CompletenessFacts> {
+      await telemetry.readyCompleteness(gridId, untilMs);
       await projector.catchUp();
       // Without a wait in between: both speak of the same frames.
       const series = telemetry.completeness(gridId, untilMs);

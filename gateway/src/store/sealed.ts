@@ -145,6 +145,9 @@ export function digestOf({ times, values, qualities }: ChunkColumns, precision: 
   return digest;
 }
 
+/** Columns of times that are kept unpacked: a day's takes about 140 kB. */
+const mostKept = 24;
+
 /** Rows of chunks and days. What cannot be unpacked is told once, and taken as missing. */
 export class Sealed {
   readonly sql: ReturnType<typeof sealedStatements>;
@@ -152,6 +155,7 @@ export class Sealed {
   readonly looseHours = new Set<number>();
   readonly #log: Logger;
   readonly #told = new Set<string>();
+  readonly #kept = new Map<string, Float64Array>();
 
   /** Pieces that could not be unpacked. */
   get damaged(): number {
@@ -166,6 +170,7 @@ export class Sealed {
 
   /** Reads anew which hours have chunks. */
   reload(): void {
+    this.#kept.clear();
     this.looseHours.clear();
     // From hour to hour: looking at every row would read all chunks.
     for (let key = this.sql.nextChunk.get(-Number.MAX_SAFE_INTEGER); key != null; ) {
@@ -202,9 +207,7 @@ export class Sealed {
 
   #chunkOf(row: ChunkRow, seriesId: number, hour: number): ChunkColumns | undefined {
     return this.#whole<ChunkColumns | undefined>(`chunk ${timeKey(hour, seriesId)}`, undefined, () => {
-      const base = this.sql.chunkTimes.get(timeKey(hour, row.times));
-      if (!base) throw new CodecError('its times are missing');
-      return unpackValues(row.body, unpackTimes(base, zip), zip);
+      return unpackValues(row.body, this.#times(this.sql.chunkTimes, timeKey(hour, row.times)), zip);
     });
   }
 
@@ -213,10 +216,21 @@ export class Sealed {
     const row = this.sql.raw.get(timeKey(day, seriesId));
     if (!row) return undefined;
     return this.#whole<ChunkColumns | undefined>(`day ${timeKey(day, seriesId)}`, undefined, () => {
-      const base = this.sql.rawTimes.get(timeKey(day, row.times));
-      if (!base) throw new CodecError('its times are missing');
-      return unpackValues(row.body, unpackTimes(base, zip), zip);
+      return unpackValues(row.body, this.#times(this.sql.rawTimes, timeKey(day, row.times)), zip);
     });
+  }
+
+  /** A column of times; the last ones are kept, because a question for several metrics of a device needs it for each. */
+  #times(rows: typeof this.sql.rawTimes, key: number): Float64Array {
+    const kind = rows === this.sql.rawTimes ? 'day' : 'hour';
+    const known = this.#kept.get(`${kind} ${key}`);
+    if (known) return known;
+    const body = rows.get(key);
+    if (!body) throw new CodecError('its times are missing');
+    const times = unpackTimes(body, zip);
+    if (this.#kept.size >= mostKept) this.#kept.clear();
+    this.#kept.set(`${kind} ${key}`, times);
+    return times;
   }
 
   /** Whether a series' day has ended and become one row. */
@@ -301,6 +315,7 @@ export class Sealed {
 
   /** Writes chunks of an hour; those that were there give way. Within a transaction. */
   putChunks(hour: number, { times, series }: PackedGroup): void {
+    this.#kept.clear();
     const firstFree = this.#nextTimes(this.sql.lastChunkTimes, hour);
     for (const [i, body] of times.entries()) this.sql.addChunkTimes.run(timeKey(hour, firstFree + i), body);
     for (const { owner, columns, digest, values, times: own } of series) {
@@ -326,6 +341,7 @@ export class Sealed {
   }
 
   dropChunk(seriesId: number, hour: number): void {
+    this.#kept.clear();
     this.sql.dropChunk.run(timeKey(hour, seriesId));
     const next = this.sql.nextChunk.get(timeKey(hour, 0));
     if (next == null || timeOfKey(next) !== hour) {
@@ -336,6 +352,7 @@ export class Sealed {
 
   /** Writes the samples of a packed day. Within a transaction. */
   putRaw(day: number, { times, series }: PackedGroup): void {
+    this.#kept.clear();
     const firstFree = this.#nextTimes(this.sql.lastRawTimes, day);
     for (const [i, body] of times.entries()) this.sql.addRawTimes.run(timeKey(day, firstFree + i), body);
     for (const { owner, values, times: own } of series)
@@ -351,6 +368,7 @@ export class Sealed {
 
   /** Forgets a day that has no samples any more because their times were wrong. Within a transaction. */
   dropDay(seriesId: number, day: number): void {
+    this.#kept.clear();
     this.sql.dropDay.run(dayKey(seriesId, day));
     this.sql.dropQuarter.run(timeKey(day, seriesId));
     this.sql.dropRaw.run(timeKey(day, seriesId));

@@ -77,6 +77,8 @@ export interface HistoryStore extends TelemetryStore {
   pruneRaw(beforeMs: number): Promise<number>;
   /** Start of the oldest packed day that still has its samples. */
   oldestRawMs(): number | undefined;
+  /** Prepares an answer of `completeness` for a time within an hour, in small steps, so that it does not take long. */
+  readyCompleteness(gridId: string, untilMs: number): Promise<void>;
   /** Reads everything anew, as after a start: to be called when a transaction around a call failed. */
   forget(): void;
   /** Samples that are in memory only. */
@@ -98,6 +100,8 @@ export function createHistoryStore({ database, zoneOf, log }: HistoryStoreOption
   const byId = new Map<number, SeriesState>();
   const logs = new Map<string, LogState>();
   let openCount = 0;
+  /** What a question for completeness was prepared with; forgotten as soon as anything is sealed. */
+  let ready: { readonly untilMs: number; readonly rests: ReadonlyMap<SeriesState, SeriesDigest> } | undefined;
   const floors: Record<StoredResolution | 'raw', number> = {
     raw: Number.NEGATIVE_INFINITY,
     '1m': Number.NEGATIVE_INFINITY,
@@ -182,6 +186,7 @@ export function createHistoryStore({ database, zoneOf, log }: HistoryStoreOption
       digests.set(series, digest);
     }
     let named: SeriesState[] = [];
+    ready = undefined;
     try {
       database
         .transaction(() => {
@@ -306,11 +311,32 @@ export function createHistoryStore({ database, zoneOf, log }: HistoryStoreOption
     if (!series || !(toMs > fromMs)) return { t: [], value: [], quality: [] };
     const { times, values, qualities } = columnsOf(series, fromMs, toMs);
     const { factor } = series;
-    return {
-      t: [...times],
-      value: Array.from(values, (value) => (value === value ? value / factor : null)),
-      quality: [...qualities],
-    };
+    const found: RawSamples = { t: [], value: [], quality: [] };
+    for (let i = 0; i < times.length; i += 1) {
+      const value = values[i] as number;
+      found.t.push(times[i] as number);
+      found.value.push(value === value ? value / factor : null);
+      found.quality.push(qualities[i] as number);
+    }
+    return found;
+  }
+
+  /** Digest of what is sealed of a series between a time and the end of its hour. */
+  function restOfHour(series: SeriesState, fromMs: number): SeriesDigest {
+    const known = ready?.untilMs === fromMs ? ready.rests.get(series) : undefined;
+    if (known || series.id === undefined) return known ?? emptyDigest();
+    const after = sealed.columns(series.id, fromMs, Math.ceil(fromMs / hourMs) * hourMs);
+    return digestOf(after, series.precision, series.hash);
+  }
+
+  function* readyJob(gridId: string, untilMs: number): Generator<void, void> {
+    const rests = new Map<SeriesState, SeriesDigest>();
+    for (const series of ofGrid(gridId)) {
+      rests.set(series, restOfHour(series, untilMs));
+      yield;
+    }
+    // Nothing was sealed meanwhile: jobs run one after another.
+    ready = { untilMs, rests };
   }
 
   /**
@@ -340,10 +366,7 @@ export function createHistoryStore({ database, zoneOf, log }: HistoryStoreOption
         if (nextHour > wholeHour) {
           const hourOfDay = day?.digests.find(([hour]) => hour === wholeHour)?.[1];
           if (hourOfDay && untilDay * dayMs < floors.raw) takeAway(digest, hourOfDay);
-          else {
-            const after = sealed.columns(series.id, untilMs, nextHour * hourMs);
-            takeAway(digest, digestOf(after, series.precision, series.hash));
-          }
+          else takeAway(digest, restOfHour(series, untilMs));
         }
       }
       for (const part of series.open) {
@@ -529,9 +552,13 @@ export function createHistoryStore({ database, zoneOf, log }: HistoryStoreOption
       const key = sealed.sql.oldestRaw.get();
       return key == null ? undefined : timeOfKey(key) * dayMs;
     },
+    async readyCompleteness(gridId, untilMs) {
+      if (untilMs % hourMs !== 0 && ready?.untilMs !== untilMs) await jobs.run(() => readyJob(gridId, untilMs));
+    },
     forget() {
       jobs.abandon();
       for (const one of [grids, byId, logs]) one.clear();
+      ready = undefined;
       openCount = 0;
       sealed.reload();
       load();
