@@ -7,7 +7,6 @@ import {
   createAccounts,
   createAlertStore,
   createLifecycle,
-  createTelemetryStore,
   openDatabase,
   type Accounts,
   type BrokerLimits,
@@ -22,16 +21,25 @@ import { createClockTrust } from './clock/trust.js';
 import type { GatewayConfig } from './config/schema.js';
 import type { DriverSink } from './drivers/port.js';
 import { createGridPort, createGridsPort } from './grid/grid-port.js';
-import { createHealth } from './health/health.js';
+import { createHealth, diskUsedPct } from './health/health.js';
 import { createIntake } from './intake/intake.js';
 import { Live } from './live/live.js';
 import { openLog, type DurableLog } from './log/log.js';
 import { NodeSequences } from './log/sequences.js';
 import { gatewayParts } from './parts.js';
+import { uplinkCursor } from './uplink/index.js';
 import { createProjector } from './project/projector.js';
+import { createRetention } from './retention/retention.js';
+import { createHistoryKeeper } from './store/keeper.js';
+import { createHistoryStore } from './store/store.js';
 
 /** Files in the data folder. People's accounts are apart from measurements, so that either survives the other. */
 export const databaseFiles = { log: 'log.db', telemetry: 'telemetry.db', settings: 'settings.db' } as const;
+
+/** States from whose number on their readers want the log's frames after a start. */
+const statesOfReaders = ['node_sequences', 'rules'];
+/** Frames that are read again within about a quarter of a second. */
+const framesWorthWaiting = 2000;
 
 /** What a gateway gets from its process. */
 export interface GatewayPorts {
@@ -97,7 +105,11 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     maxSamples: config.log.max_batch,
     maxBytes: config.log.max_batch_bytes,
   });
-  const telemetry = createTelemetryStore({ database: telemetryDatabase, frames: log, zoneOf: () => site.zone });
+  const telemetry = createHistoryStore({
+    database: telemetryDatabase,
+    zoneOf: () => site.zone,
+    log: logger.child('history'),
+  });
   const live = new Live({ site, clock, logger: logger.child('live') });
   live.restore(telemetry.latest(gridId));
   const sequences = new NodeSequences(log);
@@ -182,6 +194,13 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     realClock,
     logger: logger.child('projector'),
   });
+  const history = createHistoryKeeper({
+    store: telemetry,
+    behind: () => projector.behind(),
+    clock,
+    realClock,
+    logger: logger.child('history'),
+  });
   const { parts, uplink } = gatewayParts({
     config,
     version: gatewayVersion,
@@ -193,6 +212,24 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     random,
     logger,
     clockTrust,
+  });
+  const retention = createRetention({
+    settings: config.retention,
+    gatewayId: site.gateway_id,
+    log,
+    store: telemetry,
+    databases: [
+      { path: join(config.data_dir, databaseFiles.log), database: logDatabase },
+      { path: join(config.data_dir, databaseFiles.telemetry), database: telemetryDatabase },
+    ],
+    receipted: () => (uplink ? log.cursor(uplinkCursor) : undefined),
+    unneeded: () => Math.min(...statesOfReaders.map((name) => log.state(name)?.number ?? 0)),
+    diskUsedPct: () => diskUsedPct(config.data_dir),
+    gaveUp: () => uplink?.siteChanged(),
+    trust: clockTrust,
+    clock,
+    realClock,
+    logger: logger.child('retention'),
   });
   const health = createHealth({
     dataDir: config.data_dir,
@@ -241,6 +278,19 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     },
   });
   lifecycle.add(projector);
+  lifecycle.add({
+    name: 'newest values',
+    async start() {
+      // What was committed since the last seal is read again from the log. A long way to go is gone in the background:
+      // devices are not kept waiting for it.
+      const restored = projector.catchUp().then(() => live.restore(telemetry.latest(gridId)));
+      if (projector.behind() <= framesWorthWaiting) await restored;
+      else restored.catch(() => {});
+    },
+    stop() {},
+  });
+  lifecycle.add(history);
+  lifecycle.add(retention);
   lifecycle.add(alerts);
   lifecycle.add({ name: 'broker', start: () => broker.start(), stop: () => broker.stop() });
   for (const part of parts) lifecycle.add(part);

@@ -37,6 +37,16 @@ export type FrameEntry =
       readonly previous_epoch: string | null;
       readonly previous_last_number: number | null;
       readonly reason: 'created' | 'restored' | 'salvaged';
+    }
+  /** Frames that had to go before the cloud had them; times are those of their samples. */
+  | {
+      readonly type: 'tombstone';
+      readonly first: number;
+      readonly last: number;
+      readonly samples: number;
+      readonly from_ms: number;
+      readonly to_ms: number;
+      readonly reason: 'disk';
     };
 
 /** Sequence numbers of a node's boot that a frame holds, so that a repeat is recognised after a restart. */

@@ -60,6 +60,8 @@ export interface DurableLog extends Log, FrameReader {
   state(name: string): { readonly number: number; readonly value: string } | undefined;
   /** Writes a state; call it within a participant so that it agrees with the frame. */
   putState(name: string, number: number, value: string): void;
+  /** Deletes the oldest frames up to a number, so many at most and never the newest; gives how many went. */
+  prune(upToNumber: number, most: number): number;
   /** Commits what waits now. */
   flush(): void;
   /** Commits what waits; further appends are rejected. */
@@ -225,6 +227,12 @@ export function openLog(options: DurableLogOptions): DurableLog {
     join: (participant) => void participants.push(participant),
     state: (name) => sql.state.get(name),
     putState: (name, number, value) => void sql.putState.run(name, number, value),
+    prune(upToNumber, most) {
+      const oldest = sql.oldest.get();
+      if (oldest === undefined || oldest === null) return 0;
+      // Numbers go on from the newest frame, also after a start.
+      return sql.prune.run(Math.min(upToNumber, newest - 1, oldest + most - 1)).changes;
+    },
     flush: commit,
     close() {
       commit();
@@ -248,6 +256,7 @@ function statements(database: SqliteDatabase) {
     read: database.prepare<[number, number], FrameRow>(
       'SELECT number, bytes FROM frame WHERE number >= ? ORDER BY number LIMIT ?',
     ),
+    prune: database.prepare<[number]>('DELETE FROM frame WHERE number <= ?'),
     one: database.prepare<[number], FrameRow>('SELECT number, bytes FROM frame WHERE number = ?'),
     overlapping: database
       .prepare<[{ fromMs: number; toMs: number; long: number }], number>(
