@@ -5,7 +5,6 @@ import { createApiServer, type ApiAddress, type ApiPorts, type Listen } from '@v
 import { topics, type Alert, type AlertEvent, type Clock, type RandomSource } from '@villagrid/contracts';
 import {
   createAccounts,
-  createAlertStore,
   createLifecycle,
   createTelemetryStore,
   openDatabase,
@@ -25,7 +24,8 @@ import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { createHealth } from './health/health.js';
 import { createIntake } from './intake/intake.js';
 import { Live } from './live/live.js';
-import { openLog, type DurableLog } from './log/log.js';
+import { openLogStore } from './log/log-store.js';
+import type { DurableLog } from './log/log.js';
 import { NodeSequences } from './log/sequences.js';
 import { gatewayParts } from './parts.js';
 import { createProjector } from './project/projector.js';
@@ -81,13 +81,11 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
   const clockTrust = createClockTrust(config.clock_trust);
   mkdirSync(config.data_dir, { recursive: true, mode: 0o700 });
   const open = (name: string) => openDatabase({ path: join(config.data_dir, name) });
-  const logDatabase = open(databaseFiles.log);
   const telemetryDatabase = open(databaseFiles.telemetry);
   const settingsDatabase = open(databaseFiles.settings);
 
-  const alertStore = createAlertStore({ database: logDatabase });
-  const log = openLog({
-    database: logDatabase,
+  const logStore = openLogStore({
+    path: join(config.data_dir, databaseFiles.log),
     clock,
     realClock,
     random,
@@ -97,6 +95,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     maxSamples: config.log.max_batch,
     maxBytes: config.log.max_batch_bytes,
   });
+  const { log, alertStore } = logStore;
   const telemetry = createTelemetryStore({ database: telemetryDatabase, frames: log, zoneOf: () => site.zone });
   const live = new Live({ site, clock, logger: logger.child('live') });
   live.restore(telemetry.latest(gridId));
@@ -228,8 +227,8 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     name: 'stores',
     start() {},
     stop() {
-      log.close();
-      for (const database of [logDatabase, telemetryDatabase, settingsDatabase]) database.close();
+      logStore.close();
+      for (const database of [telemetryDatabase, settingsDatabase]) database.close();
     },
   });
   lifecycle.add(projector);

@@ -1,0 +1,111 @@
+/**
+ * The file of the log and what shares its commits: opened right, opened anew after the card failed, checkpointed apart
+ * from the commits, so that a failing checkpoint is heard of instead of being swallowed by the one that set it off.
+ */
+import { statSync } from 'node:fs';
+import { createAlertStore, openDatabase, type AlertStore, type SqliteDatabase } from '@villagrid/runtime';
+import { openLog, type DurableLog, type DurableLogOptions } from './log.js';
+
+/** Pages in the write-ahead log that are copied into the file together: 4 MB. */
+const checkpointPages = 1000;
+/** Pages it grows by before a checkpoint that could not finish is tried again. */
+const checkpointAgainPages = 128;
+/** Commits between two looks at it. */
+const lookEvery = 8;
+
+export interface LogStoreOptions extends Omit<DurableLogOptions, 'database' | 'reopen' | 'makeRoom'> {
+  /** File of the log. */
+  readonly path: string;
+  /** For tests: another number of pages in the write-ahead log that are copied into the file together. */
+  readonly checkpointPages?: number;
+  /** For tests: called with each opening of the database. */
+  readonly onOpen?: (database: SqliteDatabase) => void;
+}
+
+/** The log, and the alerts that are kept in its commits. */
+export interface LogStore {
+  readonly log: DurableLog;
+  readonly alertStore: AlertStore;
+  /** Size of the write-ahead log now, bytes. */
+  walBytes(): number;
+  /** Commits what waits and closes the file. */
+  close(): void;
+}
+
+/** Opens the file of the log, made when missing. Throws E_STORE_OPEN. */
+export function openLogStore(options: LogStoreOptions): LogStore {
+  const { path, realClock } = options;
+  const limitPages = options.checkpointPages ?? checkpointPages;
+  const open = (): SqliteDatabase => {
+    const fresh = openDatabase({ path });
+    // By hand below: SQLite's own checkpoint hides its failure.
+    fresh.pragma('wal_autocheckpoint = 0');
+    options.onOpen?.(fresh);
+    return fresh;
+  };
+  let database = open();
+  let alerts = createAlertStore({ database });
+  const log = openLog({
+    ...options,
+    database,
+    reopen() {
+      const fresh = open();
+      let fine = false;
+      try {
+        alerts = createAlertStore({ database: fresh });
+        fine = true;
+      } finally {
+        if (!fine) fresh.close();
+      }
+      // After the new one is open: a last connection that closes would checkpoint through descriptors that failed.
+      database.close();
+      database = fresh;
+      return fresh;
+    },
+  });
+
+  const walBytes = (): number => statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+  /** What a checkpoint, or a look, leaves to be copied. */
+  const leftAfter = (mode: 'PASSIVE' | 'NOOP'): number => {
+    const [row] = database.pragma(`wal_checkpoint(${mode})`) as { log: number; checkpointed: number }[];
+    return row ? row.log - row.checkpointed : 0;
+  };
+  let scheduled = false;
+  let stuckAtPages = 0;
+  let sinceLook = 0;
+  const checkpoint = (): void => {
+    scheduled = false;
+    if (!database.open) return;
+    try {
+      stuckAtPages = leftAfter('PASSIVE');
+    } catch (error) {
+      log.cardFailed(error);
+    }
+  };
+  log.onCommit(() => {
+    sinceLook += 1;
+    if (scheduled || sinceLook < Math.min(lookEvery, limitPages)) return;
+    sinceLook = 0;
+    const left = leftAfter('NOOP');
+    if (left < limitPages || (stuckAtPages > 0 && left < stuckAtPages + checkpointAgainPages)) return;
+    scheduled = true;
+    realClock.after(0, checkpoint);
+  });
+
+  return {
+    log,
+    alertStore: {
+      append: (event) => alerts.append(event),
+      appendAll: (events) => alerts.appendAll(events),
+      list: (gridId, query) => alerts.list(gridId, query),
+      get: (alertId) => alerts.get(alertId),
+      gridOfAlert: (alertId) => alerts.gridOfAlert(alertId),
+      events: (alertId) => alerts.events(alertId),
+    },
+    walBytes,
+    close() {
+      log.close();
+      database.close();
+    },
+  };
+}
