@@ -12,6 +12,8 @@ import { DiskModel, readTrace, type TraceRecord } from '../testing/disk/trace.js
 const soak = process.env.VILLAGRID_SOAK === 'full';
 const seed = process.env.SEED ?? String(Math.trunc(realClock().nowMs()));
 const skip = noShim() ?? false;
+// Many cuts on a machine that does other things too.
+t.setTimeout(soak ? 0 : 200_000);
 const program = fileURLToPath(new URL('../testing/disk/load.main.ts', import.meta.url));
 
 async function traceOf(t: Test, plan: Omit<LoadPlan, 'folder'>): Promise<{ records: TraceRecord[]; said: string }> {
@@ -27,6 +29,14 @@ async function traceOf(t: Test, plan: Omit<LoadPlan, 'folder'>): Promise<{ recor
     trace,
   });
   return { records: readTrace(trace), said };
+}
+
+interface FaultResult {
+  readonly index: number;
+  readonly failed: boolean;
+  readonly unread: number;
+  readonly recovered: boolean;
+  readonly reopened: number;
 }
 
 /** Cuts the power at so many seeded places of a trace; gives what was wrong, by place. */
@@ -74,5 +84,74 @@ t.test(
     const { records } = await traceOf(t, { seed, batches: 60, synchronous: 'NORMAL' });
     const { wrong } = cutPower(t, records, 60);
     t.ok(wrong.filter((one) => one.includes('lost')).length > 10, `${wrong.length} of 60 cuts lost something`);
+  },
+);
+
+const kinds = ['enospc', 'eio', 'erofs', 'short', 'eiosync'] as const;
+const values = soak ? 500 : 12;
+t.test(
+  `${values} places of each fault of the card: told, never acknowledged what is not kept, works again (SEED=${seed})`,
+  { skip },
+  async (t) => {
+    const random = seededRandom(`${seed} faults`);
+    const faults = kinds.flatMap((kind) =>
+      Array.from({ length: values }, (_, index) => {
+        // Some strike once, some stay until the card is mended.
+        const count = kind === 'short' || random.float() < 0.5 ? 1 : 1 + Math.floor(random.float() * 1000);
+        return `${kind} ${index + 1 > 60 ? 1 + Math.floor(random.float() * 200) : index + 1} ${count}`;
+      }),
+    );
+    const { records, said } = await traceOf(t, { seed, batches: 60, checkpointPages: 12, faults });
+    const folder = memoryDir(t);
+    const model = new DiskModel();
+    const wrong: string[] = [];
+    let struck = 0;
+    let reopened = 0;
+    const results = said
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as FaultResult);
+    t.equal(results.length, faults.length);
+    let at = 0;
+    for (const { index, failed, unread, recovered, reopened: times } of results) {
+      const fault = faults[index] as string;
+      let hit = false;
+      const look = (when: string) => {
+        const own = join(folder, 'image');
+        writeImage(own, model.image(random, String(index)));
+        const marks = model.marks
+          .filter((one) => one.startsWith(`${index} `))
+          .map((one) => one.slice(one.indexOf(' ') + 1));
+        const found = judge(
+          own,
+          marks.filter((one) => one !== 'end'),
+        );
+        if (found.length > 0) wrong.push(`${fault}, power cut ${when}: ${found.slice(0, 3).join('; ')}`);
+        rmSync(own, { recursive: true });
+      };
+      for (; at < records.length; at += 1) {
+        const record = records[at] as TraceRecord;
+        model.take(record);
+        if (record.kind === 'fault') {
+          if (!hit) look('at the fault');
+          hit = true;
+        }
+        if (record.kind === 'mark' && record.text === `${index} end`) break;
+      }
+      look('at the end');
+      if (!hit) continue;
+      struck += 1;
+      reopened += times;
+      // A short write is finished by the next; every other fault must be noticed, and be over when it is over.
+      if (!failed && !fault.startsWith('short')) wrong.push(`${fault}: nobody was told`);
+      if (unread > 0) wrong.push(`${fault}: reading failed ${unread} times`);
+      if (!recovered) wrong.push(`${fault}: it did not work again`);
+    }
+    t.same(wrong, []);
+    t.equal(model.syncsAfterFailure, 0, 'no sync of a descriptor on which one had failed');
+    t.ok(
+      struck > 0.8 * faults.length && reopened > values,
+      `${struck} of ${faults.length} struck, opened anew ${reopened} times`,
+    );
   },
 );

@@ -49,18 +49,24 @@ export function openLogStore(options: LogStoreOptions): LogStore {
     ...options,
     database,
     reopen() {
-      const fresh = open();
-      let fine = false;
+      // The last connection of a process that closes would checkpoint through the descriptors that failed, unless it can
+      // only read; and as long as one is open, SQLite keeps descriptors of closed ones and uses them again.
+      const reader = openDatabase({ path, readonly: true });
       try {
-        alerts = createAlertStore({ database: fresh });
-        fine = true;
+        reader.prepare('SELECT count(*) FROM sqlite_schema').get();
+        database.close();
       } finally {
-        if (!fine) fresh.close();
+        reader.close();
       }
-      // After the new one is open: a last connection that closes would checkpoint through descriptors that failed.
-      database.close();
-      database = fresh;
-      return fresh;
+      let readonlyBecause: unknown;
+      try {
+        database = open();
+      } catch (error) {
+        readonlyBecause = error;
+        database = openDatabase({ path, readonly: true });
+      }
+      alerts = createAlertStore({ database });
+      return { database, readonlyBecause };
     },
   });
 
@@ -75,7 +81,7 @@ export function openLogStore(options: LogStoreOptions): LogStore {
   let sinceLook = 0;
   const checkpoint = (): void => {
     scheduled = false;
-    if (!database.open) return;
+    if (!database.open || !log.trusted()) return;
     try {
       stuckAtPages = leftAfter('PASSIVE');
     } catch (error) {

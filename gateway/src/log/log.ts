@@ -36,9 +36,10 @@ export interface DurableLogOptions {
   /**
    * Opens the database anew after the card failed, and closes the former opening. After a failed sync the system may
    * have thrown away what was to be written and still report success for the next sync of the same descriptor, so
-   * nothing is committed through it any more. Left out, the database given is used for ever.
+   * nothing is committed through it any more. One that can only be read says so, and is asked for again. Left out, the
+   * database given is used for ever.
    */
-  readonly reopen?: () => SqliteDatabase;
+  readonly reopen?: () => { readonly database: SqliteDatabase; readonly readonlyBecause?: unknown };
   /** Called when a commit found no space; true when there is some now, and the commit is worth another try. */
   readonly makeRoom?: () => boolean;
 }
@@ -74,6 +75,8 @@ export interface DurableLog extends Log, FrameReader {
   onTrouble(listener: (reason: string | undefined) => void): () => void;
   /** Tells of a failure of the card met outside a commit; the database is opened anew before the next one. */
   cardFailed(error: unknown): void;
+  /** Whether the present opening has not failed. Through another nothing is written, a checkpoint neither. */
+  trusted(): boolean;
   /** Commits what waits now. */
   flush(): void;
   /** Commits what waits; further appends are rejected. */
@@ -136,8 +139,9 @@ export function openLog(options: DurableLogOptions): DurableLog {
       suspect = false;
       return;
     }
-    const fresh = options.reopen();
-    sql = statements(fresh);
+    const { database, readonlyBecause } = options.reopen();
+    sql = statements(database);
+    if (readonlyBecause !== undefined) throw readonlyBecause;
     stats.reopened += 1;
     const found = sql.newest.get() ?? 0;
     if (found < newest) throw new Error(`the log ends at ${found} after it was opened anew; ${newest} was committed`);
@@ -184,6 +188,13 @@ export function openLog(options: DurableLogOptions): DurableLog {
     }
   };
 
+  const cardFailed = (error: unknown): void => {
+    options.log.error('the card failed', { error });
+    suspect = true;
+    tryRenew();
+    inTrouble(messageOf(error));
+  };
+
   /** Writes through an opening that is trusted; with room made once when there is none. */
   const writeDurably = (frame: Frame): { readonly number: number; readonly bytes: Uint8Array } => {
     if (suspect) renew();
@@ -221,7 +232,7 @@ export function openLog(options: DurableLogOptions): DurableLog {
       ({ number, bytes } = writeDurably(frame));
     } catch (error) {
       stats.failedCommits += 1;
-      const detail = error instanceof Error ? error.message : String(error);
+      const detail = messageOf(error);
       options.log.error('a commit failed; nothing of it was kept and nothing of it is acknowledged', {
         code: 'E_NOT_DURABLE',
         waiting: closing.waiting.length,
@@ -229,11 +240,8 @@ export function openLog(options: DurableLogOptions): DurableLog {
       });
       const refusal = new VillagridError('E_NOT_DURABLE', `The log could not be written: ${detail}.`, { cause: error });
       for (const one of closing.waiting) one.reject(refusal);
-      if (isCardFailure(error)) {
-        suspect = true;
-        tryRenew();
-      }
-      inTrouble(detail);
+      if (isCardFailure(error)) cardFailed(error);
+      else inTrouble(detail);
       return;
     }
     newest = number;
@@ -305,7 +313,8 @@ export function openLog(options: DurableLogOptions): DurableLog {
       try {
         sql.setCursor.run(reader, number);
       } catch (error) {
-        suspect ||= isCardFailure(error);
+        if (isCardFailure(error)) cardFailed(error);
+        else if (isFull(error) && options.makeRoom?.() !== true) inTrouble(messageOf(error));
         throw error;
       }
     },
@@ -323,12 +332,8 @@ export function openLog(options: DurableLogOptions): DurableLog {
       troubleListeners.add(listener);
       return () => troubleListeners.delete(listener);
     },
-    cardFailed(error) {
-      options.log.error('the card failed outside a commit', { error });
-      suspect = true;
-      tryRenew();
-      inTrouble(error instanceof Error ? error.message : String(error));
-    },
+    cardFailed,
+    trusted: () => !suspect,
     flush: commit,
     close() {
       commit();
@@ -352,6 +357,8 @@ export function isFull(error: unknown): boolean {
   const code = codeOf(error);
   return code === 'SQLITE_FULL' || code === 'SQLITE_IOERR_SHMSIZE';
 }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 const codeOf = (error: unknown): string => {
   const code = error instanceof Error ? (error as { readonly code?: unknown }).code : undefined;

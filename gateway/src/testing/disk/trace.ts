@@ -187,8 +187,11 @@ export class DiskModel {
     inode.pending = rest;
   }
 
-  /** Files by name, as one power cut may leave them: unsynced changes kept, dropped or torn by chance. */
-  image(random: RandomSource): Map<string, Buffer> {
+  /**
+   * Files by name, as one power cut may leave them: unsynced changes kept, dropped or torn by chance. Only those below
+   * `folder`, when it is given, with their names from there.
+   */
+  image(random: RandomSource, folder = ''): Map<string, Buffer> {
     const names = new Map(this.#names);
     // A file system keeps changes of names in their order.
     const kept = Math.floor(random.float() * (this.#namePending.length + 1));
@@ -197,7 +200,9 @@ export class DiskModel {
     // How much a disk had written of what it was not told to sync: often all or nothing, or anything between.
     const mood = random.float();
     const likely = mood < 0.2 ? 0 : mood < 0.4 ? 1 : random.float();
+    const prefix = folder === '' ? '' : `${folder}/`;
     for (const [name, { content, pending }] of names) {
+      if (!name.startsWith(prefix)) continue;
       let found: Buffer = Buffer.from(content);
       for (const change of pending) {
         const chance = random.float();
@@ -205,7 +210,7 @@ export class DiskModel {
         if (torn) found = tear(found, change, random);
         else if (chance < likely) found = changed(found, change);
       }
-      files.set(name, found);
+      files.set(name.slice(prefix.length), found);
     }
     return files;
   }
