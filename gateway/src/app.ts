@@ -119,6 +119,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     clock,
     realClock,
     logger: logger.child('intake'),
+    wired: (deviceId, metric) => live.isWired(deviceId, metric),
     arrived: (samples) => alerts.onSamples(samples, live.apply(samples)),
   });
 
@@ -206,7 +207,14 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
   const accounts = createAccounts({ database: settingsDatabase, realClock, random, log: logger.child('accounts') });
   const grid = createGridPort({ site, live, log, alerts, alertStore, telemetry, projector });
   const api: ApiPorts = {
-    identity: { kind: 'gateway', serverId: site.gateway_id, version: gatewayVersion, gridId, clockTrust },
+    identity: {
+      kind: 'gateway',
+      serverId: site.gateway_id,
+      version: gatewayVersion,
+      gridId,
+      silentAfterMs: null,
+      clockTrust,
+    },
     auth: accounts,
     grids: createGridsPort(grid, alertStore),
     health: health.port,

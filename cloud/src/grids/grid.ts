@@ -80,7 +80,7 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
   let bands: ReturnType<typeof defaultBands> | undefined;
   let snapshot: Snapshot | undefined;
   const currentSite = (): Site => (site ??= siteOf(gateway, gateways));
-  const currentSnapshot = (): Snapshot => (snapshot ??= new Snapshot(telemetry.latest(gridId)));
+  const currentSnapshot = (): Snapshot => (snapshot ??= new Snapshot(telemetry.latest(gridId), clock));
 
   const completeness = (untilMs: number): CompletenessFacts => {
     const epoch = gateways.get(gateway.gateway_id, gridId)?.epoch ?? null;

@@ -1,5 +1,5 @@
 /** The newest sample of each series of a grid, in memory, filled from the telemetry store and by projection. */
-import type { Sample, SnapshotSample } from '@villagrid/contracts';
+import type { Clock, Sample, SnapshotSample } from '@villagrid/contracts';
 import type { LatestSample } from '@villagrid/runtime';
 
 /** Names a series. */
@@ -8,10 +8,15 @@ export interface SeriesName {
   readonly metric: string;
 }
 
+/** A sample further ahead than this comes from a gateway whose clock was wrong: it does not outlive what comes after it. */
+const aheadMs = 600_000;
+
 export class Snapshot {
   readonly #devices = new Map<string, Map<string, SnapshotSample>>();
+  readonly #clock: Clock;
 
-  constructor(latest: readonly LatestSample[]) {
+  constructor(latest: readonly LatestSample[], clock: Clock) {
+    this.#clock = clock;
     for (const one of latest) this.#put(one);
   }
 
@@ -28,7 +33,7 @@ export class Snapshot {
     const changed = new Map<string, SeriesName>();
     for (const sample of samples) {
       const known = this.get(sample.deviceId, sample.metric);
-      if (known && known.timeMs > sample.timeMs) continue;
+      if (known && known.timeMs > sample.timeMs && known.timeMs <= this.#clock.nowMs() + aheadMs) continue;
       this.#put(sample);
       const { deviceId, metric } = sample;
       changed.set(`${deviceId} ${metric}`, { deviceId, metric });

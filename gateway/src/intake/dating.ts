@@ -1,11 +1,11 @@
 /**
- * When a reading was measured. A node's own clock is believed when plausible; otherwise the milliseconds since its boot
+ * When a reading was measured, never after it arrived. A node's own clock is believed when plausible; otherwise the milliseconds since its boot
  * are anchored: the smallest (arrival - up) seen of a boot is when it booted, because a message is never early.
  */
 import { qualityCodes, type QualityCode, type Reading } from '@villagrid/contracts';
 
-/** How far a node's clock may be ahead of the gateway's, and how old a kept reading may be, milliseconds. */
-export const maxAheadMs = 600_000;
+/** How far a node's clock may be ahead of the gateway's without doubt, and how old a kept reading may be, milliseconds. */
+export const maxAheadMs = 60_000;
 export const maxAgeMs = 90 * 86_400_000;
 /** No reading of ours is older: 2020-01-01. */
 export const earliestMs = 1_577_836_800_000;
@@ -91,10 +91,11 @@ export class Dating {
   #dateOne(deviceId: string, reading: Reading, resent: boolean, arrival: Arrival): Dated {
     const { timeMs: told, upMs } = reading;
     const { nowMs, monotonicMs } = arrival;
-    const plausible =
-      told !== undefined && told <= nowMs + maxAheadMs && told >= earliestMs && told >= nowMs - maxAgeMs;
+    // Nothing is measured after it arrived: a time ahead would outlive every later reading on screens and in rules.
+    const plausible = told !== undefined && told <= nowMs && told >= earliestMs && told >= nowMs - maxAgeMs;
     if (plausible) return { timeMs: told, quality: qualityCodes.good };
-    const known = told === undefined ? qualityCodes.good : qualityCodes.uncertain_clock;
+    const slightlyAhead = told !== undefined && told > nowMs && told <= nowMs + maxAheadMs;
+    const known = told === undefined || slightlyAhead ? qualityCodes.good : qualityCodes.uncertain_clock;
     const anchor = upMs === undefined ? undefined : this.#anchors.get(deviceId)?.get(reading.boot ?? '');
     if (upMs === undefined || anchor === undefined) {
       // A reading that was kept for an unknown time is not from now.
