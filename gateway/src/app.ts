@@ -7,7 +7,6 @@ import {
   createAccounts,
   createLifecycle,
   createTelemetryStore,
-  openDatabase,
   type Accounts,
   type BrokerLimits,
   type GuardedBroker,
@@ -24,8 +23,10 @@ import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { createHealth } from './health/health.js';
 import { createIntake } from './intake/intake.js';
 import { Live } from './live/live.js';
+import { DataFolder } from './log/data-folder.js';
 import { openLogStore } from './log/log-store.js';
 import type { DurableLog } from './log/log.js';
+import { skipSalvaged } from './log/salvage.js';
 import { NodeSequences } from './log/sequences.js';
 import { gatewayParts } from './parts.js';
 import { createProjector } from './project/projector.js';
@@ -80,12 +81,13 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
   const gridId = site.grid_id;
   const clockTrust = createClockTrust(config.clock_trust);
   mkdirSync(config.data_dir, { recursive: true, mode: 0o700 });
-  const open = (name: string) => openDatabase({ path: join(config.data_dir, name) });
-  const telemetryDatabase = open(databaseFiles.telemetry);
-  const settingsDatabase = open(databaseFiles.settings);
+  const data = new DataFolder({ folder: config.data_dir, clock, realClock, log: logger.child('data') });
+  const telemetryDatabase = data.open(databaseFiles.telemetry);
+  const settingsDatabase = data.open(databaseFiles.settings, { copied: true });
 
   const logStore = openLogStore({
     path: join(config.data_dir, databaseFiles.log),
+    quarantine: data.quarantine,
     clock,
     realClock,
     random,
@@ -97,6 +99,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
   });
   const { log, alertStore } = logStore;
   const telemetry = createTelemetryStore({ database: telemetryDatabase, frames: log, zoneOf: () => site.zone });
+  skipSalvaged(log, telemetry, site.gateway_id);
   const live = new Live({ site, clock, logger: logger.child('live') });
   live.restore(telemetry.latest(gridId));
   const sequences = new NodeSequences(log);
@@ -196,6 +199,8 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
   const health = createHealth({
     dataDir: config.data_dir,
     log,
+    walBytes: logStore.walBytes,
+    damagedFiles: () => data.damagedFiles(),
     intake: intake.counters,
     broker,
     projector,
@@ -205,7 +210,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     clock,
   });
   const accounts = createAccounts({ database: settingsDatabase, realClock, random, log: logger.child('accounts') });
-  const grid = createGridPort({ site, live, log, alerts, alertStore, telemetry, projector });
+  const grid = createGridPort({ site, live, log, alerts, telemetry, projector });
   const api: ApiPorts = {
     identity: {
       kind: 'gateway',
@@ -216,7 +221,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
       clockTrust,
     },
     auth: accounts,
-    grids: createGridsPort(grid, alertStore),
+    grids: createGridsPort(grid, alerts.shown),
     health: health.port,
   };
   const server = createApiServer({
@@ -233,10 +238,10 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
   const lifecycle = createLifecycle({ log: logger, clock: realClock });
   lifecycle.add({
     name: 'stores',
-    start() {},
+    start: () => data.start(),
     stop() {
       logStore.close();
-      for (const database of [telemetryDatabase, settingsDatabase]) database.close();
+      data.stop();
     },
   });
   lifecycle.add(projector);

@@ -3,8 +3,18 @@
  * from the commits, so that a failing checkpoint is heard of instead of being swallowed by the one that set it off.
  */
 import { statSync } from 'node:fs';
-import { createAlertStore, openDatabase, type AlertStore, type SqliteDatabase } from '@villagrid/runtime';
+import { dirname, join } from 'node:path';
+import {
+  createAlertStore,
+  markClean,
+  openDatabase,
+  secureDatabase,
+  type AlertStore,
+  type Rescue,
+  type SqliteDatabase,
+} from '@villagrid/runtime';
 import { openLog, type DurableLog, type DurableLogOptions } from './log.js';
+import { salvageLog } from './salvage.js';
 
 /** Pages in the write-ahead log that are copied into the file together: 4 MB. */
 const checkpointPages = 1000;
@@ -16,6 +26,8 @@ const lookEvery = 8;
 export interface LogStoreOptions extends Omit<DurableLogOptions, 'database' | 'reopen' | 'makeRoom'> {
   /** File of the log. */
   readonly path: string;
+  /** Folder for a damaged file; `quarantine` beside it when left out. */
+  readonly quarantine?: string;
   /** For tests: another number of pages in the write-ahead log that are copied into the file together. */
   readonly checkpointPages?: number;
   /** For tests: called with each opening of the database. */
@@ -26,14 +38,44 @@ export interface LogStoreOptions extends Omit<DurableLogOptions, 'database' | 'r
 export interface LogStore {
   readonly log: DurableLog;
   readonly alertStore: AlertStore;
+  /** What was set aside when it was opened. */
+  readonly rescue: Rescue | undefined;
   /** Size of the write-ahead log now, bytes. */
   walBytes(): number;
   /** Commits what waits and closes the file. */
   close(): void;
 }
 
-/** Opens the file of the log, made when missing. Throws E_STORE_OPEN. */
+/**
+ * Opens the file of the log, made when missing. A damaged one is set aside, and what can be read of it goes into a new
+ * one with a new epoch. Throws E_STORE_OPEN.
+ */
 export function openLogStore(options: LogStoreOptions): LogStore {
+  const { path, clock, random } = options;
+  const secure = (distrust: boolean) =>
+    secureDatabase({
+      path,
+      quarantine: options.quarantine ?? join(dirname(path), 'quarantine'),
+      nowMs: clock.nowMs(),
+      log: options.log,
+      distrust,
+      salvage(into, damaged) {
+        const { frames, lastNumber } = salvageLog(into, damaged, { clock, random });
+        options.log.warn('frames of a damaged log were taken over', { frames, last_number: lastNumber });
+      },
+    });
+  const rescue = secure(false);
+  try {
+    return openSecured(options, rescue);
+  } catch (error) {
+    // Closed in good order, and damaged since: the card forgets what it holds.
+    const again = isDamaged(error) ? secure(true) : undefined;
+    if (!again) throw error;
+    return openSecured(options, again);
+  }
+}
+
+function openSecured(options: LogStoreOptions, rescue: Rescue | undefined): LogStore {
   const { path, realClock } = options;
   const limitPages = options.checkpointPages ?? checkpointPages;
   const open = (): SqliteDatabase => {
@@ -44,31 +86,41 @@ export function openLogStore(options: LogStoreOptions): LogStore {
     return fresh;
   };
   let database = open();
-  let alerts = createAlertStore({ database });
-  const log = openLog({
-    ...options,
-    database,
-    reopen() {
-      // The last connection of a process that closes would checkpoint through the descriptors that failed, unless it can
-      // only read; and as long as one is open, SQLite keeps descriptors of closed ones and uses them again.
-      const reader = openDatabase({ path, readonly: true });
-      try {
-        reader.prepare('SELECT count(*) FROM sqlite_schema').get();
-        database.close();
-      } finally {
-        reader.close();
-      }
-      let readonlyBecause: unknown;
-      try {
-        database = open();
-      } catch (error) {
-        readonlyBecause = error;
-        database = openDatabase({ path, readonly: true });
-      }
-      alerts = createAlertStore({ database });
-      return { database, readonlyBecause };
-    },
-  });
+  const make = <T>(what: () => T): T => {
+    try {
+      return what();
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+  };
+  let alerts = make(() => createAlertStore({ database }));
+  const log = make(() =>
+    openLog({
+      ...options,
+      database,
+      reopen() {
+        // The last connection of a process that closes would checkpoint through the descriptors that failed, unless it can
+        // only read; and as long as one is open, SQLite keeps descriptors of closed ones and uses them again.
+        const reader = openDatabase({ path, readonly: true });
+        try {
+          reader.prepare('SELECT count(*) FROM sqlite_schema').get();
+          database.close();
+        } finally {
+          reader.close();
+        }
+        let readonlyBecause: unknown;
+        try {
+          database = open();
+        } catch (error) {
+          readonlyBecause = error;
+          database = openDatabase({ path, readonly: true });
+        }
+        alerts = createAlertStore({ database });
+        return { database, readonlyBecause };
+      },
+    }),
+  );
 
   const walBytes = (): number => statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
   /** What a checkpoint, or a look, leaves to be copied. */
@@ -108,10 +160,20 @@ export function openLogStore(options: LogStoreOptions): LogStore {
       gridOfAlert: (alertId) => alerts.gridOfAlert(alertId),
       events: (alertId) => alerts.events(alertId),
     },
+    rescue,
     walBytes,
     close() {
       log.close();
       database.close();
+      if (log.trusted()) markClean(path);
     },
   };
+}
+
+/** Whether an error, or what caused it, says that a file is not what it should be. */
+function isDamaged(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code = (error as { readonly code?: unknown }).code;
+  if (typeof code === 'string' && /^SQLITE_(CORRUPT|NOTADB|IOERR_READ|IOERR_SHORT_READ)/.test(code)) return true;
+  return error.name === 'CodecError' || isDamaged(error.cause);
 }

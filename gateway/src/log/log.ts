@@ -61,6 +61,8 @@ export interface LogStats {
   failing: boolean;
   /** Times the database was opened anew because the card failed. */
   reopened: number;
+  /** Frames read whose bytes were not what was written. */
+  damagedFrames: number;
 }
 
 /** The log with what only its own process uses. */
@@ -108,6 +110,7 @@ export function openLog(options: DurableLogOptions): DurableLog {
     totalCommitMs: 0,
     failing: false,
     reopened: 0,
+    damagedFrames: 0,
   };
   const troubleListeners = new Set<(reason: string | undefined) => void>();
   /** The card failed under the present opening: nothing is committed through it any more. */
@@ -275,9 +278,21 @@ export function openLog(options: DurableLogOptions): DurableLog {
 
   const toFrame = (row: { number: number; bytes: Buffer }): CommittedFrame => ({
     number: row.number,
-    frame: decodeFrame(row.bytes),
+    frame: readable(row),
     bytes: row.bytes,
   });
+
+  /** A frame whose bytes the card changed: it keeps its number, its place in history stays empty, and all else goes on. */
+  const readable = ({ number, bytes }: { number: number; bytes: Buffer }): Frame => {
+    try {
+      return decodeFrame(bytes);
+    } catch (error) {
+      stats.damagedFrames += 1;
+      options.log.error('a frame was changed by the card and cannot be read', { number, error });
+      const nothing = { samples: [], events: [], entries: [], received: [] };
+      return { boot, monotonicMs: 0, wallMs: 0, trust: 'none', ...nothing };
+    }
+  };
 
   if (isNew) {
     void append({
@@ -371,7 +386,7 @@ function statements(database: SqliteDatabase) {
     /** All or nothing, begun at once. */
     whole: (work: () => void): void => whole.immediate(work),
     newest: database.prepare<[], number | null>('SELECT max(number) FROM frame').pluck(),
-    oldest: database.prepare<[], number | null>('SELECT min(number) FROM frame').pluck(),
+    oldest: database.prepare<[], number | null>('SELECT min(number) FROM frame WHERE number > 0').pluck(),
     epoch: database.prepare<[], string>('SELECT epoch FROM epoch ORDER BY made_at_ms DESC LIMIT 1').pluck(),
     addEpoch: database.prepare<[string, number]>('INSERT INTO epoch VALUES (?, ?)'),
     addFrame: database.prepare<[number, number | null, number | null, Buffer]>('INSERT INTO frame VALUES (?, ?, ?, ?)'),

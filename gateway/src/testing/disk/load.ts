@@ -144,6 +144,8 @@ function* faultsOf(store: LoadStore, marks: readonly string[], thorough: boolean
         if (!events.has(event.id)) yield `the alert store lacks ${event.id} of ${number}`;
     }
   }
+  if (log.stats.damagedFrames > 0) yield `corrupt: ${log.stats.damagedFrames} frames`;
+  if (store.rescue) yield `corrupt: set aside because ${store.rescue.why}`;
   if (expected - 1 !== log.newestNumber()) yield `hole: read up to ${expected - 1}, newest is ${log.newestNumber()}`;
   if (log.cursor('reader') > log.newestNumber()) yield 'a cursor is ahead of the log';
   const state = log.state('load');
