@@ -46,7 +46,7 @@ export function createHealth(options: HealthOptions): { readonly port: HealthPor
     if (used !== undefined) alerts.onInternalFigure('gateway_disk_used_pct', used);
     alerts.onInternalFigure('gateway_storage_failing', log.stats.failing ? 1 : 0);
     alerts.onInternalFigure('gateway_wal_mb', walBytes() / 1e6);
-    alerts.onInternalFigure('gateway_damaged_files', damagedFiles());
+    alerts.onInternalFigure('gateway_damaged_files', damagedFiles() + log.stats.damagedFrames);
     if (uplink) alerts.onInternalFigure('gateway_backlog_age_s', uplink.stats().backlogAgeS);
   };
 

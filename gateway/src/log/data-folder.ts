@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { Clock, Timer } from '@villagrid/contracts';
 import {
+  damageOf,
   markClean,
   openDatabase,
   restoreCopy,
@@ -56,7 +57,9 @@ export class DataFolder {
       database = openDatabase({ path });
     } catch (error) {
       // Closed in good order and damaged since.
-      if (!secureDatabase({ ...options, distrust: true })) throw error;
+      const damage = damageOf(error);
+      if (damage === undefined) throw error;
+      secureDatabase({ ...options, damage });
       database = openDatabase({ path });
     }
     this.#opened.push({ path, database });

@@ -6,6 +6,7 @@ import { statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import {
   createAlertStore,
+  damageOf,
   markClean,
   openDatabase,
   secureDatabase,
@@ -52,26 +53,28 @@ export interface LogStore {
  */
 export function openLogStore(options: LogStoreOptions): LogStore {
   const { path, clock, random } = options;
-  const secure = (distrust: boolean) =>
+  const secure = (damage?: string) =>
     secureDatabase({
       path,
       quarantine: options.quarantine ?? join(dirname(path), 'quarantine'),
       nowMs: clock.nowMs(),
       log: options.log,
-      distrust,
+      ...(damage === undefined ? {} : { damage }),
+      identity: (database) =>
+        database.prepare<[], string>('SELECT epoch FROM epoch ORDER BY made_at_ms DESC LIMIT 1').pluck().get(),
       salvage(into, damaged) {
         const { frames, lastNumber } = salvageLog(into, damaged, { clock, random });
         options.log.warn('frames of a damaged log were taken over', { frames, last_number: lastNumber });
       },
     });
-  const rescue = secure(false);
+  const rescue = secure();
   try {
     return openSecured(options, rescue);
   } catch (error) {
     // Closed in good order, and damaged since: the card forgets what it holds.
-    const again = isDamaged(error) ? secure(true) : undefined;
-    if (!again) throw error;
-    return openSecured(options, again);
+    const damage = damageOf(error);
+    if (damage === undefined) throw error;
+    return openSecured(options, secure(damage));
   }
 }
 
@@ -168,12 +171,4 @@ function openSecured(options: LogStoreOptions, rescue: Rescue | undefined): LogS
       if (log.trusted()) markClean(path);
     },
   };
-}
-
-/** Whether an error, or what caused it, says that a file is not what it should be. */
-function isDamaged(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const code = (error as { readonly code?: unknown }).code;
-  if (typeof code === 'string' && /^SQLITE_(CORRUPT|NOTADB|IOERR_READ|IOERR_SHORT_READ)/.test(code)) return true;
-  return error.name === 'CodecError' || isDamaged(error.cause);
 }

@@ -4,6 +4,7 @@
  */
 import {
   VillagridError,
+  crc32,
   decodeFrame,
   encodeFrame,
   newId,
@@ -341,8 +342,14 @@ export function openLog(options: DurableLogOptions): DurableLog {
       }
     },
     join: (participant) => void participants.push(participant),
-    state: (name) => sql.state.get(name),
-    putState: (name, number, value) => void sql.putState.run(name, number, value),
+    state(name) {
+      const kept = sql.state.get(name);
+      const value = kept && unsealed(kept.value);
+      if (kept && value === undefined)
+        options.log.error('a kept state was changed by the card; it is made anew from the frames', { name });
+      return kept && value !== undefined ? { number: kept.number, value } : undefined;
+    },
+    putState: (name, number, value) => void sql.putState.run(name, number, sealed(value)),
     onTrouble(listener) {
       troubleListeners.add(listener);
       return () => troubleListeners.delete(listener);
@@ -371,6 +378,15 @@ export function isCardFailure(error: unknown): boolean {
 export function isFull(error: unknown): boolean {
   const code = codeOf(error);
   return code === 'SQLITE_FULL' || code === 'SQLITE_IOERR_SHMSIZE';
+}
+
+/** A text with its checksum before it. */
+export const sealed = (text: string): string => `${crc32(Buffer.from(text)).toString(16).padStart(8, '0')} ${text}`;
+
+/** A sealed text; undefined when it is not what was sealed. */
+function unsealed(text: string): string | undefined {
+  const inside = text.slice(9);
+  return sealed(inside) === text ? inside : undefined;
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -8,7 +8,7 @@
 import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
 import { decodeFrame, encodeFrame, newId, type Clock, type Frame, type RandomSource } from '@villagrid/contracts';
 import { createAlertStore, migrateModule, openDatabase, readWal } from '@villagrid/runtime';
-import type { DurableLog } from './log.js';
+import { sealed, type DurableLog } from './log.js';
 import { logMigrations } from './schema.js';
 
 /** Reader whose cursor says what the cloud has. */
@@ -95,7 +95,7 @@ export function salvageLog(
           next += 1;
         }
         result = { frames: numbers.length, lastNumber, previousEpoch, renumbered: runs };
-        database.prepare('INSERT INTO state VALUES (?, 1, ?)').run(salvageState, JSON.stringify(result));
+        database.prepare('INSERT INTO state VALUES (?, 1, ?)').run(salvageState, sealed(JSON.stringify(result)));
       })();
     } finally {
       database.close();
@@ -269,7 +269,7 @@ class Pages {
   readonly #wal: number | undefined;
   readonly #pageBytes: number;
   readonly #mainPages: number;
-  readonly #walPlaces: readonly PagePlace[];
+  readonly walPlaces: readonly PagePlace[];
   /** The newest content of a page in the write-ahead log, by its number. */
   readonly #newest = new Map<number, PagePlace>();
 
@@ -279,7 +279,7 @@ class Pages {
     this.#wal = wal ? openSync(`${path}-wal`, 'r') : undefined;
     this.#pageBytes = wal?.pageBytes ?? 4096;
     this.#mainPages = this.#main === undefined ? 0 : Math.floor(fstatSync(this.#main).size / this.#pageBytes);
-    this.#walPlaces = (wal?.pages ?? []).map(({ page, at }, index) => {
+    this.walPlaces = (wal?.pages ?? []).map(({ page, at }, index) => {
       const place = { inWal: true, at, doubtful: index >= (wal?.usable ?? 0) };
       this.#newest.set(page, place);
       return place;
@@ -293,7 +293,7 @@ class Pages {
   /** Every content of every page there is; the file first, so that the newer ones are met last. */
   *all(): Generator<PagePlace> {
     for (let index = 0; index < this.#mainPages; index += 1) yield { inWal: false, at: index * this.#pageBytes };
-    yield* this.#walPlaces;
+    yield* this.walPlaces;
   }
 
   /** Content of a page; undefined when the card does not give it. */

@@ -18,6 +18,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import type { Logger } from '../log/logger.js';
+import type { SqliteDatabase } from './open.js';
 import { readWal } from './wal.js';
 
 export interface SecureOptions {
@@ -33,10 +34,15 @@ export interface SecureOptions {
    * its write-ahead log belongs to something else. Making none, or throwing, leaves an empty start.
    */
   readonly salvage?: (into: string, damaged: { readonly path: string; readonly ignoreWal: boolean }) => void;
+  /**
+   * What tells one such database from another. One that is told otherwise with its write-ahead log than without belongs
+   * to a log of another database, put there by hand with an older or foreign file.
+   */
+  readonly identity?: (database: SqliteDatabase) => string | undefined;
   /** Larger files are only looked at shortly, bytes: reading all of one takes long on a card. */
   readonly checkUpToBytes?: number;
-  /** Does not believe that the last stop was clean: it was met damaged since. */
-  readonly distrust?: boolean;
+  /** Why the file is damaged, when that was found while it was opened, whatever a look at it says. */
+  readonly damage?: string;
 }
 
 /** A file that was set aside. */
@@ -49,6 +55,8 @@ export interface Rescue {
 }
 
 const defaultCheckUpToBytes = 128 * 1024 * 1024;
+/** Up to this size indexes are compared with their tables too, bytes. */
+const compareIndexesUpToBytes = 32 * 1024 * 1024;
 /** Damaged files kept of one database; the oldest goes first, because they take the space of what is measured. */
 const mostSetAside = 3;
 const parts = ['', '-wal', '-shm', '-journal'] as const;
@@ -58,14 +66,14 @@ export function secureDatabase(options: SecureOptions): Rescue | undefined {
   const { path, log } = options;
   const rescued = `${path}.rescued`;
   const making = `${path}.rescuing`;
-  const wasClean = existsSync(cleanMarker(path)) && options.distrust !== true;
+  const wasClean = existsSync(cleanMarker(path)) && options.damage === undefined;
   removeAll(making);
   // Made whole, and stopped before it took its place.
   if (existsSync(rescued)) {
     if (existsSync(path)) moveAside(options, 'it was set aside before, and the power failed meanwhile');
     moveInPlace(rescued, path);
   }
-  const why = problemOf(path, wasClean, options.checkUpToBytes ?? defaultCheckUpToBytes);
+  const why = problemOf(options, wasClean) ?? options.damage;
   if (wasClean) {
     rmSync(cleanMarker(path), { force: true });
     syncFolder(dirname(path));
@@ -89,6 +97,18 @@ export function secureDatabase(options: SecureOptions): Rescue | undefined {
     set_aside: setAside,
   });
   return { why, setAside, salvaged };
+}
+
+/** What an error, or what caused it, says of a damaged file; undefined when it is about something else. */
+export function damageOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const code = (error as { readonly code?: unknown }).code;
+  const isDamage =
+    error.name === 'CodecError' ||
+    (typeof code === 'string' && /^SQLITE_(CORRUPT|NOTADB|IOERR_READ|IOERR_SHORT_READ|FORMAT)/.test(code)) ||
+    // A text of the schema that was changed is no longer SQL.
+    (code === 'SQLITE_ERROR' && error.message.includes('malformed database schema'));
+  return isDamage ? error.message : damageOf(error.cause);
 }
 
 /** Notes that a database was closed in good order, so that the next start need not read all of it. */
@@ -126,33 +146,56 @@ export function syncFile(path: string): void {
 
 const cleanMarker = (path: string) => `${path}.clean`;
 
-function problemOf(path: string, wasClean: boolean, checkUpToBytes: number): string | undefined {
-  const size = statSync(path, { throwIfNoEntry: false })?.size;
+function problemOf(
+  { path, identity, checkUpToBytes = defaultCheckUpToBytes }: SecureOptions,
+  wasClean: boolean,
+): string | undefined {
+  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
   const walBytes = statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
-  if (size === undefined && walBytes === 0) return undefined;
-  // SQLite would delete the write-ahead log of a file that is missing or empty, and with it everything.
-  if ((size ?? 0) === 0) return walBytes > 32 ? 'the file is gone or empty beside its write-ahead log' : undefined;
+  if (size === 0) {
+    // SQLite would delete the write-ahead log of a file that is missing or empty, and with it everything.
+    return walBytes > 32 ? 'the file is gone or empty beside its write-ahead log' : undefined;
+  }
   const wal = walBytes === 0 ? undefined : readWal(`${path}-wal`);
   if (wal?.damage !== undefined) return `the write-ahead log is damaged: ${wal.damage}`;
-  return check(path, wasClean || (size ?? 0) > checkUpToBytes ? 'short' : 'whole');
+  const short = wasClean || size > checkUpToBytes;
+  const found = check(path, short ? 'short' : size > compareIndexesUpToBytes ? 'quick' : 'whole');
+  if (found !== undefined || !identity || !wal || wal.usable === 0) return found;
+  const mixed = alone(path, (main) => {
+    const own = read(main, identity);
+    return own !== undefined && own !== read(path, identity);
+  });
+  return mixed === true ? 'the write-ahead log belongs to another database' : undefined;
+}
+
+/** What a function finds in a database that is not changed by it; undefined when it throws. */
+function read<T>(path: string, find: (database: SqliteDatabase) => T): T | undefined {
+  let database: SqliteDatabase | undefined;
+  try {
+    database = new Database(path, { readonly: true });
+    return find(database);
+  } catch {
+    return undefined;
+  } finally {
+    database?.close();
+  }
 }
 
 /** Reads a database without changing it: nothing of a foreign write-ahead log may reach the file. */
-function check(path: string, how: 'short' | 'whole'): string | undefined {
+function check(path: string, how: 'short' | 'quick' | 'whole'): string | undefined {
   let database: Database.Database | undefined;
   try {
     database = new Database(path, { readonly: true });
-    if (how === 'whole') {
-      const found: unknown = database.pragma('quick_check(1)', { simple: true });
+    if (how !== 'short') {
+      const pragma = how === 'whole' ? 'integrity_check(1)' : 'quick_check(1)';
+      const found: unknown = database.pragma(pragma, { simple: true });
       return found === 'ok' ? undefined : String(found);
     }
     database.prepare('SELECT count(*) FROM sqlite_schema').get();
     return undefined;
   } catch (error) {
-    const code = (error as { readonly code?: string }).code ?? '';
     // Anything else (no permission, a lock, a hot journal) is for the ordinary opening to deal with or to tell.
-    if (!/^SQLITE_(CORRUPT|NOTADB|IOERR_READ|IOERR_SHORT_READ|FORMAT|ERROR)/.test(code)) return undefined;
-    return error instanceof Error ? error.message : String(error);
+    return damageOf(error);
   } finally {
     database?.close();
   }
@@ -160,17 +203,21 @@ function check(path: string, how: 'short' | 'whole'): string | undefined {
 
 /** Whether the file is whole by itself and only wrong together with its write-ahead log. */
 function walIsForeign(path: string): boolean {
-  if (!existsSync(`${path}-wal`) || readWal(`${path}-wal`)?.damage !== undefined) return false;
-  // Under another name it has no write-ahead log.
-  const alone = `${path}.alone`;
-  removeAll(alone);
+  if (!existsSync(path) || !existsSync(`${path}-wal`) || readWal(`${path}-wal`)?.damage !== undefined) return false;
+  return alone(path, (main) => check(main, 'whole') === undefined) ?? false;
+}
+
+/** Looks at a database's file without its write-ahead log, which it has not under another name; undefined when that fails. */
+function alone<T>(path: string, look: (main: string) => T): T | undefined {
+  const main = `${path}.alone`;
+  removeAll(main);
   try {
-    linkSync(path, alone);
-    return check(alone, 'whole') === undefined;
+    linkSync(path, main);
+    return look(main);
   } catch {
-    return false;
+    return undefined;
   } finally {
-    removeAll(alone);
+    removeAll(main);
   }
 }
 

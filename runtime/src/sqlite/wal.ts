@@ -25,9 +25,10 @@ export interface Wal {
 
 const headBytes = 32;
 const frameHeadBytes = 24;
+const usualPageBytes = 4096;
 const magic = 0x377f0682;
 
-/** Reads a write-ahead log; undefined when there is none or its head is not one. */
+/** Reads a write-ahead log; undefined when there is none. */
 export function readWal(path: string): Wal | undefined {
   const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
   if (size < headBytes) return undefined;
@@ -35,22 +36,26 @@ export function readWal(path: string): Wal | undefined {
   try {
     const head = Buffer.alloc(headBytes);
     readSync(file, head, 0, headBytes, 0);
-    const pageBytes = head.readUInt32BE(8);
-    if ((head.readUInt32BE(0) & ~1) >>> 0 !== magic || pageBytes < 512 || pageBytes > 65_536) return undefined;
     const sum = new Checksum((head.readUInt32BE(0) & 1) === 1);
     sum.add(head, 0, 24);
-    if (!sum.is(head, 24)) return undefined;
-    return walk(file, size, head, pageBytes, sum);
+    const pageBytes = head.readUInt32BE(8);
+    if ((head.readUInt32BE(0) & ~1) >>> 0 === magic && sum.is(head, 24))
+      return walk(file, size, head, pageBytes, sum, true);
+    // The head is synced before the first page is written. Its first page tells which generation it was.
+    if (size < headBytes + frameHeadBytes + usualPageBytes) return undefined;
+    readSync(file, head, 16, 8, headBytes + 8);
+    const { pages } = walk(file, size, head, usualPageBytes, sum, false);
+    return { pageBytes: usualPageBytes, pages, usable: 0, damage: 'its head is wrong' };
   } finally {
     closeSync(file);
   }
 }
 
-function walk(file: number, size: number, head: Buffer, pageBytes: number, sum: Checksum): Wal {
+function walk(file: number, size: number, head: Buffer, pageBytes: number, sum: Checksum, headIsRight: boolean): Wal {
   const pages: WalPage[] = [];
   const frame = Buffer.alloc(frameHeadBytes + pageBytes);
   let usable = 0;
-  let right = true;
+  let right = headIsRight;
   /** Number of the frame that ends the first transaction after the first wrong frame. */
   let tornUntil: number | undefined;
   let damage: string | undefined;
