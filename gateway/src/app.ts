@@ -23,6 +23,7 @@ import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { createHealth } from './health/health.js';
 import { createIntake } from './intake/intake.js';
 import { Live } from './live/live.js';
+import { Ballast } from './log/ballast.js';
 import { DataFolder } from './log/data-folder.js';
 import { openLogStore } from './log/log-store.js';
 import type { DurableLog } from './log/log.js';
@@ -85,6 +86,12 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
   const telemetryDatabase = data.open(databaseFiles.telemetry);
   const settingsDatabase = data.open(databaseFiles.settings, { copied: true });
 
+  const ballast = new Ballast({
+    folder: config.data_dir,
+    bytes: config.log.ballast_mb * 1024 * 1024,
+    realClock,
+    log: logger.child('data'),
+  });
   const logStore = openLogStore({
     path: join(config.data_dir, databaseFiles.log),
     quarantine: data.quarantine,
@@ -96,6 +103,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     holdMs: config.log.hold_ms,
     maxSamples: config.log.max_batch,
     maxBytes: config.log.max_batch_bytes,
+    makeRoom: () => ballast.release(),
   });
   const { log, alertStore } = logStore;
   const telemetry = createTelemetryStore({ database: telemetryDatabase, frames: log, zoneOf: () => site.zone });
@@ -238,8 +246,12 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
   const lifecycle = createLifecycle({ log: logger, clock: realClock });
   lifecycle.add({
     name: 'stores',
-    start: () => data.start(),
-    stop() {
+    start() {
+      data.start();
+      ballast.start();
+    },
+    async stop() {
+      await ballast.stop();
       logStore.close();
       data.stop();
     },

@@ -24,7 +24,7 @@ const checkpointAgainPages = 128;
 /** Commits between two looks at it. */
 const lookEvery = 8;
 
-export interface LogStoreOptions extends Omit<DurableLogOptions, 'database' | 'reopen' | 'makeRoom'> {
+export interface LogStoreOptions extends Omit<DurableLogOptions, 'database' | 'reopen'> {
   /** File of the log. */
   readonly path: string;
   /** Folder for a damaged file; `quarantine` beside it when left out. */

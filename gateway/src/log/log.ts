@@ -389,7 +389,8 @@ function unsealed(text: string): string | undefined {
   return sealed(inside) === text ? inside : undefined;
 }
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+/** What an error says. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 const codeOf = (error: unknown): string => {
   const code = error instanceof Error ? (error as { readonly code?: unknown }).code : undefined;

@@ -1,11 +1,27 @@
 /** Files that a worn card, a full disk or a stuck reader spoils: the gateway starts, keeps what can be kept, and says so. */
-import { cpSync, existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { topics } from '@villagrid/contracts';
 import { openDatabase, realClock, seededRandom, silentLogger } from '@villagrid/runtime';
 import { testClock } from '@villagrid/runtime/testing';
 import { loadAlertId, openLoadStore, runLoad } from '../testing/disk/load.js';
 import { memoryDir } from '../testing/disk/shim.js';
+import { gatewayFolder, gridId, startHouse, until } from '../testing/house.js';
 import { DataFolder } from './data-folder.js';
 
 const soak = process.env.VILLAGRID_SOAK === 'full';
@@ -215,3 +231,88 @@ t.test(
     store.close();
   },
 );
+
+/** A disk of 32 MB, or why there is none. */
+function smallDisk(t: Test): { readonly folder: string } | { readonly reason: string } {
+  if (process.platform !== 'linux' || process.getuid?.() !== 0)
+    return { reason: 'mounting a small disk needs root on Linux' };
+  const folder = mkdtempSync(join(tmpdir(), 'villagrid-disk-'));
+  const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=32m', 'villagrid', folder]);
+  t.teardown(() => {
+    if (status === 0) spawnSync('umount', ['-l', folder]);
+    rmSync(folder, { recursive: true, force: true });
+  });
+  return status === 0 ? { folder } : { reason: 'a small disk cannot be mounted here' };
+}
+
+t.test(
+  'a full disk: the ballast goes first, then nothing is acknowledged and people are told; with space it works again',
+  async (t) => {
+    const disk = smallDisk(t);
+    if ('reason' in disk) return t.pass(`skipped: ${disk.reason}`);
+    const clock = realClock();
+    const config = await gatewayFolder(t, { data_dir: join(disk.folder, 'data'), log: { hold_ms: 20 } });
+    const { gateway, connect } = await startHouse(t, config);
+    const ballast = join(disk.folder, 'data', 'ballast');
+    const ballastBytes = () => statSync(ballast, { throwIfNoEntry: false })?.size ?? 0;
+    t.ok(await until(() => ballastBytes() === 8 * 1024 * 1024), 'there is a ballast file with real bytes');
+    const fill = (name: string) => {
+      const file = openSync(join(disk.folder, name), 'w');
+      try {
+        for (const size of [1024 * 1024, 4096]) for (;;) if (!tryWrite(file, size)) break;
+      } finally {
+        closeSync(file);
+      }
+    };
+    let seq = 0;
+    /** Publishes until one is acknowledged, as a node does, or the time is up. */
+    const acknowledged = async (withinMs: number): Promise<boolean> => {
+      const endMs = clock.monotonicMs() + withinMs;
+      for (seq += 1; clock.monotonicMs() < endMs; await clock.sleep(50)) {
+        const client = await connect('meter-1').catch(() => undefined);
+        if (!client) continue;
+        const payload = JSON.stringify({ v: 1, boot: 'b', seq, up: seq * 10, metrics: { consumption_kw: 2 } });
+        const done = await Promise.race([
+          client.publishAsync(topics.telemetry(gridId, 'meter-1'), payload, { qos: 1 }).then(
+            () => true,
+            () => false,
+          ),
+          new Promise<boolean>((resolve) => client.once('close', () => resolve(false))),
+        ]);
+        client.end(true);
+        if (done) return true;
+      }
+      return false;
+    };
+    t.ok(await acknowledged(5000));
+    fill('first');
+    for (let n = 0; n < 20; n += 1) t.ok(await acknowledged(5000), 'the ballast makes room');
+    t.ok(await until(() => ballastBytes() === 0, 8000), 'it is given up');
+    fill('second');
+    let refused = false;
+    for (let n = 0; n < 200 && !refused; n += 1) refused = !(await acknowledged(700));
+    t.ok(refused, 'nothing is acknowledged that cannot be kept');
+    const told = async () => {
+      const grid = gateway.api.grids.get(gridId);
+      return (await grid?.alerts({ status: 'active' }))?.some((one) =>
+        one.message.includes('cannot write to its card'),
+      );
+    };
+    t.ok(await until(async () => (await told()) === true, 5000), 'the app says so');
+    t.ok((await gateway.api.grids.get(gridId)?.alerts({}))?.length, 'and reads go on');
+    for (const name of ['first', 'second']) rmSync(join(disk.folder, name));
+    const begunMs = clock.monotonicMs();
+    t.ok(await acknowledged(10_000));
+    t.comment(`works again after ${Math.round(clock.monotonicMs() - begunMs)} ms`);
+    t.ok(await until(() => ballastBytes() === 8 * 1024 * 1024, 10_000), 'the ballast is back');
+    t.equal(gateway.log.stats.failing, false);
+  },
+);
+
+function tryWrite(file: number, size: number): boolean {
+  try {
+    return writeSync(file, Buffer.alloc(size, 1)) === size;
+  } catch {
+    return false;
+  }
+}
