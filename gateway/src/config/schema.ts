@@ -131,6 +131,13 @@ export const gatewayConfigSchema = Type.Object(
           maximum: 1_048_576,
           description: 'estimated bytes after which a commit does not wait any longer',
         }),
+        ballast_mb: Type.Integer({
+          default: 8,
+          minimum: 0,
+          maximum: 1024,
+          description:
+            'size of a file that only takes space, MB: given up when the disk is full, so that the gateway can go on and tidy up; 0 keeps none',
+        }),
       },
       { additionalProperties: false, description: 'the group commit' },
     ),
