@@ -308,7 +308,16 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
   lifecycle.add(history);
   lifecycle.add(retention);
   lifecycle.add(alerts);
-  lifecycle.add({ name: 'broker', start: () => broker.start(), stop: () => broker.stop() });
+  lifecycle.add({
+    name: 'broker',
+    start: () => broker.start(),
+    stop() {
+      const stopped = broker.stop();
+      // What waits for the hold is acknowledged before the connections end.
+      log.flush();
+      return stopped;
+    },
+  });
   for (const part of parts) lifecycle.add(part);
   lifecycle.add(health.part);
   let served: readonly ApiAddress[] = [];

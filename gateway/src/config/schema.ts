@@ -114,10 +114,11 @@ export const gatewayConfigSchema = Type.Object(
     log: Type.Object(
       {
         hold_ms: Type.Integer({
-          default: 250,
+          default: 5000,
           minimum: 0,
-          maximum: 1500,
-          description: 'longest wait for further samples before a commit, real milliseconds; longer spares the card',
+          maximum: 8000,
+          description:
+            'longest wait for further samples before a commit, real milliseconds; longer spares the card. A publish is acknowledged after its commit; screens, rules and alerts do not wait',
         }),
         max_batch: Type.Integer({
           default: 2000,
