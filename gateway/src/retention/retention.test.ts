@@ -47,8 +47,8 @@ function house(t: Test, over: Partial<RetentionOptions> = {}, onDisk = false) {
     log,
     store,
     databases: [
-      { path: paths.log, database: databases.log },
-      { path: paths.telemetry, database: databases.telemetry },
+      { path: paths.log, database: () => databases.log },
+      { path: paths.telemetry, database: () => databases.telemetry },
     ],
     receipted: () => undefined,
     unneeded: () => Number.POSITIVE_INFINITY,

@@ -39,7 +39,7 @@ export interface RetentionOptions {
   readonly log: DurableLog;
   readonly store: HistoryStore;
   /** Databases whose free pages are given back, with their files. */
-  readonly databases: ReadonlyArray<{ readonly path: string; readonly database: SqliteDatabase }>;
+  readonly databases: ReadonlyArray<{ readonly path: string; readonly database: () => SqliteDatabase }>;
   /** Last number that the cloud has for certain; undefined without an uplink: then nobody else needs frames. */
   readonly receipted: () => number | undefined;
   /** Last number whose frame no other reader needs after a start. */
@@ -207,7 +207,8 @@ export function createRetention(options: RetentionOptions): Retention {
 
   /** Gives free pages back to the disk, but for some: most of them are wanted again within the hour. */
   const giveBack = async (spare: number): Promise<void> => {
-    for (const { database } of options.databases) {
+    for (const { database: present } of options.databases) {
+      const database = present();
       let before = Number.POSITIVE_INFINITY;
       for (;;) {
         const free = Number(database.pragma('freelist_count', { simple: true }));
