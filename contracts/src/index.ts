@@ -1,6 +1,5 @@
 /** The contract of Villagrid: what all parts say to each other. */
 export * from './metrics/catalogue.js';
-export * from './metrics/counter.js';
 export * from './quality/quality.js';
 export * from './ports/clock.js';
 export * from './ports/id.js';
@@ -32,7 +31,20 @@ export * from './devices/freshness.js';
 export * from './history/resolution.js';
 export * from './history/window.js';
 export * from './history/figure-history.js';
+export * from './metrics/raster.js';
+export * from './metrics/counter.js';
+export * from './metrics/energy.js';
+export * from './metrics/bounds.js';
+export * from './metrics/key-figure.js';
+export * from './metrics/solar.js';
+export * from './metrics/load.js';
+export * from './metrics/battery.js';
+export * from './metrics/supply.js';
+export * from './metrics/balance.js';
+export * from './metrics/report-figures.js';
+export * from './metrics/report.js';
 export * from './dashboard/verdict.js';
 export * from './api/schemas.js';
+export * from './api/report-schema.js';
 export * from './api/routes.js';
 export * from './api/live.js';

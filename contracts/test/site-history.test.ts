@@ -39,7 +39,6 @@ import {
   type SnapshotSample,
   type WindowColumns,
 } from '@villagrid/contracts';
-import { counterGains, mostPerHour } from '@villagrid/contracts';
 import { holds } from './property.js';
 
 const now = 1_767_225_600_000;
@@ -451,89 +450,5 @@ t.test(
     };
     t.ok(Check(siteSchema, site));
     t.notOk(Check(siteSchema, { ...site, grid_id: 'No Id' }));
-  },
-);
-
-/** Windows of an hour from readings, one list per window. */
-const counterWindows = (...windows: number[][]) => ({
-  t: windows.map((_, i) => i * 3_600_000),
-  min: windows.map((one) => Math.min(...one)),
-  max: windows.map((one) => Math.max(...one)),
-  last: windows.map((one) => one.at(-1) as number),
-});
-const counterOptions = { mostPerHour: 20, widthMs: 3_600_000 };
-
-t.test(
-  'a counter gives what was gained, over resets, roll-overs and nonsense, never negative, never giant',
-  async (t) => {
-    const gains = (windows: number[][], rollsOverAt?: number) => {
-      const { gain, breaks } = counterGains(counterWindows(...windows), { ...counterOptions, rollsOverAt });
-      return [gain.map((one) => Math.round(one * 1000) / 1000), breaks.map(({ kind }) => kind)];
-    };
-    t.same(gains([[100, 102], [103, 107], [107]]), [[2, 5, 0], []], 'it goes on');
-    t.same(gains([[9000, 9002], [9003, 0, 4], [9]]), [[2, 5, 5], ['reset']], 'a new meter');
-    t.same(
-      gains([[9000, 9002], [5321, 5322], [5324]]),
-      [
-        [2, 0, 2],
-        ['spike', 'reset'],
-      ],
-      'a used meter',
-    );
-    t.same(
-      gains([[100, 102], [8000, 8001], [8003], [8004]]),
-      [
-        [2, 0, 2, 1],
-        ['spike', 'reset'],
-      ],
-      'one that is ahead',
-    );
-    t.same(
-      gains([[99_990, 99_995], [99_999, 3], [8]], 100_000),
-      [[5, 8, 5], ['rolled_over']],
-      'past its largest number',
-    );
-    t.same(gains([[100], [101, 65_535, 102], [104]]), [[0, 2, 2], ['spike']], '65535 between');
-    t.same(gains([[100], [101, 65_535], [104]]), [[0, 0, 4], ['spike']], '65535 last');
-    t.same(gains([[65_535], [101], [102], [103]])[0], [0, 0, 1, 1], '65535 first');
-    t.same(gains([[9000], [0, 9001], [9003]]), [[0, 1, 2], ['spike']], '0 between');
-    t.same(
-      gains([[9000], [9001, 0], [9003]]),
-      [
-        [0, 1, 3],
-        ['reset', 'spike'],
-      ],
-      '0 last',
-    );
-    const gap = counterGains({ t: [0, 36_000_000], min: [5, 90], max: [5, 90], last: [5, 90] }, counterOptions);
-    t.same(gap.gain, [0, 85], 'what was gained during a gap counts after it');
-    t.equal(mostPerHour('consumption_energy_kwh', 12), 18);
-    t.equal(mostPerHour('genset_hours', 12), 1.2);
-
-    holds(
-      t,
-      'any readings',
-      fc.property(
-        fc.array(fc.array(fc.oneof(fc.nat(200), fc.constantFrom(0, 65_535, 99_999)), { minLength: 1, maxLength: 4 })),
-        fc.option(fc.constantFrom(100_000, 65_536), { nil: undefined }),
-        (windows, rollsOverAt) => {
-          const { gain } = counterGains(counterWindows(...windows), { ...counterOptions, rollsOverAt });
-          const most = (i: number) => counterOptions.mostPerHour * (i + 2);
-          return gain.length === windows.length && gain.every((one, i) => one >= 0 && one <= most(i));
-        },
-      ),
-      500,
-    );
-    holds(
-      t,
-      'a plain counter loses nothing',
-      fc.property(fc.nat(1e6), fc.array(fc.array(fc.nat(3), { minLength: 1, maxLength: 4 })), (start, steps) => {
-        let level = start;
-        const windows = steps.map((own) => own.map((step) => (level += step)));
-        const { gain, breaks } = counterGains(counterWindows(...windows), counterOptions);
-        const total = gain.reduce((sum, one) => sum + one, 0);
-        return breaks.length === 0 && total === (windows.at(-1)?.at(-1) ?? 0) - (windows[0]?.[0] ?? 0);
-      }),
-    );
   },
 );

@@ -1,135 +1,106 @@
 /**
- * What a counter (kWh, hours) gained over windows of its readings. A counter may be reset (a meter was replaced), roll
- * over (it went past its largest number), repeat itself, or say nonsense for a moment (0 or 65535 while it starts). What
- * it gained is never negative and never more than can have been gained in the time. Pure.
+ * Differences of counters (kWh, hours): across gaps, resets, roll-overs and readings that cannot be. Never negative,
+ * never giant. The one place for this: history, reports and whatever else needs the difference of a counter uses it.
  */
-import { parseMetricId } from './catalogue.js';
 
-/** Columns of windows as history has them, with the minimum, maximum and last reading of each. */
-export interface CounterColumns {
-  readonly t: readonly number[];
-  readonly min: readonly number[];
-  readonly max: readonly number[];
-  readonly last: readonly number[];
+/** What a counter can do. */
+export interface CounterLimits {
+  /** Most it can gain in an hour, in its own unit: the plant's power in kW for kWh, 1 for hours. */
+  readonly maxPerHour: number;
+  /** Smallest step it shows; a fall of up to two of them is noise. 0.01 when left out. */
+  readonly resolution?: number;
+  /** Counts at which it starts again from 0, beside the usual registers and displays. */
+  readonly rollOverAt?: readonly number[];
 }
 
-export interface CounterOptions {
-  /** Most that can be gained in an hour, in the counter's unit: more is no gain. See `mostPerHour`. */
-  readonly mostPerHour: number;
-  /** Width of the windows, milliseconds. */
-  readonly widthMs: number;
-  /** Number at which the counter begins at 0 again, e.g. 100000; left out when unknown. */
-  readonly rollsOverAt?: number | undefined;
+/** How a difference was found. `reset`: began again at 0; `replaced`: jumped to another count, nothing is known of between. */
+export type CounterStepKind = 'counted' | 'rolled_over' | 'reset' | 'replaced';
+
+/** What was counted between two readings. */
+export interface CounterStep {
+  /** Index of the reading it begins and ends at. */
+  readonly from: number;
+  readonly to: number;
+  readonly amount: number;
+  /** Most it can have been; more than `amount` only where the counter lost its count. */
+  readonly high: number;
+  readonly kind: CounterStepKind;
 }
 
-/** What was gained in each window that has readings, and where the counter did not just go on. */
-export interface CounterGains {
-  readonly t: number[];
-  readonly gain: number[];
-  readonly breaks: Array<{ readonly t: number; readonly kind: CounterBreak }>;
-}
+const scales = [1, 0.1, 0.01, 0.001];
+const scaled = (values: readonly number[]): number[] => values.flatMap((value) => scales.map((scale) => value * scale));
+/** All ones in a register of 15, 16, 31 or 32 bits: the usual word for "no value", at the usual scales. */
+const noValues = scaled([32_767, 65_535, 2_147_483_647, 4_294_967_295]);
+/** Where registers and displays of five to nine digits start again. */
+const rollOvers = [...scaled([65_536, 2_147_483_648, 4_294_967_296]), 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
+/** Within how many readings a wrong run must end to be told from a changed counter: a day of quarter hours. */
+const lookAhead = 96;
 
-/** `reset`: it began anew; `rolled_over`: past its largest number; `spike`: readings that cannot be true were passed over. */
-export type CounterBreak = 'reset' | 'rolled_over' | 'spike';
-
-/** Share of the largest number, counted from either end, within which a fall is a roll-over. */
-const rollOverShare = 0.05;
-
-/** The most an hour can give: hours count hours, an energy what the plant's kW (all of it together) can make or use. */
-export function mostPerHour(metric: string, plantKw: number): number {
-  // A meter tells its hours late now and then, and in steps.
-  return parseMetricId(metric).base === 'genset_hours' ? 1.2 : Math.max(1, plantKw) * 1.5;
-}
+const isNoValue = (value: number): boolean =>
+  noValues.some((one) => Math.abs(value - one) <= Math.max(1e-6, one * 1e-9));
 
 /**
- * Gains of windows in order of time. The gain between two windows belongs to the later one; over a gap in the readings
- * all of what was gained meanwhile. The first window gains what it shows within itself.
+ * Differences between the readings of a counter, in order of time (Unix ms). Readings that are not finite, negative or a
+ * register's "no value" are left out, as is a run of wrong readings that returns; the step then spans them. A fall is a
+ * roll-over where that explains it, a reset otherwise: what the counter shows after it was counted at least.
  */
-export function counterGains(windows: CounterColumns, options: CounterOptions): CounterGains {
-  const gains: CounterGains = { t: [], gain: [], breaks: [] };
-  const { widthMs } = options;
-  /** The last reading that is believed. */
-  let level: Level | undefined;
-  /** Where the counter stood before it seemed to begin anew: it may come back there. */
-  let before: Level | undefined;
-  /** A reading that cannot follow: when the next window goes on from it, the counter is there now. */
-  let doubted: Level | undefined;
-  for (const [i, t] of windows.t.entries()) {
-    const window = { min: windows.min[i] as number, max: windows.max[i] as number, last: windows.last[i] as number };
-    const now: Level = { value: window.last, endMs: t + widthMs };
-    const follows = (from: Level | undefined): from is Level =>
-      from !== undefined &&
-      now.value >= from.value &&
-      believable(now.value - from.value, now.endMs - from.endMs + widthMs, options);
-    const take = (gain: number, kind?: CounterBreak): void => {
-      gains.t.push(t);
-      gains.gain.push(gain);
-      if (kind) gains.breaks.push({ t, kind });
-    };
-    if (level === undefined) {
-      const within = window.last - window.min;
-      take(believable(within, widthMs, options) ? within : 0);
-      level = now;
-      continue;
+export function counterSteps(
+  timesMs: readonly number[],
+  values: readonly (number | null)[],
+  { maxPerHour, resolution = 0.01, rollOverAt = [] }: CounterLimits,
+): CounterStep[] {
+  const usable: number[] = [];
+  for (const [at, value] of values.entries())
+    if (value !== null && Number.isFinite(value) && value >= 0 && !isNoValue(value)) usable.push(at);
+  const tolerance = 2 * resolution + 1e-9;
+  const value = (at: number): number => values[at] as number;
+  const most = (from: number, to: number): number =>
+    (maxPerHour * ((timesMs[to] as number) - (timesMs[from] as number))) / 3_600_000 + tolerance;
+  const follows = (from: number, to: number, base = value(from)): boolean =>
+    value(to) >= base - tolerance && value(to) - base <= most(from, to);
+
+  const steps: CounterStep[] = [];
+  let base = usable[0];
+  if (base === undefined) return steps;
+  // Kept apart from the base's reading: after noise the count goes on from where it was highest.
+  let count = value(base);
+  for (let k = 1; k < usable.length; k += 1) {
+    let at = usable[k] as number;
+    if (!follows(base, at, count)) {
+      const back = returnsAt(k);
+      if (back !== undefined) {
+        k = back;
+        at = usable[k] as number;
+      }
     }
-    const step = stepFrom(level.value, window, now.endMs - level.endMs + widthMs, options);
-    if (step) {
-      take(step.gain, step.kind);
-      before = step.kind === 'reset' ? level : follows(before) ? undefined : before;
-    } else if (follows(before)) {
-      take(now.value - before.value, 'spike');
-      before = undefined;
-    } else if (follows(doubted)) {
-      take(now.value - doubted.value, 'reset');
-      before = undefined;
+    const high = most(base, at);
+    if (follows(base, at, count)) {
+      const amount = Math.max(0, value(at) - count);
+      steps.push({ from: base, to: at, amount, high: amount, kind: 'counted' });
+      count = Math.max(count, value(at));
     } else {
-      take(0, 'spike');
-      doubted = now;
-      continue;
+      steps.push({ from: base, to: at, ...lost(value(at), high) });
+      count = value(at);
     }
-    level = now;
-    doubted = undefined;
+    base = at;
   }
-  return gains;
-}
+  return steps;
 
-interface Level {
-  readonly value: number;
-  readonly endMs: number;
-}
-
-interface Step {
-  readonly gain: number;
-  readonly kind?: CounterBreak;
-}
-
-/** The gain from a level to a window's last reading; undefined when that cannot follow. */
-function stepFrom(
-  level: number,
-  { min, max, last }: { readonly min: number; readonly max: number; readonly last: number },
-  spanMs: number,
-  options: CounterOptions,
-): Step | undefined {
-  if (last >= level) {
-    if (!believable(last - level, spanMs, options)) return undefined;
-    // The window ends where it may; what went up or down in between was nonsense.
-    return { gain: last - level, ...(min < level || max > last ? { kind: 'spike' } : {}) };
+  /** Position of the first reading that goes on from the base after an edge that cannot be: what lies between is wrong. */
+  function returnsAt(first: number): number | undefined {
+    for (let k = first + 1; k < Math.min(usable.length, first + lookAhead); k += 1) {
+      const at = usable[k] as number;
+      if (follows(base as number, at, count) && !follows(usable[k - 1] as number, at)) return k;
+    }
+    return undefined;
   }
-  const { rollsOverAt } = options;
-  if (rollsOverAt !== undefined) {
-    const gain = rollsOverAt - level + last;
-    const nearEnds =
-      level < rollsOverAt && level >= rollsOverAt * (1 - rollOverShare) && last <= rollsOverAt * rollOverShare;
-    if (nearEnds && believable(gain, spanMs, options)) return { gain, kind: 'rolled_over' };
-  }
-  // Began anew: what it reached before counts, and what there is since. A fall to somewhere in the middle is nonsense,
-  // unless the counter stays there.
-  if (!believable(min, spanMs, options)) return undefined;
-  const reached = max > level && believable(max - level, spanMs, options) ? max - level : 0;
-  const gain = reached + last - min;
-  return { gain: believable(gain, spanMs, options) ? gain : 0, kind: 'reset' };
-}
 
-/** Whether so much can be gained in a time. */
-const believable = (gain: number, spanMs: number, { mostPerHour: most }: CounterOptions): boolean =>
-  gain <= (most * spanMs) / 3_600_000;
+  function lost(now: number, high: number): { amount: number; high: number; kind: CounterStepKind } {
+    if (now > count) return { amount: 0, high, kind: 'replaced' };
+    let rolled = Number.POSITIVE_INFINITY;
+    for (const one of [...rollOvers, ...rollOverAt])
+      if (one > count - tolerance) rolled = Math.min(rolled, Math.max(0, one - count) + now);
+    if (rolled <= high) return { amount: rolled, high: rolled, kind: 'rolled_over' };
+    return { amount: now <= high ? now : 0, high, kind: now <= high ? 'reset' : 'replaced' };
+  }
+}

@@ -140,11 +140,11 @@ export function openLog(options: DurableLogOptions): DurableLog {
       const detail = error instanceof Error ? error.message : String(error);
       options.log.error('a commit failed; nothing of it was kept and nothing of it is acknowledged', {
         code: 'E_NOT_DURABLE',
-        waiting: closing.waiting.length,
+        waiting: closing.waiting,
         error,
       });
       const refusal = new VillagridError('E_NOT_DURABLE', `The log could not be written: ${detail}.`, { cause: error });
-      for (const one of closing.waiting) one.reject(refusal);
+      closing.reject(refusal);
       return;
     }
     newest = number;
@@ -155,7 +155,7 @@ export function openLog(options: DurableLogOptions): DurableLog {
     stats.lastCommitMs = realClock.monotonicMs() - beganMs;
     stats.totalCommitMs += stats.lastCommitMs;
     stats.longestCommitMs = Math.max(stats.longestCommitMs, stats.lastCommitMs);
-    for (const one of closing.waiting) one.resolve(number);
+    closing.resolve(number);
     const committed: CommittedFrame = { number, frame, bytes };
     for (const listener of [...listeners]) {
       try {
@@ -170,8 +170,6 @@ export function openLog(options: DurableLogOptions): DurableLog {
     if (closed) return Promise.reject(new VillagridError('E_NOT_DURABLE', 'The log is closed: the gateway stops.'));
     const first = group.empty;
     const promise = group.add(batch);
-    // Nobody may be waiting (a driver does not): the failure was logged.
-    promise.catch(() => {});
     if (urgent || options.holdMs === 0) {
       // With the present task, so that an alert and the sample that caused it share the commit.
       const mine = group;
