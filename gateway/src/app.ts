@@ -5,9 +5,7 @@ import { createApiServer, type ApiAddress, type ApiPorts, type Listen } from '@v
 import { topics, type Alert, type AlertEvent, type Clock, type RandomSource } from '@villagrid/contracts';
 import {
   createAccounts,
-  createAlertStore,
   createLifecycle,
-  openDatabase,
   type Accounts,
   type BrokerLimits,
   type GuardedBroker,
@@ -24,7 +22,11 @@ import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { createHealth, diskUsedPct } from './health/health.js';
 import { createIntake } from './intake/intake.js';
 import { Live } from './live/live.js';
-import { openLog, type DurableLog } from './log/log.js';
+import { Ballast } from './log/ballast.js';
+import { DataFolder } from './log/data-folder.js';
+import { openLogStore } from './log/log-store.js';
+import type { DurableLog } from './log/log.js';
+import { skipSalvaged } from './log/salvage.js';
 import { NodeSequences } from './log/sequences.js';
 import { gatewayParts } from './parts.js';
 import { uplinkCursor } from './uplink/index.js';
@@ -89,14 +91,19 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
   const gridId = site.grid_id;
   const clockTrust = createClockTrust(config.clock_trust);
   mkdirSync(config.data_dir, { recursive: true, mode: 0o700 });
-  const open = (name: string) => openDatabase({ path: join(config.data_dir, name) });
-  const logDatabase = open(databaseFiles.log);
-  const telemetryDatabase = open(databaseFiles.telemetry);
-  const settingsDatabase = open(databaseFiles.settings);
+  const data = new DataFolder({ folder: config.data_dir, clock, realClock, log: logger.child('data') });
+  const telemetryDatabase = data.open(databaseFiles.telemetry);
+  const settingsDatabase = data.open(databaseFiles.settings, { copied: true });
 
-  const alertStore = createAlertStore({ database: logDatabase });
-  const log = openLog({
-    database: logDatabase,
+  const ballast = new Ballast({
+    folder: config.data_dir,
+    bytes: config.log.ballast_mb * 1024 * 1024,
+    realClock,
+    log: logger.child('data'),
+  });
+  const logStore = openLogStore({
+    path: join(config.data_dir, databaseFiles.log),
+    quarantine: data.quarantine,
     clock,
     realClock,
     random,
@@ -105,12 +112,15 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     holdMs: config.log.hold_ms,
     maxSamples: config.log.max_batch,
     maxBytes: config.log.max_batch_bytes,
+    makeRoom: () => ballast.release(),
   });
+  const { log, alertStore } = logStore;
   const telemetry = createHistoryStore({
     database: telemetryDatabase,
     zoneOf: () => site.zone,
     log: logger.child('history'),
   });
+  skipSalvaged(log, telemetry, site.gateway_id);
   const live = new Live({ site, clock, logger: logger.child('live') });
   live.restore(telemetry.latest(gridId));
   const sequences = new NodeSequences(log);
@@ -220,7 +230,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     log,
     store: telemetry,
     files: [
-      createFileRoom(join(config.data_dir, databaseFiles.log), () => logDatabase),
+      createFileRoom(join(config.data_dir, databaseFiles.log), logStore.database, () => log.trusted()),
       createFileRoom(join(config.data_dir, databaseFiles.telemetry), () => telemetryDatabase),
     ],
     receipted: () => (uplink ? log.cursor(uplinkCursor) : undefined),
@@ -235,6 +245,8 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
   const health = createHealth({
     dataDir: config.data_dir,
     log,
+    walBytes: logStore.walBytes,
+    damagedFiles: () => data.damagedFiles(),
     intake: intake.counters,
     broker,
     projector,
@@ -244,7 +256,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     clock,
   });
   const accounts = createAccounts({ database: settingsDatabase, realClock, random, log: logger.child('accounts') });
-  const grid = createGridPort({ site, live, log, alerts, alertStore, telemetry, projector });
+  const grid = createGridPort({ site, live, log, alerts, telemetry, projector });
   const api: ApiPorts = {
     identity: {
       kind: 'gateway',
@@ -255,7 +267,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
       clockTrust,
     },
     auth: accounts,
-    grids: createGridsPort(grid, alertStore),
+    grids: createGridsPort(grid, alerts.shown),
     health: health.port,
   };
   const server = createApiServer({
@@ -272,10 +284,14 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
   const lifecycle = createLifecycle({ log: logger, clock: realClock });
   lifecycle.add({
     name: 'stores',
-    start() {},
-    stop() {
-      log.close();
-      for (const database of [logDatabase, telemetryDatabase, settingsDatabase]) database.close();
+    start() {
+      data.start();
+      ballast.start();
+    },
+    async stop() {
+      await ballast.stop();
+      logStore.close();
+      data.stop();
     },
   });
   lifecycle.add(projector);
@@ -293,7 +309,16 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
   lifecycle.add(history);
   lifecycle.add(retention);
   lifecycle.add(alerts);
-  lifecycle.add({ name: 'broker', start: () => broker.start(), stop: () => broker.stop() });
+  lifecycle.add({
+    name: 'broker',
+    start: () => broker.start(),
+    stop() {
+      const stopped = broker.stop();
+      // What waits for the hold is acknowledged before the connections end.
+      log.flush();
+      return stopped;
+    },
+  });
   for (const part of parts) lifecycle.add(part);
   lifecycle.add(health.part);
   let served: readonly ApiAddress[] = [];

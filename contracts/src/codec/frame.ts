@@ -4,7 +4,8 @@
  * (big endian), so that a worn card cannot change a value unnoticed. The head carries each series' precision, so a
  * frame decodes without the catalogue it was written with.
  */
-import type { AlertEvent } from '../alerts/events.js';
+import { isUnknownAlertEvent } from '../alerts/check-event.js';
+import type { AlertEvent, UnknownAlertEvent } from '../alerts/events.js';
 import { metricPrecision } from '../metrics/catalogue.js';
 import type { ClockTrust } from '../ports/clock.js';
 import type { QualityCode } from '../quality/quality.js';
@@ -67,6 +68,8 @@ export interface Frame {
   readonly trust: ClockTrust;
   readonly samples: readonly Sample[];
   readonly events: readonly AlertEvent[];
+  /** Events of kinds that only a newer program knows, as they came; absent when there are none. */
+  readonly unknownEvents?: readonly UnknownAlertEvent[];
   readonly entries: readonly FrameEntry[];
   readonly received: readonly ReceivedSequence[];
 }
@@ -76,7 +79,8 @@ const version = 1;
 const checksumBytes = 4;
 
 /**
- * Packs a frame. Samples keep their order within a series; the order between series is not kept. Throws CodecError for
+ * Packs a frame. Samples keep their order within a series; the order between series is not kept, nor that between events
+ * of known and unknown kinds. Throws CodecError for
  * a value, time or quality that cannot be packed (not finite, or a value whose step to the one before is 2^51 times its resolution or more).
  */
 export function encodeFrame(frame: Frame): Uint8Array {
@@ -84,13 +88,14 @@ export function encodeFrame(frame: Frame): Uint8Array {
     const first = group[0] as Sample;
     return { group, head: [first.deviceId, first.metric, metricPrecision(first.metric)] as const };
   });
+  const events = [...frame.events, ...(frame.unknownEvents ?? [])];
   const head: FrameHead = {
     b: frame.boot,
     m: Math.round(frame.monotonicMs),
     w: Math.round(frame.wallMs),
     t: frame.trust,
     s: series.map((one) => one.head),
-    ...(frame.events.length > 0 ? { e: frame.events } : {}),
+    ...(events.length > 0 ? { e: events } : {}),
     ...(frame.entries.length > 0 ? { n: frame.entries } : {}),
     ...(frame.received.length > 0
       ? { r: frame.received.map((one) => [one.deviceId, one.boot, one.seqs] as const) }
@@ -199,13 +204,20 @@ export function decodeFrame(bytes: Uint8Array): Frame {
     }
   }
   if (!reader.atEnd) throw new CodecError('bytes left over after the last series');
+  const events: AlertEvent[] = [];
+  const unknownEvents: UnknownAlertEvent[] = [];
+  for (const event of head.e ?? []) {
+    if (isUnknownAlertEvent(event)) unknownEvents.push(event);
+    else events.push(event);
+  }
   return {
     boot: head.b,
     monotonicMs: head.m,
     wallMs: head.w,
     trust: head.t,
     samples,
-    events: head.e ?? [],
+    events,
+    ...(unknownEvents.length > 0 ? { unknownEvents } : {}),
     entries: head.n ?? [],
     received: (head.r ?? []).map(([deviceId, boot, seqs]) => ({ deviceId, boot, seqs })),
   };

@@ -13,21 +13,28 @@ export interface FileRoom {
   giveBack(sparePages: number): Promise<void>;
 }
 
-/** Makes it; `database` is asked each time, because a log is opened anew after its card failed. */
-export function createFileRoom(path: string, database: () => SqliteDatabase): FileRoom {
+/**
+ * Makes it; `database` is asked each time, because a log is opened anew after its card failed. Nothing is written while
+ * `mayWrite` says no.
+ */
+export function createFileRoom(
+  path: string,
+  database: () => SqliteDatabase,
+  mayWrite: () => boolean = () => true,
+): FileRoom {
   const sizeOf = (file: string) => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
   return {
     usedBytes: () => sizeOf(path) + sizeOf(`${path}-wal`),
     async giveBack(sparePages) {
       let before = Number.POSITIVE_INFINITY;
-      for (;;) {
+      while (mayWrite()) {
         const free = Number(database().pragma('freelist_count', { simple: true }));
         if (free <= sparePages || free >= before) break;
         before = free;
         database().pragma(`incremental_vacuum(${Math.min(pagesPerStep, free - sparePages)})`);
         await new Promise((resolve) => setImmediate(resolve));
       }
-      if (sparePages === 0) database().pragma('wal_checkpoint(TRUNCATE)');
+      if (sparePages === 0 && mayWrite()) database().pragma('wal_checkpoint(TRUNCATE)');
     },
   };
 }

@@ -136,7 +136,7 @@ export const arrows: ArrowTable = {
       names: /Database|^migrate/,
       in: ['api', 'gateway'],
       except: ['gateway/src/app.ts', 'gateway/src/log', 'gateway/src/store'],
-      ask: 'Routes and rooms know no SQL: ask the log (gateway/src/log) or a store of runtime.',
+      ask: 'Routes and rooms know no SQL: ask the log (gateway/src/log), history (gateway/src/store) or a store of runtime.',
     },
     {
       from: 'runtime',
