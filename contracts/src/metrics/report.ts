@@ -253,6 +253,8 @@ export function* reportInSteps(inputs: ReportInputs): Steps<Report> {
     putPlain('base_load_kw', baseLoadKw(raster, load, from, to), share);
   }
 
+  yield;
+
   // Battery.
   const empty = batteryFigures(
     inputs,
