@@ -114,9 +114,17 @@ export const arrows: ArrowTable = {
         ask: 'Rules know no driver: they see samples and figures, whoever measured them.',
       },
       project: { imports: ['log'], ask: 'The projector reads the log and writes runtime’s stores.' },
+      store: {
+        imports: ['log'],
+        ask: 'History reads the log and keeps its own file; who asks comes by TelemetryStore.',
+      },
+      retention: {
+        imports: ['log', 'store'],
+        ask: 'Retention deletes from log and history; what others still need is told to it by app.ts.',
+      },
       uplink: { imports: ['log'], ask: 'The uplink reads the log with a cursor, and nothing else.' },
       grid: {
-        imports: ['log', 'live', 'alerts', 'project'],
+        imports: ['log', 'live', 'alerts', 'project', 'store'],
         ask: 'This room fills the API’s port from the rooms that know; it has no SQL of its own.',
       },
       health: {
@@ -130,8 +138,8 @@ export const arrows: ArrowTable = {
       from: 'runtime',
       names: /Database|^migrate/,
       in: ['api', 'gateway'],
-      except: ['gateway/src/app.ts', 'gateway/src/log'],
-      ask: 'Routes and rooms know no SQL: ask the log (gateway/src/log) or a store of runtime.',
+      except: ['gateway/src/app.ts', 'gateway/src/log', 'gateway/src/store', 'gateway/src/retention'],
+      ask: 'Routes and rooms know no SQL: ask the log (gateway/src/log), history (gateway/src/store) or a store of runtime.',
     },
     {
       from: 'runtime',
