@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { decodeFrame } from '@villagrid/contracts';
 import { openDatabase } from '@villagrid/runtime';
-import { unpackFrame } from '../src/log/packed.js';
+import { unpackFrame } from '@villagrid/gateway';
 import { firstSeq, metricsPerMessage } from './packets.js';
 
 /** A device and how many of its messages were acknowledged. */
