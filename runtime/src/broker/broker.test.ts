@@ -642,3 +642,31 @@ t.test('thousands of spoiled packets end no process and harm no other client', a
   t.ok(taken.length > 50, `${taken.length} publishes came through`);
   await bob.publishAsync('of/bob/x', 'still here', { qos: 1 });
 });
+
+t.test(
+  'one node at a hundred times its pace, and 200 connections with half a packet: others are answered at once, all are closed',
+  async (t) => {
+    const { connect, broker, port } = await house(t, {
+      limits: { maxPacketsPerSecond: 100, connectTimeoutMs: 1500, maxConnectionsPerAddress: 300 },
+    });
+    const [alice, bob] = [await connect('alice'), await connect('bob')];
+    await bob.publishAsync('of/bob/x', '0', { qos: 1 });
+    const before = process.memoryUsage().rss;
+    const halves = Array.from({ length: 200 }, (_, i) => raw(port, connectPacket(`half${i}`).subarray(0, i % 20)));
+    for (let i = 0; i < 20_000; i += 1) alice.publish('of/alice/x', 'x'.repeat(200), { qos: 0 });
+    const tookMs: number[] = [];
+    for (let i = 0; i < 100; i += 1) {
+      const beganMs = clock.monotonicMs();
+      await bob.publishAsync('of/bob/x', String(i), { qos: 1 });
+      tookMs.push(clock.monotonicMs() - beganMs);
+      await clock.sleep(10);
+    }
+    tookMs.sort((a, b) => a - b);
+    t.ok((tookMs[98] as number) < 500, `99 of 100 within ${tookMs[98]?.toFixed(1)} ms`);
+    t.equal(broker.stats().throttled > 0, true, 'the flood is held back');
+    t.ok(broker.stats().published < 2000, `only ${broker.stats().published} of 20,000 were taken`);
+    await Promise.all(halves);
+    t.ok(await until(() => broker.stats().connections === 2), 'those that never finished are gone');
+    t.ok(process.memoryUsage().rss - before < 150e6, 'also with the flood’s own client in this process');
+  },
+);
