@@ -32,6 +32,7 @@ import { gatewayParts } from './parts.js';
 import { uplinkCursor } from './uplink/index.js';
 import { createProjector } from './project/projector.js';
 import { createRetention } from './retention/retention.js';
+import { createFileRoom } from './store/file-room.js';
 import { createHistoryKeeper } from './store/keeper.js';
 import { createHistoryStore } from './store/store.js';
 
@@ -228,9 +229,9 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     gatewayId: site.gateway_id,
     log,
     store: telemetry,
-    databases: [
-      { path: join(config.data_dir, databaseFiles.log), database: logStore.database },
-      { path: join(config.data_dir, databaseFiles.telemetry), database: () => telemetryDatabase },
+    files: [
+      createFileRoom(join(config.data_dir, databaseFiles.log), logStore.database, () => log.trusted()),
+      createFileRoom(join(config.data_dir, databaseFiles.telemetry), () => telemetryDatabase),
     ],
     receipted: () => (uplink ? log.cursor(uplinkCursor) : undefined),
     unneeded: () => Math.min(...statesOfReaders.map((name) => log.state(name)?.number ?? 0)),

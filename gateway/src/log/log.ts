@@ -17,6 +17,7 @@ import {
 import { migrateModule, type FrameReader, type Logger, type SqliteDatabase } from '@villagrid/runtime';
 import { Group } from './group.js';
 import type { CommittedFrame, Log, LogBatch } from './port.js';
+import { packFrame, unpackFrame } from './packed.js';
 import { logMigrations, longFrameMs } from './schema.js';
 
 export interface DurableLogOptions {
@@ -53,7 +54,9 @@ export interface LogStats {
   commits: number;
   failedCommits: number;
   samples: number;
+  /** Bytes of frames, and what they took in the log. */
   bytes: number;
+  storedBytes: number;
   /** Time of the last commit and the longest so far, real milliseconds. */
   lastCommitMs: number;
   longestCommitMs: number;
@@ -108,6 +111,7 @@ export function openLog(options: DurableLogOptions): DurableLog {
     failedCommits: 0,
     samples: 0,
     bytes: 0,
+    storedBytes: 0,
     lastCommitMs: 0,
     longestCommitMs: 0,
     totalCommitMs: 0,
@@ -134,7 +138,9 @@ export function openLog(options: DurableLogOptions): DurableLog {
       if (to === null || timeMs > to) to = timeMs;
     }
     sql.whole(() => {
-      sql.addFrame.run(number, from, to, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+      const packed = packFrame(bytes);
+      stats.storedBytes += packed.length;
+      sql.addFrame.run(number, from, to, packed);
       for (const participant of participants) participant(number, frame);
     });
   };
@@ -152,7 +158,7 @@ export function openLog(options: DurableLogOptions): DurableLog {
     const found = sql.newest.get() ?? 0;
     if (found < newest) throw new Error(`the log ends at ${found} after it was opened anew; ${newest} was committed`);
     const last = newest === 0 ? undefined : sql.one.get(newest);
-    if (last) decodeFrame(last.bytes);
+    if (last) decodeFrame(unpackFrame(last.bytes));
     suspect = false;
     options.log.warn('the database of the log was opened anew after the card failed', { newest: found });
     // A commit that failed may have reached the file all the same: not acknowledged, yet a frame of the log.
@@ -277,21 +283,16 @@ export function openLog(options: DurableLogOptions): DurableLog {
     return promise;
   };
 
-  const toFrame = (row: { number: number; bytes: Buffer }): CommittedFrame => ({
-    number: row.number,
-    frame: readable(row),
-    bytes: row.bytes,
-  });
-
-  /** A frame whose bytes the card changed: it keeps its number, its place in history stays empty, and all else goes on. */
-  const readable = ({ number, bytes }: { number: number; bytes: Buffer }): Frame => {
+  /** A frame whose bytes the card changed keeps its number, its place in history stays empty, and all else goes on. */
+  const toFrame = ({ number, bytes: stored }: FrameRow): CommittedFrame => {
     try {
-      return decodeFrame(bytes);
+      const bytes = unpackFrame(stored);
+      return { number, bytes, frame: decodeFrame(bytes) };
     } catch (error) {
       stats.damagedFrames += 1;
       options.log.error('a frame was changed by the card and cannot be read', { number, error });
       const nothing = { samples: [], events: [], entries: [], received: [] };
-      return { boot, monotonicMs: 0, wallMs: 0, trust: 'none', ...nothing };
+      return { number, bytes: stored, frame: { boot, monotonicMs: 0, wallMs: 0, trust: 'none', ...nothing } };
     }
   };
 

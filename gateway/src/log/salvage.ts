@@ -9,6 +9,7 @@ import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
 import { decodeFrame, encodeFrame, newId, type Clock, type Frame, type RandomSource } from '@villagrid/contracts';
 import { createAlertStore, migrateModule, openDatabase, readWal } from '@villagrid/runtime';
 import { sealed, type DurableLog } from './log.js';
+import { packFrame, unpackFrame } from './packed.js';
 import { logMigrations } from './schema.js';
 
 /** Reader whose cursor says what the cloud has. */
@@ -79,7 +80,7 @@ export function salvageLog(
           ],
           received: [],
         };
-        put(1, entry, encodeFrame(entry));
+        put(1, entry, packFrame(encodeFrame(entry)));
         const runs: [number, number, number][] = [];
         const withReceipt = numbers.filter((number) => number <= found.receipted);
         let next = 1 - withReceipt.length;
@@ -88,7 +89,7 @@ export function salvageLog(
           if (next === 1) next = 2;
           const bytes = pages.frameAt(found.frames.get(number) as Place);
           if (!bytes) continue;
-          put(next, decodeFrame(bytes), bytes);
+          put(next, decodeFrame(unpackFrame(bytes)), bytes);
           const run = runs.at(-1);
           if (run && number === run[0] + run[2] && next === run[1] + run[2]) run[2] += 1;
           else runs.push([number, next, 1]);
@@ -200,7 +201,7 @@ function takeFrame(pages: Pages, place: PagePlace, page: Buffer, cell: number, f
   const one = { page: place, record, payloadBytes };
   const bytes = pages.frameAt(one);
   if (!bytes) return;
-  decodeFrame(bytes);
+  decodeFrame(unpackFrame(bytes));
   found.frames.set(number, one);
 }
 
