@@ -5,10 +5,7 @@ import { createApiServer, type ApiAddress, type ApiPorts, type Listen } from '@v
 import { topics, type Alert, type AlertEvent, type Clock, type RandomSource } from '@villagrid/contracts';
 import {
   createAccounts,
-  createAlertStore,
   createLifecycle,
-  createTelemetryStore,
-  openDatabase,
   type Accounts,
   type BrokerLimits,
   type GuardedBroker,
@@ -22,16 +19,30 @@ import { createClockTrust } from './clock/trust.js';
 import type { GatewayConfig } from './config/schema.js';
 import type { DriverSink } from './drivers/port.js';
 import { createGridPort, createGridsPort } from './grid/grid-port.js';
-import { createHealth } from './health/health.js';
+import { createHealth, diskUsedPct } from './health/health.js';
 import { createIntake } from './intake/intake.js';
 import { Live } from './live/live.js';
-import { openLog, type DurableLog } from './log/log.js';
+import { Ballast } from './log/ballast.js';
+import { DataFolder } from './log/data-folder.js';
+import { openLogStore } from './log/log-store.js';
+import type { DurableLog } from './log/log.js';
+import { skipSalvaged } from './log/salvage.js';
 import { NodeSequences } from './log/sequences.js';
 import { gatewayParts } from './parts.js';
+import { uplinkCursor } from './uplink/index.js';
 import { createProjector } from './project/projector.js';
+import { createRetention } from './retention/retention.js';
+import { createFileRoom } from './store/file-room.js';
+import { createHistoryKeeper } from './store/keeper.js';
+import { createHistoryStore } from './store/store.js';
 
 /** Files in the data folder. People's accounts are apart from measurements, so that either survives the other. */
 export const databaseFiles = { log: 'log.db', telemetry: 'telemetry.db', settings: 'settings.db' } as const;
+
+/** States from whose number on their readers want the log's frames after a start. */
+const statesOfReaders = ['node_sequences', 'rules'];
+/** Frames that are read again within about a quarter of a second. */
+const framesWorthWaiting = 2000;
 
 /** What a gateway gets from its process. */
 export interface GatewayPorts {
@@ -80,14 +91,19 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
   const gridId = site.grid_id;
   const clockTrust = createClockTrust(config.clock_trust);
   mkdirSync(config.data_dir, { recursive: true, mode: 0o700 });
-  const open = (name: string) => openDatabase({ path: join(config.data_dir, name) });
-  const logDatabase = open(databaseFiles.log);
-  const telemetryDatabase = open(databaseFiles.telemetry);
-  const settingsDatabase = open(databaseFiles.settings);
+  const data = new DataFolder({ folder: config.data_dir, clock, realClock, log: logger.child('data') });
+  const telemetryDatabase = data.open(databaseFiles.telemetry);
+  const settingsDatabase = data.open(databaseFiles.settings, { copied: true });
 
-  const alertStore = createAlertStore({ database: logDatabase });
-  const log = openLog({
-    database: logDatabase,
+  const ballast = new Ballast({
+    folder: config.data_dir,
+    bytes: config.log.ballast_mb * 1024 * 1024,
+    realClock,
+    log: logger.child('data'),
+  });
+  const logStore = openLogStore({
+    path: join(config.data_dir, databaseFiles.log),
+    quarantine: data.quarantine,
     clock,
     realClock,
     random,
@@ -96,8 +112,15 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     holdMs: config.log.hold_ms,
     maxSamples: config.log.max_batch,
     maxBytes: config.log.max_batch_bytes,
+    makeRoom: () => ballast.release(),
   });
-  const telemetry = createTelemetryStore({ database: telemetryDatabase, frames: log, zoneOf: () => site.zone });
+  const { log, alertStore } = logStore;
+  const telemetry = createHistoryStore({
+    database: telemetryDatabase,
+    zoneOf: () => site.zone,
+    log: logger.child('history'),
+  });
+  skipSalvaged(log, telemetry, site.gateway_id);
   const live = new Live({ site, clock, logger: logger.child('live') });
   live.restore(telemetry.latest(gridId));
   const sequences = new NodeSequences(log);
@@ -182,6 +205,13 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     realClock,
     logger: logger.child('projector'),
   });
+  const history = createHistoryKeeper({
+    store: telemetry,
+    behind: () => projector.behind(),
+    clock,
+    realClock,
+    logger: logger.child('history'),
+  });
   const { parts, uplink } = gatewayParts({
     config,
     version: gatewayVersion,
@@ -194,9 +224,29 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     logger,
     clockTrust,
   });
+  const retention = createRetention({
+    settings: config.retention,
+    gatewayId: site.gateway_id,
+    log,
+    store: telemetry,
+    files: [
+      createFileRoom(join(config.data_dir, databaseFiles.log), logStore.database, () => log.trusted()),
+      createFileRoom(join(config.data_dir, databaseFiles.telemetry), () => telemetryDatabase),
+    ],
+    receipted: () => (uplink ? log.cursor(uplinkCursor) : undefined),
+    unneeded: () => Math.min(...statesOfReaders.map((name) => log.state(name)?.number ?? 0)),
+    diskUsedPct: () => diskUsedPct(config.data_dir),
+    gaveUp: () => uplink?.siteChanged(),
+    trust: clockTrust,
+    clock,
+    realClock,
+    logger: logger.child('retention'),
+  });
   const health = createHealth({
     dataDir: config.data_dir,
     log,
+    walBytes: logStore.walBytes,
+    damagedFiles: () => data.damagedFiles(),
     intake: intake.counters,
     broker,
     projector,
@@ -206,7 +256,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     clock,
   });
   const accounts = createAccounts({ database: settingsDatabase, realClock, random, log: logger.child('accounts') });
-  const grid = createGridPort({ site, live, log, alerts, alertStore, telemetry, projector });
+  const grid = createGridPort({ site, live, log, alerts, telemetry, projector });
   const api: ApiPorts = {
     identity: {
       kind: 'gateway',
@@ -217,7 +267,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
       clockTrust,
     },
     auth: accounts,
-    grids: createGridsPort(grid, alertStore),
+    grids: createGridsPort(grid, alerts.shown),
     health: health.port,
   };
   const server = createApiServer({
@@ -234,15 +284,41 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
   const lifecycle = createLifecycle({ log: logger, clock: realClock });
   lifecycle.add({
     name: 'stores',
-    start() {},
-    stop() {
-      log.close();
-      for (const database of [logDatabase, telemetryDatabase, settingsDatabase]) database.close();
+    start() {
+      data.start();
+      ballast.start();
+    },
+    async stop() {
+      await ballast.stop();
+      logStore.close();
+      data.stop();
     },
   });
   lifecycle.add(projector);
+  lifecycle.add({
+    name: 'newest values',
+    async start() {
+      // What was committed since the last seal is read again from the log. A long way to go is gone in the background:
+      // devices are not kept waiting for it.
+      const restored = projector.catchUp().then(() => live.restore(telemetry.latest(gridId)));
+      if (projector.behind() <= framesWorthWaiting) await restored;
+      else restored.catch(() => {});
+    },
+    stop() {},
+  });
+  lifecycle.add(history);
+  lifecycle.add(retention);
   lifecycle.add(alerts);
-  lifecycle.add({ name: 'broker', start: () => broker.start(), stop: () => broker.stop() });
+  lifecycle.add({
+    name: 'broker',
+    start: () => broker.start(),
+    stop() {
+      const stopped = broker.stop();
+      // What waits for the hold is acknowledged before the connections end.
+      log.flush();
+      return stopped;
+    },
+  });
   for (const part of parts) lifecycle.add(part);
   lifecycle.add(health.part);
   let served: readonly ApiAddress[] = [];

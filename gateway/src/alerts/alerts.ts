@@ -24,6 +24,7 @@ import {
 import type { AlertStore, LifecyclePart, Logger } from '@villagrid/runtime';
 import type { ChangedFigure, Live } from '../live/live.js';
 import type { DurableLog } from '../log/log.js';
+import { NotDurable, type AlertReads } from './not-durable.js';
 import { LegacyAlerts, legacyRuleId } from './legacy.js';
 import { reconcileState, stateKey } from './rule-state.js';
 
@@ -47,9 +48,13 @@ export interface AlertsOptions {
   readonly realClock: Clock;
   readonly random: RandomSource;
   readonly logger: Logger;
-  /** Called for each event once it is durable. */
+  /** Called for each event once it is durable; for one of the gateway's own also when the card did not take it. */
   readonly tell: (event: AlertEvent, alert: Alert | undefined) => void;
 }
+
+/** Whether rules may judge a sample. */
+const isUsable = (sample: Sample): sample is Sample & { readonly value: number } =>
+  sample.value !== null && qualityClass(sample.quality) !== 'bad';
 
 /** The alerts of one grid. `start` begins the ticks; the state is restored when made. */
 export interface Alerts extends LifecyclePart {
@@ -62,6 +67,8 @@ export interface Alerts extends LifecyclePart {
   /** A person's event, from the API or from the cloud: stored if absent, durable when resolved. */
   append(event: AlertEvent): Promise<void>;
   readonly origin: AlertEvent['origin'];
+  /** The alerts as people see them: also those that the card would not take yet. */
+  readonly shown: AlertReads;
   readonly limits: RuleLimits;
   openCount(): number;
 }
@@ -106,8 +113,9 @@ export function createAlerts(options: AlertsOptions): Alerts {
     keptMs = realClock.monotonicMs();
     log.putState(stateName, number, engine.exportState());
   });
+  const notDurable = new NotDurable(store);
   log.onCommit(({ frame }) => {
-    for (const event of frame.events) options.tell(event, store.get(event.alert_id));
+    for (const event of frame.events) if (!notDurable.remove(event)) options.tell(event, store.get(event.alert_id));
   });
 
   /** Makes the gateway's own events durable, however long that takes. */
@@ -116,6 +124,8 @@ export function createAlerts(options: AlertsOptions): Alerts {
       () => {},
       async (error: unknown) => {
         if (stopped) throw error;
+        // Told all the same: a card that fails must not silence the village's alarms, least of all the one about itself.
+        for (const event of events) if (notDurable.add(event)) options.tell(event, notDurable.get(event.alert_id));
         await realClock.sleep(retryMs);
         return commit(events);
       },
@@ -137,14 +147,15 @@ export function createAlerts(options: AlertsOptions): Alerts {
     arrivalMs: number,
   ): RuleTransition[] {
     const found: RuleTransition[] = [];
-    const rings = (timeMs: number) => arrivalMs - timeMs <= oldestRingingMs;
-    for (const { deviceId, metric, timeMs, value, quality } of samples) {
-      if (value === null || qualityClass(quality) === 'bad' || !rings(timeMs)) continue;
-      found.push(...engine.onSeriesSample({ deviceId, metric, timeMs, value }));
+    const oldestMs = arrivalMs - oldestRingingMs;
+    for (const sample of samples) {
+      if (!isUsable(sample) || sample.timeMs < oldestMs) continue;
+      const raised = engine.onSeriesSample(sample);
+      if (raised.length > 0) found.push(...raised);
     }
     for (const { metric, figure } of figures) {
       const { value, timeMs, quality } = figure;
-      if (value === null || timeMs === null || qualityClass(quality) === 'bad' || !rings(timeMs)) continue;
+      if (value === null || timeMs === null || qualityClass(quality) === 'bad' || timeMs < oldestMs) continue;
       found.push(...engine.onFigure(metric, timeMs, value));
     }
     return found;
@@ -230,6 +241,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
   return {
     name: 'alerts',
     origin,
+    shown: notDurable,
     limits,
     append,
     openCount: () => open.size + legacy.size,

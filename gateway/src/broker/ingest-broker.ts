@@ -30,13 +30,14 @@ const localIdentity: Who = { kind: 'local', id: 'local-legacy' };
 
 /** How long a device may be without a connection before its link is down, real milliseconds. */
 const goneAfterMs = 1000;
+const mostTopics = 1000;
 
 /** What the broker's clients say, sorted. Each promise resolves when the publish may be acknowledged. */
 export interface BrokerIntake {
-  telemetry(deviceId: string, payload: Uint8Array): Promise<void>;
-  legacyData(payload: Uint8Array): Promise<void>;
-  legacyAlert(payload: Uint8Array): Promise<void>;
-  link(deviceId: string, state: 'up' | 'down'): Promise<void>;
+  telemetry(deviceId: string, payload: Uint8Array): Promise<unknown>;
+  legacyData(payload: Uint8Array): Promise<unknown>;
+  legacyAlert(payload: Uint8Array): Promise<unknown>;
+  link(deviceId: string, state: 'up' | 'down'): Promise<unknown>;
 }
 
 export interface IngestBrokerOptions {
@@ -71,6 +72,17 @@ export function createIngestBroker({
     return 'refused' in answer ? answer : { identity: { kind: 'device' as const, id: answer.deviceId } };
   };
 
+  /** Topics that were published to: a device sends to the same one again and again. Bounded. */
+  const topicsSeen = new Map<string, ReturnType<typeof parseTopic>>();
+  const topicOf = (topic: string): ReturnType<typeof parseTopic> => {
+    const known = topicsSeen.get(topic);
+    if (known) return known;
+    const parsed = parseTopic(topic);
+    if (topicsSeen.size >= mostTopics) topicsSeen.clear();
+    topicsSeen.set(topic, parsed);
+    return parsed;
+  };
+
   const mayPublish = (who: Who, topic: string): boolean => {
     const parsed = parseTopic(topic);
     if (who.kind === 'local') return parsed?.kind === 'legacyData' || parsed?.kind === 'legacyAlerts';
@@ -84,8 +96,8 @@ export function createIngestBroker({
   const maySubscribe = (who: Who, filter: string): boolean =>
     who.kind === 'local' ? localFilters.has(filter) : filter === topics.command(gridId, who.id);
 
-  const onPublish = (who: Who, publish: BrokerPublish): Promise<void> => {
-    const parsed = parseTopic(publish.topic);
+  const onPublish = (who: Who, publish: BrokerPublish): Promise<unknown> => {
+    const parsed = topicOf(publish.topic);
     switch (parsed?.kind) {
       case 'telemetry':
         return intake.telemetry(who.id, publish.payload);
@@ -127,6 +139,8 @@ export function createIngestBroker({
     mayPublish,
     maySubscribe,
     onPublish,
+    // Nobody may subscribe to what devices measure.
+    endsHere: (who, topic) => who.kind === 'device' && parseTopic(topic)?.kind === 'telemetry',
     onConnect: (client) => count(client, 1),
     onDisconnect: (client) => count(client, -1),
     limits: {

@@ -18,6 +18,10 @@ const figuresEveryMs = 30_000;
 export interface HealthOptions {
   readonly dataDir: string;
   readonly log: DurableLog;
+  /** Size of the log's write-ahead log, bytes. */
+  readonly walBytes: () => number;
+  /** How many damaged files are set aside. */
+  readonly damagedFiles: () => number;
   readonly intake: IntakeCounters;
   readonly broker: GuardedBroker;
   readonly projector: Projector;
@@ -29,15 +33,20 @@ export interface HealthOptions {
 
 /** Health as the API sees it, and as a part that feeds the gateway's own figures to the rules. */
 export function createHealth(options: HealthOptions): { readonly port: HealthPort; readonly part: LifecyclePart } {
-  const { dataDir, log, intake, broker, projector, alerts, uplink, clockTrust, clock } = options;
+  const { dataDir, log, intake, broker, projector, alerts, uplink, clockTrust, clock, walBytes, damagedFiles } =
+    options;
   const loop = monitorEventLoopDelay({ resolution: 20 });
   let timer: Timer | undefined;
+  let leave: (() => void) | undefined;
 
   const feed = (): void => {
     const trust = clockTrust();
     alerts.onInternalFigure('gateway_clock_trust', trust === 'floor' || trust === 'none' ? 0 : 1);
     const used = diskUsedPct(dataDir);
     if (used !== undefined) alerts.onInternalFigure('gateway_disk_used_pct', used);
+    alerts.onInternalFigure('gateway_storage_failing', log.stats.failing ? 1 : 0);
+    alerts.onInternalFigure('gateway_wal_mb', walBytes() / 1e6);
+    alerts.onInternalFigure('gateway_damaged_files', damagedFiles() + log.stats.damagedFrames);
     if (uplink) alerts.onInternalFigure('gateway_backlog_age_s', uplink.stats().backlogAgeS);
   };
 
@@ -128,11 +137,16 @@ export function createHealth(options: HealthOptions): { readonly port: HealthPor
       name: 'health',
       start() {
         loop.enable();
+        // At once: this is what people must hear of first.
+        leave = log.onTrouble((reason) => {
+          if (reason !== undefined) alerts.onInternalFigure('gateway_storage_failing', 1);
+        });
         timer = clock.every(figuresEveryMs, feed);
         feed();
       },
       stop() {
         loop.disable();
+        leave?.();
         timer?.cancel();
       },
     },
@@ -140,7 +154,7 @@ export function createHealth(options: HealthOptions): { readonly port: HealthPor
 }
 
 /** How full the file system of a folder is, per cent for those who may not use the reserve; undefined when it cannot be told. */
-function diskUsedPct(path: string): number | undefined {
+export function diskUsedPct(path: string): number | undefined {
   try {
     const { blocks, bfree, bavail } = statfsSync(path);
     const usable = blocks - bfree + bavail;

@@ -1,3 +1,8 @@
+import type { historyTexts } from '../features/history/texts.js';
+import type { loginTexts } from '../features/login/texts.js';
+import type { moreTexts } from '../features/more/texts.js';
+import type { reportTexts } from '../features/reports/texts.js';
+
 /**
  * Every text of the app in English, the language all others are translated from. `{name}` is filled in;
  * `{n, plural, one {…} other {…}}` chooses by number, `#` is the number.
@@ -55,30 +60,7 @@ export const en = {
   'power.partly': 'Partly',
   'power.unknown': 'Unknown',
 
-  'login.title': 'Log in',
   'login.again': 'Log in again',
-  'login.expired': 'Your login has ended. What you were doing is kept.',
-  'login.name': 'Name',
-  'login.password': 'Password',
-  'login.show': 'Show password',
-  'login.hide': 'Hide password',
-  'login.submit': 'Log in',
-  'login.busy': 'Logging in …',
-  'login.origin.gateway': 'This is the gateway in the village.',
-  'login.origin.gatewayDetail': 'Gateway {id} at {address}. Works without internet.',
-  'login.origin.cloud': 'This is the cloud.',
-  'login.origin.cloudDetail': 'Cloud {id} at {address}.',
-  'login.origin.none': 'No server answers.',
-  'login.origin.noneDetail': 'Tried {address}. Is the Wi-Fi of the gateway joined?',
-  'login.origin.looking': 'Looking for the server …',
-  'login.wrong': 'Name or password is not right. Check both and try again.',
-  'login.offline': 'The server did not answer. Your words are kept: try again.',
-  'login.tooMany': 'Too many tries. Wait a minute, then try again.',
-  'login.saved': 'Saved on this phone',
-  'login.savedLine': '{grid} at {when}: {power}, battery {battery}',
-  'login.see': 'See saved values',
-  'login.later': 'Later, show saved values',
-  'login.tagline': 'Is the village powered? Will it last the night? Is somebody needed now?',
 
   'home.title': 'Grids',
   'home.needs': 'Needs you',
@@ -305,63 +287,11 @@ export const en = {
   'event.unshelved': 'Pause ended by {name}',
   'event.somebody': 'somebody',
 
-  'history.title': 'History',
-  'history.period': 'Period',
-  'history.24h': '24 h',
-  'history.7d': '7 d',
-  'history.30d': '30 d',
-  'history.1y': '1 y',
-  'history.lines': 'Lines, {n} of {max}',
-  'history.tooMany': 'At most {n} lines and two units. Take one away first.',
-  'history.zoomIn': 'Zoom in',
-  'history.zoomOut': 'Zoom out',
-  'history.reset': 'Whole period',
-  'history.table': 'Table',
-  'history.chart': 'Chart',
-  'history.earlier': 'Earlier',
-  'history.later': 'Later',
-  'history.loading': 'Fetching …',
-  'history.failed': 'This period is not on this phone, and the server does not answer.',
-  'history.refused': 'The server could not answer: {reason}',
-  'history.empty': 'Nothing was measured in this period.',
-  'history.time': 'Time',
-  'history.completeness': '{value} of the period measured',
-  'history.band': 'shaded: lowest to highest',
-  'history.step': 'each point is {step}',
-  'history.raw': 'each point is one reading',
-  'history.dayMean': 'Range',
-  'history.tableNote': '{n} rows, newest first',
+  'reports.title': 'Reports',
+  'reports.open': 'Day, month and year in figures',
 
   'more.title': 'More',
-  'more.theme': 'Theme',
-  'more.theme.dark': 'Dark',
-  'more.theme.sunlight': 'Sunlight',
-  'more.theme.system': 'System',
-  'more.connection': 'Connection',
-  'more.storage': 'On this phone',
-  'more.storage.used': '{used} used',
-  'more.storage.kept': 'Grids, newest values, alerts, the last 24 hours, and what waits to be sent.',
-  'more.storage.safe': 'Kept safe: the phone does not clear it by itself.',
-  'more.storage.notSafe': 'The phone may clear it when space is short.',
-  'more.storage.ask': 'Keep data safe',
-  'more.storage.none': 'This browser keeps nothing after closing.',
-  'more.storage.clear': 'Clear saved values',
-  'more.storage.clearAsk': 'Clear the saved values of all grids on this phone? What waits to be sent stays.',
-  'more.storage.clearYes': 'Clear saved values',
-  'more.storage.no': 'Keep them',
-  'more.storage.cleared': 'Saved values are cleared.',
   'more.waiting': '{n, plural, one {# act waits to be sent} other {# acts wait to be sent}}',
-  'more.user': 'Logged in as {name}',
-  'more.role': '{role} at {server}',
-  'more.notLoggedIn': 'Not logged in',
-  'more.logout': 'Log out',
-  'more.logoutAsk': 'Log out of {server}? Saved values stay on this phone.',
-  'more.logoutYes': 'Log out',
-  'more.logoutNo': 'Stay',
-  'more.login': 'Log in',
-  'more.version': 'Version',
-  'more.versionLine': 'App {app} · {server} {build}',
-  'more.allGrids': 'All grids',
   'role.viewer': 'viewer',
   'role.operator': 'operator',
   'role.installer': 'installer',
@@ -393,5 +323,10 @@ export const en = {
   'error.offline': 'The server does not answer.',
 } as const;
 
-/** A key of the message catalogue. */
-export type MessageKey = keyof typeof en;
+/** A key of the message catalogue: these texts and those of screens that bring their own. */
+export type MessageKey =
+  | keyof typeof en
+  | keyof typeof loginTexts
+  | keyof typeof historyTexts
+  | keyof typeof moreTexts
+  | keyof typeof reportTexts;

@@ -171,6 +171,13 @@ export function Dashboard({ gridId }: { gridId: string }) {
                 ))}
               </dl>
             </section>
+            <a class="row devices-row" href={links.reports(gridId)}>
+              <Icon name="table" />
+              <span class="main">
+                <span class="t plain">{t('reports.open')}</span>
+              </span>
+              <Icon name="next" flip class="chev" />
+            </a>
             <a class="row devices-row" href={links.devices(gridId)}>
               <Icon name="chip" />
               <span class="main">
