@@ -292,6 +292,42 @@ t.test('default rules are whole: valid, with every text, and the words of the pr
   ]);
 });
 
+t.test('a dead line is one alert: no power, and not also a voltage and a frequency out of limits', async (t) => {
+  const wiring = { ac_output_voltage_v: {}, 'ac_output_voltage_v.feeder-2': {}, ac_frequency_hz: {} };
+  const rules = defaultRules(defaultLimits(), { plant: { battery_floor_pct: 25 }, wiring });
+  for (const rule of rules) t.same(checkRule(rule), rule, rule.id);
+  const present = new Map<string, number>();
+  const engine = createRuleEngine({ rules, devices: [], context: { figure: (metric) => present.get(metric) } });
+  let nowMs = start;
+  const run = (values: Record<string, number>): string[] => {
+    for (const [metric, value] of Object.entries(values)) present.set(metric, value);
+    const found: string[] = [];
+    for (let second = 0; second < 90; second += 5, nowMs += 5000)
+      for (const [metric, value] of Object.entries(values))
+        for (const { rule, transition } of engine.onFigure(metric, nowMs, value))
+          found.push(`${transition.type} ${rule.id}`);
+    return found;
+  };
+  const feeder = 'ac_output_voltage_v.feeder-2';
+  t.same(run({ ac_output_voltage_v: 231, [feeder]: 230, ac_frequency_hz: 50 }), []);
+  t.same(run({ ac_output_voltage_v: 231, [feeder]: 0, ac_frequency_hz: 50 }), ['raise no_power_feeder_2']);
+  t.same(run({ ac_output_voltage_v: 180, [feeder]: 0, ac_frequency_hz: 50 }), ['raise ac_voltage_out_of_limits']);
+  t.same(run({ ac_output_voltage_v: 0, [feeder]: 0, ac_frequency_hz: 0 }).sort(), [
+    'clear ac_voltage_out_of_limits',
+    'clear no_power_feeder_2',
+    'raise no_power',
+  ]);
+  t.same(run({ ac_output_voltage_v: 231, [feeder]: 230, ac_frequency_hz: 50 }), ['clear no_power']);
+  const battery = rules.find(({ id }) => id === 'critical_battery') as Rule;
+  const raise: Transition = { type: 'raise', atMs: start, value: 18, limit: 22 };
+  t.equal(
+    alertSubject({ rule: battery, subject: 's', deviceId: null, metric: 'battery_soc_pct', transition: raise }, null)
+      .what,
+    'The battery holds 18 %; at 25 % the inverters switch the village off.',
+    'true before and after the village went dark',
+  );
+});
+
 t.test('solar output is low: scaled to the plant, silent while a full battery holds it back', async (t) => {
   t.equal(defaultLimits().generation_low_kw, 7);
   t.equal(defaultLimits({ pv_kwp: 20 }).generation_low_kw, 7);

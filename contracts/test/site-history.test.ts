@@ -368,6 +368,17 @@ t.test(
       power: 'off',
       empty_at_ms: now,
     });
+    const feeders = (...volts: (number | null)[]) =>
+      Object.fromEntries(volts.map((value, at) => [`ac_output_voltage_v.feeder-${at + 1}`, figure(value)]));
+    const plantAlive = { ac_output_voltage_v: figure(232) };
+    t.equal(verdict({ ...plantAlive, ...feeders(0, 0) }).power, 'off', 'what the inverters give reaches nobody');
+    t.equal(verdict({ ...plantAlive, ...feeders(231, 0) }).power, 'partly');
+    t.equal(verdict({ ...plantAlive, ...feeders(231, null) }).power, 'powered');
+    t.equal(verdict({ ac_output_voltage_v: figure(0), ...feeders(231, 230) }).power, 'partly', 'a phase or a place');
+    t.equal(verdict({ ac_output_voltage_v: figure(70) }, { nominalV: 120 }).power, 'powered');
+    const fromPlant = { ac_output_voltage_v: { ...figure(232), usedFallback: true } };
+    t.equal(verdict({ ...fromPlant, consumption_kw: figure(3) }).power, 'powered');
+    t.equal(verdict({ ...fromPlant, consumption_kw: figure(0) }).power, 'unknown', 'nobody uses what the plant offers');
     t.match(verdict({ battery_soc_pct: figure(70), battery_power_kw: figure(2) }), {
       power: 'unknown',
       charging: true,

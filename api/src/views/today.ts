@@ -1,18 +1,18 @@
 /** What the village made, used and missed since local midnight. */
 import {
+  deadVoltageV,
   energyKwh,
   localDayStartMs,
   resolutionMs,
   windowStartMs,
+  voltageFigures,
   type Summary,
-  type WindowColumns,
 } from '@villagrid/contracts';
 import type { GridPort } from '../ports.js';
 import { devicePeriodS } from './figures.js';
+import { nominal } from './supply-spans.js';
 import { figureSource, sourceDevices, windowsOfFigure } from './windows.js';
 
-/** Share of the nominal voltage below which the line counts as dead, as in the verdict. */
-const deadVoltage = 115;
 const quarterMs = resolutionMs['15m'];
 const minuteMs = resolutionMs['1m'];
 
@@ -65,19 +65,28 @@ async function energyToday(
   };
 }
 
-/** Minutes whose AC voltage was dead; the minutes are only read where a quarter hour had such a voltage. */
+/** Minutes in which no voltage reached the village; the minutes are only read from the first quarter hour with a dead line on. */
 async function withoutPowerMinutes(grid: GridPort, fromMs: number, nowMs: number): Promise<number | null> {
-  const metric = 'ac_output_voltage_v';
+  const deadV = deadVoltageV(nominal(grid).nominalV);
+  const metrics = voltageFigures(Object.keys(grid.site().wiring));
   const tailMs = Math.max(fromMs, windowStartMs(nowMs, '15m'));
-  const quarters = tailMs > fromMs ? await windowsOfFigure(grid, metric, '15m', fromMs, tailMs) : undefined;
-  const dead = (quarters?.t ?? []).filter((_, at) => (quarters?.min[at] ?? deadVoltage) < deadVoltage);
-  const minutesFromMs = dead[0] ?? tailMs;
-  const minutes = await windowsOfFigure(grid, metric, '1m', minutesFromMs, nowMs);
-  if ((quarters?.t.length ?? 0) + minutes.t.length === 0) return null;
-  return countDead(minutes);
+  let firstMs = tailMs;
+  let known = false;
+  for (const metric of tailMs > fromMs ? metrics : []) {
+    const quarters = await windowsOfFigure(grid, metric, '15m', fromMs, tailMs);
+    known ||= quarters.t.length > 0;
+    const at = quarters.min.findIndex((min) => min < deadV);
+    if (at >= 0) firstMs = Math.min(firstMs, quarters.t[at] as number);
+  }
+  const brightest = new Map<number, number>();
+  for (const metric of metrics) {
+    const minutes = await windowsOfFigure(grid, metric, '1m', firstMs, nowMs);
+    for (const [at, timeMs] of minutes.t.entries())
+      brightest.set(timeMs, Math.max(brightest.get(timeMs) ?? 0, minutes.mean[at] as number));
+  }
+  if (!known && brightest.size === 0) return null;
+  return [...brightest.values()].filter((volts) => volts < deadV).length;
 }
-
-const countDead = (minutes: WindowColumns): number => minutes.mean.filter((mean) => mean < deadVoltage).length;
 
 /** Share of the day's closed windows that hold data, percent; null in the first window of a day. */
 async function dayCompleteness(grid: GridPort, fromMs: number, nowMs: number): Promise<number | null> {

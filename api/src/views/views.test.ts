@@ -119,6 +119,24 @@ t.test('today: energies from local midnight, minutes without power, completeness
   t.equal(await recentBatteryPowerKw(grid, now), 1);
 });
 
+t.test('a village whose feeders are all dead is without power, whatever its inverters give', async (t) => {
+  const { grid } = make();
+  const wired = (device_id: string) => ({ terms: [{ device_id, metric: 'ac_output_voltage_v', factor: 1 }] });
+  const site = grid.site();
+  const feeders = { 'ac_output_voltage_v.north': wired('meter-a'), 'ac_output_voltage_v.south': wired('meter-b') };
+  const { grid: fed } = make({ wiring: { ...site.wiring, ...feeders } });
+  for (let at = ten - hour; at < ten; at += 10_000) {
+    const late = at - (ten - hour);
+    fed.feed('inverter', { ac_output_voltage_v: 232 }, at);
+    fed.feed('meter-a', { ac_output_voltage_v: late >= 20 * minute && late < 50 * minute ? 0 : 231 }, at);
+    fed.feed('meter-b', { ac_output_voltage_v: late >= 30 * minute ? 0 : 231 }, at);
+  }
+  t.equal((await todayView(fed, ten)).without_power_min, 20, 'only while both were dead');
+  t.equal(gridState(fed, null, [], ten).power, 'partly');
+  fed.feed('meter-a', { ac_output_voltage_v: 1 }, ten);
+  t.match(gridState(fed, null, [], ten), { power: 'off', state: 'no power, no alerts' });
+});
+
 t.test('history of windows: sums, means, alignment, completeness, days of the village', async (t) => {
   const { grid } = make();
   const from = ten - 2 * hour;

@@ -72,7 +72,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
   const gridId = site.grid_id;
   const origin = { kind: 'gateway', id: site.gateway_id } as const;
   const limits: RuleLimits = { ...defaultLimits(site.plant), ...options.limits };
-  const rules = defaultRules(limits);
+  const rules = defaultRules(limits, site);
   const context = { figure: live.figureValue.bind(live) };
   const watched = site.devices.filter((one) => one.expected && one.protocol !== 'internal').map((one) => one.device_id);
   const engineFrom = (saved: string | undefined) => createRuleEngine({ rules, devices: watched, context, saved });
