@@ -166,7 +166,7 @@ class Reader {
       await turn();
       const columns = await slicedWindows(this.#grid, device_id, series, '15m', this.#raster.fromMs, this.#untilMs);
       if (columns.t.length === 0) return undefined;
-      terms.push({ columns, factor, periodS: devicePeriodS(site, device_id) });
+      terms.push({ columns, factor, periodS: devicePeriodS(site, device_id, series) });
     }
     return countedQuarters(this.#raster, terms, { maxPerHour, resolution });
   }
