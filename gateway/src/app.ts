@@ -108,6 +108,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   const alerts = createAlerts({
     site,
     limits: config.limits,
+    speed: config.clock?.speed,
     log,
     store: alertStore,
     live,
