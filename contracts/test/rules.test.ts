@@ -466,6 +466,61 @@ t.test('killed and restored at any points, the engine concludes the same', async
   t.ok(transitions > 300, `${transitions} transitions seen`);
 });
 
+t.test(
+  'a device with hundreds of hot series raises a handful of alerts, and one that stands for the rest',
+  async (t) => {
+    const rules = defaultRules(defaultLimits()).filter(({ id }) => id === 'high_equipment_temperature');
+    const make = (saved?: string) => createRuleEngine({ rules, devices: [], context: noFigures, saved });
+    let engine = make();
+    let nowMs = start;
+    const open = new Map<string, string>();
+    const round = (value: (place: number) => number, places = 256) => {
+      const found: string[] = [];
+      nowMs += 90_000;
+      for (let place = 1; place <= places; place += 1) {
+        const sample = { deviceId: 'odd', metric: `equipment_temp_c.x${place}`, timeMs: nowMs, value: value(place) };
+        for (const one of engine.onSeriesSample(sample)) {
+          found.push(`${one.transition.type} ${one.metric}`);
+          if (one.transition.type === 'clear') open.delete(one.subject);
+          else open.set(one.subject, alertSubject(one, 'Odd device').what);
+        }
+      }
+      return found;
+    };
+    t.equal(round(() => 80).length, 9);
+    t.equal(open.size, 9);
+    t.equal(
+      open.get('series:odd/equipment_temp_c._others'),
+      'Odd device (x9) has 80 °C; the limit is 60 °C. Further places of it are beyond it too.',
+    );
+    engine = make(engine.exportState());
+    t.same(
+      round(() => 81),
+      [],
+      'nothing anew after a restart',
+    );
+    round((place) => (place <= 3 || place >= 200 ? 20 : 80));
+    t.same(
+      round((place) => (place <= 3 || place >= 200 ? 20 : 80)),
+      ['clear equipment_temp_c.x1', 'clear equipment_temp_c.x2', 'clear equipment_temp_c.x3'],
+    );
+    t.same(
+      round((place) => (place === 1 || place === 200 ? 80 : place < 200 ? 81 : 20)),
+      ['raise equipment_temp_c.x1', 'raise equipment_temp_c.x2', 'raise equipment_temp_c.x3'],
+    );
+    round(() => 20);
+    t.equal(round(() => 20).length, 9);
+    t.equal(open.size, 0);
+    round(() => 80);
+    const gone = (JSON.parse(engine.exportState()) as [string, object][]).map(([key, state]) =>
+      key.endsWith('_others') ? [key, { raised: true, own: [], folded: [] }] : [key, { ...state, raised: false }],
+    );
+    engine = make(JSON.stringify(gone));
+    const later = Array.from({ length: 8 }, () => round(() => 20, 3)).flat();
+    t.same(later, ['clear equipment_temp_c._others'], 'an alert with nobody behind it any more ends');
+  },
+);
+
 t.test('saved state that is damaged, or of rules and devices that are gone, does not stop the engine', async (t) => {
   const rules = defaultRules(defaultLimits());
   for (const saved of [

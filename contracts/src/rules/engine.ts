@@ -5,6 +5,7 @@
 import { parseMetricId } from '../metrics/catalogue.js';
 import type { RuleContext, RuleKind, RuleSample, Transition } from './kind.js';
 import { checkRule } from './check.js';
+import { Fold, othersSuffix } from './fold.js';
 import { ruleKinds, type Rule } from './rule.js';
 
 /** A transition of one rule for one subject. */
@@ -14,6 +15,8 @@ export interface RuleTransition {
   readonly subject: string;
   readonly deviceId: string | null;
   readonly metric: string | null;
+  /** The series that raised it, where one alert stands for many series of a device. */
+  readonly foldedMetric?: string;
   readonly transition: Transition;
 }
 
@@ -38,6 +41,8 @@ interface Subject {
   readonly key: string;
   readonly deviceId: string | null;
   readonly metric: string | null;
+  /** Of a series: what bounds the alerts of its rule and device. */
+  readonly fold?: { readonly metric: string; readonly of: Fold };
   state: unknown;
 }
 
@@ -60,9 +65,16 @@ export function createRuleEngine(options: {
   const byDevice = new Map<string, Subject[]>();
   const ticking: Subject[] = [];
   const all = new Map<string, Subject>();
+  const folds = new Map<string, Fold>();
   let dirty = false;
 
-  const make = (rule: Rule, key: string, deviceId: string | null, metric: string | null): Subject => {
+  const make = (
+    rule: Rule,
+    key: string,
+    deviceId: string | null,
+    metric: string | null,
+    fold?: Subject['fold'],
+  ): Subject => {
     const kind = ruleKinds[rule.kind] as unknown as UntypedKind;
     const full = `${rule.id}|${key}`;
     const before = saved.get(full);
@@ -73,6 +85,7 @@ export function createRuleEngine(options: {
       key,
       deviceId,
       metric,
+      ...(fold === undefined ? {} : { fold }),
       state: kind.isState(before) ? before : kind.initial(),
     };
     all.set(full, subject);
@@ -130,6 +143,42 @@ export function createRuleEngine(options: {
     }
   };
 
+  /** A step of a series, whose alerts are bounded per rule and device. */
+  const runSeries = (
+    subject: Subject,
+    sample: RuleSample,
+    step: { state: unknown; transition?: Transition },
+    out: RuleTransition[],
+  ) => {
+    const { fold, rule, deviceId, metric } = subject;
+    const { raised } = step.state as { readonly raised?: unknown };
+    if (fold === undefined || metric === null) return run(subject, step, out);
+    const told = fold.of.take(metric, raised === true, sample.timeMs, step.transition);
+    run(subject, { state: step.state, ...(told.own === undefined ? {} : { transition: told.own }) }, out);
+    if (told.others === undefined) return;
+    dirty = true;
+    out.push({
+      rule,
+      subject: `series:${deviceId}/${fold.metric}`,
+      deviceId,
+      metric: fold.metric,
+      foldedMetric: metric,
+      transition: told.others,
+    });
+  };
+
+  const foldOf = (rule: Rule, deviceId: string, metric: string): Subject['fold'] => {
+    const others = `${parseMetricId(metric).base}.${othersSuffix}`;
+    const key = `${rule.id}|series:${deviceId}/${others}`;
+    let of = folds.get(key);
+    if (of === undefined) {
+      of = new Fold(saved.get(key));
+      saved.delete(key);
+      folds.set(key, of);
+    }
+    return { metric: others, of };
+  };
+
   const subjectsOfSeries = (deviceId: string, metric: string): Subject[] => {
     const key = `${deviceId} ${metric}`;
     let subjects = seriesSubjects.get(key);
@@ -138,7 +187,7 @@ export function createRuleEngine(options: {
       for (const rule of seriesRules.get(parseMetricId(metric).base) ?? []) {
         const only = rule.selector.scope === 'series' ? rule.selector.device_id : undefined;
         if (only === undefined || only === deviceId)
-          subjects.push(make(rule, `series:${deviceId}/${metric}`, deviceId, metric));
+          subjects.push(make(rule, `series:${deviceId}/${metric}`, deviceId, metric, foldOf(rule, deviceId, metric)));
       }
       seriesSubjects.set(key, subjects);
     }
@@ -150,7 +199,8 @@ export function createRuleEngine(options: {
       const out: RuleTransition[] = [];
       if (sample.deviceId === null) return out;
       for (const subject of subjectsOfSeries(sample.deviceId, sample.metric)) {
-        run(subject, subject.kind.onSample(subject.rule.parameters, subject.state, sample, options.context), out);
+        const step = subject.kind.onSample(subject.rule.parameters, subject.state, sample, options.context);
+        runSeries(subject, sample, step, out);
       }
       for (const subject of byDevice.get(sample.deviceId) ?? []) {
         run(subject, subject.kind.onSample(subject.rule.parameters, subject.state, sample, options.context), out);
@@ -176,7 +226,8 @@ export function createRuleEngine(options: {
     exportState() {
       dirty = false;
       const states: [string, unknown][] = [...all].map(([key, subject]) => [key, subject.state]);
-      return JSON.stringify([...states, ...[...saved].filter(([key]) => waiting(key))]);
+      const folded = [...folds].map(([key, fold]) => [key, fold.state()]);
+      return JSON.stringify([...states, ...folded, ...[...saved].filter(([key]) => waiting(key))]);
     },
     get dirty() {
       return dirty;
