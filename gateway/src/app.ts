@@ -17,7 +17,7 @@ import { createDeviceLogin } from './broker/device-login.js';
 import { createIngestBroker, readPem } from './broker/ingest-broker.js';
 import { createClockTrust } from './clock/trust.js';
 import type { GatewayConfig } from './config/schema.js';
-import type { DriverSink } from './drivers/port.js';
+import { loadProfiles, profilesDirectory, withPollPeriods, type DriverSink, type Profile } from './drivers/index.js';
 import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { createHealth, diskUsedPct } from './health/health.js';
 import { createIntake } from './intake/intake.js';
@@ -85,9 +85,12 @@ export const gatewayVersion = (
 ).version;
 
 /** Opens the stores and makes all parts. Throws E_STORE_OPEN, E_CERTIFICATE or E_CONFIG_*. */
-export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gateway {
+export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gateway {
   const { clock, realClock, random, log: logger } = ports;
-  const { site } = config;
+  const connections = given.modbus?.connections ?? [];
+  const profiles = connections.length === 0 ? new Map<string, Profile>() : loadProfiles(profilesDirectory);
+  const site = withPollPeriods(given.site, connections, profiles);
+  const config = { ...given, site };
   const gridId = site.grid_id;
   const clockTrust = createClockTrust(config.clock_trust);
   mkdirSync(config.data_dir, { recursive: true, mode: 0o700 });
@@ -128,6 +131,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
   const alerts = createAlerts({
     site,
     limits: config.limits,
+    speed: config.clock?.speed,
     log,
     store: alertStore,
     live,
@@ -214,6 +218,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
   });
   const { parts, uplink } = gatewayParts({
     config,
+    profiles,
     version: gatewayVersion,
     log,
     sink,

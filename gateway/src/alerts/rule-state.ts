@@ -7,11 +7,22 @@ export function stateKey(ruleId: string, deviceId: string | null, metric: string
   return metric === null ? `${ruleId}|device:${deviceId}` : `${ruleId}|series:${deviceId}/${metric}`;
 }
 
+/** When the gateway began to listen again, Unix ms, and how long devices have to be heard before they count as silent. */
+export interface Listening {
+  readonly sinceMs: number;
+  readonly graceMs: number;
+}
+
 /**
- * Reconciles an engine's exported state with the open alerts: what has an alert is raised, what has none is not. The
- * silence of devices counts anew, because it was the gateway that heard nothing while it was off.
+ * Reconciles an engine's exported state with the open alerts: what has an alert is raised, what has none is not. Silence
+ * goes on counting from a device's last word; but while the gateway was off it heard nobody, so each has a grace to speak.
  */
-export function reconcileState(saved: string | undefined, rules: readonly Rule[], open: readonly Alert[]): string {
+export function reconcileState(
+  saved: string | undefined,
+  rules: readonly Rule[],
+  open: readonly Alert[],
+  { sinceMs, graceMs }: Listening,
+): string {
   const states = new Map<string, Record<string, unknown>>();
   for (const [key, state] of read(saved)) states.set(key, { ...state, raised: false });
   for (const alert of open) {
@@ -19,10 +30,20 @@ export function reconcileState(saved: string | undefined, rules: readonly Rule[]
     const known = states.get(key) ?? { pendingSinceMs: null, lastMs: 0 };
     states.set(key, { ...known, raised: true });
   }
-  const silence = new Set(rules.filter((rule) => rule.kind === 'no_data').map((rule) => rule.id));
+  const silence = new Map(
+    rules.filter((rule) => rule.kind === 'no_data').map((rule) => [rule.id, Number(rule.parameters.silent_for_ms)]),
+  );
   for (const [key, state] of states) {
-    if (silence.has(key.slice(0, key.indexOf('|'))))
-      states.set(key, { raised: state.raised, lastMs: state.raised === true ? (state.lastMs ?? 0) : null });
+    const silentForMs = silence.get(key.slice(0, key.indexOf('|')));
+    if (silentForMs === undefined) continue;
+    const lastMs = typeof state.lastMs === 'number' ? state.lastMs : null;
+    const earliestMs = sinceMs + Math.min(graceMs, silentForMs) - silentForMs;
+    states.set(
+      key,
+      state.raised === true
+        ? { raised: true, lastMs: lastMs ?? 0 }
+        : { raised: false, lastMs: lastMs === null ? null : Math.max(lastMs, earliestMs) },
+    );
   }
   return JSON.stringify([...states]);
 }

@@ -1,5 +1,6 @@
 import type { historyTexts } from '../features/history/texts.js';
 import type { loginTexts } from '../features/login/texts.js';
+import type { alertTexts } from '../features/alerts/texts.js';
 import type { moreTexts } from '../features/more/texts.js';
 import type { reportTexts } from '../features/reports/texts.js';
 
@@ -234,49 +235,9 @@ export const en = {
   'alerts.announce': 'New alert: {what}',
   'alerts.wholeGrid': 'whole grid',
 
-  'alert.title': 'Alert',
-  'alert.new': 'New · nobody has seen it',
-  'alert.seen': 'Seen by {name}, {when}',
-  'alert.cleared': 'Cleared {when}',
-  'alert.clearedNotSeen': 'Cleared {when} · nobody has seen it',
-  'alert.since': 'since {when}',
-  'alert.sinceFor': 'since {when}, {duration}',
-  'alert.lasted': '{from}, lasted {duration}',
-  'alert.why': 'Why it matters',
-  'alert.steps': 'What to do now',
-  'alert.value': '{metric} against its limit',
-  'alert.limit': 'limit {value}',
-  'alert.chart': '{metric}: from {min} to {max}, last {last}. Limit {limit}.',
-  'alert.chartNone': 'No values of that time on this phone.',
-  'alert.timeline': 'What happened',
-  'alert.details': 'Details for the technician',
-  'alert.detail.rule': 'Rule',
-  'alert.detail.type': 'Type',
-  'alert.detail.metric': 'Metric',
-  'alert.detail.value': 'Value when raised',
-  'alert.detail.limit': 'Limit',
-  'alert.detail.device': 'Device',
-  'alert.detail.id': 'Alert id',
-  'alert.missing': 'This alert is not on this phone.',
-  'alert.missingNext': 'It is shown as soon as the server answers.',
-  'alert.act.seen': 'I have seen it',
-  'alert.act.alreadySeen': 'Seen',
-  'alert.act.note': 'Add note',
-  'alert.act.seenWithNote': 'Seen, with this note',
-  'alert.act.noteOnly': 'Save note',
-  'alert.act.cancel': 'Close',
-  'alert.note.label': 'Note',
-  'alert.note.title': 'Note on this alert',
-  'alert.note.quick': 'Quick words',
-  'alert.note.quick1': 'Going there now',
-  'alert.note.quick2': 'Fixed',
-  'alert.note.quick3': 'Need a spare part',
   'alert.waiting.acknowledge': 'You have seen it, {when} · waiting to send',
   'alert.waiting.note': 'Note {when}: “{note}” · waiting to send',
   'alert.waiting.acknowledgeNote': 'You have seen it, {when}: “{note}” · waiting to send',
-  'alert.refused': 'Not taken: {reason}',
-  'alert.refused.dismiss': 'Put away',
-  'alert.readOnly': 'Log in as operator to answer this alert.',
   'event.raised': 'Alert raised',
   'event.severity_changed': 'Severity changed',
   'event.cleared': 'Cleared',
@@ -290,12 +251,7 @@ export const en = {
   'reports.title': 'Reports',
   'reports.open': 'Day, month and year in figures',
 
-  'more.title': 'More',
   'more.waiting': '{n, plural, one {# act waits to be sent} other {# acts wait to be sent}}',
-  'role.viewer': 'viewer',
-  'role.operator': 'operator',
-  'role.installer': 'installer',
-  'role.admin': 'admin',
 
   'sheet.title': 'Where these values come from',
   'sheet.close': 'Close',
@@ -326,6 +282,7 @@ export const en = {
 /** A key of the message catalogue: these texts and those of screens that bring their own. */
 export type MessageKey =
   | keyof typeof en
+  | keyof typeof alertTexts
   | keyof typeof loginTexts
   | keyof typeof historyTexts
   | keyof typeof moreTexts

@@ -1,5 +1,6 @@
-/** Texts of the screen More in English. They come with their screen. */
+/** Texts of the screen "More" in English. They come with their screen. */
 export const moreTexts = {
+  'more.title': 'More',
   'more.theme': 'Theme',
   'more.theme.dark': 'Dark',
   'more.theme.sunlight': 'Sunlight',
@@ -28,4 +29,8 @@ export const moreTexts = {
   'more.version': 'Version',
   'more.versionLine': 'App {app} · {server} {build}',
   'more.allGrids': 'All grids',
+  'role.viewer': 'viewer',
+  'role.operator': 'operator',
+  'role.installer': 'installer',
+  'role.admin': 'admin',
 } as const;
