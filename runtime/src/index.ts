@@ -14,6 +14,7 @@ export * from './config/load.js';
 export * from './config/describe.js';
 export * from './telemetry/types.js';
 export * from './telemetry/store.js';
+export * from './telemetry/clock-ledger.js';
 export * from './telemetry/number-ranges.js';
 export * from './alert-store/alert-store.js';
 export * from './accounts/accounts.js';

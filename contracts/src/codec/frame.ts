@@ -24,7 +24,15 @@ export interface Sample {
 
 /** What other things a log holds beside samples and alert events. */
 export type FrameEntry =
-  | { readonly type: 'clock'; readonly boot: string; readonly correction_ms: number; readonly trust: ClockTrust }
+  | {
+      /** The clock of a boot was wrong: see restamp.ts. Numbers tell which frames of this log the boot wrote. */
+      readonly type: 'clock';
+      readonly boot: string;
+      readonly correction_ms: number;
+      readonly trust: ClockTrust;
+      readonly first_number?: number;
+      readonly last_number?: number;
+    }
   | {
       readonly type: 'link_state';
       readonly device_id: string;
