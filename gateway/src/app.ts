@@ -2,9 +2,10 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createApiServer, type ApiAddress, type ApiPorts, type Listen } from '@villagrid/api';
-import { topics, type Alert, type AlertEvent, type Clock, type RandomSource } from '@villagrid/contracts';
+import { isTrusted, topics, type Alert, type AlertEvent, type Clock, type RandomSource } from '@villagrid/contracts';
 import {
   createAccounts,
+  ClockLedger,
   createAlertStore,
   createLifecycle,
   createTelemetryStore,
@@ -18,7 +19,9 @@ import {
 import { createAlerts } from './alerts/alerts.js';
 import { createDeviceLogin } from './broker/device-login.js';
 import { createIngestBroker, readPem } from './broker/ingest-broker.js';
-import { createClockTrust } from './clock/trust.js';
+import { clockCorrectedSubject } from './clock/corrected-alert.js';
+import { createClockKeeper, createVillageClock } from './clock/keeper.js';
+import { systemTimeSources, type TimeSources } from './clock/sources.js';
 import type { GatewayConfig } from './config/schema.js';
 import type { DriverSink } from './drivers/port.js';
 import { createGridPort, createGridsPort } from './grid/grid-port.js';
@@ -42,6 +45,8 @@ export interface GatewayPorts {
   readonly log: Logger;
   /** For tests: other bounds of the broker. */
   readonly brokerLimits?: Partial<BrokerLimits>;
+  /** For tests: what the system knows of the time. */
+  readonly timeSources?: TimeSources;
 }
 
 /** Addresses of a running gateway, as the ready line tells them. */
@@ -75,10 +80,13 @@ export const gatewayVersion = (
 
 /** Opens the stores and makes all parts. Throws E_STORE_OPEN, E_CERTIFICATE or E_CONFIG_*. */
 export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gateway {
-  const { clock, realClock, random, log: logger } = ports;
+  const { realClock, random, log: logger } = ports;
   const { site } = config;
   const gridId = site.grid_id;
-  const clockTrust = createClockTrust(config.clock_trust);
+  // A demonstration's time is what its settings say.
+  const trustSetting = config.clock_trust === 'auto' && config.clock ? 'ntp' : config.clock_trust;
+  const clock = createVillageClock(ports.clock, trustSetting);
+  const clockTrust = () => clock.trust();
   mkdirSync(config.data_dir, { recursive: true, mode: 0o700 });
   const open = (name: string) => openDatabase({ path: join(config.data_dir, name) });
   const logDatabase = open(databaseFiles.log);
@@ -97,7 +105,17 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     maxSamples: config.log.max_batch,
     maxBytes: config.log.max_batch_bytes,
   });
-  const telemetry = createTelemetryStore({ database: telemetryDatabase, frames: log, zoneOf: () => site.zone });
+  const keeper = createClockKeeper({
+    system: ports.clock,
+    clock,
+    log,
+    realClock,
+    logger: logger.child('clock'),
+    sources: trustSetting === 'auto' ? (ports.timeSources ?? systemTimeSources({ realClock })) : undefined,
+  });
+  const ledger = new ClockLedger(telemetryDatabase);
+  const frames = ledger.reader(log);
+  const telemetry = createTelemetryStore({ database: telemetryDatabase, frames, zoneOf: () => site.zone });
   const live = new Live({ site, clock, logger: logger.child('live') });
   live.restore(telemetry.latest(gridId));
   const sequences = new NodeSequences(log);
@@ -106,6 +124,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     site,
     limits: config.limits,
     log,
+    corrected: (frame) => ledger.restamp(gridId, frame),
     store: alertStore,
     live,
     clock,
@@ -118,6 +137,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     log,
     sequences,
     clock,
+    clockTrust,
     realClock,
     logger: logger.child('intake'),
     arrived: (samples) => alerts.onSamples(samples, live.apply(samples)),
@@ -178,8 +198,21 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     gatewayId: site.gateway_id,
     log,
     telemetry,
+    database: telemetryDatabase,
+    ledger,
+    restamped(frames) {
+      for (const { id, alert_id, at_ms } of frames.flatMap(({ events }) => events))
+        if (alertStore.retime(alert_id, id, at_ms)) live.tell({ type: 'alert', alertId: alert_id });
+    },
     realClock,
     logger: logger.child('projector'),
+  });
+  keeper.onChange((change) => {
+    alerts.clockMoved(change.correctionMs);
+    live.clockMoved(change.correctionMs, isTrusted(change.to));
+    const subject = clockCorrectedSubject(change, site.zone);
+    if (subject) alerts.happened(subject);
+    health.feed();
   });
   const { parts, uplink } = gatewayParts({
     config,
@@ -192,6 +225,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     random,
     logger,
     clockTrust,
+    onCloudTime: (nowMs, exactToMs) => void keeper.offerCloud(nowMs, exactToMs),
   });
   const health = createHealth({
     dataDir: config.data_dir,
@@ -201,7 +235,8 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     projector,
     alerts,
     uplink,
-    clockTrust,
+    villageClock: clock,
+    keeper,
     clock,
   });
   const accounts = createAccounts({ database: settingsDatabase, realClock, random, log: logger.child('accounts') });
@@ -211,6 +246,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     auth: accounts,
     grids: createGridsPort(grid, alertStore),
     health: health.port,
+    clock: keeper,
   };
   const server = createApiServer({
     ports: api,
@@ -233,6 +269,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     },
   });
   lifecycle.add(projector);
+  lifecycle.add(keeper);
   lifecycle.add(alerts);
   lifecycle.add({ name: 'broker', start: () => broker.start(), stop: () => broker.stop() });
   for (const part of parts) lifecycle.add(part);

@@ -20,6 +20,7 @@ export interface PartsContext {
   readonly random: RandomSource;
   readonly logger: Logger;
   readonly clockTrust: () => ClockTrust;
+  readonly onCloudTime: (nowMs: number, exactToMs: number) => void;
 }
 
 /** The parts in the order of their start, and the uplink among them for its numbers. */
@@ -56,7 +57,7 @@ export function gatewayParts(context: PartsContext): GatewayParts {
 }
 
 function makeUplink(context: PartsContext): Uplink | undefined {
-  const { config, clock, realClock, random, log, version, clockTrust, onActs } = context;
+  const { config, clock, realClock, random, log, version, clockTrust, onCloudTime, onActs } = context;
   const { uplink: settings, site } = config;
   if (!settings) return undefined;
   const logger = context.logger.child('uplink');
@@ -80,6 +81,7 @@ function makeUplink(context: PartsContext): Uplink | undefined {
     plan: settings.plan,
     site: () => site,
     clockTrust,
+    onCloudTime,
     clock,
     realClock,
     logger,

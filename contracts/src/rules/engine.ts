@@ -27,6 +27,8 @@ export interface RuleEngine {
   onFigure(metric: string, timeMs: number, value: number): RuleTransition[];
   /** Time has passed: missing data is noticed here. Call about every few seconds. */
   onTick(nowMs: number): RuleTransition[];
+  /** The clock that dates samples was moved by so many milliseconds: all delays go on as they were. */
+  moveClock(byMs: number): void;
   /** State of all subjects as JSON text, and whether it changed since the last export. */
   exportState(): string;
   readonly dirty: boolean;
@@ -172,6 +174,10 @@ export function createRuleEngine(options: {
       for (const subject of ticking)
         run(subject, subject.kind.onTick(subject.rule.parameters, subject.state, nowMs, options.context), out);
       return out;
+    },
+    moveClock(byMs) {
+      for (const subject of all.values()) subject.state = subject.kind.moved(subject.state, byMs);
+      dirty = true;
     },
     exportState() {
       dirty = false;

@@ -11,9 +11,20 @@ export function stateKey(ruleId: string, deviceId: string | null, metric: string
  * Reconciles an engine's exported state with the open alerts: what has an alert is raised, what has none is not. The
  * silence of devices counts anew, because it was the gateway that heard nothing while it was off.
  */
-export function reconcileState(saved: string | undefined, rules: readonly Rule[], open: readonly Alert[]): string {
+export function reconcileState(
+  saved: string | undefined,
+  rules: readonly Rule[],
+  open: readonly Alert[],
+  nowMs = Infinity,
+): string {
   const states = new Map<string, Record<string, unknown>>();
-  for (const [key, state] of read(saved)) states.set(key, { ...state, raised: false });
+  // A clock that was ahead in an earlier run must not keep rules silent until that time comes.
+  const past = (value: unknown) => (typeof value === 'number' ? Math.min(value, nowMs) : value);
+  for (const [key, state] of read(saved)) {
+    const known: Record<string, unknown> = { ...state, raised: false, lastMs: past(state.lastMs) };
+    if ('pendingSinceMs' in state) known.pendingSinceMs = past(state.pendingSinceMs);
+    states.set(key, known);
+  }
   for (const alert of open) {
     const key = stateKey(alert.rule_id, alert.device_id, alert.metric);
     const known = states.get(key) ?? { pendingSinceMs: null, lastMs: 0 };

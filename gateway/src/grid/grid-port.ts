@@ -37,7 +37,7 @@ export function createGridPort(options: GridPortOptions): GridPort {
       return telemetry.raw(gridId, deviceId, metric, fromMs, toMs);
     },
     async completeness(untilMs): Promise<CompletenessFacts> {
-      await projector.catchUp();
+      await projector.settle();
       // Without a wait in between: both speak of the same frames.
       const series = telemetry.completeness(gridId, untilMs);
       return { epoch: log.epoch, completeUntilNumber: log.newestNumber() - projector.behind(), series };

@@ -5,11 +5,14 @@
  */
 import {
   errorCatalogue,
+  isTrusted,
   legacyDeviceId,
   parseLegacy,
   parseTelemetryText,
+  qualityCodes,
   toMetricValue,
   type Clock,
+  type ClockTrust,
   type Finding,
   type MetricValue,
   type ParsedTelemetry,
@@ -22,10 +25,12 @@ import { Seldom } from '../health/seldom.js';
 import type { DurableLog } from '../log/log.js';
 import type { LogBatch } from '../log/port.js';
 import type { NodeSequences } from '../log/sequences.js';
-import { Dating } from './dating.js';
+import { Dating, type Dated } from './dating.js';
 
 /** Series one device may have; more cannot be honest and would fill the memory. */
 const maxSeriesPerDevice = 256;
+/** No poll of a device takes longer, milliseconds. */
+const longestPollMs = 60_000;
 const datingState = 'node_boots';
 /** Frames between two keepings of the nodes' boot times. */
 const keepDatingEvery = 256;
@@ -46,6 +51,7 @@ export interface IntakeOptions {
   readonly log: DurableLog;
   readonly sequences: NodeSequences;
   readonly clock: Clock;
+  readonly clockTrust: () => ClockTrust;
   readonly realClock: Clock;
   readonly logger: Logger;
   /** Screens and rules: called with the samples of one reading, before they are committed. */
@@ -69,11 +75,11 @@ export function createIntake(options: IntakeOptions): Intake {
   const counters: IntakeCounters = { publishes: 0, readings: 0, samples: 0, repeats: 0, refused: {}, findings: {} };
   const seldom = new Seldom(options.realClock);
   const seriesOf = new Map<string, Set<string>>();
-  const arrival = () => ({ nowMs: clock.nowMs(), monotonicMs: clock.monotonicMs() });
+  const arrival = () => ({ nowMs: clock.nowMs(), monotonicMs: clock.monotonicMs(), trust: options.clockTrust() });
   const dating = restoredDating();
   let keptNumber = log.newestNumber();
   log.join((number) => {
-    if (number - keptNumber < keepDatingEvery) return;
+    if (number - keptNumber < keepDatingEvery || !isTrusted(options.clockTrust())) return;
     keptNumber = number;
     log.putState(datingState, number, dating.exportState(arrival()));
   });
@@ -127,6 +133,21 @@ export function createIntake(options: IntakeOptions): Intake {
     return taken;
   };
 
+  /** How a time is kept: what the gateway dated itself is marked until a time service keeps its clock. */
+  const marked = ({ timeMs, quality, byGateway }: Dated): Pick<Sample, 'timeMs' | 'quality'> => ({
+    timeMs,
+    quality: byGateway && options.clockTrust() !== 'ntp' ? qualityCodes.uncertain_clock : quality,
+  });
+
+  /** What screens see: a mark means something only while the clock is not trusted; see `restamp`. */
+  const shown = (samples: readonly Sample[]): readonly Sample[] => {
+    const trust = options.clockTrust();
+    if (trust === 'ntp' || !isTrusted(trust)) return samples;
+    return samples.map((one) =>
+      one.quality === qualityCodes.uncertain_clock ? { ...one, quality: qualityCodes.good } : one,
+    );
+  };
+
   const tellArrived = (samples: readonly Sample[]): void => {
     try {
       options.arrived(samples);
@@ -142,7 +163,7 @@ export function createIntake(options: IntakeOptions): Intake {
     const { fresh, waitFor } = sort(deviceId, parsed.readings);
     const dated = dating.date(deviceId, fresh, parsed.resent, arrival());
     const samples: Sample[][] = fresh.map((reading, index) => {
-      const { timeMs, quality } = dated[index] as { timeMs: number; quality: number };
+      const { timeMs, quality } = marked(dated[index] as Dated);
       return admitted(deviceId, reading.values).map(({ metric, value, quality: own }) => ({
         deviceId,
         metric,
@@ -156,7 +177,7 @@ export function createIntake(options: IntakeOptions): Intake {
       // Rules first: an alert must be in the commit of its cause, and the engine's kept state never behind its frame.
       const inOrder =
         samples.length > 1 ? [...samples].sort((a, b) => (a[0]?.timeMs ?? 0) - (b[0]?.timeMs ?? 0)) : samples;
-      for (const one of inOrder) if (one.length > 0) tellArrived(one);
+      for (const one of inOrder) if (one.length > 0) tellArrived(shown(one));
       waitFor.push(keep(deviceId, fresh, samples.flat()));
     }
     await Promise.all(waitFor);
@@ -210,15 +231,19 @@ export function createIntake(options: IntakeOptions): Intake {
     legacy: (payload) => take(legacyDeviceId, parseLegacy(Buffer.from(payload).toString('utf8'))),
     async driver({ deviceId, timeMs, values }) {
       const samples: Sample[] = [];
+      const nowMs = clock.nowMs();
+      // A clock that moved while the device was being asked must not leave a value by the old one behind.
+      const measuredMs = Math.round(Math.abs(timeMs - nowMs) > longestPollMs ? nowMs : timeMs);
+      const time = marked({ timeMs: measuredMs, quality: qualityCodes.good, byGateway: true });
       for (const [metric, raw] of Object.entries(values)) {
         const { value, finding } = toMetricValue(metric, raw);
         if (finding) find(deviceId, [finding], () => finding.code);
-        samples.push({ deviceId, timeMs: Math.round(timeMs), ...value });
+        samples.push({ deviceId, ...value, ...time, quality: value.quality === 0 ? time.quality : value.quality });
       }
       if (samples.length === 0) return;
       counters.readings += 1;
       counters.samples += samples.length;
-      tellArrived(samples);
+      tellArrived(shown(samples));
       await log.append({ samples });
     },
   };

@@ -2,6 +2,7 @@
 import {
   figuresBySource,
   qualityClass,
+  qualityCodes,
   resolveFigure,
   type Clock,
   type Figure,
@@ -23,6 +24,9 @@ export interface LiveOptions {
   readonly clock: Clock;
   readonly logger: Logger;
 }
+
+/** A sample this far ahead of the clock is not from the future: it must not keep newer ones out, milliseconds. */
+const farthestAheadMs = 600_000;
 
 /** The present state of one grid. */
 export class Live {
@@ -69,6 +73,24 @@ export class Live {
     for (const [metric, wire] of Object.entries(this.#site.wiring))
       this.#figures.set(metric, resolveFigure(metric, wire, this.latest, this.#clock.nowMs()));
     for (const { timeMs } of samples) this.#lastReportedMs = Math.max(this.#lastReportedMs ?? 0, timeMs);
+  }
+
+  /** The clock that dates samples was moved: what it dated moves too, and nothing stays in the future. */
+  clockMoved(byMs: number, trusted: boolean): void {
+    const nowMs = Math.round(this.#clock.nowMs());
+    for (const series of this.#samples.values()) {
+      for (const [metric, sample] of series) {
+        const marked = sample.quality === qualityCodes.uncertain_clock;
+        const timeMs = Math.min(marked ? sample.timeMs + byMs : sample.timeMs, nowMs);
+        const quality = marked && trusted ? qualityCodes.good : sample.quality;
+        if (timeMs !== sample.timeMs || quality !== sample.quality)
+          series.set(metric, { timeMs, value: sample.value, quality });
+      }
+    }
+    if (this.#lastReportedMs !== null) this.#lastReportedMs = Math.min(this.#lastReportedMs + byMs, nowMs);
+    for (const [metric, wire] of Object.entries(this.#site.wiring))
+      this.#figures.set(metric, resolveFigure(metric, wire, this.latest, nowMs));
+    this.tell({ type: 'site' });
   }
 
   /** The newest sample of a series. */
@@ -121,11 +143,12 @@ export class Live {
 
   #put(samples: readonly Sample[]): { deviceId: string; metric: string }[] {
     const changed: { deviceId: string; metric: string }[] = [];
+    const aheadMs = this.#clock.nowMs() + farthestAheadMs;
     for (const { deviceId, metric, timeMs, value, quality } of samples) {
       let series = this.#samples.get(deviceId);
       if (!series) this.#samples.set(deviceId, (series = new Map()));
       const known = series.get(metric);
-      if (known && known.timeMs > timeMs) continue;
+      if (known && known.timeMs > timeMs && known.timeMs <= aheadMs) continue;
       series.set(metric, { timeMs, value, quality });
       changed.push({ deviceId, metric });
     }

@@ -37,6 +37,7 @@ export const noData: RuleKind<NoDataParameters, NoDataState> = {
     if (!state.raised || sample.timeMs <= (state.lastMs ?? 0)) return { state: { raised: state.raised, lastMs } };
     return { state: { raised: false, lastMs }, transition: { type: 'clear', atMs: sample.timeMs, value: null } };
   },
+  moved: ({ raised, lastMs }, byMs) => ({ raised, lastMs: lastMs === null ? null : lastMs + byMs }),
   onTick(p, state, nowMs) {
     if (state.lastMs === null) return { state: { ...state, lastMs: nowMs } };
     if (state.raised || nowMs - state.lastMs < p.silent_for_ms) return { state };
