@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { AlertEvent } from '@villagrid/contracts';
-import { createAlertStore, migrateModule, openDatabase, seededRandom } from '@villagrid/runtime';
+import { ClockLedger, createAlertStore, migrateModule, openDatabase, seededRandom } from '@villagrid/runtime';
 import { memoryLog, tempDir, testClock } from '@villagrid/runtime/testing';
 import { examineFrame } from '../src/etl/frame.js';
 import { createProjector, type Projected } from '../src/ingest/project.js';
@@ -59,6 +59,7 @@ function projection(t: Test) {
       database,
       store,
       telemetry,
+      ledger: new ClockLedger(database),
       alerts,
       links: createLinkStore(database),
       acts: createActStore(database),

@@ -1,5 +1,5 @@
 /** The newest sample of each series of a grid, in memory, filled from the telemetry store and by projection. */
-import type { Sample, SnapshotSample } from '@villagrid/contracts';
+import type { Clock, Sample, SnapshotSample } from '@villagrid/contracts';
 import type { LatestSample } from '@villagrid/runtime';
 
 /** Names a series. */
@@ -8,10 +8,15 @@ export interface SeriesName {
   readonly metric: string;
 }
 
+/** A sample this far ahead of the clock is not from the future: it must not keep newer ones out, milliseconds. */
+const farthestAheadMs = 86_400_000;
+
 export class Snapshot {
+  readonly #clock: Clock;
   readonly #devices = new Map<string, Map<string, SnapshotSample>>();
 
-  constructor(latest: readonly LatestSample[]) {
+  constructor(latest: readonly LatestSample[], clock: Clock) {
+    this.#clock = clock;
     for (const one of latest) this.#put(one);
   }
 
@@ -26,9 +31,10 @@ export class Snapshot {
   /** Takes samples; gives the series whose newest one changed. */
   take(samples: readonly Sample[]): readonly SeriesName[] {
     const changed = new Map<string, SeriesName>();
+    const aheadMs = this.#clock.nowMs() + farthestAheadMs;
     for (const sample of samples) {
       const known = this.get(sample.deviceId, sample.metric);
-      if (known && known.timeMs > sample.timeMs) continue;
+      if (known && known.timeMs > sample.timeMs && known.timeMs <= aheadMs) continue;
       this.#put(sample);
       const { deviceId, metric } = sample;
       changed.set(`${deviceId} ${metric}`, { deviceId, metric });
