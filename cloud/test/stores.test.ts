@@ -49,6 +49,7 @@ function projection(t: Test) {
   const store = createSqliteUplinkStore(database);
   const alerts = createAlertStore({ database });
   const told: Projected[] = [];
+  const ledger = new ClockLedger(database);
   const telemetry = createProjectedTelemetry({
     database,
     zoneOf: () => 'UTC',
@@ -59,7 +60,7 @@ function projection(t: Test) {
       database,
       store,
       telemetry,
-      ledger: new ClockLedger(database),
+      ledger,
       alerts,
       links: createLinkStore(database),
       acts: createActStore(database),
