@@ -68,6 +68,8 @@ export interface Gateway {
   readonly api: ApiPorts;
   readonly accounts: Accounts;
   readonly log: DurableLog;
+  /** The village's time as this gateway knows it. */
+  readonly clock: Clock;
   readonly broker: GuardedBroker;
   /** Where drivers put what they learn. */
   readonly sink: DriverSink;
@@ -304,6 +306,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     api,
     accounts,
     log,
+    clock,
     broker,
     sink,
   };
