@@ -106,6 +106,10 @@ for (const [name, trueMs, systemMs] of cases) {
 
     t.match(offer(house, buildDateMs - 1), { taken: false, reason: /before/ });
     t.match(offer(house, right(0) + 40 * year), { taken: false, reason: /ten years/ });
+    // A reading that waits for its commit while the time comes was dated by the old clock.
+    before.push(clock.monotonicMs());
+    for (const [deviceId, metric] of devices)
+      house.gateway.sink.reading({ deviceId, timeMs: gateNow(house), values: { [metric]: 21 } });
     t.equal(offer(house, right(clock.monotonicMs())).taken, true);
     t.equal(gateway.api.identity.clockTrust(), 'phone');
     const after = await live(house, clock, 5);
@@ -113,7 +117,7 @@ for (const [name, trueMs, systemMs] of cases) {
     const facts = await grid.completeness(untilMs);
     t.same(
       facts.series.map(({ deviceId, count }) => count - (knew && deviceId === 'meter-1' ? 1 : 0)),
-      [25, 25, 25],
+      [26, 26, 26],
     );
     for (const [deviceId, metric] of devices) {
       const raw = await grid.raw(deviceId, metric, right(0), untilMs);
@@ -197,13 +201,13 @@ t.test(
 t.test('without a clock, runs are in order after one another, and are bounded when a run knows the time', async (t) => {
   const path = await gatewayFolder(t, settings());
   const trueMs = Date.UTC(2026, 10, 28, 3);
-  const run = async (systemMs: number, minutes: number, synchronised = false) => {
+  const run = async (systemMs: number, minutes: number, synchronised = false, temperature = 20) => {
     const clock = testClock(systemMs);
     const from = sources();
     from.synchronised = synchronised;
     const house = await start(t, path, clock, from);
     const startMs = gateNow(house);
-    await live(house, clock, minutes);
+    await live(house, clock, minutes, () => temperature);
     return { house, startMs, endMs: gateNow(house), stop: () => house.gateway.stop() };
   };
   const one = await run(trueMs, 10, true);
@@ -214,11 +218,15 @@ t.test('without a clock, runs are in order after one another, and are bounded wh
   const three = await run(trueMs + 5 * year, 10);
   t.ok(three.startMs > trueMs + 4 * year, 'a plausible time is shown, but not believed');
   await three.stop();
-  const four = await run(2000, 10);
+  const four = await run(2000, 10, false, 75);
   t.ok(four.startMs >= two.endMs - 1 && four.startMs < trueMs + day, 'what was only plausible is no floor');
   t.ok(
     Math.abs((gridOf(four.house).latest('meter-1', 'consumption_kw')?.timeMs ?? 0) - four.endMs) < 5,
     'the newest value is the newest, whatever an earlier run believed',
+  );
+  t.ok(
+    (await gridOf(four.house).alerts({ status: 'active' })).some((one) => one.type === 'high_equipment_temperature'),
+    'and rules go on although the run before was years ahead',
   );
   await four.stop();
   const nextMs = trueMs + 2 * hour;
@@ -238,7 +246,8 @@ t.test(
   "while the gateway's clock is wrong no node's clock is judged by it; what nodes kept gets its right time",
   async (t) => {
     const trueMs = Date.UTC(2026, 10, 28, 3);
-    const clock = testClock(0);
+    // Three hours behind, so that a node's time of yesterday would be plausible.
+    const clock = testClock(trueMs - 3 * hour);
     const house = await start(t, await gatewayFolder(t, settings()), clock, sources());
     const client = await house.connect('meter-1');
     const send = (body: object) =>
@@ -252,7 +261,7 @@ t.test(
     const wall = await house.connect('battery-1');
     const kept = [1, 2, 3].map((seq) => ({
       seq,
-      ts: nowMs - (3 - seq) * 600_000,
+      ts: nowMs - day - (3 - seq) * 600_000,
       metrics: { battery_soc_pct: 50 + seq },
     }));
     await wall.publishAsync(
