@@ -140,8 +140,11 @@ t.test('link states keep the newest word, acts wait until confirmed', async (t) 
   const database = open(t);
   const links = createLinkStore(database);
   t.equal(links.get('alpha', 'd'), undefined);
-  t.ok(links.note('alpha', 'd', 'online', 10));
-  t.notOk(links.note('alpha', 'd', 'offline', 9));
+  t.ok(links.note('alpha', 'd', 'online', 10, { epoch: 'E1', number: 7 }));
+  t.notOk(links.note('alpha', 'd', 'offline', 99, { epoch: 'E1', number: 6 }), 'it came late, whatever its clock said');
+  t.notOk(links.note('alpha', 'd', 'offline', 9, { epoch: 'E2', number: 1 }));
+  t.ok(links.note('alpha', 'd', 'offline', 1, { epoch: 'E1', number: 8 }));
+  t.ok(links.note('alpha', 'd', 'online', 11, { epoch: 'E2', number: 1 }));
   t.equal(links.get('alpha', 'd'), 'online');
   t.equal(links.get('beta', 'd'), undefined);
   const acts = createActStore(database);

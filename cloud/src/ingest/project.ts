@@ -121,17 +121,17 @@ export function createProjector(options: ProjectorOptions): Projector {
         letterOf(from, 'event', codeOf(error), messageOf(error), Buffer.from(JSON.stringify(event)));
       }
     }
-    takeLinks(from.gridId, frame, changed);
+    takeLinks(from, frame, changed);
     for (const { what, reason, text } of findings)
       letterOf(from, what, 'E_ENVELOPE_INVALID', reason, Buffer.from(text));
   };
 
-  const takeLinks = (gridId: string, { entries }: Frame, changed: Projected): void => {
+  const takeLinks = (from: ArchivedFrame, { entries }: Frame, changed: Projected): void => {
     for (const entry of entries) {
       if (entry.type !== 'link_state') continue;
-      // A gateway whose clock is ahead must not have the last word until that time comes.
+      // Another epoch's words are compared by time: one from the future must not be the last until that comes.
       const timeMs = Math.min(entry.time_ms, clock.nowMs());
-      if (links.note(gridId, entry.device_id, entry.state, timeMs)) changed.deviceIds.add(entry.device_id);
+      if (links.note(from.gridId, entry.device_id, entry.state, timeMs, from)) changed.deviceIds.add(entry.device_id);
     }
   };
 
@@ -235,7 +235,6 @@ export function createProjector(options: ProjectorOptions): Projector {
           const { removed, added } = changedSamples(moved);
           if (removed.length > 0) telemetry.replaceSamples(next.gridId, removed, added);
           for (const { after } of moved) {
-            takeLinks(next.gridId, after, changed);
             for (const { alert_id, id, at_ms } of after.events)
               if (alerts.retime(alert_id, id, at_ms)) changed.alertIds.add(alert_id);
           }
