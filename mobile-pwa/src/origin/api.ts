@@ -3,6 +3,7 @@ import type {
   AlertPage,
   AlertView,
   Clock,
+  ClockAnswer,
   DeviceView,
   Discovery,
   GridState,
@@ -50,6 +51,8 @@ export interface Api {
   alert(gridId: string, alertId: string): Promise<AlertView>;
   devices(gridId: string): Promise<{ devices: DeviceView[]; now_ms: number }>;
   history(gridId: string, metrics: readonly string[], question: HistoryQuestion): Promise<History>;
+  /** Offers this phone's time to a gateway that does not know it. */
+  offerClock(gridId: string): Promise<ClockAnswer>;
   /** Sends one act by its ordinary route; never throws. */
   send(act: Act): Promise<SendOutcome>;
 }
@@ -117,6 +120,8 @@ export function createApi(options: {
       for (const [key, value] of Object.entries(question)) if (value !== undefined) query.set(key, String(value));
       return call('GET', `/api/historical/${part(gridId)}/${metrics.map(part).join(',')}?${query}`, undefined, 20_000);
     },
+    offerClock: (gridId) =>
+      call('POST', `/api/clock/${part(gridId)}`, { phone_time_ms: Math.round(options.clock.nowMs()) }),
     async send(act) {
       try {
         const path = `/api/alerts/${part(act.alertId)}`;
