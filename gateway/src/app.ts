@@ -227,6 +227,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     random,
     logger,
     clockTrust,
+    clockOffsetMs: () => clock.offsetMs(),
     onCloudTime: (nowMs, exactToMs) => void keeper.offerCloud(nowMs, exactToMs),
   });
   const health = createHealth({

@@ -1,10 +1,20 @@
 /** The parts of a gateway that stand between it and the world around: drivers and the uplink. Adding one is its line here. */
-import { type AlertEvent, type Clock, type ClockTrust, type RandomSource, topics } from '@villagrid/contracts';
+import {
+  isTrusted,
+  type AlertEvent,
+  type Clock,
+  type ClockTrust,
+  type RandomSource,
+  topics,
+} from '@villagrid/contracts';
 import type { LifecyclePart, Logger } from '@villagrid/runtime';
 import type { GatewayConfig } from './config/schema.js';
 import { createModbusDrivers, type DriverSink, loadProfiles, profilesDirectory } from './drivers/index.js';
 import type { Log } from './log/port.js';
 import { createMqttDestination, createUplink, type Uplink } from './uplink/index.js';
+
+/** A system's clock that is off by more cannot judge certificates, milliseconds. */
+const systemWrongMs = 3_600_000;
 
 /** What the parts are given. */
 export interface PartsContext {
@@ -20,6 +30,8 @@ export interface PartsContext {
   readonly random: RandomSource;
   readonly logger: Logger;
   readonly clockTrust: () => ClockTrust;
+  /** By how much the village's clock is ahead of the system's. */
+  readonly clockOffsetMs: () => number;
   readonly onCloudTime: (nowMs: number, exactToMs: number) => void;
 }
 
@@ -71,6 +83,11 @@ function makeUplink(context: PartsContext): Uplink | undefined {
     realClock,
     random,
     log: logger,
+    // A certificate is judged by the time the village knows, and while it knows none, only by who signed it.
+    judge: {
+      systemIsRight: () => isTrusted(clockTrust()) && Math.abs(context.clockOffsetMs()) < systemWrongMs,
+      nowMs: () => (isTrusted(clockTrust()) ? clock.nowMs() : undefined),
+    },
   });
   return createUplink({
     destination,

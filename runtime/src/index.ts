@@ -8,6 +8,7 @@ export * from './backoff/backoff.js';
 export * from './sqlite/open.js';
 export * from './sqlite/migrate.js';
 export * from './pki/authority.js';
+export * from './pki/peer.js';
 export * from './broker/types.js';
 export * from './broker/guarded-broker.js';
 export * from './config/load.js';
