@@ -397,9 +397,10 @@ t.test('bounds: in order, after one another, before the run that knows; what fit
 });
 
 t.test('chronyd says whether it is synchronised', async (t) => {
-  const line = (stratum: number, leap: string) =>
-    `CB007103,203.0.113.3,${stratum},1795834370.1,0.000012,-0.00001,0.00003,-4.5,0.001,0.03,0.02,0.001,64.2,${leap}`;
+  const line = (stratum: number, leap: string, reference = 'CB007103') =>
+    `${reference},203.0.113.3,${stratum},1795834370.1,0.000012,-0.00001,0.00003,-4.5,0.001,0.03,0.02,0.001,64.2,${leap}`;
   t.equal(chronySynchronised(line(3, 'Normal')), true);
+  t.equal(chronySynchronised(line(8, 'Normal', '7F7F0101')), false, 'by its own clock');
   t.equal(chronySynchronised(line(0, 'Not synchronised')), false);
   t.equal(chronySynchronised('506 Cannot talk to daemon'), false);
 });

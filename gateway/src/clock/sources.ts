@@ -13,8 +13,8 @@ export interface TimeSources {
 
 /** Made by systemd-timesyncd once the clock was set. */
 const timesyncdFile = '/run/systemd/timesync/synchronized';
-/** There while chronyd runs; it says by its own program whether it is synchronised. */
-const chronyFile = '/run/chrony/chronyd.pid';
+/** Where chronyd has its sockets; others may not look inside, but it tells anybody whether it is synchronised. */
+const chronyFolder = '/run/chrony';
 const rtcFile = '/sys/class/rtc/rtc0/since_epoch';
 const askChronyEveryMs = 30_000;
 
@@ -46,7 +46,7 @@ export function systemTimeSources({
   return {
     ntp() {
       if (existsSync(root + timesyncdFile)) return true;
-      if (!existsSync(root + chronyFile)) return false;
+      if (!existsSync(root + chronyFolder)) return false;
       askChrony();
       return chrony;
     },
@@ -61,9 +61,18 @@ export function systemTimeSources({
   };
 }
 
-/** Reads `chronyc -c tracking`: 14 fields, the third the stratum, the last the leap status. */
+/**
+ * Reads `chronyc -c tracking`: 14 fields, the first the reference (7F7F01xx: its own clock, which proves nothing), the
+ * third the stratum, the last the leap status.
+ */
 export function chronySynchronised(output: string): boolean {
   const fields = output.trim().split(',');
   const stratum = Number(fields[2]);
-  return fields.length >= 14 && stratum >= 1 && stratum < 16 && !/not sync/i.test(fields.at(-1) ?? '');
+  return (
+    fields.length >= 14 &&
+    !/^7F7F01/i.test(fields[0] ?? '') &&
+    stratum >= 1 &&
+    stratum < 16 &&
+    !/not sync/i.test(fields.at(-1) ?? '')
+  );
 }
