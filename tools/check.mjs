@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 // `npm run check`: format, lint, types, and who may import whom. Says which of them failed.
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -12,8 +11,9 @@ const steps = [
   ['lint', bin('oxlint'), ['--quiet', '.']],
   ['types', bin('tsc'), ['-b']],
   ['types of the app', bin('tsc'), ['--noEmit', '-p', 'mobile-pwa']],
+  ['types of tests', bin('tsc'), ['-p', 'tsconfig.tests.json']],
+  ['imports', process.execPath, ['tools/imports.mjs']],
 ];
-if (existsSync(join(root, 'tools/imports.mjs'))) steps.push(['imports', process.execPath, ['tools/imports.mjs']]);
 
 const failed = [];
 for (const [title, command, args] of steps) {

@@ -14,6 +14,6 @@ const child = spawn(process.execPath, [join(root, 'tools/dist/start/main.js'), .
   cwd: root,
   stdio: 'inherit',
 });
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
-  process.on(signal, () => signal === 'SIGINT' || child.kill(signal));
+// Ctrl-C reaches both of us, a signal sent by a program only this one; told twice, the village stops once.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
 child.on('exit', (code, signal) => process.exit(code ?? (signal ? 1 : 0)));

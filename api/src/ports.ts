@@ -21,6 +21,11 @@ export interface ServerIdentity {
   readonly version: string;
   /** The server's own grid on a gateway; null in the cloud. */
   readonly gridId: string | null;
+  /**
+   * How long a grid may say nothing until it counts as not reached, milliseconds of the village's time; null on a
+   * gateway, which always reaches its own.
+   */
+  readonly silentAfterMs: number | null;
   clockTrust(): ClockTrust;
 }
 

@@ -37,6 +37,7 @@ export function createApi(config: CloudConfig, parts: ApiParts): ApiServer {
         serverId: config.cloud_id,
         version,
         gridId: null,
+        silentAfterMs: config.silent_after_s * 1000,
         // A server keeps its time by NTP; where it does not, TLS tells soonest.
         clockTrust: () => 'ntp',
       },

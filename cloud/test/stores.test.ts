@@ -5,6 +5,7 @@ import { ClockLedger, createAlertStore, migrateModule, openDatabase, seededRando
 import { memoryLog, tempDir, testClock } from '@villagrid/runtime/testing';
 import { examineFrame } from '../src/etl/frame.js';
 import { createProjector, type Projected } from '../src/ingest/project.js';
+import { Snapshot } from '../src/grids/snapshot.js';
 import { newCounters } from '../src/observe/counters.js';
 import { createActStore } from '../src/stores/act-store.js';
 import { createLinkStore } from '../src/stores/link-store.js';
@@ -135,6 +136,21 @@ t.test(
     t.equal(store.receipt('gw-1', 'E1').up_to, 5);
   },
 );
+
+t.test('the newest sample stays; one from a gateway whose clock was far ahead gives way to the next', async (t) => {
+  const clock = testClock();
+  const nowMs = clock.nowMs();
+  const sample = (timeMs: number, value: number) => ({ deviceId: 'd', metric: 'm', timeMs, value, quality: 0 });
+  const snapshot = new Snapshot([sample(nowMs, 1)], clock);
+  const put = (...samples: ReturnType<typeof sample>[]) => {
+    snapshot.take(samples);
+    return snapshot.get('d', 'm')?.value;
+  };
+  t.equal(put(sample(nowMs - 1000, 2)), 1);
+  t.equal(put(sample(nowMs + 1000, 3)), 3);
+  t.equal(put(sample(nowMs + 3_600_000, 4)), 4);
+  t.equal(put(sample(nowMs + 2000, 5)), 5);
+});
 
 t.test('link states keep the newest word, acts wait until confirmed', async (t) => {
   const database = open(t);

@@ -1,20 +1,32 @@
 import { createHash } from 'node:crypto';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { addConformancePeople, apiConformanceSuite } from '@villagrid/api/testing';
 import {
   decodeFrame,
   digestHex,
   emptyDigest,
   seriesHasher,
   topics,
+  type ActsDown,
   type AlertEvent,
   type DownMessage,
   type Receipt,
   type SeriesDigest,
   type Site,
 } from '@villagrid/contracts';
-import { createAuthority, cryptoRandom, issueClientCertificate, realClock } from '@villagrid/runtime';
+import {
+  createAccounts,
+  createAuthority,
+  cryptoRandom,
+  issueClientCertificate,
+  openDatabase,
+  realClock,
+  silentLogger,
+} from '@villagrid/runtime';
 import { memoryLog, tempDir } from '@villagrid/runtime/testing';
 import { createCloud, loadCloudConfig, type Cloud, type CloudAddresses } from '../src/index.js';
+import { cloudFiles } from '../src/stores/database.js';
 import { cloudFixture, type CloudFixture } from '../src/testing/cloud-fixture.js';
 import { GatewaySide, raisedEvent, testFrame, testSite, testStartMs } from '../src/testing/gateway-side.js';
 
@@ -328,7 +340,7 @@ t.test('an alert is at subscribers within a second, by its lane or by a frame, o
 t.test('an act at the cloud goes down at once and at every HELLO until it comes up in a frame', async (t) => {
   const { gateway, cloud, fixture } = await run(t);
   const side = await gateway();
-  const isActs = (message: DownMessage) => message.y === 'acts';
+  const isActs = (message: DownMessage): message is ActsDown => message.y === 'acts';
   await side.publish(
     'live',
     side.envelope(1, [testFrame(1, { events: [raisedEvent('EVENT1', 'ALERT1', 'alpha', 'gw-1')] })]),
@@ -360,7 +372,7 @@ t.test('an act at the cloud goes down at once and at every HELLO until it comes 
   for (let i = 0; i < 2; i += 1) {
     const back = await again.gateway();
     await back.hello({ newest_number: 1 });
-    const acts = (await back.next(isActs)) as { events: AlertEvent[] };
+    const acts = await back.next(isActs);
     t.same(
       acts.events.map((event) => event.id),
       ['ACT1', 'ACT2'],
@@ -372,7 +384,7 @@ t.test('an act at the cloud goes down at once and at every HELLO until it comes 
   await last.publish('live', last.envelope(2, [testFrame(2, { events: [act] })]));
   await until(t, 'projected', () => again.cloud.counters.framesProjected === 1);
   await last.hello({ newest_number: 2 });
-  const rest = (await last.next(isActs)) as { events: AlertEvent[] };
+  const rest = await last.next(isActs);
   t.same(
     rest.events.map((event) => event.id),
     ['ACT2'],
@@ -518,4 +530,40 @@ t.test(
       await cloud.stop();
     }
   },
+);
+
+t.test('a cloud answers as the API says', (t) =>
+  apiConformanceSuite(t, async () => {
+    const { fixture, cloud, addresses, gateway } = await run(t);
+    const database = openDatabase({ path: cloudFiles(join(fixture.directory, 'data')).accounts });
+    const accounts = createAccounts({ database, realClock: clock, random: cryptoRandom(), log: silentLogger() });
+    const people = await addConformancePeople(accounts, 'alpha');
+    database.close();
+    const side = await gateway();
+    await side.hello();
+    await side.welcome();
+    let number = 0;
+    let alerts = 0;
+    return {
+      url: addresses.http,
+      gridId: 'alpha',
+      people,
+      figure: 'generation_kw',
+      values: [4.25, 5.5],
+      async feed(value) {
+        const timeMs = Math.round(clock.nowMs());
+        const sample = { deviceId: 'inv-01', metric: 'generation_kw', timeMs, value, quality: 0 };
+        number += 1;
+        await side.publish('live', side.envelope(number, [testFrame(number, { samples: [sample] })]));
+        await side.receipt(number);
+      },
+      async raiseAlert() {
+        alerts += 1;
+        const event = { ...raisedEvent(`E${alerts}`, `A${alerts}`, 'alpha', 'gw-1'), at_ms: Math.round(clock.nowMs()) };
+        await side.publish('alerts', JSON.stringify({ y: 'alerts', events: [event] }));
+        return event.alert_id;
+      },
+      stop: () => cloud.stop(),
+    };
+  }),
 );

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import {
+  checkAlertEvent,
   compareAlerts,
   isAlertEvent,
   longestShelveMs,
@@ -149,3 +150,61 @@ t.test('what is no alert event is recognised, whatever it is', async (t) => {
     500,
   );
 });
+
+t.test(
+  'an event from another machine is taken whole, of its own grid and within bounds, or refused with the field that is wrong',
+  async (t) => {
+    const actor = { user_id: 'u', name: 'Ama' };
+    const origin = { kind: 'gateway', id: 'gw-1' };
+    const base = { id: 'E', alert_id: 'A', grid_id: 'alpha', at_ms: 1, origin };
+    const noted = { ...base, kind: 'noted', actor, note: 'x' };
+    const [raised] = vectors<{ alerts: { events: AlertEvent[] }[] }>('alerts').alerts.flatMap(({ events }) =>
+      events.filter((event) => event.kind === 'raised'),
+    );
+    if (raised?.kind !== 'raised') throw new Error('no raised event among the vectors');
+    t.same(checkAlertEvent(raised, raised.grid_id), { ok: true, event: raised });
+    for (const act of [
+      { ...base, kind: 'acknowledged', actor, note: null },
+      noted,
+      { ...base, kind: 'assigned', actor, assignee: null },
+      { ...base, kind: 'shelved', actor, reason: 'x', duration_ms: 1 },
+      { ...base, kind: 'unshelved', actor, shelve_event_id: 'S' },
+      { ...base, kind: 'cleared', value: null },
+      { ...base, kind: 'severity_changed', severity: 'low' },
+      { ...noted, of_a_newer_program: true },
+      // As JSON Schema counts, a character outside of the basic plane is one.
+      { ...noted, note: '🔋'.repeat(4000) },
+    ])
+      t.same(checkAlertEvent(act, 'alpha'), { ok: true, event: act }, act.kind);
+    for (const [reason, wrong] of [
+      [/of grid alpha, not of beta/, { ...noted, grid_id: 'alpha' }],
+      [/no object/, null],
+      [/unknown kind toString/, { ...noted, kind: 'toString' }],
+      [
+        /raised\/subject\/severity must be one of critical/,
+        { ...raised, subject: { ...raised.subject, severity: 'awful' } },
+      ],
+      [/\/subject\/steps\/1 must be a text/, { ...raised, subject: { ...raised.subject, steps: ['a', 1] } }],
+      [/noted\/at_ms must be a number/, { ...noted, at_ms: 'now' }],
+      [/\/id must be a text that is not empty/, { ...noted, id: '' }],
+      [/\/origin\/kind must be one of gateway, cloud/, { ...noted, origin: { kind: 'moon', id: 'x' } }],
+      [/\/actor must be an object/, { ...noted, actor: 'me' }],
+      [/\/assignee\/name must be a text/, { ...base, kind: 'assigned', actor, assignee: { user_id: 'u' } }],
+    ] as const) {
+      t.match(checkAlertEvent(wrong, 'beta'), { ok: false, reason });
+      if (!/of grid/.test(String(reason))) t.notOk(isAlertEvent(wrong), String(reason));
+    }
+    for (const [reason, long] of [
+      [/\/note must be at most 4000 characters/, { ...noted, note: 'x'.repeat(4001) }],
+      [/\/id must be at most 64/, { ...noted, id: 'x'.repeat(65) }],
+      [/\/at_ms must be from 0/, { ...noted, at_ms: -1 }],
+      [
+        /\/subject\/steps must be at most 50 long/,
+        { ...raised, subject: { ...raised.subject, steps: Array(51).fill('') } },
+      ],
+    ] as const) {
+      t.match(checkAlertEvent(long, 'alpha'), { ok: false, reason });
+      t.ok(isAlertEvent(long), 'what is in a log already stays readable');
+    }
+  },
+);

@@ -131,6 +131,43 @@ t.test('no_data: raises after exactly so much silence, counted from the first ti
   );
 });
 
+t.test('when the clock is set back, rules judge by the samples of the new time at once', async (t) => {
+  const hour = 3600;
+  const hot = { above: 60, deadband: 3, on_delay_ms: 5000, off_delay_ms: 0 };
+  t.same(
+    play('threshold', hot, [
+      [hour, 61],
+      [0, 61],
+      [4, 61],
+      [5, 61],
+      [5 - 600, 50],
+      [6, 50],
+    ]),
+    ['5 raise 61 60', '6 clear 50'],
+    'the delay counts anew, a sample that is only late is none',
+  );
+  const context = { figure: () => undefined };
+  t.same(
+    play(
+      'comparison',
+      { all: [{ metric: 'm', above: 1 }], unless: [], max_age_ms: 1000, on_delay_ms: 0, off_delay_ms: 0 },
+      [
+        [hour, 0],
+        [0, 2],
+      ],
+      context,
+    ),
+    ['0 raise 2 1'],
+  );
+  const silent = { silent_for_ms: 10_000 };
+  t.same(play('no_data', silent, [[hour, 1], [0], [9], [10]]), ['10 raise  ']);
+  t.same(play('no_data', silent, [[hour, 1], [hour + 10], [0, 1], [10]]), [
+    `${hour + 10} raise  `,
+    '0 clear ',
+    '10 raise  ',
+  ]);
+});
+
 t.test('comparison: all conditions together, none of the exceptions, and unknown figures change nothing', async (t) => {
   const figures: Record<string, number | undefined> = { irradiance_w_m2: 800, battery_soc_pct: 50 };
   const asked: number[] = [];

@@ -241,6 +241,15 @@ t.test(
     newest['meter generation_kw'] = good(3.3, 0, qualityCodes.bad_stuck);
     t.match(figure(), { value: null, usedFallback: false }, 'neither is usable');
     t.match(resolveFigure('generation_kw', { terms: wire.terms.slice(0, 1) }, lookup, now), { value: 1.1 });
+    const twoNames = {
+      terms: [{ device_id: 'spare', metric: 'equipment_temp_c', factor: 1 }],
+      fallback: [{ device_id: 'spare', metric: 'equipment_temp_c.cabinet', factor: 1 }],
+    };
+    newest['spare equipment_temp_c'] = good(40, 2000);
+    newest['spare equipment_temp_c.cabinet'] = good(75.25, 1000);
+    t.match(resolveFigure('equipment_temp_c.cabinet', twoNames, lookup, now), { value: 75.25 }, 'its newest word');
+    newest['spare equipment_temp_c'] = good(41, 0);
+    t.match(resolveFigure('equipment_temp_c.cabinet', twoNames, lookup, now), { value: 41, usedFallback: false });
     t.same(
       [...figuresBySource({ generation_kw: wire, net: { terms: wire.terms.slice(0, 1) } })],
       [

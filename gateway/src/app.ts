@@ -8,7 +8,6 @@ import {
   ClockLedger,
   createAlertStore,
   createLifecycle,
-  createTelemetryStore,
   openDatabase,
   type Accounts,
   type BrokerLimits,
@@ -32,9 +31,14 @@ import { openLog, type DurableLog } from './log/log.js';
 import { NodeSequences } from './log/sequences.js';
 import { gatewayParts } from './parts.js';
 import { createProjector } from './project/projector.js';
+import { createHistoryKeeper } from './store/keeper.js';
+import { createHistoryStore } from './store/store.js';
 
 /** Files in the data folder. People's accounts are apart from measurements, so that either survives the other. */
 export const databaseFiles = { log: 'log.db', telemetry: 'telemetry.db', settings: 'settings.db' } as const;
+
+/** Frames that are read again within about a quarter of a second. */
+const framesWorthWaiting = 2000;
 
 /** What a gateway gets from its process. */
 export interface GatewayPorts {
@@ -116,8 +120,11 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     sources: trustSetting === 'auto' ? (ports.timeSources ?? systemTimeSources({ realClock })) : undefined,
   });
   const ledger = new ClockLedger(telemetryDatabase);
-  const frames = ledger.reader(log);
-  const telemetry = createTelemetryStore({ database: telemetryDatabase, frames, zoneOf: () => site.zone });
+  const telemetry = createHistoryStore({
+    database: telemetryDatabase,
+    zoneOf: () => site.zone,
+    log: logger.child('history'),
+  });
   const live = new Live({ site, clock, logger: logger.child('live') });
   live.restore(telemetry.latest(gridId));
   const sequences = new NodeSequences(log);
@@ -142,6 +149,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     clockTrust,
     realClock,
     logger: logger.child('intake'),
+    wired: (deviceId, metric) => live.isWired(deviceId, metric),
     arrived: (samples) => alerts.onSamples(samples, live.apply(samples)),
   });
 
@@ -216,6 +224,13 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     if (subject) alerts.happened(subject);
     health.feed();
   });
+  const history = createHistoryKeeper({
+    store: telemetry,
+    behind: () => projector.behind(),
+    clock,
+    realClock,
+    logger: logger.child('history'),
+  });
   const { parts, uplink } = gatewayParts({
     config,
     version: gatewayVersion,
@@ -245,7 +260,14 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
   const accounts = createAccounts({ database: settingsDatabase, realClock, random, log: logger.child('accounts') });
   const grid = createGridPort({ site, live, log, alerts, alertStore, telemetry, projector });
   const api: ApiPorts = {
-    identity: { kind: 'gateway', serverId: site.gateway_id, version: gatewayVersion, gridId, clockTrust },
+    identity: {
+      kind: 'gateway',
+      serverId: site.gateway_id,
+      version: gatewayVersion,
+      gridId,
+      silentAfterMs: null,
+      clockTrust,
+    },
     auth: accounts,
     grids: createGridsPort(grid, alertStore),
     health: health.port,
@@ -273,6 +295,18 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
   });
   lifecycle.add(projector);
   lifecycle.add(keeper);
+  lifecycle.add({
+    name: 'newest values',
+    async start() {
+      // What was committed since the last seal is read again from the log. A long way to go is gone in the background:
+      // devices are not kept waiting for it.
+      const restored = projector.catchUp().then(() => live.restore(telemetry.latest(gridId)));
+      if (projector.behind() <= framesWorthWaiting) await restored;
+      else restored.catch(() => {});
+    },
+    stop() {},
+  });
+  lifecycle.add(history);
   lifecycle.add(alerts);
   lifecycle.add({ name: 'broker', start: () => broker.start(), stop: () => broker.stop() });
   for (const part of parts) lifecycle.add(part);

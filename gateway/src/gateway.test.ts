@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap';
 import type { MqttClient } from 'mqtt';
-import { logIn, ask } from '@villagrid/api/testing';
+import { addConformancePeople, apiConformanceSuite, ask, logIn } from '@villagrid/api/testing';
 import { legacyDeviceId, newId, topics, type AlertEvent, type Sample } from '@villagrid/contracts';
 import { cryptoRandom, realClock } from '@villagrid/runtime';
 import type { Gateway } from './index.js';
@@ -16,8 +16,13 @@ const reading = (seq: number, metrics: object, more: object = {}) =>
   JSON.stringify({ v: 1, boot: 'k3f9', seq, up: seq * 1000, metrics, ...more });
 const send = (client: MqttClient, deviceId: string, payload: string) =>
   client.publishAsync(topics.telemetry(gridId, deviceId), payload, { qos: 1 });
-const temperature = (client: MqttClient, seq: number, value: number) =>
-  send(client, 'cabinet-1', reading(seq, { equipment_temp_c: value }));
+/** A temperature measured some seconds ago, told with the node's own clock. */
+const temperature = (client: MqttClient, seq: number, value: number, agoS = 0) =>
+  send(
+    client,
+    'cabinet-1',
+    reading(seq, { equipment_temp_c: value }, { ts: Math.round(realClock().nowMs() - agoS * 1000) }),
+  );
 const closing = (client: MqttClient) => new Promise<void>((resolve) => client.once('close', () => resolve()));
 const actor = { user_id: 'u1', name: 'Asha' };
 const acknowledge = (gateway: Gateway, alertId: string): AlertEvent => ({
@@ -55,6 +60,14 @@ t.test(
     t.same(
       samplesOf(gateway, 'meter-1').map((one) => one.value),
       [3.457, 2, 3, 4],
+    );
+    const other = await connect('cabinet-1');
+    for (const value of [31, 32])
+      await send(other, 'cabinet-1', JSON.stringify({ v: 1, seq: 1, metrics: { equipment_temp_c: value } }));
+    t.same(
+      samplesOf(gateway, 'cabinet-1').map((one) => one.value),
+      [31, 32],
+      'a number without its boot is no identity: a node that started again loses nothing',
     );
 
     await gateway.accounts.addUser({
@@ -114,7 +127,7 @@ t.test(
     const client = await connect('cabinet-1');
     const clock = realClock();
     const begunMs = clock.monotonicMs();
-    await temperature(client, 1, 75.25);
+    await temperature(client, 1, 75.25, 100);
     t.ok(await until(() => heard.length > 0, 2000));
     t.ok(clock.monotonicMs() - begunMs < 2000);
     t.match(heard, [
@@ -140,19 +153,13 @@ t.test(
       [3, 150.5],
       [4, 160],
     ] as const)
-      await temperature(client, seq, value);
+      await temperature(client, seq, value, 99);
     t.equal(eventsOf(gateway).length, 1, 'not raised again, and a value out of range changes nothing');
-    // Below the limit for the rule's minute, told with the node's own clock.
-    const at = (seconds: number) => ({ ts: Math.round(clock.nowMs() + seconds * 1000) });
-    await send(client, 'cabinet-1', reading(5, { equipment_temp_c: 40 }, at(1)));
-    await send(client, 'cabinet-1', reading(6, { equipment_temp_c: 40 }, at(62)));
+    await temperature(client, 5, 40, 62);
+    await temperature(client, 6, 40);
     t.ok(await until(() => heard.some((one) => one.event === 'cleared')));
     t.match(await gridOf(gateway).alerts({}), [{ status: 'resolved' }]);
-    await send(
-      client,
-      'cabinet-1',
-      reading(7, { equipment_temp_c: 99 }, { ts: Math.round(clock.nowMs() - 3_600_000) }),
-    );
+    await temperature(client, 7, 99, 3600);
     t.equal(eventsOf(gateway).length, 2, 'an hour old: history, not an alarm');
   },
 );
@@ -160,7 +167,7 @@ t.test(
 t.test('an open alert, its acknowledgement and what is now survive a restart; nothing is raised twice', async (t) => {
   const path = await gatewayFolder(t);
   const first = await startHouse(t, path);
-  await temperature(await first.connect('cabinet-1'), 1, 75.25);
+  await temperature(await first.connect('cabinet-1'), 1, 75.25, 100);
   const [alert] = await gridOf(first.gateway).alerts({ status: 'active' });
   const act = acknowledge(first.gateway, alert?.alert_id ?? '');
   await Promise.all([gridOf(first.gateway).append(act), gridOf(first.gateway).append(act)]);
@@ -174,6 +181,8 @@ t.test('an open alert, its acknowledgement and what is now survive a restart; no
   await t.rejects(gridOf(first.gateway).append({ ...act, id: 'y', kind: 'cleared', value: null } as AlertEvent), {
     code: 'E_REQUEST_INVALID',
   });
+  for (const foreign of [{ ...act, id: 'z', kind: 'escalated' }, { ...act, id: 'z', actor: null }, null])
+    await t.rejects(gridOf(first.gateway).append(foreign as unknown as AlertEvent), { code: 'E_REQUEST_INVALID' });
   await first.gateway.stop();
 
   const { gateway, connect } = await startHouse(t, path);
@@ -183,12 +192,11 @@ t.test('an open alert, its acknowledgement and what is now survive a restart; no
   t.match(gridOf(gateway).latest('cabinet-1', 'equipment_temp_c'), { value: 75.25 });
   const client = await connect('cabinet-1');
   await temperature(client, 1, 75.25);
-  await temperature(client, 2, 77);
+  await temperature(client, 2, 77, 99);
   t.equal(samplesOf(gateway, 'cabinet-1').length, 2, 'the repeat is recognised after the restart');
   t.equal(eventsOf(gateway).filter((one) => one.kind === 'raised').length, 1);
-  const clock = realClock();
-  await send(client, 'cabinet-1', reading(3, { equipment_temp_c: 40 }, { ts: Math.round(clock.nowMs() + 1000) }));
-  await send(client, 'cabinet-1', reading(4, { equipment_temp_c: 40 }, { ts: Math.round(clock.nowMs() + 62_000) }));
+  await temperature(client, 3, 40, 62);
+  await temperature(client, 4, 40);
   t.match(await gridOf(gateway).alerts({}), [{ status: 'resolved', acknowledged: true }], 'and it still clears');
 });
 
@@ -255,6 +263,14 @@ t.test('foreign topic, wrong password, broken JSON, 1e999 and a megabyte harm no
   t.same(refusals.map((line) => line.code).sort(), ['E_PAYLOAD_NOT_JSON', 'E_PAYLOAD_SCHEMA'], 'one line per reason');
   t.match(gateway.api.health.prometheus(), /refused_total\{reason="E_PAYLOAD_SCHEMA"\} 5\n/);
   await goodGoesOn(t, 'poison');
+  const invented = (from: number) =>
+    Object.fromEntries(Array.from({ length: 64 }, (_, index) => [`invented_${from + index}`, 1]));
+  const other = await connect('battery-1');
+  for (let from = 0; from < 320; from += 64)
+    await send(other, 'battery-1', JSON.stringify({ metrics: invented(from) }));
+  await send(other, 'battery-1', '{"metrics":{"battery_soc_pct":55}}');
+  t.match(gateway.api.health.prometheus(), /findings_total\{finding="too_many_series"\} 64\n/);
+  t.match(gridOf(gateway).latest('battery-1', 'battery_soc_pct'), { value: 55 }, 'a wired series is always taken');
   const closed = closing(spy);
   spy.publish(topics.telemetry(gridId, 'cabinet-1'), 'x'.repeat(1_000_000), { qos: 1 }, () => {});
   await closed;
@@ -307,6 +323,26 @@ t.test(
   },
 );
 
+t.test('settings say how fast a client may send, 0 is no limit, and how many connections there may be', async (t) => {
+  const flood = async (settings: object): Promise<number> => {
+    const { gateway, connect } = await startHouse(t, await gatewayFolder(t, { mqtt_limits: settings }));
+    const client = await connect('meter-1');
+    const sent = Array.from({ length: 300 }, (_, i) => send(client, 'meter-1', reading(i + 1, { consumption_kw: i })));
+    let all = false;
+    Promise.all(sent).then(
+      () => (all = true),
+      () => {},
+    );
+    await until(() => all || gateway.broker.stats().throttled > 0);
+    return gateway.broker.stats().throttled;
+  };
+  t.ok((await flood({ packets_per_second: 100 })) > 0, 'held back');
+  t.equal(await flood({ packets_per_second: 0 }), 0, 'not held back');
+  const { connect } = await startHouse(t, await gatewayFolder(t, { mqtt_limits: { max_connections: 1 } }));
+  await connect('meter-1');
+  await t.rejects(connect('cabinet-1'));
+});
+
 t.test('last will and status tell the link, a take-over does not, and the change is in the log', async (t) => {
   const { gateway, connect } = await startHouse(t, await gatewayFolder(t));
   const will = {
@@ -352,4 +388,41 @@ t.test('drivers’ readings go the same way: judged, kept, shown', async (t) => 
     ],
   );
   t.equal(gridOf(gateway).link('battery-1'), 'down');
+  for (const [ahead, value] of [
+    [3_600_000, 70],
+    [0, 71],
+    [-60_000, 72],
+  ] as const)
+    gateway.sink.reading({ deviceId: 'battery-1', timeMs: nowMs + ahead, values: { battery_soc_pct: value } });
+  t.match(
+    gridOf(gateway).latest('battery-1', 'battery_soc_pct'),
+    { value: 71 },
+    'what was dated before the clock was set back by an hour does not stay the newest, what is late does not become it',
+  );
 });
+
+t.test('a gateway answers as the API says', (t) =>
+  apiConformanceSuite(t, async () => {
+    const { gateway, addresses, connect } = await startHouse(t, await gatewayFolder(t));
+    const meter = await connect('meter-1');
+    const program = await connect();
+    let seq = 0;
+    let alerts = 0;
+    return {
+      url: addresses.http ?? '',
+      gridId,
+      people: await addConformancePeople(gateway.accounts, gridId),
+      figure: 'consumption_kw',
+      values: [4.25, 5.5],
+      feed: (value) => send(meter, 'meter-1', reading((seq += 1), { consumption_kw: value })).then(() => {}),
+      async raiseAlert() {
+        // Each text of the prototype is an alert of its own; figures in it do not make it another one.
+        const text = `Warning: trouble ${'x'.repeat((alerts += 1))}`;
+        await program.publishAsync(topics.legacyAlerts, text, { qos: 1 });
+        const raised = (await gridOf(gateway).alerts({ status: 'active' })).find(({ message }) => message === text);
+        return raised?.alert_id ?? '';
+      },
+      stop: () => gateway.stop(),
+    };
+  }),
+);

@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { brotliCompressSync } from 'node:zlib';
 import { readdirSync, readFileSync } from 'node:fs';
 import t from 'tap';
+import type { AlertView, DeviceView } from '@villagrid/contracts';
 import { build } from 'vite';
+import { answeredAlerts, applyFrame, type GridView } from '../src/live/apply.js';
 import { chromiumPath, runAppChecks } from './run-app-checks.js';
 import { startStub } from './stub/server.js';
 
@@ -42,6 +44,27 @@ t.test('the first load of the dashboard stays within 60 kB compressed', async (t
     files.map((file) => readFileSync(join(dist, 'assets', file), 'utf8')).join(''),
     /RFC 9457/,
     'no schema of the contract is in the bundle',
+  );
+});
+
+t.test('frames change what is known: spares are not counted, and an older answer hides no new alert', async (t) => {
+  const device = (device_id: string, link_state: string, expected = true) =>
+    ({ device_id, link_state, expected }) as DeviceView;
+  const view = {
+    summary: { devices: { seen: 2, total: 2 } },
+    alerts: [],
+    devices: [device('a', 'connected'), device('b', 'connected'), device('spare', 'connected', false)],
+    answeredAtMs: 0,
+  } as unknown as GridView;
+  const frame = { type: 'devices', sequence: 1, devices: [device('b', 'disconnected')] } as const;
+  t.match(applyFrame(view, frame)?.summary.devices, { seen: 1, total: 2 });
+  const alert = (alert_id: string, status: string) => ({ alert_id, status }) as AlertView;
+  const before = [alert('gone', 'active'), alert('old', 'active')];
+  const meanwhile = [...before, alert('new', 'active')];
+  t.same(
+    answeredAlerts([alert('old', 'resolved')], before, meanwhile),
+    [alert('old', 'resolved'), alert('new', 'active')],
+    'what the answer no longer has goes, what the channel told meanwhile stays',
   );
 });
 

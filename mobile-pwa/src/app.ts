@@ -13,7 +13,7 @@ import { batch, computed, signal, type ReadonlySignal, type Signal } from '@prea
 import { align, dayMs, dayStepMs, type DayHistory } from './chart/day.js';
 import { actsToSend, afterSending, retryDelayMs, type Act } from './local/acts.js';
 import type { LocalStore, SavedLogin } from './local/database.js';
-import { applyFrame, mergeAlerts, type GridView } from './live/apply.js';
+import { answeredAlerts, applyFrame, mergeAlerts, type GridView } from './live/apply.js';
 import { openChannel, type Channel, type ChannelState } from './live/channel.js';
 import { ApiFailure, createApi, type Api } from './origin/api.js';
 import { parseRoute, type Route } from './ui/routes.js';
@@ -226,9 +226,11 @@ export async function createApp(ports: {
     }
   }
   async function refreshAlerts(gridId: string): Promise<void> {
+    const alertsNow = () => state.views.value[gridId]?.alerts ?? [];
+    const before = alertsNow();
     try {
       const page = await api.alerts(gridId, { limit: '200' });
-      setAlerts(gridId, page.alerts);
+      setAlerts(gridId, answeredAlerts(page.alerts, before, alertsNow()));
     } catch {
       // Saved alerts stay.
     }

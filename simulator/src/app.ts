@@ -1,12 +1,12 @@
 /** The composition of a simulator: villages and the control socket over the clocks and the randomness it is given. */
 import { readFileSync } from 'node:fs';
 import { type Clock, type RandomSource, VillagridError } from '@villagrid/contracts';
+import type { Logger } from '@villagrid/runtime';
 import type { SimulatorConfig } from './config.js';
 import { type ControlAnswer, type ControlRequest, startControl } from './control/control.js';
 import { loadMeasured } from './data/load.js';
 import { faultCatalogue, isFaultName } from './faults/faults.js';
 import { type RunningGrid, startGrid } from './grid.js';
-import type { Log } from './log.js';
 
 /** A running simulator. */
 export interface Simulator {
@@ -21,7 +21,7 @@ export interface SimulatorPorts {
   readonly villageClock: Clock;
   readonly realClock: Clock;
   readonly random: RandomSource;
-  readonly log: Log;
+  readonly log: Logger;
   readonly ackTimeoutMs?: number;
 }
 

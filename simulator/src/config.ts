@@ -1,5 +1,7 @@
-/** The simulator's configuration: one JSON file, checked field by field. */
-import { VillagridError } from '@villagrid/contracts';
+/** The simulator's settings: one file, JSON or YAML, read and checked as those of the servers are. */
+import { identifierPattern, VillagridError, zoneOffsetMs } from '@villagrid/contracts';
+import { loadConfig } from '@villagrid/runtime';
+import { Type, type Static } from 'typebox';
 import { defaultPlace } from './village/place.js';
 import { defaultPlant, type Plant } from './village/plant.js';
 
@@ -48,163 +50,153 @@ export interface SimulatorConfig {
   readonly grids: readonly GridConfig[];
 }
 
-const bad = (where: string, what: string): never => {
-  throw new VillagridError('E_CONFIG_INVALID', `${where}: ${what}`);
-};
+const closed = { additionalProperties: false };
+const identifier = Type.String({ pattern: identifierPattern });
+const text = (standard?: string) =>
+  Type.String({ minLength: 1, ...(standard === undefined ? {} : { default: standard }) });
+const number = (minimum: number, maximum: number, standard?: number) =>
+  Type.Number({ minimum, maximum, ...(standard === undefined ? {} : { default: standard }) });
+const port = (minimum: number, standard?: number) =>
+  Type.Integer({ minimum, maximum: 65_535, ...(standard === undefined ? {} : { default: standard }) });
+const size = (standard: number) => number(1e-6, 1e9, standard);
+const time = () => number(0, 8.64e15);
 
-/** Reads fields of one object; what is not asked for is refused at the end. */
-class Fields {
-  private readonly record: Readonly<Record<string, unknown>>;
-  private readonly asked = new Set<string>();
-  private readonly where: string;
+const gridSchema = Type.Object(
+  {
+    grid_id: identifier,
+    name: Type.Optional(text()),
+    zone: text(defaultPlace.zone),
+    latitude: number(-90, 90, defaultPlace.latitude),
+    longitude: number(-180, 180, defaultPlace.longitude),
+    plant: Type.Object(
+      {
+        pv_kwp: size(defaultPlant.pvKwp),
+        inverters: Type.Integer({ minimum: 1, maximum: 50, default: defaultPlant.inverters }),
+        /** Left out, it fits the panels. */
+        inverter_kw: Type.Optional(number(1e-6, 1e9)),
+        battery_kwh: size(defaultPlant.batteryKwh),
+        battery_floor_pct: number(5, 80, defaultPlant.batteryFloorPct),
+        load_scale: size(defaultPlant.loadScale),
+      },
+      closed,
+    ),
+    mqtt: Type.Object(
+      {
+        host: text('127.0.0.1'),
+        port: port(0, 8883),
+        ca_file: Type.Optional(text()),
+        period_factor: number(0.01, 1000, 1),
+        nodes: Type.Array(Type.Object({ device_id: identifier, username: text(), password: text() }, closed), {
+          default: [],
+        }),
+      },
+      closed,
+    ),
+    modbus: Type.Object(
+      {
+        host: text('127.0.0.1'),
+        devices: Type.Array(
+          Type.Object(
+            { device_id: identifier, port: port(0), unit: Type.Integer({ minimum: 0, maximum: 255, default: 1 }) },
+            closed,
+          ),
+          { default: [] },
+        ),
+      },
+      closed,
+    ),
+    wan_proxy: Type.Optional(
+      Type.Object({ listen_port: port(0), target_host: text('127.0.0.1'), target_port: port(1) }, closed),
+    ),
+  },
+  closed,
+);
 
-  constructor(value: unknown, where: string) {
-    this.where = where;
-    this.record =
-      typeof value === 'object' && value !== null && !Array.isArray(value)
-        ? (value as Record<string, unknown>)
-        : bad(where || 'the file', 'must be an object');
-  }
+const simulatorConfigSchema = Type.Object(
+  {
+    seed: number(0, 2 ** 32 - 1, 1),
+    clock: Type.Object(
+      {
+        real_epoch_ms: number(0, 8.64e15, 0),
+        /** Left out, the village's time is the real one. */
+        village_epoch_ms: Type.Optional(time()),
+        speed: number(0.01, 10_000, 1),
+      },
+      closed,
+    ),
+    control_socket: text(),
+    state_dir: text(),
+    grids: Type.Array(gridSchema, { minItems: 1 }),
+  },
+  closed,
+);
 
-  path(key: string): string {
-    return this.where === '' ? key : `${this.where}.${key}`;
-  }
-
-  raw(key: string): unknown {
-    this.asked.add(key);
-    return this.record[key];
-  }
-
-  text(key: string, fallback?: string): string {
-    const value = this.raw(key) ?? fallback;
-    return typeof value === 'string' && value !== '' ? value : bad(this.path(key), 'must be a text');
-  }
-
-  number(key: string, range: { readonly min: number; readonly max: number }, fallback?: number): number {
-    const value = this.raw(key) ?? fallback;
-    if (typeof value === 'number' && value >= range.min && value <= range.max) return value;
-    return bad(this.path(key), `must be a number from ${range.min} to ${range.max}`);
-  }
-
-  list<T>(key: string, read: (fields: Fields) => T): T[] {
-    const value = this.raw(key) ?? [];
-    if (!Array.isArray(value)) return bad(this.path(key), 'must be a list');
-    return value.map((item: unknown, index) => {
-      const fields = new Fields(item, `${this.path(key)}[${index}]`);
-      const result = read(fields);
-      fields.done();
-      return result;
-    });
-  }
-
-  object<T>(key: string, read: (fields: Fields) => T): T {
-    const fields = new Fields(this.raw(key) ?? {}, this.path(key));
-    const result = read(fields);
-    fields.done();
-    return result;
-  }
-
-  done(): void {
-    for (const key of Object.keys(this.record)) {
-      if (!this.asked.has(key))
-        bad(this.path(key), `is not a setting here; settings are ${[...this.asked].join(', ')}`);
-    }
-  }
-}
-
-const port = { min: 0, max: 65_535 };
-const positive = { min: 1e-6, max: 1e9 };
-const anyTime = { min: 0, max: 8.64e15 };
-
-function readPlant(fields: Fields): Plant {
-  const pvKwp = fields.number('pv_kwp', positive, defaultPlant.pvKwp);
-  const inverters = Math.round(fields.number('inverters', { min: 1, max: 50 }, defaultPlant.inverters));
+/** Reads settings from a file, or from its text; throws E_CONFIG_READ, E_CONFIG_SYNTAX or E_CONFIG_INVALID that names the setting. */
+export function loadSimulatorConfig(options: { readonly path: string; readonly text?: string }): SimulatorConfig {
+  const { seed, clock, control_socket, state_dir, grids } = loadConfig(simulatorConfigSchema, options);
   return {
-    pvKwp,
-    inverters,
-    inverterKw: fields.number('inverter_kw', positive, Math.round((pvKwp / inverters / 1.125) * 10) / 10),
-    batteryKwh: fields.number('battery_kwh', positive, defaultPlant.batteryKwh),
-    batteryFloorPct: fields.number('battery_floor_pct', { min: 5, max: 80 }, defaultPlant.batteryFloorPct),
-    loadScale: fields.number('load_scale', positive, defaultPlant.loadScale),
+    seed,
+    clock: {
+      realEpochMs: clock.real_epoch_ms,
+      villageEpochMs: clock.village_epoch_ms ?? clock.real_epoch_ms,
+      speed: clock.speed,
+    },
+    controlSocket: control_socket,
+    stateDir: state_dir,
+    grids: grids.map((grid, i) => gridConfig(grid, `${options.path}: grids[${i}]`)),
   };
 }
 
-function readGrid(fields: Fields): GridConfig {
-  const zone = fields.text('zone', defaultPlace.zone);
-  try {
-    new Intl.DateTimeFormat('en-GB', { timeZone: zone });
-  } catch {
-    bad(fields.path('zone'), `"${zone}" is not an IANA time zone such as Africa/Nairobi`);
-  }
-  const gridId = fields.text('grid_id');
-  return {
-    gridId,
-    name: fields.text('name', gridId),
+function gridConfig(
+  {
+    grid_id,
+    name = grid_id,
     zone,
-    latitude: fields.number('latitude', { min: -90, max: 90 }, defaultPlace.latitude),
-    longitude: fields.number('longitude', { min: -180, max: 180 }, defaultPlace.longitude),
-    plant: fields.object('plant', readPlant),
-    mqtt: fields.object('mqtt', (mqtt) => ({
-      host: mqtt.text('host', '127.0.0.1'),
-      port: mqtt.number('port', port, 8883),
-      caFile: mqtt.raw('ca_file') === undefined ? undefined : mqtt.text('ca_file'),
-      periodFactor: mqtt.number('period_factor', { min: 0.01, max: 1000 }, 1),
-      nodes: mqtt.list('nodes', (node) => ({
-        deviceId: node.text('device_id'),
-        username: node.text('username'),
-        password: node.text('password'),
-      })),
-    })),
-    modbus: fields.object('modbus', (modbus) => ({
-      host: modbus.text('host', '127.0.0.1'),
-      devices: modbus.list('devices', (device) => ({
-        deviceId: device.text('device_id'),
-        port: device.number('port', port),
-        unit: device.number('unit', { min: 0, max: 255 }, 1),
-      })),
-    })),
-    wanProxy:
-      fields.raw('wan_proxy') === undefined
-        ? undefined
-        : fields.object('wan_proxy', (proxy) => ({
-            listenPort: proxy.number('listen_port', port),
-            targetHost: proxy.text('target_host', '127.0.0.1'),
-            targetPort: proxy.number('target_port', { min: 1, max: 65_535 }),
-          })),
-  };
-}
-
-/** Checks a configuration already decoded from JSON; throws E_CONFIG_INVALID naming the field. */
-export function parseSimulatorConfig(value: unknown): SimulatorConfig {
-  const fields = new Fields(value, '');
-  const config: SimulatorConfig = {
-    seed: fields.number('seed', { min: 0, max: 2 ** 32 - 1 }, 1),
-    clock: fields.object('clock', (clock) => {
-      const realEpochMs = clock.number('real_epoch_ms', anyTime, 0);
-      return {
-        realEpochMs,
-        villageEpochMs: clock.number('village_epoch_ms', anyTime, realEpochMs),
-        speed: clock.number('speed', { min: 0.01, max: 10_000 }, 1),
-      };
-    }),
-    controlSocket: fields.text('control_socket'),
-    stateDir: fields.text('state_dir'),
-    grids: fields.list('grids', readGrid),
-  };
-  fields.done();
-  if (config.grids.length === 0) bad('grids', 'must name at least one village');
-  return config;
-}
-
-/** Checks a configuration text; throws E_CONFIG_SYNTAX or E_CONFIG_INVALID. */
-export function parseSimulatorConfigText(text: string): SimulatorConfig {
-  let value: unknown;
+    latitude,
+    longitude,
+    plant,
+    mqtt,
+    modbus,
+    wan_proxy: proxy,
+  }: Static<typeof gridSchema>,
+  where: string,
+): GridConfig {
   try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new VillagridError('E_CONFIG_SYNTAX', `Not JSON: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    });
+    zoneOffsetMs(zone, 0);
+  } catch {
+    throw new VillagridError(
+      'E_CONFIG_INVALID',
+      `${where}.zone: "${zone}" is not an IANA time zone such as Africa/Nairobi.`,
+    );
   }
-  return parseSimulatorConfig(value);
+  return {
+    gridId: grid_id,
+    name,
+    zone,
+    latitude,
+    longitude,
+    plant: {
+      pvKwp: plant.pv_kwp,
+      inverters: plant.inverters,
+      inverterKw: plant.inverter_kw ?? Math.round((plant.pv_kwp / plant.inverters / 1.125) * 10) / 10,
+      batteryKwh: plant.battery_kwh,
+      batteryFloorPct: plant.battery_floor_pct,
+      loadScale: plant.load_scale,
+    },
+    mqtt: {
+      host: mqtt.host,
+      port: mqtt.port,
+      caFile: mqtt.ca_file,
+      periodFactor: mqtt.period_factor,
+      nodes: mqtt.nodes.map(({ device_id, username, password }) => ({ deviceId: device_id, username, password })),
+    },
+    modbus: {
+      host: modbus.host,
+      devices: modbus.devices.map(({ device_id, port: at, unit }) => ({ deviceId: device_id, port: at, unit })),
+    },
+    wanProxy:
+      proxy === undefined
+        ? undefined
+        : { listenPort: proxy.listen_port, targetHost: proxy.target_host, targetPort: proxy.target_port },
+  };
 }

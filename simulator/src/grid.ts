@@ -1,9 +1,9 @@
 /** One running village: the model, its nodes, its Modbus devices and its road to the cloud. */
 import type { Clock, RandomSource } from '@villagrid/contracts';
+import type { Logger } from '@villagrid/runtime';
 import type { GridConfig } from './config.js';
 import { type ActiveFault, createStickingSensors, type FaultName, faultCatalogue } from './faults/faults.js';
 import { clearRoad, slowRoad, startWanProxy, type WanProxy } from './link/wan-proxy.js';
-import type { Log } from './log.js';
 import { type ModbusDevice, startModbusDevice } from './modbus/device.js';
 import { registerMap } from './modbus/maps.js';
 import { createNode, type VirtualNode } from './nodes/node.js';
@@ -30,7 +30,7 @@ export interface GridContext {
   readonly realClock: Clock;
   readonly random: RandomSource;
   readonly measured: MeasuredData;
-  readonly log: Log;
+  readonly log: Logger;
   /** The certificate authority of the grid's broker, PEM. */
   readonly ca: string | undefined;
   /** Real ms without acknowledgement after which a node sends again. */

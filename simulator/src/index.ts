@@ -1,6 +1,6 @@
 /** A virtual village that speaks the real wires. */
 export { type Simulator, type SimulatorPorts, startSimulator } from './app.js';
-export { parseSimulatorConfig, parseSimulatorConfigText, type SimulatorConfig } from './config.js';
+export { loadSimulatorConfig, type SimulatorConfig } from './config.js';
 export { askSimulator, type ControlAnswer, type ControlRequest, controlSocketPath } from './control/control.js';
 export { loadMeasured } from './data/load.js';
 export { faultCatalogue, type FaultName } from './faults/faults.js';

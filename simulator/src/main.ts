@@ -1,55 +1,47 @@
 /** The simulator's process: `node main.js --config FILE`. */
-import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
 import { VillagridError } from '@villagrid/contracts';
-import { acceleratedClock, realClock, seededRandom } from '@villagrid/runtime';
-import { startSimulator } from './app.js';
-import { parseSimulatorConfigText } from './config.js';
-import type { Log } from './log.js';
+import {
+  acceleratedClock,
+  createLifecycle,
+  createLogger,
+  realClock,
+  runUntilSignal,
+  seededRandom,
+} from '@villagrid/runtime';
+import { startSimulator, type Simulator } from './app.js';
+import { loadSimulatorConfig } from './config.js';
 
+/** The starter of the village kills what has not ended after 3.5 s. */
 const stopWithinMs = 1800;
 
 async function main(): Promise<void> {
-  const at = process.argv.indexOf('--config');
-  const file = at < 0 ? undefined : process.argv[at + 1];
-  if (file === undefined) throw new VillagridError('E_CONFIG_READ', 'Say which with --config FILE.');
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new VillagridError('E_CONFIG_READ', `${file}: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    });
-  }
-  const config = parseSimulatorConfigText(text);
+  const path = parseArgs({ options: { config: { type: 'string' } } }).values.config;
+  if (path === undefined) throw new VillagridError('E_CONFIG_READ', 'Say which with --config FILE.');
+  const config = loadSimulatorConfig({ path });
   const clock = realClock();
-  const write = (level: string) => (event: string, fields?: Readonly<Record<string, unknown>>) => {
-    process.stderr.write(
-      `${JSON.stringify({ level, time: clock.nowMs(), room: 'simulator', msg: event, ...fields })}\n`,
-    );
-  };
-  const log: Log = { info: write('info'), warn: write('warn') };
-  const simulator = await startSimulator(config, {
-    realClock: clock,
-    villageClock: acceleratedClock(config.clock),
-    random: seededRandom(config.seed),
-    log,
+  // Standard output has the ready line and nothing else.
+  const log = createLogger({
+    name: 'simulator',
+    clock,
+    destination: { write: (line) => void process.stderr.write(line) },
   });
-  let stopping = false;
-  const stop = (signal: string): void => {
-    if (stopping) return;
-    stopping = true;
-    log.info('stopping', { signal });
-    clock.after(stopWithinMs, () => process.exit(1));
-    simulator.stop().then(
-      () => process.exit(0),
-      (error: unknown) => {
-        log.warn('did not stop cleanly', { reason: String(error) });
-        process.exit(1);
-      },
-    );
-  };
-  process.on('SIGTERM', () => stop('SIGTERM'));
-  process.on('SIGINT', () => stop('SIGINT'));
+  const lifecycle = createLifecycle({ log, clock, stopWithinMs });
+  let simulator: Simulator | undefined;
+  lifecycle.add({
+    name: 'villages',
+    async start() {
+      simulator = await startSimulator(config, {
+        realClock: clock,
+        villageClock: acceleratedClock(config.clock),
+        random: seededRandom(config.seed),
+        log,
+      });
+    },
+    stop: () => simulator?.stop(),
+  });
+  await runUntilSignal(lifecycle, { log });
+  if (simulator === undefined) return;
   const ready = {
     simulator: 'ready',
     pid: process.pid,

@@ -101,6 +101,7 @@ t.test(
         raiseAlert,
         changeValue: raiseAlert,
       });
+      if (!report) throw new Error('Chromium went away while the test ran');
       t.same(
         report.problems,
         [],

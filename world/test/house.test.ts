@@ -206,7 +206,8 @@ t.test(
       frames.some(
         (frame) =>
           (frame.type as unknown) === 'values' &&
-          (frame.figures?.['equipment_temp_c.cabinet']?.value as unknown) === 41.25,
+          (frame.figures as unknown as Record<string, { value: unknown }> | undefined)?.['equipment_temp_c.cabinet']
+            ?.value === 41.25,
       );
     t.ok(await until(async () => live()), 'the open dashboard is told');
     socket.close();
@@ -398,7 +399,7 @@ t.test('Ctrl-C stops everything within 5 s; a second start goes on with the data
   const ended = new Promise((resolve) => running().once('exit', resolve));
   running().kill('SIGINT');
   t.equal(await ended, 0);
-  t.ok(Date.now() - begun < 8000, `${Date.now() - begun} ms`);
+  t.ok(Date.now() - begun < 5000, `${Date.now() - begun} ms`);
   ready = await start();
   await until(async () => {
     await logIn(ready.gateway.http);

@@ -11,7 +11,9 @@ export const grids: Handler<'grids'> = async ({ services, principal }) => {
     .list()
     .filter((grid) => mayOnGrid(principal, 'viewer', grid.gridId, grid.site().organisation_id));
   const states = await Promise.all(
-    visible.map(async (grid) => gridState(grid, ports.identity.kind, await services.board(grid).active(), nowMs)),
+    visible.map(async (grid) =>
+      gridState(grid, ports.identity.silentAfterMs, await services.board(grid).active(), nowMs),
+    ),
   );
   return { grids: states, now_ms: nowMs };
 };

@@ -2,6 +2,7 @@
  * The live channel over WebSocket: who asks, snapshot, frames with a sequence, heartbeat, end of the login, and readers
  * that are too slow. Close codes are 4000 plus the HTTP status of the error told before.
  */
+import type { WebSocket } from '@fastify/websocket';
 import {
   liveAuthenticateWithinMs,
   liveHeartbeatMs,
@@ -12,7 +13,6 @@ import {
 } from '@villagrid/contracts';
 import { unrefTimer, type Logger } from '@villagrid/runtime';
 import type { FastifyRequest } from 'fastify';
-import type { WebSocket } from 'ws';
 import type { GridBoard } from '../board.js';
 import type { ApiPorts, GridPort } from '../ports.js';
 import { requirePrincipal, requireRole } from '../server/access.js';

@@ -11,20 +11,29 @@ export function compileCheck(schema: TSchema, where: string): Check {
   const compiled = Compile(schema);
   return (value) => {
     if (compiled.Check(value)) return;
-    const [first] = compiled.Errors(value);
-    const field = (first?.instancePath ?? '').replaceAll('/', '.').replace(/^\./, '');
-    const extra = extraFields(first);
-    throw new VillagridError(
-      'E_REQUEST_INVALID',
-      `${where}${field === '' ? '' : `.${field}`} ${first?.message ?? 'is not as the schema says'}${extra}.`,
-    );
+    const errors = compiled.Errors(value);
+    const field = (errors[0]?.instancePath ?? '').replaceAll('/', '.').replace(/^\./, '').slice(0, 100);
+    throw new VillagridError('E_REQUEST_INVALID', `${where}${field === '' ? '' : `.${field}`} ${whatIsWrong(errors)}.`);
   };
 }
 
-function extraFields(error: { readonly keyword: string; readonly params: unknown } | undefined): string {
-  if (error?.keyword !== 'additionalProperties') return '';
-  const { additionalProperties } = error.params as { additionalProperties?: readonly string[] };
-  return additionalProperties === undefined ? '' : ` (${additionalProperties.join(', ').slice(0, 100)})`;
+interface SchemaError {
+  readonly keyword: string;
+  readonly instancePath: string;
+  readonly message: string;
+  readonly params: unknown;
+}
+
+/** The first error as a sentence's end; of a choice, everything that may be chosen. */
+function whatIsWrong(errors: readonly SchemaError[]): string {
+  const [first] = errors;
+  if (first === undefined) return 'is not as the schema says';
+  if (first.keyword === 'boolean') return 'is no field of this request';
+  if (first.keyword !== 'const') return first.message;
+  const allowed = errors
+    .filter((one) => one.keyword === 'const' && one.instancePath === first.instancePath)
+    .map((one) => String((one.params as { allowedValue?: unknown }).allowedValue));
+  return `must be ${allowed.length > 1 ? 'one of ' : ''}${allowed.join(', ')}`;
 }
 
 /** Turns texts of a query into numbers where the schema wants numbers; everything else stays for the check to judge. */

@@ -127,6 +127,12 @@ export async function history(t: Test, { server, tokens }: Setting): Promise<voi
     '?from=0&granularity=raw',
   ];
   for (const query of bad) t.equal((await get(server.figure, query)).status, 400, query);
+  t.match(
+    (await get(server.figure, '?period=3h')).json.detail,
+    /period must be one of .*24h.*1y/,
+    'what may be chosen',
+  );
+  t.match((await get(server.figure, '?perod=24h')).json.detail, /perod is no field/);
 }
 
 /** The live channel. */

@@ -73,6 +73,7 @@ export function fakePorts({ clock, random, sites, people, kind = 'gateway' }: Fa
       serverId: kind === 'gateway' ? (sites[0]?.gateway_id ?? 'gw') : 'cloud',
       version: '0.1.0',
       gridId: kind === 'gateway' ? (sites[0]?.grid_id ?? null) : null,
+      silentAfterMs: kind === 'gateway' ? null : 600_000,
       clockTrust: () => 'ntp',
     },
     auth: new MemoryAuth(people, random),

@@ -1,26 +1,19 @@
 /** The state of a grid in one line, for the list of grids. */
-import {
-  compareAlerts,
-  powerState,
-  staleAfterMs,
-  type Alert,
-  type GridState,
-  type PowerState,
-} from '@villagrid/contracts';
-import type { GridPort, ServerIdentity } from '../ports.js';
+import { compareAlerts, powerState, type Alert, type GridState, type PowerState } from '@villagrid/contracts';
+import type { GridPort } from '../ports.js';
 import { figureView, gridFigures } from './figures.js';
 
-/** Makes the state from the grid's facts and its active alerts. */
+/** Makes the state from the grid's facts and its active alerts; `silentAfterMs` as in `ServerIdentity`. */
 export function gridState(
   grid: GridPort,
-  kind: ServerIdentity['kind'],
+  silentAfterMs: number | null,
   active: readonly Alert[],
   nowMs: number,
 ): GridState {
   const site = grid.site();
   const { figures, hottest } = gridFigures(grid, nowMs);
   const reported = grid.lastReportedMs();
-  const reachable = kind === 'gateway' || (reported !== null && nowMs - reported <= staleAfterMs);
+  const reachable = silentAfterMs === null || (reported !== null && nowMs - reported <= silentAfterMs);
   const power = reachable ? powerState(figures, nowMs) : 'unknown';
   const battery = figures.battery_soc_pct;
   const soc = battery === undefined ? undefined : figureView(site, 'battery_soc_pct', battery, hottest, nowMs);

@@ -71,16 +71,18 @@ t.test('devices: link states, and only expected ones are counted', async (t) => 
 
 t.test('state: a gateway that does not report is neither healthy nor off', async (t) => {
   const { grid } = make();
-  t.match(gridState(grid, 'cloud', [], ten), { reachable: false, power: 'unknown', state: 'nothing reported yet' });
+  const tenMinutes = 10 * minute;
+  t.match(gridState(grid, tenMinutes, [], ten), { reachable: false, power: 'unknown', state: 'nothing reported yet' });
   grid.feed('inverter', { ac_output_voltage_v: 3 }, ten - 1000);
-  t.match(gridState(grid, 'cloud', [], ten), { reachable: true, power: 'off', state: 'no power, no alerts' });
+  t.match(gridState(grid, tenMinutes, [], ten), { reachable: true, power: 'off', state: 'no power, no alerts' });
   const later = ten + 3 * hour;
-  t.match(gridState(grid, 'cloud', [], later), {
+  t.match(gridState(grid, tenMinutes, [], later), {
     reachable: false,
     power: 'unknown',
     state: 'not reached for 3 h, no alerts',
   });
-  t.equal(gridState(grid, 'gateway', [], later).reachable, true, 'a gateway reaches itself');
+  t.equal(gridState(grid, 4 * hour, [], later).reachable, true, 'how long that is belongs to the server');
+  t.equal(gridState(grid, null, [], later).reachable, true, 'a gateway reaches itself');
   t.same([30_000, 90 * minute, 5 * hour, 72 * hour].map(ageWords), ['1 min', '90 min', '5 h', '3 days']);
 });
 
@@ -264,6 +266,7 @@ t.test('the summary is made once per change and second, and slow parts are not m
     serverId: 'gw',
     version: '1',
     gridId: 'amani',
+    silentAfterMs: null,
     clockTrust: () => 'ntp' as const,
   } as const;
   const board = new GridBoard({ grid, identity, clock, realClock: clock });

@@ -1,5 +1,5 @@
 /** Settings of the cloud's single process (`cloud.yaml`) and of its directory of gateways (`directory.yaml`). */
-import { identifierPattern } from '@villagrid/contracts';
+import { identifierPattern, staleAfterMs } from '@villagrid/contracts';
 import { logLevels } from '@villagrid/runtime';
 import { Type, type Static } from 'typebox';
 
@@ -109,9 +109,10 @@ export const cloudConfigSchema = Type.Object(
       { additionalProperties: false, description: 'the village’s time beside real time; as on its gateway' },
     ),
     silent_after_s: Type.Number({
-      default: 900,
+      default: staleAfterMs / 1000,
       minimum: 1,
-      description: 'a gateway that says nothing for longer counts as silent, seconds of the village’s time',
+      description:
+        'a gateway that says nothing for longer is silent: told by health, and its grid is shown as not reached; seconds of the village’s time',
     }),
   },
   { additionalProperties: false },

@@ -1,5 +1,6 @@
 /** Second step of the ETL: one frame's bytes to checked contents. Pure: no clock, no I/O, same bytes give the same. */
 import {
+  checkAlertEvent,
   clockTrusts,
   CodecError,
   decodeFrame,
@@ -9,7 +10,6 @@ import {
   type Frame,
   type FrameEntry,
 } from '@villagrid/contracts';
-import { checkEvent } from './event.js';
 
 /** Something in a good frame that was left out, and why. */
 export interface FrameFinding {
@@ -68,7 +68,7 @@ export function examineFrame(bytes: Uint8Array, gridId: string): ExaminedFrame {
   const findings: FrameFinding[] = [];
   const events: AlertEvent[] = [];
   for (const candidate of list(frame.events)) {
-    const checked = checkEvent(candidate, gridId);
+    const checked = checkAlertEvent(candidate, gridId);
     if (checked.ok) events.push(checked.event);
     else findings.push({ what: 'event', reason: checked.reason, text: JSON.stringify(candidate) });
   }

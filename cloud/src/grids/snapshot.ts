@@ -8,12 +8,12 @@ export interface SeriesName {
   readonly metric: string;
 }
 
-/** A sample this far ahead of the clock is not from the future: it must not keep newer ones out, milliseconds. */
-const farthestAheadMs = 86_400_000;
+/** A sample further ahead than this comes from a gateway whose clock was wrong: it does not outlive what comes after it. */
+const aheadMs = 600_000;
 
 export class Snapshot {
-  readonly #clock: Clock;
   readonly #devices = new Map<string, Map<string, SnapshotSample>>();
+  readonly #clock: Clock;
 
   constructor(latest: readonly LatestSample[], clock: Clock) {
     this.#clock = clock;
@@ -31,10 +31,9 @@ export class Snapshot {
   /** Takes samples; gives the series whose newest one changed. */
   take(samples: readonly Sample[]): readonly SeriesName[] {
     const changed = new Map<string, SeriesName>();
-    const aheadMs = this.#clock.nowMs() + farthestAheadMs;
     for (const sample of samples) {
       const known = this.get(sample.deviceId, sample.metric);
-      if (known && known.timeMs > sample.timeMs && known.timeMs <= aheadMs) continue;
+      if (known && known.timeMs > sample.timeMs && known.timeMs <= this.#clock.nowMs() + aheadMs) continue;
       this.#put(sample);
       const { deviceId, metric } = sample;
       changed.set(`${deviceId} ${metric}`, { deviceId, metric });

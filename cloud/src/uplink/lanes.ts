@@ -1,9 +1,15 @@
 /** The JSON lanes: session (HELLO, goodbye) and alerts (events that must not wait for telemetry). */
-import { gatewayOnlyEvents, VillagridError, type AlertEvent, type Clock, type Hello } from '@villagrid/contracts';
+import {
+  checkAlertEvent,
+  gatewayOnlyEvents,
+  VillagridError,
+  type AlertEvent,
+  type Clock,
+  type Hello,
+} from '@villagrid/contracts';
 import type { AlertStore, Logger, SqliteDatabase } from '@villagrid/runtime';
 import type { GatewayEntry } from '../config/schema.js';
 import type { Downlink } from '../downlink/downlink.js';
-import { checkEvent } from '../etl/event.js';
 import type { Counters } from '../observe/counters.js';
 import type { GatewayStore } from '../stores/gateway-store.js';
 import type { DeadLetter, UplinkStore } from '../stores/uplink-store.js';
@@ -101,7 +107,7 @@ export function createLanes(options: LanesOptions): Lanes {
       const good: AlertEvent[] = [];
       const refused: Array<{ value: unknown; reason: string; code: string }> = [];
       for (const value of message.value.events) {
-        const checked = checkEvent(value, gateway.grid_id);
+        const checked = checkAlertEvent(value, gateway.grid_id);
         if (!checked.ok) refused.push({ value, reason: checked.reason, code: 'E_PAYLOAD_SCHEMA' });
         else if (gatewayOnlyEvents.includes(checked.event.kind) && checked.event.origin.kind !== 'gateway')
           refused.push({ value, reason: `${checked.event.kind} may only be stated by a gateway`, code: 'E_FORBIDDEN' });

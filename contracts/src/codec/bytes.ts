@@ -96,6 +96,11 @@ export class ByteReader {
   }
 
   unsigned(): number {
+    const first = this.#bytes[this.#at];
+    if (first !== undefined && first < 128) {
+      this.#at += 1;
+      return first;
+    }
     let value = 0;
     let scale = 1;
     for (let i = 0; i < 8; i += 1) {
@@ -112,6 +117,8 @@ export class ByteReader {
 
   signed(): number {
     const value = this.unsigned();
+    // One byte, the usual case, without floating point.
+    if (value < 128) return (value >>> 1) ^ -(value & 1);
     return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
   }
 
@@ -121,6 +128,11 @@ export class ByteReader {
     const slice = this.#bytes.subarray(this.#at, this.#at + length);
     this.#at += length;
     return slice;
+  }
+
+  /** Everything that is left. */
+  rest(): Uint8Array {
+    return this.raw(this.#bytes.length - this.#at);
   }
 
   block(): Uint8Array {

@@ -202,8 +202,9 @@ export function defaultRules(limits: RuleLimits): Rule[] {
       what: 'The gateway does not know the right time.',
       why: 'Times on screens may be wrong until it does; nothing measured is lost.',
       steps: [
-        'Open the app on your phone near the gateway; it can offer its time.',
-        'Or give the gateway a link for a moment.',
+        'Open the app on a phone near the gateway and tap “Set it from this phone”.',
+        'Or give the gateway a link to the internet for a moment; it then asks for the time by itself.',
+        'If this comes back after each power cut, tell your technician: the gateway needs a hardware clock.',
       ],
     },
     {
@@ -215,8 +216,8 @@ export function defaultRules(limits: RuleLimits): Rule[] {
       parameters: { above: 85, deadband: 3, on_delay_ms: minutes(1), off_delay_ms: minutes(1) },
       message: 'disk is filling',
       what: "The gateway's disk is {value} % full; the limit is {limit} %.",
-      why: 'When it is full, old measurements must be given up.',
-      steps: ['Tell your technician.', 'Give the gateway a link so that it can send what it keeps.'],
+      why: 'When it is full, new measurements cannot be kept.',
+      steps: ['Tell your technician.', 'Give the gateway a link, so that what it keeps is safe in the cloud too.'],
     },
     {
       id: 'backlog_old',

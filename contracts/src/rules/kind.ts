@@ -72,6 +72,18 @@ export const movedDelayState = (state: DelayState, byMs: number): DelayState => 
   pendingSinceMs: state.pendingSinceMs === null ? null : state.pendingSinceMs + byMs,
   lastMs: Math.max(0, state.lastMs + byMs),
 });
+/** Samples reach a rule at most this late, milliseconds: one that seems later tells that the clock was set back. */
+export const latestSampleMs = 600_000;
+
+/**
+ * The state to go on with at a sample's time: undefined for a late sample, which tells about the past and must not
+ * disturb what is pending now. After the clock was set back the count begins anew at the sample.
+ */
+export function stateAt(state: DelayState, timeMs: number): DelayState | undefined {
+  if (timeMs >= state.lastMs) return state;
+  if (state.lastMs - timeMs <= latestSampleMs) return undefined;
+  return { raised: state.raised, pendingSinceMs: null, lastMs: timeMs };
+}
 
 /** Applies on-delay and off-delay to a condition seen at a time. Holding for exactly the delay counts. */
 export function delayed(

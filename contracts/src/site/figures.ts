@@ -1,4 +1,5 @@
 /** Grid figures: what the wiring makes of the newest samples. */
+import { staleAfterMs } from '../devices/freshness.js';
 import { metricDefinition, parseMetricId, quantise, metricPrecision } from '../metrics/catalogue.js';
 import { qualityClass, qualityCodes, type QualityCode } from '../quality/quality.js';
 import type { Wire, WireTerm } from './site.js';
@@ -26,22 +27,29 @@ export interface Figure {
 
 /**
  * Resolves a wire. Terms are added; a missing or bad term makes the sum unknown, unless the fallback is whole. A
- * primary older than `staleAfterMs` also yields to a fresher fallback.
+ * primary older than `oldestMs` also yields to a fresher fallback. Where both name the same devices (one that tells a
+ * quantity under two names), the newest word counts.
  */
 export function resolveFigure(
   metric: string,
   wire: Wire,
   lookup: SnapshotLookup,
   nowMs: number,
-  staleAfterMs = 600_000,
+  oldestMs = staleAfterMs,
 ): Figure {
   const primary = addTerms(metric, wire.terms, lookup);
-  const usable = primary.value !== null && primary.timeMs !== null && nowMs - primary.timeMs <= staleAfterMs;
-  if (usable || wire.fallback === undefined) return primary;
+  const usable = primary.value !== null && primary.timeMs !== null && nowMs - primary.timeMs <= oldestMs;
+  if (wire.fallback === undefined || (usable && !sameDevices(wire.terms, wire.fallback))) return primary;
   const fallback = addTerms(metric, wire.fallback, lookup);
   if (fallback.value === null) return primary;
   if (primary.value !== null && (primary.timeMs ?? 0) >= (fallback.timeMs ?? 0)) return primary;
   return { ...fallback, usedFallback: true };
+}
+
+function sameDevices(a: readonly WireTerm[], b: readonly WireTerm[]): boolean {
+  const within = (some: readonly WireTerm[], others: readonly WireTerm[]) =>
+    some.every((one) => others.some((other) => other.device_id === one.device_id));
+  return within(a, b) && within(b, a);
 }
 
 function addTerms(metric: string, terms: readonly WireTerm[], lookup: SnapshotLookup): Figure {

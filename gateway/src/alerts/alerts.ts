@@ -9,6 +9,7 @@ import {
   defaultLimits,
   defaultRules,
   gatewayOnlyEvents,
+  isAlertEvent,
   newId,
   qualityClass,
   type Alert,
@@ -214,6 +215,11 @@ export function createAlerts(options: AlertsOptions): Alerts {
 
   const pending = new Map<string, Promise<void>>();
   const append = (event: AlertEvent): Promise<void> => {
+    // A frame with an event that nobody here can read could not be read itself: a newer cloud may know further kinds.
+    if (!isAlertEvent(event))
+      return Promise.reject(
+        new VillagridError('E_REQUEST_INVALID', 'This is no alert event as this version knows them.'),
+      );
     if (event.grid_id !== gridId)
       return Promise.reject(new VillagridError('E_GRID_NOT_FOUND', `This gateway's grid is ${gridId}.`));
     if (gatewayOnlyEvents.includes(event.kind))

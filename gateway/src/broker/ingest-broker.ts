@@ -40,11 +40,12 @@ export interface BrokerIntake {
 }
 
 export interface IngestBrokerOptions {
-  readonly config: Pick<GatewayConfig, 'mqtt_plain' | 'mqtts' | 'site'>;
+  readonly config: Pick<GatewayConfig, 'mqtt_plain' | 'mqtts' | 'mqtt_limits' | 'site'>;
   readonly login: DeviceLogin;
   readonly intake: BrokerIntake;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Bounds that win over the settings'. */
   readonly limits?: Partial<BrokerLimits>;
 }
 
@@ -128,7 +129,12 @@ export function createIngestBroker({
     onPublish,
     onConnect: (client) => count(client, 1),
     onDisconnect: (client) => count(client, -1),
-    ...(limits ? { limits } : {}),
+    limits: {
+      maxPacketsPerSecond: config.mqtt_limits.packets_per_second,
+      maxConnections: config.mqtt_limits.max_connections,
+      maxConnectionsPerAddress: config.mqtt_limits.max_connections_per_address,
+      ...limits,
+    },
   });
   return {
     ...broker,

@@ -36,6 +36,7 @@ t.test('a short file is enough: defaults are filled in and paths are absolute', 
     https: { host: '0.0.0.0', port: 8443, certificate_file: '/etc/villagrid/pki/a.crt' },
     mqtt_plain: { host: '127.0.0.1', port: 1883 },
     log: { hold_ms: 250 },
+    mqtt_limits: { packets_per_second: 2000, max_connections: 500, max_connections_per_address: 100 },
     clock_trust: 'auto',
     limits: {},
   });

@@ -3,7 +3,7 @@
  * Paths are relative to the folder of the file.
  */
 import { clockTrusts, identifierPattern, plans, siteSchema } from '@villagrid/contracts';
-import { logLevels } from '@villagrid/runtime';
+import { defaultBrokerLimits, logLevels } from '@villagrid/runtime';
 import { Type, type Static } from 'typebox';
 
 const port = (standard: number) =>
@@ -83,6 +83,30 @@ export const gatewayConfigSchema = Type.Object(
       { additionalProperties: false, description: 'MQTT without TLS, for programs on the box and the first prototype' },
     ),
     mqtts: Type.Optional(tlsListener(8883, 'MQTT over TLS for the nodes')),
+    mqtt_limits: Type.Object(
+      {
+        packets_per_second: Type.Integer({
+          default: defaultBrokerLimits.maxPacketsPerSecond,
+          minimum: 0,
+          maximum: 1_000_000,
+          description:
+            'packets a client may send a second over time (twice as many at once) before it is read more slowly, so that a flooding node harms no other; 0 is no limit',
+        }),
+        max_connections: Type.Integer({
+          default: defaultBrokerLimits.maxConnections,
+          minimum: 1,
+          maximum: 10_000,
+          description: 'connections of all clients together; a further one is refused',
+        }),
+        max_connections_per_address: Type.Integer({
+          default: defaultBrokerLimits.maxConnectionsPerAddress,
+          minimum: 1,
+          maximum: 10_000,
+          description: 'connections from one address; a further one is refused',
+        }),
+      },
+      { additionalProperties: false, description: 'what MQTT clients may do at most, on both listeners' },
+    ),
     device_credentials_file: Type.String({
       default: 'device-credentials.json',
       description: "device id to scrypt hash, written by `villagrid device`; mode 0600; relative to this file's folder",

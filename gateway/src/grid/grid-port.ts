@@ -1,11 +1,13 @@
 /** The gateway's grid as the API sees it. */
 import type { CompletenessFacts, GridPort, GridsPort } from '@villagrid/api';
 import type { RuleLimits, Site } from '@villagrid/contracts';
-import type { AlertStore, TelemetryStore } from '@villagrid/runtime';
+import type { AlertStore } from '@villagrid/runtime';
 import type { Alerts } from '../alerts/alerts.js';
 import type { Live } from '../live/live.js';
 import type { DurableLog } from '../log/log.js';
 import type { Projector } from '../project/projector.js';
+import type { HistoryStore } from '../store/store.js';
+import { slicedWindows } from './sliced-windows.js';
 
 export interface GridPortOptions {
   readonly site: Site;
@@ -13,7 +15,7 @@ export interface GridPortOptions {
   readonly log: DurableLog;
   readonly alerts: Alerts;
   readonly alertStore: AlertStore;
-  readonly telemetry: TelemetryStore;
+  readonly telemetry: HistoryStore;
   readonly projector: Projector;
 }
 
@@ -31,13 +33,16 @@ export function createGridPort(options: GridPortOptions): GridPort {
     lastReportedMs: () => live.lastReportedMs(),
     async windows(deviceId, metric, resolution, fromMs, toMs) {
       await projector.catchUp();
-      return telemetry.windows(gridId, deviceId, metric, resolution, fromMs, toMs);
+      return slicedWindows(telemetry, site.zone, [gridId, deviceId, metric], resolution, fromMs, toMs);
     },
     async raw(deviceId, metric, fromMs, toMs) {
+      await projector.catchUp();
       return telemetry.raw(gridId, deviceId, metric, fromMs, toMs);
     },
     async completeness(untilMs): Promise<CompletenessFacts> {
       await projector.settle();
+      await telemetry.readyCompleteness(gridId, untilMs);
+      await projector.catchUp();
       // Without a wait in between: both speak of the same frames.
       const series = telemetry.completeness(gridId, untilMs);
       return { epoch: log.epoch, completeUntilNumber: log.newestNumber() - projector.behind(), series };

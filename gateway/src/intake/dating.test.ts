@@ -1,6 +1,6 @@
 import t from 'tap';
 import { qualityCodes, type ClockTrust, type Reading } from '@villagrid/contracts';
-import { Dating, maxAgeMs } from './dating.js';
+import { Dating, maxAgeMs, maxAheadMs } from './dating.js';
 
 const now = 1_795_341_600_000;
 const second = 1000;
@@ -20,9 +20,10 @@ t.test(
   "a node's own clock is believed when it is plausible; otherwise the arrival counts and the time is uncertain",
   async (t) => {
     const dating = new Dating();
-    for (const told of [0, -5 * second, 600_000, -maxAgeMs])
-      t.same(times(dating, 0, [{ timeMs: now + told }]), [[told, 0]]);
-    for (const told of [600_001, -maxAgeMs - 1, 1000 - now, 10 * 365 * 86_400_000])
+    for (const told of [0, -5 * second, -maxAgeMs]) t.same(times(dating, 0, [{ timeMs: now + told }]), [[told, 0]]);
+    for (const told of [1, maxAheadMs])
+      t.same(times(dating, 0, [{ timeMs: now + told }]), [[0, 0]], 'ahead: no reading is later than its arrival');
+    for (const told of [maxAheadMs + 1, -maxAgeMs - 1, 1000 - now, 10 * 365 * 86_400_000])
       t.same(times(dating, 0, [{ timeMs: now + told }]), [[0, qualityCodes.uncertain_clock]], `${told}`);
   },
 );

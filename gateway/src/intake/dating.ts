@@ -1,12 +1,13 @@
 /**
- * When a reading was measured. While the gateway's own clock is not trusted it cannot judge a node's: then everything is
- * dated by arrival and age, so that one correction of the gateway's clock puts all of it right. A node's own clock is believed when plausible; otherwise the milliseconds since its boot
+ * When a reading was measured, never after it arrived. While the gateway's own clock is not trusted it cannot judge a
+ * node's: then everything is dated by arrival and age, so that one correction of the gateway's clock puts all of it right.
+ * Otherwise a node's own clock is believed when plausible; else the milliseconds since its boot
  * are anchored: the smallest (arrival - up) seen of a boot is when it booted, because a message is never early.
  */
 import { isTrusted, qualityCodes, type ClockTrust, type QualityCode, type Reading } from '@villagrid/contracts';
 
-/** How far a node's clock may be ahead of the gateway's, and how old a kept reading may be, milliseconds. */
-export const maxAheadMs = 600_000;
+/** How far a node's clock may be ahead of the gateway's without doubt, and how old a kept reading may be, milliseconds. */
+export const maxAheadMs = 60_000;
 export const maxAgeMs = 90 * 86_400_000;
 /** No reading of ours is older: 2020-01-01. */
 export const earliestMs = 1_577_836_800_000;
@@ -100,14 +101,13 @@ export class Dating {
     const { timeMs: told } = reading;
     const { nowMs, monotonicMs, trust } = arrival;
     const { name, upMs } = stopwatch(reading, trust);
+    // Nothing is measured after it arrived: a time ahead would outlive every later reading on screens and in rules.
     const plausible =
-      isTrusted(trust) &&
-      told !== undefined &&
-      told <= nowMs + maxAheadMs &&
-      told >= earliestMs &&
-      told >= nowMs - maxAgeMs;
+      isTrusted(trust) && told !== undefined && told <= nowMs && told >= earliestMs && told >= nowMs - maxAgeMs;
     if (plausible) return { timeMs: told, quality: qualityCodes.good, byGateway: false };
-    const known = told === undefined || !isTrusted(trust) ? qualityCodes.good : qualityCodes.uncertain_clock;
+    const slightlyAhead = told !== undefined && told > nowMs && told <= nowMs + maxAheadMs;
+    const known =
+      told === undefined || slightlyAhead || !isTrusted(trust) ? qualityCodes.good : qualityCodes.uncertain_clock;
     const anchor = upMs === undefined ? undefined : this.#anchors.get(deviceId)?.get(name);
     if (upMs === undefined || anchor === undefined) {
       // A reading that was kept for an unknown time is not from now.

@@ -21,7 +21,7 @@ import {
 } from '@villagrid/contracts';
 import type { Logger } from '@villagrid/runtime';
 import type { DriverReading } from '../drivers/port.js';
-import { Seldom } from '../health/seldom.js';
+import { Seldom } from './seldom.js';
 import type { DurableLog } from '../log/log.js';
 import type { LogBatch } from '../log/port.js';
 import type { NodeSequences } from '../log/sequences.js';
@@ -29,8 +29,6 @@ import { Dating, type Dated } from './dating.js';
 
 /** Series one device may have; more cannot be honest and would fill the memory. */
 const maxSeriesPerDevice = 256;
-/** No poll of a device takes longer, milliseconds. */
-const longestPollMs = 60_000;
 const datingState = 'node_boots';
 /** Frames between two keepings of the nodes' boot times. */
 const keepDatingEvery = 256;
@@ -54,6 +52,8 @@ export interface IntakeOptions {
   readonly clockTrust: () => ClockTrust;
   readonly realClock: Clock;
   readonly logger: Logger;
+  /** Whether a figure of the grid is wired to a series: such a one is taken whatever else its device invents. */
+  readonly wired: (deviceId: string, metric: string) => boolean;
   /** Screens and rules: called with the samples of one reading, before they are committed. */
   readonly arrived: (samples: readonly Sample[]) => void;
 }
@@ -120,7 +120,7 @@ export function createIntake(options: IntakeOptions): Intake {
     if (!known) seriesOf.set(deviceId, (known = new Set()));
     const taken = values.filter(({ metric }) => {
       if (known.has(metric)) return true;
-      if (known.size >= maxSeriesPerDevice) return false;
+      if (known.size >= maxSeriesPerDevice && !options.wired(deviceId, metric)) return false;
       known.add(metric);
       return true;
     });
@@ -190,12 +190,13 @@ export function createIntake(options: IntakeOptions): Intake {
     const here = new Set<string>();
     for (const reading of readings) {
       const { boot, seq } = reading;
-      if (seq === undefined) {
+      // A number without its boot starts again at every boot: it tells nothing, and twice is better than not at all.
+      if (seq === undefined || boot === undefined) {
         fresh.push(reading);
         continue;
       }
-      const name = `${boot ?? ''} ${seq}`;
-      const known = here.has(name) ? 'committed' : sequences.find(deviceId, boot ?? '', seq);
+      const name = `${boot} ${seq}`;
+      const known = here.has(name) ? 'committed' : sequences.find(deviceId, boot, seq);
       if (known === undefined) {
         here.add(name);
         fresh.push(reading);
@@ -210,8 +211,8 @@ export function createIntake(options: IntakeOptions): Intake {
   const keep = (deviceId: string, readings: readonly Reading[], samples: readonly Sample[]): Promise<number> => {
     counters.samples += samples.length;
     const byBoot = new Map<string, number[]>();
-    for (const { boot = '', seq } of readings) {
-      if (seq === undefined) continue;
+    for (const { boot, seq } of readings) {
+      if (seq === undefined || boot === undefined) continue;
       const seqs = byBoot.get(boot);
       if (seqs) seqs.push(seq);
       else byBoot.set(boot, [seq]);
@@ -231,10 +232,7 @@ export function createIntake(options: IntakeOptions): Intake {
     legacy: (payload) => take(legacyDeviceId, parseLegacy(Buffer.from(payload).toString('utf8'))),
     async driver({ deviceId, timeMs, values }) {
       const samples: Sample[] = [];
-      const nowMs = clock.nowMs();
-      // A clock that moved while the device was being asked must not leave a value by the old one behind.
-      const measuredMs = Math.round(Math.abs(timeMs - nowMs) > longestPollMs ? nowMs : timeMs);
-      const time = marked({ timeMs: measuredMs, quality: qualityCodes.good, byGateway: true });
+      const time = marked({ timeMs: Math.round(timeMs), quality: qualityCodes.good, byGateway: true });
       for (const [metric, raw] of Object.entries(values)) {
         const { value, finding } = toMetricValue(metric, raw);
         if (finding) find(deviceId, [finding], () => finding.code);

@@ -13,6 +13,9 @@ import {
 import type { GridChange } from '@villagrid/api';
 import type { Logger } from '@villagrid/runtime';
 
+/** Samples are never dated after their arrival: one further ahead than this was dated before the clock was set back. */
+const aheadMs = 1000;
+
 /** A figure that changed with what arrived. */
 export interface ChangedFigure {
   readonly metric: string;
@@ -24,9 +27,6 @@ export interface LiveOptions {
   readonly clock: Clock;
   readonly logger: Logger;
 }
-
-/** A sample this far ahead of the clock is not from the future: it must not keep newer ones out, milliseconds. */
-const farthestAheadMs = 600_000;
 
 /** The present state of one grid. */
 export class Live {
@@ -50,7 +50,8 @@ export class Live {
   /** Takes samples that arrived; gives the figures they changed. A sample older than its series' newest changes nothing. */
   apply(samples: readonly Sample[], arrivalMs = this.#clock.nowMs()): ChangedFigure[] {
     const changed = this.#put(samples);
-    this.#lastReportedMs = Math.max(this.#lastReportedMs ?? 0, Math.round(arrivalMs));
+    const reportedMs = this.#lastReportedMs ?? 0;
+    this.#lastReportedMs = Math.max(this.#isAhead(reportedMs) ? 0 : reportedMs, Math.round(arrivalMs));
     if (changed.length === 0) return [];
     const metrics = new Set<string>();
     for (const { deviceId, metric } of changed)
@@ -97,6 +98,11 @@ export class Live {
   readonly latest = (deviceId: string, metric: string): SnapshotSample | undefined =>
     this.#samples.get(deviceId)?.get(metric);
 
+  /** Whether a figure of the grid is wired to this series. */
+  isWired(deviceId: string, metric: string): boolean {
+    return this.#figuresBySource.has(`${deviceId} ${metric}`);
+  }
+
   metricsOf(deviceId: string): readonly string[] {
     return [...(this.#samples.get(deviceId)?.keys() ?? [])];
   }
@@ -141,14 +147,18 @@ export class Live {
     }
   }
 
+  /** Whether a time lies ahead of the clock, which was set back then. */
+  #isAhead(timeMs: number): boolean {
+    return timeMs > this.#clock.nowMs() + aheadMs;
+  }
+
   #put(samples: readonly Sample[]): { deviceId: string; metric: string }[] {
     const changed: { deviceId: string; metric: string }[] = [];
-    const aheadMs = this.#clock.nowMs() + farthestAheadMs;
     for (const { deviceId, metric, timeMs, value, quality } of samples) {
       let series = this.#samples.get(deviceId);
       if (!series) this.#samples.set(deviceId, (series = new Map()));
       const known = series.get(metric);
-      if (known && known.timeMs > timeMs && known.timeMs <= aheadMs) continue;
+      if (known && known.timeMs > timeMs && !this.#isAhead(known.timeMs)) continue;
       series.set(metric, { timeMs, value, quality });
       changed.push({ deviceId, metric });
     }

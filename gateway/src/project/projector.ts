@@ -9,9 +9,9 @@ import {
   type LifecyclePart,
   type Logger,
   type SqliteDatabase,
-  type TelemetryStore,
 } from '@villagrid/runtime';
 import type { DurableLog } from '../log/log.js';
+import type { HistoryStore } from '../store/store.js';
 
 /** Frames of one step, and how often a step is made at least, real milliseconds. */
 const framesPerStep = 200;
@@ -22,7 +22,7 @@ export interface ProjectorOptions {
   readonly gridId: string;
   readonly gatewayId: string;
   readonly log: DurableLog;
-  readonly telemetry: TelemetryStore;
+  readonly telemetry: HistoryStore;
   /** The database of the telemetry store and of the ledger. */
   readonly database: SqliteDatabase;
   readonly ledger: ClockLedger;
@@ -60,6 +60,8 @@ export function createProjector(options: ProjectorOptions): Projector {
       return database.transaction(run).immediate();
     } catch (error) {
       ledger.forget();
+      telemetry.forget();
+      done = telemetry.cursor(gatewayId, log.epoch);
       throw error;
     }
   };

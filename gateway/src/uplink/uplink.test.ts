@@ -394,6 +394,19 @@ t.test('acts come down; what cannot be stored harms nothing and comes again', as
   await cloud.send({ y: 'acts', events: cloud.acts });
   await until('the act', () => house.acts.length === 1);
   t.equal(house.acts[0]?.id, 'act-1');
+  // In the log an event that is none would stop everybody who reads it.
+  const strange = { ...noted('act-2'), kind: 'sung' } as unknown as AlertEvent;
+  const foreign = { ...noted('act-3'), grid_id: 'elsewhere' };
+  await cloud.send({ y: 'acts', events: [strange, foreign, noted('act-4')] });
+  await until('the good one of three', () => house.acts.length > 1);
+  t.same(
+    house.acts.map(({ id }) => id),
+    ['act-1', 'act-4'],
+  );
+  t.match(
+    house.lines.filter(({ msg }) => /act from the cloud was left aside/.test(msg)).map(({ reason }) => reason),
+    [/unknown kind sung/, /of grid elsewhere/],
+  );
 });
 
 t.test('a sum that differs is told and counted and stops nothing; nonsense from above is left aside', async (t) => {

@@ -6,6 +6,7 @@ import { deflateRawSync } from 'node:zlib';
 import {
   type ActsDown,
   type AlertEvent,
+  checkAlertEvent,
   type Clock,
   type ClockTrust,
   type DownMessage,
@@ -305,7 +306,13 @@ export function createUplink(options: UplinkOptions): Uplink {
 
   const takeActs = async ({ events }: ActsDown) => {
     try {
-      await options.onActs(events);
+      // What the log takes must be readable for ever: an event that is none would stop every reader of its frame.
+      const good: AlertEvent[] = [];
+      for (const checked of events.map((event) => checkAlertEvent(event, gridId))) {
+        if (checked.ok) good.push(checked.event);
+        else logger.warn('an act from the cloud was left aside', { reason: checked.reason });
+      }
+      if (good.length > 0) await options.onActs(good);
     } catch (error) {
       logger.warn('acts from the cloud were not stored; it will repeat them', { reason: String(error) });
     }

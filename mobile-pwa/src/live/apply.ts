@@ -17,6 +17,22 @@ export function mergeAlerts(list: readonly AlertView[], changed: readonly AlertV
   return [...byId.values()];
 }
 
+/**
+ * The list a call answered with, and what changed on the phone while it was on its way: an alert that the live channel
+ * told meanwhile must not vanish because the answer is older. `before` is the phone's list when the call was made.
+ */
+export function answeredAlerts(
+  answer: readonly AlertView[],
+  before: readonly AlertView[],
+  now: readonly AlertView[],
+): AlertView[] {
+  const then = new Set(before);
+  return mergeAlerts(
+    answer,
+    now.filter((alert) => !then.has(alert)),
+  );
+}
+
 /** Applies a frame. Undefined while nothing is known and the frame is not a snapshot. */
 export function applyFrame(view: GridView | undefined, frame: LiveFrame): GridView | undefined {
   if (frame.type === 'snapshot')
@@ -46,11 +62,13 @@ export function applyFrame(view: GridView | undefined, frame: LiveFrame): GridVi
       const byId = new Map(view.devices.map((device) => [device.device_id, device]));
       for (const device of frame.devices) byId.set(device.device_id, device);
       const devices = [...byId.values()];
-      const seen = devices.filter(({ link_state }) => link_state === 'connected' || link_state === 'late').length;
+      // Counted as the server does: a spare or a hand-held that nobody expects is not missing.
+      const expected = devices.filter((device) => device.expected);
+      const seen = expected.filter(({ link_state }) => link_state === 'connected' || link_state === 'late').length;
       return {
         ...view,
         devices,
-        summary: { ...view.summary, devices: { ...view.summary.devices, seen, total: devices.length } },
+        summary: { ...view.summary, devices: { ...view.summary.devices, seen, total: expected.length } },
       };
     }
     case 'ping':

@@ -107,7 +107,9 @@ function connectPacket(
 
 t.test('a publish is acknowledged only after the promise of its owner, and in order of arrival', async (t) => {
   const waiting: Array<() => void> = [];
-  const { connect, broker } = await house(t, { onPublish: () => new Promise((resolve) => waiting.push(resolve)) });
+  const { connect, broker } = await house(t, {
+    onPublish: () => new Promise<void>((resolve) => waiting.push(resolve)),
+  });
   const client = await connect('alice');
   const acknowledged: number[] = [];
   for (const n of [1, 2, 3])
@@ -302,6 +304,10 @@ t.test(
     t.ok(await until(() => taken.length === 1));
     t.match(taken[0], { will: true, superseded: true });
     t.same(events, ['+alice', '-alice', '+alice']);
+    const squatter = await connect('alice', { clientId: 'carol' });
+    const thrownOut = closing(squatter);
+    t.ok((await connect('carol')).connected, 'whoever bears the name has the first right to it');
+    await thrownOut;
   },
 );
 
@@ -412,7 +418,9 @@ t.test(
 
 t.test('a stop gives held publishes the time to be acknowledged, and publishes no wills', async (t) => {
   const release: Array<() => void> = [];
-  const { connect, broker } = await house(t, { onPublish: () => new Promise((resolve) => release.push(resolve)) });
+  const { connect, broker } = await house(t, {
+    onPublish: () => new Promise<void>((resolve) => release.push(resolve)),
+  });
   const alice = await connect('alice', {
     will: { topic: 'of/alice/status', payload: Buffer.from('offline'), qos: 1, retain: false },
   });
@@ -424,16 +432,55 @@ t.test('a stop gives held publishes the time to be acknowledged, and publishes n
   t.equal(release.length, 1);
 });
 
-t.test('after a failure nothing of that client is acknowledged any more, even what was stored', async (t) => {
-  const gate = new PublishGate(testClock(), 1000);
+/** A gate on a test clock that notes its answers. */
+function gateHouse() {
+  const testTime = testClock();
   const answers: string[] = [];
-  const answer = (name: string) => (error?: Error) => answers.push(`${name} ${error ? 'refused' : 'taken'}`);
-  await Promise.all([
-    gate.pass(() => Promise.resolve(), answer('a')),
-    gate.pass(() => Promise.reject(new Error('disk full')), answer('b')),
-    gate.pass(() => Promise.resolve(), answer('c')),
-  ]);
-  t.same(answers, ['a taken', 'b refused', 'c refused']);
+  const gate = new PublishGate<string>(testTime, 1000, {
+    answer: (name, failure, own) =>
+      answers.push(`${name} ${failure ? `refused${own ? `: ${failure.message}` : ''}` : 'taken'}`),
+    answered: () => answers.push('.'),
+  });
+  return { gate, answers, testTime };
+}
+
+t.test('after a failure nothing of that client is acknowledged any more, even what was stored', async (t) => {
+  const { gate, answers } = gateHouse();
+  const never = new Promise(() => {});
+  gate.pass('a', () => Promise.resolve());
+  gate.pass('b', () => Promise.reject(new Error('disk full')));
+  gate.pass('c', () => never);
+  gate.pass('d', () => Promise.resolve());
+  await clock.sleep(1);
+  gate.pass('e', () => Promise.resolve());
+  t.same(answers, ['a taken', '.', 'b refused: disk full', 'c refused', 'd refused', '.', 'e refused', '.']);
+});
+
+t.test('publishes of one commit are answered together, in their place between the others', async (t) => {
+  const { gate, answers } = gateHouse();
+  let [first, second] = [() => {}, () => {}];
+  const one = new Promise<void>((resolve) => (first = resolve));
+  const two = new Promise<void>((resolve) => (second = resolve));
+  for (const name of ['a1', 'a2']) gate.pass(name, () => one);
+  for (const name of ['b1', 'b2']) gate.pass(name, () => two);
+  gate.pass('a3', () => one);
+  second();
+  await clock.sleep(1);
+  t.same(answers, []);
+  first();
+  await clock.sleep(1);
+  t.same(answers, ['a1 taken', 'a2 taken', 'b1 taken', 'b2 taken', '.', 'a3 taken', '.']);
+});
+
+t.test('what is not answered in time is refused, each after its own time', async (t) => {
+  const { gate, answers, testTime } = gateHouse();
+  gate.pass('in time', () => testTime.sleep(900));
+  await testTime.advance(500);
+  gate.pass('never', () => new Promise(() => {}));
+  await testTime.advance(999);
+  t.same(answers, ['in time taken', '.']);
+  await testTime.advance(1);
+  t.same(answers, ['in time taken', '.', 'never refused: no answer within 1000 ms', '.']);
 });
 
 t.test(

@@ -25,10 +25,17 @@ import {
 interface Session<I> extends ConnectionFacts {
   identity?: I;
   clientId?: string;
-  gate: PublishGate;
+  gate: PublishGate<HeldPublish>;
   subscriptions: number;
   /** Another connection with the same client id has taken over. */
   superseded: boolean;
+}
+
+/** A publish that the library waits to acknowledge. */
+interface HeldPublish {
+  readonly clientId: string;
+  readonly topic: string;
+  readonly callback: (error?: Error | null) => void;
 }
 
 /** CONNACK codes of MQTT 3.1.1. */
@@ -62,10 +69,26 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
   };
   const sessions = new WeakMap<Client, Session<I>>();
   const connected = new Map<string, Client>();
-  const held = new Set<Promise<unknown>>();
+  /** Called when nothing is held any more. */
+  let onNoneHeld: (() => void) | undefined;
   const forbiddenLoggedMs = new Map<string, number>();
   let aedes: Aedes | undefined;
   let stopping = false;
+
+  const answer = ({ clientId, topic, callback }: HeldPublish, failure: Error | undefined, own: boolean): void => {
+    stats.held -= 1;
+    if (failure) stats.failed += 1;
+    else stats.accepted += 1;
+    if (failure && own)
+      log.error('a publish could not be taken; the client is disconnected and will send again', {
+        code: 'E_NOT_DURABLE',
+        client_id: clientId,
+        topic,
+        error: failure,
+      });
+    callback(failure ?? null);
+    if (stats.held === 0) onNoneHeld?.();
+  };
 
   const describe = (client: Client): BrokerClient<I> | undefined => {
     const session = sessions.get(client);
@@ -171,8 +194,10 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
             if ('refused' in answer) return deny(connack.notAuthorised, answer.refused);
             const present = connected.get(client.id);
             const owner = present === undefined ? undefined : sessions.get(present);
-            if (owner?.identity && owner.identity.id !== answer.identity.id) {
-              return deny(connack.identifierRejected, `client id is in use by ${owner.identity.id}`);
+            const foreign = owner?.identity !== undefined && owner.identity.id !== answer.identity.id;
+            // Whoever bears the name has the first right to it: another client that took it cannot shut it out.
+            if (foreign && client.id !== answer.identity.id) {
+              return deny(connack.identifierRejected, `client id is in use by ${owner?.identity?.id}`);
             }
             if (owner) owner.superseded = true;
             session.identity = answer.identity;
@@ -206,27 +231,8 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
           superseded: session.superseded,
         };
         if (options.retainFromClients !== true) packet.retain = false;
-        const passed = session.gate
-          .pass(
-            () => options.onPublish(who.identity, publish),
-            (error) => {
-              stats.held -= 1;
-              if (error) stats.failed += 1;
-              else stats.accepted += 1;
-              callback(error ?? null);
-            },
-          )
-          .then((failure) => {
-            held.delete(passed);
-            if (failure)
-              log.error('a publish could not be taken; the client is disconnected and will send again', {
-                code: 'E_NOT_DURABLE',
-                client_id: who.clientId,
-                topic: packet.topic,
-                error: failure,
-              });
-          });
-        held.add(passed);
+        const { topic } = packet;
+        session.gate.pass({ clientId: who.clientId, topic, callback }, () => options.onPublish(who.identity, publish));
       },
 
       authorizeSubscribe(client, subscription, callback) {
@@ -298,7 +304,7 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
       const client = aedes.handle(guard);
       sessions.set(client, {
         ...facts,
-        gate: new PublishGate(clock, limits.publishDeadlineMs),
+        gate: new PublishGate(clock, limits.publishDeadlineMs, { answer }),
         subscriptions: 0,
         superseded: false,
       });
@@ -321,8 +327,8 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
       if (!aedes || stopping) return;
       stopping = true;
       await listeners.closeListening();
-      if (held.size > 0) {
-        await Promise.race([Promise.allSettled([...held]), clock.sleep(stopGraceMs)]);
+      if (stats.held > 0) {
+        await Promise.race([new Promise<void>((resolve) => (onNoneHeld = resolve)), clock.sleep(stopGraceMs)]);
         // The acknowledgements are written in the next turns of the event loop.
         await clock.sleep(flushMs);
       }

@@ -77,9 +77,10 @@ export interface GuardedBrokerOptions<I extends BrokerIdentity> {
   /**
    * Takes a publish. Called at once for each publish in order of arrival, so that a group commit can gather them; the
    * client's PUBACKs leave in that order, each only after its promise resolved. A rejection (or a throw, or no end within
-   * `publishDeadlineMs`) closes that connection without acknowledgement: the client reconnects and sends again.
+   * `publishDeadlineMs`) closes that connection without acknowledgement: the client reconnects and sends again. Publishes
+   * that wait for the same commit should return the same promise: then they cost little to hold.
    */
-  onPublish(identity: I, publish: BrokerPublish): Promise<void>;
+  onPublish(identity: I, publish: BrokerPublish): Promise<unknown>;
   onConnect?(client: BrokerClient<I>): void;
   onDisconnect?(client: BrokerClient<I>): void;
   readonly limits?: Partial<BrokerLimits>;

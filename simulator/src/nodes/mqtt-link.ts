@@ -3,8 +3,8 @@
  * the node's back; what must not be lost is the node's own business.
  */
 import type { Clock, RandomSource, Timer } from '@villagrid/contracts';
+import type { Logger } from '@villagrid/runtime';
 import mqtt, { type MqttClient } from 'mqtt';
-import type { Log } from '../log.js';
 
 /** Where and as whom a node connects. Without `ca` the connection is plain, for a broker on loopback. */
 export interface MqttEndpoint {
@@ -40,7 +40,7 @@ export function createMqttLink(options: {
   readonly statusTopic: string;
   readonly clock: Clock;
   readonly random: RandomSource;
-  readonly log: Log;
+  readonly log: Logger;
   readonly onUp: () => void;
   readonly onDown: () => void;
 }): MqttLink {

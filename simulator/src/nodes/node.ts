@@ -1,6 +1,6 @@
 /** A virtual ESP32 node: samples, keeps, publishes one message at a time, and resends what was not acknowledged. */
 import { type Clock, type RandomSource, type Timer, topics } from '@villagrid/contracts';
-import type { Log } from '../log.js';
+import type { Logger } from '@villagrid/runtime';
 import type { Values } from '../reference/signals.js';
 import { createMqttLink, type MqttEndpoint } from './mqtt-link.js';
 import { createReadingStore, telemetryPayload } from './store.js';
@@ -20,7 +20,7 @@ export interface NodeOptions {
   readonly villageClock: Clock;
   readonly realClock: Clock;
   readonly random: RandomSource;
-  readonly log: Log;
+  readonly log: Logger;
   readonly capacity?: number;
   /** Real ms without acknowledgement after which a message is sent again. */
   readonly ackTimeoutMs?: number;

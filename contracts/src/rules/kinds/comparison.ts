@@ -1,6 +1,14 @@
 /** Rule kind `comparison`: several figures of the grid compared at the same time, all conditions holding. */
 import { Type, type Static } from 'typebox';
-import { delayed, initialDelayState, isDelayState, movedDelayState, type DelayState, type RuleKind } from '../kind.js';
+import {
+  delayed,
+  initialDelayState,
+  isDelayState,
+  movedDelayState,
+  stateAt,
+  type DelayState,
+  type RuleKind,
+} from '../kind.js';
 
 const condition = Type.Object(
   {
@@ -36,8 +44,9 @@ export const comparison: RuleKind<ComparisonParameters, DelayState> = {
       : undefined,
   isState: isDelayState,
   initial: () => initialDelayState,
-  onSample(p, state, sample, context) {
-    if (sample.timeMs < state.lastMs) return { state };
+  onSample(p, before, sample, context) {
+    const state = stateAt(before, sample.timeMs);
+    if (state === undefined) return { state: before };
     const value = (metric: string) =>
       metric === sample.metric ? sample.value : context.figure(metric, sample.timeMs, p.max_age_ms);
     const met = (one: Condition) => {

@@ -1,6 +1,6 @@
 /** Rule kind `no_data`: nothing has come for too long. Its subject is a device. */
 import { Type, type Static } from 'typebox';
-import type { RuleKind } from '../kind.js';
+import { latestSampleMs, type RuleKind } from '../kind.js';
 
 /** Parameters: silence in milliseconds after which it is raised. */
 export const noDataParameters = Type.Object(
@@ -32,14 +32,21 @@ export const noData: RuleKind<NoDataParameters, NoDataState> = {
   },
   initial: () => ({ raised: false, lastMs: null }),
   onSample(_p, state, sample) {
-    const lastMs = Math.max(state.lastMs ?? 0, sample.timeMs);
+    const { raised } = state;
+    const known = state.lastMs ?? 0;
+    const setBack = known - sample.timeMs > latestSampleMs;
     // Only a sample newer than what was known ends the silence; a backfilled one does not.
-    if (!state.raised || sample.timeMs <= (state.lastMs ?? 0)) return { state: { raised: state.raised, lastMs } };
-    return { state: { raised: false, lastMs }, transition: { type: 'clear', atMs: sample.timeMs, value: null } };
+    if (sample.timeMs <= known && !setBack) return { state };
+    if (!raised) return { state: { raised, lastMs: sample.timeMs } };
+    return {
+      state: { raised: false, lastMs: sample.timeMs },
+      transition: { type: 'clear', atMs: sample.timeMs, value: null },
+    };
   },
   moved: ({ raised, lastMs }, byMs) => ({ raised, lastMs: lastMs === null ? null : lastMs + byMs }),
   onTick(p, state, nowMs) {
-    if (state.lastMs === null) return { state: { ...state, lastMs: nowMs } };
+    // Never heard, or the clock was set back behind what was heard: the silence counts from now.
+    if (state.lastMs === null || state.lastMs - nowMs > latestSampleMs) return { state: { ...state, lastMs: nowMs } };
     if (state.raised || nowMs - state.lastMs < p.silent_for_ms) return { state };
     return { state: { ...state, raised: true }, transition: { type: 'raise', atMs: nowMs, value: null, limit: null } };
   },

@@ -1,6 +1,14 @@
 /** Rule kind `threshold`: above or below a limit, with a clear level (deadband), on-delay and off-delay. */
 import { Type, type Static } from 'typebox';
-import { delayed, initialDelayState, isDelayState, movedDelayState, type DelayState, type RuleKind } from '../kind.js';
+import {
+  delayed,
+  initialDelayState,
+  isDelayState,
+  movedDelayState,
+  stateAt,
+  type DelayState,
+  type RuleKind,
+} from '../kind.js';
 
 /** Parameters: limits in the metric's unit, delays in milliseconds. */
 export const thresholdParameters = Type.Object(
@@ -33,9 +41,9 @@ export const threshold: RuleKind<ThresholdParameters, DelayState> = {
     p.above === undefined && p.below === undefined ? 'parameters need above or below, or both.' : undefined,
   isState: isDelayState,
   initial: () => initialDelayState,
-  onSample(p, state, sample) {
-    // A late sample tells about the past: it must not disturb what is pending now.
-    if (sample.timeMs < state.lastMs) return { state };
+  onSample(p, before, sample) {
+    const state = stateAt(before, sample.timeMs);
+    if (state === undefined) return { state: before };
     const step = delayed(state, { holds: holds(p, sample.value), over: over(p, sample.value), atMs: sample.timeMs }, p);
     if (step.change === undefined) return { state: step.state };
     const limit = p.above !== undefined && sample.value > p.above ? p.above : (p.below ?? p.above ?? null);

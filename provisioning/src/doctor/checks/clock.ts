@@ -26,7 +26,7 @@ export const clock: Check = {
           {
             state: 'warning',
             found: 'not synchronised by the network',
-            next: 'Nothing is lost by it; times are put right when a trusted time arrives.',
+            next: 'Nothing is lost and the order is kept, but times may be wrong: give the box a link, or a hardware clock.',
           },
         ];
   },

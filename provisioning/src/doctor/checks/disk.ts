@@ -25,7 +25,7 @@ export const disk: Check = {
     const free = Math.round((bavail * bsize) / 1e6);
     const found = `${used} % used, ${free} MB free`;
     if (used >= badPct)
-      return [{ state: 'bad', found, next: 'Free space now: when it is full, old measurements must be given up.' }];
+      return [{ state: 'bad', found, next: 'Free space now: when it is full, new measurements cannot be kept.' }];
     return used >= warnPct ? [{ state: 'warning', found, next: 'Free space soon.' }] : [{ state: 'good', found }];
   },
 };
