@@ -126,6 +126,15 @@ export const frame: fc.Arbitrary<Frame> = fc.record({
         time_ms: timeMs,
       }),
       fc.record({
+        type: fc.constant('tombstone' as const),
+        first: fc.nat(),
+        last: fc.nat(),
+        samples: fc.nat(),
+        from_ms: timeMs,
+        to_ms: timeMs,
+        reason: fc.constant('disk' as const),
+      }),
+      fc.record({
         type: fc.constant('epoch' as const),
         epoch: identifier,
         previous_epoch: fc.option(identifier),

@@ -24,19 +24,23 @@ import { systemTimeSources, type TimeSources } from './clock/sources.js';
 import type { GatewayConfig } from './config/schema.js';
 import type { DriverSink } from './drivers/port.js';
 import { createGridPort, createGridsPort } from './grid/grid-port.js';
-import { createHealth } from './health/health.js';
+import { createHealth, diskUsedPct } from './health/health.js';
 import { createIntake } from './intake/intake.js';
 import { Live } from './live/live.js';
 import { openLog, type DurableLog } from './log/log.js';
 import { NodeSequences } from './log/sequences.js';
 import { gatewayParts } from './parts.js';
+import { uplinkCursor } from './uplink/index.js';
 import { createProjector } from './project/projector.js';
+import { createRetention } from './retention/retention.js';
 import { createHistoryKeeper } from './store/keeper.js';
 import { createHistoryStore } from './store/store.js';
 
 /** Files in the data folder. People's accounts are apart from measurements, so that either survives the other. */
 export const databaseFiles = { log: 'log.db', telemetry: 'telemetry.db', settings: 'settings.db' } as const;
 
+/** States from whose number on their readers want the log's frames after a start. */
+const statesOfReaders = ['node_sequences', 'rules'];
 /** Frames that are read again within about a quarter of a second. */
 const framesWorthWaiting = 2000;
 
@@ -245,6 +249,25 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     clockOffsetMs: () => clock.offsetMs(),
     onCloudTime: (nowMs, exactToMs) => void keeper.offerCloud(nowMs, exactToMs),
   });
+  const retention = createRetention({
+    settings: config.retention,
+    gatewayId: site.gateway_id,
+    log,
+    store: telemetry,
+    databases: [
+      { path: join(config.data_dir, databaseFiles.log), database: logDatabase },
+      { path: join(config.data_dir, databaseFiles.telemetry), database: telemetryDatabase },
+    ],
+    receipted: () => (uplink ? log.cursor(uplinkCursor) : undefined),
+    unneeded: () => Math.min(...statesOfReaders.map((name) => log.state(name)?.number ?? 0)),
+    diskUsedPct: () => diskUsedPct(config.data_dir),
+    gaveUp: () => uplink?.siteChanged(),
+    // While times are being put right, nobody can tell what is old.
+    trust: () => (projector.repairing() ? 'floor' : clock.trust()),
+    clock,
+    realClock,
+    logger: logger.child('retention'),
+  });
   const health = createHealth({
     dataDir: config.data_dir,
     log,
@@ -307,6 +330,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     stop() {},
   });
   lifecycle.add(history);
+  lifecycle.add(retention);
   lifecycle.add(alerts);
   lifecycle.add({ name: 'broker', start: () => broker.start(), stop: () => broker.stop() });
   for (const part of parts) lifecycle.add(part);

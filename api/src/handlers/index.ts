@@ -6,6 +6,7 @@ import * as grids from './grids.js';
 import type { Handlers } from './handler.js';
 import * as history from './history.js';
 import * as legacy from './legacy.js';
+import * as reports from './reports.js';
 import * as server from './server.js';
 
 export const handlers: Handlers = {
@@ -19,6 +20,8 @@ export const handlers: Handlers = {
   acknowledge: alerts.acknowledge,
   note: alerts.note,
   historical: history.historical,
+  report: reports.report,
+  export: reports.exportSeries,
   devices: grids.devices,
   completeness: grids.completeness,
   offerClock: clock.offerClock,

@@ -37,11 +37,17 @@ export class ByteWriter {
     if (!(value >= 0) || !Number.isSafeInteger(value)) throw new CodecError(`${value} is no integer of 0 to 2^53 - 1`);
     this.#reserve(8);
     let rest = value;
-    while (rest >= 128) {
+    while (rest > 0x7fffffff) {
       this.#bytes[this.#length++] = (rest % 128) | 128;
       rest = Math.floor(rest / 128);
     }
-    this.#bytes[this.#length++] = rest;
+    // Nearly all numbers are small, and 32-bit arithmetic is much quicker.
+    let low = rest | 0;
+    while (low >= 128) {
+      this.#bytes[this.#length++] = (low & 127) | 128;
+      low >>>= 7;
+    }
+    this.#bytes[this.#length++] = low;
   }
 
   /** A signed integer by zigzag: 0, -1, 1, -2 become 0, 1, 2, 3. Magnitude below 2^52. */

@@ -69,6 +69,13 @@ function isEntry(value: unknown): boolean {
         orNull(isWhole)(value.previous_last_number) &&
         isText(value.reason)
       );
+    case 'tombstone':
+      return (
+        [value.first, value.last, value.samples].every(isWhole) &&
+        isTime(value.from_ms) &&
+        isTime(value.to_ms) &&
+        isText(value.reason)
+      );
     default:
       return true;
   }

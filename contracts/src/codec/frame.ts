@@ -32,6 +32,13 @@ export type FrameEntry =
       readonly trust: ClockTrust;
       readonly first_number?: number;
       readonly last_number?: number;
+      /** Set when the entry was written again because its frame was given up: where it stood first. */
+      readonly original?: {
+        readonly number: number;
+        readonly place: number;
+        /** Monotonic time of that frame; null when the entry is about another boot. */
+        readonly monotonic_ms: number | null;
+      };
     }
   | {
       readonly type: 'link_state';
@@ -45,6 +52,16 @@ export type FrameEntry =
       readonly previous_epoch: string | null;
       readonly previous_last_number: number | null;
       readonly reason: 'created' | 'restored' | 'salvaged';
+    }
+  /** Frames that had to go before the cloud had them; times are those of their samples. */
+  | {
+      readonly type: 'tombstone';
+      readonly first: number;
+      readonly last: number;
+      readonly samples: number;
+      readonly from_ms: number;
+      readonly to_ms: number;
+      readonly reason: 'disk';
     };
 
 /** Sequence numbers of a node's boot that a frame holds, so that a repeat is recognised after a restart. */
@@ -78,14 +95,7 @@ const checksumBytes = 4;
  * a value, time or quality that cannot be packed (not finite, or a value whose step to the one before is 2^51 times its resolution or more).
  */
 export function encodeFrame(frame: Frame): Uint8Array {
-  const groups = new Map<string, Sample[]>();
-  for (const sample of frame.samples) {
-    const key = `${sample.deviceId} ${sample.metric}`;
-    const group = groups.get(key);
-    if (group) group.push(sample);
-    else groups.set(key, [sample]);
-  }
-  const series = [...groups.values()].map((group) => {
+  const series = bySeries(frame.samples).map((group) => {
     const first = group[0] as Sample;
     return { group, head: [first.deviceId, first.metric, metricPrecision(first.metric)] as const };
   });
@@ -139,6 +149,24 @@ export function encodeFrame(frame: Frame): Uint8Array {
   const checksum = crc32(writer.finish());
   for (let shift = 24; shift >= 0; shift -= 8) writer.byte(checksum >>> shift);
   return writer.finish();
+}
+
+/** Samples of each series, in the order in which series first come. */
+function bySeries(samples: readonly Sample[]): Sample[][] {
+  const groups: Sample[][] = [];
+  const devices = new Map<string, Map<string, Sample[]>>();
+  for (const sample of samples) {
+    let metrics = devices.get(sample.deviceId);
+    if (!metrics) devices.set(sample.deviceId, (metrics = new Map()));
+    const group = metrics.get(sample.metric);
+    if (group) group.push(sample);
+    else {
+      const made = [sample];
+      metrics.set(sample.metric, made);
+      groups.push(made);
+    }
+  }
+  return groups;
 }
 
 /** Unpacks a frame; throws CodecError with the reason when the bytes are not one. */

@@ -26,21 +26,48 @@ export const largestCorrectionMs = 100 * 365.25 * 86_400_000;
 type ClockEntry = Extract<FrameEntry, { type: 'clock' }>;
 const isClockEntry = (entry: FrameEntry): entry is ClockEntry => entry.type === 'clock';
 
-/** The corrections that a frame carries, with the numbers of the frames they concern as far as the gateway told them. */
-export function correctionsIn(
-  frame: Frame,
-): Array<ClockCorrection & { readonly firstNumber?: number; readonly lastNumber?: number }> {
-  return frame.entries
-    .filter(isClockEntry)
+/** A correction as a frame carries it: with its place, by which it is known, and the frames it concerns if told. */
+export interface CarriedCorrection extends ClockCorrection {
+  /** Log number and place within the frame where it first stood. */
+  readonly number: number;
+  readonly place: number;
+  readonly firstNumber: number | undefined;
+  readonly lastNumber: number | undefined;
+}
+
+/** The corrections that a frame of a log carries. One that was written again is the same as it was. */
+export function correctionsIn(frame: Frame, number: number): CarriedCorrection[] {
+  return carriedClockEntries(frame, number)
     .filter(({ correction_ms: ms }) => Number.isFinite(ms) && Math.abs(ms) <= largestCorrectionMs)
-    .map(({ boot, correction_ms, trust, first_number, last_number }) => ({
+    .map(({ boot, correction_ms, trust, first_number, last_number, original }) => ({
       boot,
-      beforeMonotonicMs: boot === frame.boot ? frame.monotonicMs : Infinity,
+      beforeMonotonicMs: original.monotonic_ms ?? Infinity,
       correctionMs: Math.round(correction_ms),
       trust,
-      ...(isNumber(first_number) ? { firstNumber: first_number } : {}),
-      ...(isNumber(last_number) ? { lastNumber: last_number } : {}),
+      number: original.number,
+      place: original.place,
+      firstNumber: isNumber(first_number) ? first_number : undefined,
+      lastNumber: isNumber(last_number) ? last_number : undefined,
     }));
+}
+
+/** The clock entries of a frame with the places where they first stood: so they may be written again in another frame. */
+export function carriedClockEntries(
+  frame: Frame,
+  number: number,
+): Array<ClockEntry & { readonly original: NonNullable<ClockEntry['original']> }> {
+  return frame.entries.filter(isClockEntry).map((entry, place) => ({
+    ...entry,
+    original: isOriginal(entry.original)
+      ? entry.original
+      : { number, place, monotonic_ms: entry.boot === frame.boot ? frame.monotonicMs : null },
+  }));
+}
+
+function isOriginal(value: unknown): value is NonNullable<ClockEntry['original']> {
+  if (typeof value !== 'object' || value === null) return false;
+  const { number, place, monotonic_ms } = value as Record<string, unknown>;
+  return isNumber(number) && Number.isSafeInteger(place) && (monotonic_ms === null || Number.isFinite(monotonic_ms));
 }
 
 const isNumber = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 1;

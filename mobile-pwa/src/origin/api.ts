@@ -53,6 +53,8 @@ export interface Api {
   history(gridId: string, metrics: readonly string[], question: HistoryQuestion): Promise<History>;
   /** Offers this phone's time to a gateway that does not know it. */
   offerClock(gridId: string): Promise<ClockAnswer>;
+  /** A question of a screen that reads its own answers; `limitMs` is how long all of it may take. */
+  ask<T>(path: string, limitMs: number, read: (response: Response) => Promise<T>): Promise<T>;
   /** Sends one act by its ordinary route; never throws. */
   send(act: Act): Promise<SendOutcome>;
 }
@@ -67,7 +69,20 @@ export function createApi(options: {
   readonly token: () => string | null;
   readonly onUnauthorised: () => void;
 }): Api {
-  async function call<T>(method: string, path: string, body?: unknown, limitMs = patienceMs): Promise<T> {
+  const call = <T>(method: string, path: string, body?: unknown, limitMs = patienceMs): Promise<T> =>
+    answer(method, path, body, limitMs, async (response) => {
+      if (response.headers.get('content-type')?.includes('json') !== true)
+        throw new ApiFailure('server', response.status);
+      return (await response.json()) as T;
+    });
+
+  async function answer<T>(
+    method: string,
+    path: string,
+    body: unknown,
+    limitMs: number,
+    read: (response: Response) => Promise<T>,
+  ): Promise<T> {
     const stop = new AbortController();
     const limit = options.clock.after(limitMs, () => stop.abort());
     const token = options.token();
@@ -84,10 +99,7 @@ export function createApi(options: {
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
       const json = response.headers.get('content-type')?.includes('json') === true;
-      if (response.ok) {
-        if (!json) throw new ApiFailure('server', response.status);
-        return (await response.json()) as T;
-      }
+      if (response.ok) return await read(response);
       const problem = json
         ? ((await response.json().catch(() => undefined)) as Partial<Problem> | undefined)
         : undefined;
@@ -122,6 +134,7 @@ export function createApi(options: {
     },
     offerClock: (gridId) =>
       call('POST', `/api/clock/${part(gridId)}`, { phone_time_ms: Math.round(options.clock.nowMs()) }),
+    ask: (path, limitMs, read) => answer('GET', path, undefined, limitMs, read),
     async send(act) {
       try {
         const path = `/api/alerts/${part(act.alertId)}`;

@@ -1,5 +1,6 @@
 import t from 'tap';
 import {
+  carriedClockEntries,
   correctionsIn,
   metricPrecision,
   qualityCodes,
@@ -124,7 +125,7 @@ t.test('frames and corrections in any order, in any pieces, with restarts, give 
   for (let round = 0; round < 6; round += 1) {
     const random = seededRandom(`${seed} ${round}`);
     const frames = village(random);
-    const corrections = frames.flatMap(({ frame }) => correctionsIn(frame));
+    const corrections = frames.flatMap(({ number, frame }) => correctionsIn(frame, number));
     const right = frames.map(({ number, frame }) => ({ number, frame: restamp(frame, corrections) }));
     const reference = createTelemetryStore({
       database: openDatabase({ path: ':memory:' }),
@@ -180,5 +181,9 @@ t.test('frames and corrections in any order, in any pieces, with restarts, give 
     while (repair());
     t.same(facts(store), facts(reference), `round ${round}`);
     t.equal(ledger.note(log, frames), false, 'corrections that come again are known');
+    const again = frames.flatMap(({ number, frame }) => carriedClockEntries(frame, number));
+    const last = frames.at(-1) as NumberedFrame;
+    const rewritten = [{ number: last.number + 1, frame: { ...last.frame, samples: [], entries: again } }];
+    t.equal(ledger.note(log, rewritten), false, 'also when they were written again in another frame');
   }
 });

@@ -113,26 +113,20 @@ export class ClockLedger {
     let fresh = false;
     for (const { number, frame } of frames) {
       if (frame.entries.length === 0) continue;
-      for (const [place, found] of correctionsIn(frame).entries()) {
-        const {
-          boot,
-          beforeMonotonicMs: before,
-          correctionMs,
-          trust,
-          firstNumber = 1,
-          lastNumber = number - 1,
-        } = found;
+      for (const found of correctionsIn(frame, number)) {
+        const { boot, beforeMonotonicMs: before, correctionMs, trust, firstNumber = 1, place } = found;
+        const lastBefore = found.number - 1;
         const { lastInsertRowid, changes } = this.#sql.add.run({
           gridId,
           source,
           epoch,
-          number,
+          number: found.number,
           place,
           boot,
           before: before === Infinity ? null : before,
           correctionMs,
           trust,
-          lastNumber: Math.min(lastNumber, number - 1),
+          lastNumber: Math.min(found.lastNumber ?? lastBefore, lastBefore),
           firstNumber,
         });
         if (changes === 0) continue;
