@@ -2,12 +2,15 @@
  * The reader that projects committed frames into the telemetry store: rollups, newest values, digests; and that puts right
  * what it projected before a correction of the clock was known. In small steps.
  */
-import type { Clock, Frame, Timer } from '@villagrid/contracts';
+import type { Clock, Frame, Sample, Timer } from '@villagrid/contracts';
 import {
   changedSamples,
+  sliceOfFrames,
   type ClockLedger,
+  type ClockRepair,
   type LifecyclePart,
   type Logger,
+  type NumberedFrame,
   type SqliteDatabase,
 } from '@villagrid/runtime';
 import type { DurableLog } from '../log/log.js';
@@ -15,7 +18,11 @@ import type { HistoryStore } from '../store/store.js';
 
 /** Frames of one step, and how often a step is made at least, real milliseconds. */
 const framesPerStep = 200;
-const framesPerRepair = 60;
+/** Repairs go in slices of about an hour of frames, read so many at a time, and so many series at a time. */
+const mostFramesOfSlice = 1500;
+const framesPerRead = 60;
+const seriesPerStep = 3;
+const hourMs = 3_600_000;
 const stepEveryMs = 1000;
 
 export interface ProjectorOptions {
@@ -51,6 +58,8 @@ export function createProjector(options: ProjectorOptions): Projector {
   let done = telemetry.cursor(gatewayId, log.epoch);
   let running: Promise<void> | undefined;
   let stopped = false;
+  /** Repair for which everything was sealed. */
+  let sealedFor: number | undefined;
   let timer: Timer | undefined;
   let leave: (() => void) | undefined;
 
@@ -77,27 +86,79 @@ export function createProjector(options: ProjectorOptions): Projector {
     return done < log.newestNumber();
   };
 
-  /** One slice of the oldest repair. All that is committed is applied by then, so the log has nothing beyond the store. */
-  const repair = (): boolean => {
-    const next = ledger.pending(gridId);
-    if (next === undefined) return false;
-    const frames = log.read(next.nextNumber, { maxFrames: framesPerRepair, maxBytes: 500_000 });
-    const changed = atomically(() => {
-      const moved = ledger.advance(next, frames);
-      const { removed, added } = changedSamples(moved);
-      if (removed.length > 0) telemetry.replaceSamples(gridId, removed, added);
-      return moved;
-    });
-    if (changed.length > 0) options.restamped(changed.map(({ after }) => after));
-    return true;
-  };
-
   const breathe = () => new Promise<void>((resolve) => setImmediate(resolve));
   const catchUp = async (): Promise<void> => {
     while (!stopped && done < log.newestNumber() && apply()) await breathe();
   };
+
+  /** Raw frames of the next slice of a repair: about an hour, because the store keeps hours together. */
+  const sliceOf = async (next: ClockRepair): Promise<readonly NumberedFrame[]> => {
+    const last = next.sliceLast ?? next.lastNumber;
+    const frames: NumberedFrame[] = [];
+    for (let from = next.nextNumber; from <= last && frames.length < mostFramesOfSlice; ) {
+      const piece = log.read(from, { maxFrames: framesPerRead, maxBytes: 500_000 });
+      const end = piece.at(-1);
+      if (end === undefined) break;
+      for (const one of piece) if (one.number <= last) frames.push({ number: one.number, frame: one.frame });
+      from = end.number + 1;
+      const first = frames[0]?.frame.wallMs ?? end.frame.wallMs;
+      if (Math.floor(first / hourMs) !== Math.floor(end.frame.wallMs / hourMs)) break;
+      await breathe();
+    }
+    const isEnd = (frames.at(-1)?.number ?? last) >= last;
+    return isEnd ? frames : sliceOfFrames(frames, hourMs);
+  };
+
+  /** What a slice changes, by the names of series in their order. */
+  const changesOf = async (next: ClockRepair, frames: readonly NumberedFrame[]) => {
+    const series = new Map<string, ReturnType<typeof changedSamples>>();
+    const after: Frame[] = [];
+    for (let at = 0; at < frames.length; at += framesPerRead) {
+      const changed = ledger.plan(next, frames.slice(at, at + framesPerRead));
+      for (const one of changed) after.push(one.after);
+      const { removed, added } = changedSamples(changed);
+      for (const [index, sample] of removed.entries()) {
+        const name = `${sample.deviceId} ${sample.metric}`;
+        let change = series.get(name);
+        if (!change) series.set(name, (change = { removed: [], added: [] }));
+        change.removed.push(sample);
+        change.added.push(added[index] as Sample);
+      }
+      await breathe();
+    }
+    return { after, series: [...series].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, change]) => change) };
+  };
+
+  /** One slice of the oldest repair, some series at a time. Where it stands is durable with each of them. */
+  const repair = async (): Promise<boolean> => {
+    const next = ledger.pending(gridId);
+    if (next === undefined) return false;
+    // What is open would be sealed by the first replacement in one go.
+    if (sealedFor !== next.id) await telemetry.seal();
+    sealedFor = next.id;
+    const frames = await sliceOf(next);
+    const { after, series } = await changesOf(next, frames);
+    const last = frames.at(-1)?.number;
+    for (let at = next.seriesDone; at < series.length; at += seriesPerStep) {
+      if (stopped) return false;
+      const some = series.slice(at, at + seriesPerStep);
+      atomically(() => {
+        telemetry.replaceSamples(
+          gridId,
+          some.flatMap(({ removed }) => removed),
+          some.flatMap(({ added }) => added),
+        );
+        if (last !== undefined) ledger.progress(next, last, at + some.length);
+      });
+      await breathe();
+    }
+    atomically(() => ledger.advance(next, frames, { whole: true }));
+    if (after.length > 0) options.restamped(after);
+    return true;
+  };
+
   const run = async (): Promise<void> => {
-    while (!stopped && (done < log.newestNumber() ? (apply(), true) : repair())) await breathe();
+    while (!stopped && (done < log.newestNumber() ? (apply(), true) : await repair())) await breathe();
   };
   const settle = (): Promise<void> => {
     running ??= run().finally(() => (running = undefined));

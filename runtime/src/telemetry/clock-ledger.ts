@@ -25,6 +25,8 @@ const migrations: readonly Migration[] = [
      last_number INTEGER NOT NULL,
      next_number INTEGER NOT NULL,
      done_ms INTEGER,
+     slice_last INTEGER,
+     series_done INTEGER NOT NULL DEFAULT 0,
      from_ms INTEGER,
      to_ms INTEGER,
      UNIQUE (grid_id, source, epoch, number, place)
@@ -44,12 +46,23 @@ export interface ClockRepair extends LogName {
   readonly boot: string;
   readonly nextNumber: number;
   readonly lastNumber: number;
+  /** Last frame of a slice of which some series are done, and how many in the order of their names. */
+  readonly sliceLast: number | null;
+  readonly seriesDone: number;
+}
+
+/** A frame as it was projected, and as it is now. */
+export interface ChangedFrame {
+  readonly before: Frame;
+  readonly after: Frame;
 }
 
 interface Known extends LogName, ClockCorrection {
   readonly id: number;
   lastNumber: number;
   nextNumber: number;
+  sliceLast: number | null;
+  seriesDone: number;
   /** Null when all is applied. */
   doneMs: number | null;
   /** Span of the raw times of samples that it moved; null while there were none. */
@@ -69,6 +82,8 @@ interface Row {
   readonly last_number: number;
   readonly next_number: number;
   readonly done_ms: number | null;
+  readonly slice_last: number | null;
+  readonly series_done: number;
   readonly from_ms: number | null;
   readonly to_ms: number | null;
 }
@@ -151,27 +166,55 @@ export class ClockLedger {
   /**
    * Takes a repair one slice on: `frames` are the raw frames that were applied, in order of number from its `nextNumber`
    * on (none: there are no more). Gives the frames that changed, as they were projected and as they are from now on.
+   * `whole` tells that the slice was cut by `sliceOfFrames` already.
    */
-  advance(repair: ClockRepair, frames: readonly NumberedFrame[]): { before: Frame; after: Frame }[] {
+  advance(repair: ClockRepair, frames: readonly NumberedFrame[], { whole = false } = {}): ChangedFrame[] {
     const known = this.#find(repair);
     const wanted = frames.filter(({ number }) => number <= repair.lastNumber);
-    const slice = (wanted.at(-1)?.number ?? 0) >= known.lastNumber ? wanted : sliceOf(wanted);
-    const own = slice.filter(({ frame }) => frame.boot === known.boot).map(({ frame }) => frame);
-    const before = own.map((frame) => this.restamp(known.gridId, frame));
+    const slice =
+      whole || (wanted.at(-1)?.number ?? 0) >= known.lastNumber ? wanted : sliceOfFrames(wanted, sliceStepMs);
+    const changed = this.plan(repair, slice);
+    const own = slice.filter(({ frame }) => frame.boot === known.boot);
     const last = slice.at(-1);
     if (last === undefined || last.number >= known.lastNumber) known.doneMs = null;
     else {
       known.nextNumber = last.number + 1;
-      if (own.length > 0) known.doneMs = (own.at(-1) as Frame).monotonicMs + 1;
+      if (own.length > 0) known.doneMs = (own.at(-1) as NumberedFrame).frame.monotonicMs + 1;
     }
-    this.#sql.advance.run(known.nextNumber, known.doneMs, known.id);
-    const changed: { before: Frame; after: Frame }[] = [];
-    for (const [index, frame] of own.entries()) {
-      const after = this.take(known.gridId, frame);
-      const was = before[index] as Frame;
-      if (after !== was) changed.push({ before: was, after });
+    known.sliceLast = null;
+    known.seriesDone = 0;
+    this.#save(known);
+    for (const { frame } of own) this.#widen(this.#inForce(known.gridId, frame), frame);
+    return changed;
+  }
+
+  /** What a repair changes in raw frames, without doing it. */
+  plan(repair: ClockRepair, frames: readonly NumberedFrame[]): ChangedFrame[] {
+    const known = this.#find(repair);
+    const changed: ChangedFrame[] = [];
+    for (const { frame } of frames) {
+      if (frame.boot !== known.boot) continue;
+      const inForce = this.#inForce(known.gridId, frame);
+      const before = restamp(frame, inForce);
+      const after = restamp(frame, inForce.includes(known) ? inForce : [...inForce, known]);
+      if (after !== before) changed.push({ before, after });
     }
     return changed;
+  }
+
+  /**
+   * Notes that of the slice up to `sliceLast` the first `seriesDone` series, in the order of their names, were replaced.
+   * Only where no frame of the slice can come again or late.
+   */
+  progress(repair: ClockRepair, sliceLast: number, seriesDone: number): void {
+    const known = this.#find(repair);
+    known.sliceLast = sliceLast;
+    known.seriesDone = seriesDone;
+    this.#save(known);
+  }
+
+  #save(known: Known): void {
+    this.#sql.advance.run(known.nextNumber, known.doneMs, known.sliceLast, known.seriesDone, known.id);
   }
 
   /** A reader of corrected frames over one of raw frames. */
@@ -256,6 +299,8 @@ export class ClockLedger {
       lastNumber: row.last_number,
       nextNumber: row.next_number,
       doneMs: row.done_ms,
+      sliceLast: row.slice_last,
+      seriesDone: row.series_done,
       fromMs: row.from_ms,
       toMs: row.to_ms,
     });
@@ -263,7 +308,7 @@ export class ClockLedger {
 }
 
 /** Samples that a change of frames took away and brought; what stayed the same is in neither. */
-export function changedSamples(changed: Iterable<{ readonly before: Frame; readonly after: Frame }>) {
+export function changedSamples(changed: Iterable<ChangedFrame>) {
   const removed: Frame['samples'][number][] = [];
   const added: Frame['samples'][number][] = [];
   for (const { before, after } of changed) {
@@ -277,9 +322,9 @@ export function changedSamples(changed: Iterable<{ readonly before: Frame; reado
   return { removed, added };
 }
 
-/** Cuts a slice so that no two frames of one millisecond are parted, and best at a whole minute of raw time. */
-function sliceOf(frames: readonly NumberedFrame[]): readonly NumberedFrame[] {
-  const step = ({ frame }: NumberedFrame) => Math.floor(frame.wallMs / sliceStepMs);
+/** Cuts a slice so that no two frames of one millisecond are parted, and best at a whole step of raw time. */
+export function sliceOfFrames(frames: readonly NumberedFrame[], stepMs: number): readonly NumberedFrame[] {
+  const step = ({ frame }: NumberedFrame) => Math.floor(frame.wallMs / stepMs);
   let fallback = frames.length;
   for (let at = frames.length - 1; at > 0; at -= 1) {
     const [one, next] = [frames[at - 1] as NumberedFrame, frames[at] as NumberedFrame];
@@ -314,8 +359,8 @@ function statements(database: SqliteDatabase) {
        VALUES (:gridId, :source, :epoch, :number, :place, :boot, :before, :correctionMs, :trust, :lastNumber, :firstNumber, 0)
        ON CONFLICT DO NOTHING`,
     ),
-    advance: database.prepare<[number, number | null, number]>(
-      'UPDATE clock_correction SET next_number = ?, done_ms = ? WHERE id = ?',
+    advance: database.prepare<[number, number | null, number | null, number, number]>(
+      'UPDATE clock_correction SET next_number = ?, done_ms = ?, slice_last = ?, series_done = ? WHERE id = ?',
     ),
     widen: database.prepare<[number, number, number]>(
       'UPDATE clock_correction SET from_ms = ?, to_ms = ? WHERE id = ?',
