@@ -263,7 +263,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     diskUsedPct: () => diskUsedPct(config.data_dir),
     gaveUp: () => uplink?.siteChanged(),
     // While times are being put right, nobody can tell what is old.
-    trust: () => (projector.repairing() ? 'floor' : clock.trust()),
+    trust: () => (projector.repairing() || projector.behind() > 0 ? 'floor' : clock.trust()),
     clock,
     realClock,
     logger: logger.child('retention'),

@@ -1,9 +1,15 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
+import { ask, logIn } from '@villagrid/api/testing';
 import { qualityCodes, topics, type Alert, type ClockTrust, type Sample } from '@villagrid/contracts';
-import { openDatabase, seededRandom, silentLogger } from '@villagrid/runtime';
+import { createAccounts, cryptoRandom, openDatabase, realClock, seededRandom, silentLogger } from '@villagrid/runtime';
 import { testClock, type TestClock } from '@villagrid/runtime/testing';
 import { openLog } from '../log/log.js';
-import { gatewayFolder, gridId, startHouse, type House } from '../testing/house.js';
+import { connectTo, gatewayFolder, gridId, startHouse, type House } from '../testing/house.js';
 import { boundBoots } from './bounds.js';
 import { buildDateMs } from './build-date.js';
 import { createClockKeeper, createVillageClock, type ClockChange } from './keeper.js';
@@ -287,6 +293,75 @@ t.test(
     await clock.advance(minute);
     await send({ seq: 5, ts: nowMs + 9000, metrics: { consumption_kw: 5 } });
     t.equal(gridOf(house).latest('meter-1', 'consumption_kw')?.timeMs, nowMs + 9000);
+  },
+);
+
+const faketime = '/usr/bin/faketime';
+t.test(
+  'a real process whose system stands in 1970 shows no time before the floor, and takes an operator’s time',
+  { skip: existsSync(faketime) ? false : `no ${faketime} on this machine` },
+  async (t) => {
+    const real = realClock();
+    const path = await gatewayFolder(t, settings({ logging: { level: 'error' }, data_dir: 'data' }));
+    const person = { username: 'asha', password: 'correct horse battery' };
+    mkdirSync(join(dirname(path), 'data'), { mode: 0o700 });
+    const database = openDatabase({ path: join(dirname(path), 'data', 'settings.db') });
+    await createAccounts({ database, realClock: real, random: cryptoRandom(), log: silentLogger() }).addUser({
+      ...person,
+      displayName: 'Asha',
+      grants: [{ role: 'operator', scope: { kind: 'grid', grid_id: gridId } }],
+    });
+    database.close();
+    const main = fileURLToPath(new URL('../main.ts', import.meta.url));
+    const node = [process.execPath, '--conditions=villagrid', '--import=tsx', main, '--config', path];
+    const child = spawn(faketime, ['-f', '@1970-01-01 00:00:30', ...node], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      detached: true,
+    });
+    t.teardown(() => process.kill(-(child.pid as number), 'SIGKILL'));
+    let ready: { http: string; mqtt: string } | undefined;
+    for await (const line of createInterface({ input: child.stdout })) {
+      const said = JSON.parse(line) as { gateway?: string; http: string; mqtt: string };
+      if (said.gateway === 'ready') {
+        ready = said;
+        break;
+      }
+    }
+    child.stdout.resume();
+    const { http = '', mqtt = '' } = ready ?? {};
+    const health = await ask(http, '/health');
+    t.match(health.json, { clock_trust: 'floor' });
+    t.ok(health.json.now_ms >= buildDateMs && health.json.now_ms < buildDateMs + hour);
+    const meter = await connectTo(t, mqtt, 'meter-1');
+    const publish = (seq: number) =>
+      meter.publishAsync(
+        topics.telemetry(gridId, 'meter-1'),
+        JSON.stringify({ v: 1, boot: 'n', seq, up: seq * 100, metrics: { consumption_kw: seq } }),
+        { qos: 1 },
+      );
+    for (const seq of [1, 2, 3]) await publish(seq);
+    const token = await logIn(http, person);
+    const offered = await ask(http, `/api/clock/${gridId}`, {
+      method: 'POST',
+      token,
+      body: { phone_time_ms: real.nowMs() },
+    });
+    t.match(offered.json, { taken: true, clock_trust: 'phone' });
+    await publish(4);
+    const nowMs = real.nowMs();
+    const { json } = await ask(http, `/api/completeness/${gridId}?until_ms=${nowMs + minute}`, { token });
+    t.match(json.series, [{ count: 4 }]);
+    const history = await ask(
+      http,
+      `/api/historical/${gridId}/consumption_kw?from=${nowMs - 5 * minute}&to=${nowMs + minute}&granularity=1m`,
+      { token },
+    );
+    const counts = history.json.series[0].count as number[];
+    t.equal(
+      counts.reduce((sum, one) => sum + one, 0),
+      4,
+      'everything is where it belongs',
+    );
   },
 );
 

@@ -165,6 +165,7 @@ async function gateway(t: Test, far: FarSide, over: { path?: string; speed?: num
   });
   const { log: logger, lines } = memoryLog({ foldAfter: 1000 });
   const acts: AlertEvent[] = [];
+  const times: { offMs: number; exactToMs: number }[] = [];
   let refuseActs = false;
   const uplink = createUplink({
     destination: createMqttDestination({
@@ -183,6 +184,7 @@ async function gateway(t: Test, far: FarSide, over: { path?: string; speed?: num
     plan: 'raw',
     site: over.site ?? (() => ({ name: 'Test' }) as unknown as Site),
     clockTrust: () => 'ntp',
+    onCloudTime: (nowMs, exactToMs) => times.push({ offMs: Math.abs(nowMs - clock.nowMs()), exactToMs }),
     clock,
     realClock: network,
     logger,
@@ -204,6 +206,7 @@ async function gateway(t: Test, far: FarSide, over: { path?: string; speed?: num
     uplink,
     lines,
     acts,
+    times,
     stop,
     stats: (): UplinkStats => uplink.stats(),
     refuseActs: (refuse: boolean) => void (refuseActs = refuse),
