@@ -245,6 +245,8 @@ t.test(
       plan: 'raw',
     });
     t.equal(cloud.hellos.length, 1);
+    t.match(house.times.length, 1, 'the welcome told the time, half of its way added');
+    t.ok(house.times.every(({ offMs, exactToMs }) => offMs <= exactToMs + 50 && exactToMs < 5000));
     t.ok(cloud.envelopes.length <= 15, `${cloud.envelopes.length} envelopes for 701 frames`);
     t.equal(cloud.envelopes[0]?.lane, 'backfill');
     const before = cloud.envelopes.length;
