@@ -462,7 +462,14 @@ t.test(
   'times a gateway puts right are put right here alike, whichever comes first, frames or correction',
   async (t) => {
     const wrongMs = 3 * 365 * 86_400_000;
-    const clockEntry = { type: 'clock', boot: 'b1', correction_ms: -wrongMs, trust: 'phone', first_number: 1 } as const;
+    const clockEntry = {
+      type: 'clock',
+      boot: 'b1',
+      correction_ms: -wrongMs,
+      trust: 'phone',
+      first_number: 1,
+      until_ms: 51 * 5000,
+    } as const;
     const events = [raisedEvent('E1', 'A1', 'alpha', 'gw-1')].map((event) => ({
       ...event,
       at_ms: event.at_ms + wrongMs,

@@ -33,6 +33,7 @@ export * from './history/resolution.js';
 export * from './history/window.js';
 export * from './history/figure-history.js';
 export * from './metrics/raster.js';
+export * from './metrics/steps.js';
 export * from './metrics/counter.js';
 export * from './metrics/energy.js';
 export * from './metrics/bounds.js';

@@ -33,7 +33,7 @@ import {
   type RollupWindow,
   type Sample,
 } from '@villagrid/contracts';
-import { frame, identifier, metric, sample, timeMs } from './arbitraries.js';
+import { frame, identifier, metric, sample, timeMs, unknownAlertEvent } from './arbitraries.js';
 import { fromHex, holds, same, vectors } from './property.js';
 
 /** A frame with its samples grouped by series, in order of first appearance: all that the codec promises of order. */
@@ -110,6 +110,36 @@ t.test('any frame comes back as it was packed', async (t) => {
     300,
   );
 });
+
+t.test(
+  'a frame with events of kinds from a newer program is read whole, and they are carried along as they came',
+  async (t) => {
+    const { packWithHead } = await import('./hostile.js');
+    const head = { b: 'b', m: 1, w: 1, t: 'ntp', s: [] };
+    holds(
+      t,
+      'unknown kinds among known ones',
+      fc.property(frame, fc.array(unknownAlertEvent, { minLength: 1, maxLength: 3 }), fc.nat(), (one, unknown, at) => {
+        const mixed: unknown[] = [...one.events];
+        mixed.splice(at % (mixed.length + 1), 0, ...unknown);
+        const read = decodeFrame(packWithHead({ ...head, e: mixed }));
+        const whole = decodeFrame(encodeFrame({ ...one, unknownEvents: unknown }));
+        return (
+          same([read.events, read.unknownEvents], [one.events, unknown]) &&
+          same(whole, grouped({ ...one, unknownEvents: unknown })) &&
+          same(decodeFrame(encodeFrame(whole)), whole)
+        );
+      }),
+      300,
+    );
+    t.notOk('unknownEvents' in decodeFrame(packWithHead(head)), 'none where there are none');
+    for (const e of [[{}], [{ kind: 5 }], ['escalated'], [[]], [{ kind: 'escalated' }, { kind: 'cleared' }]])
+      t.ok(
+        throwsCodecError(() => decodeFrame(packWithHead({ ...head, e }))),
+        JSON.stringify(e),
+      );
+  },
+);
 
 t.test('what cannot be packed is refused with CodecError, never packed wrong', async (t) => {
   const good: Sample = { deviceId: 'd', metric: 'generation_kw', timeMs: 5, value: 1, quality: 0 };
@@ -538,8 +568,13 @@ t.test('restamp moves what a wrong clock dated, once, and nothing else', async (
   const of = (more: Partial<Frame>): Frame => ({ ...simpleFrame([one(1), one(0), one(64), one(2)]), ...more });
   const clockEntry = (correction_ms: number, trust: Frame['trust'] = 'ntp', boot = 'b') =>
     ({ type: 'clock', boot, correction_ms, trust }) as const;
-  const carrier = (ms: number, ...entries: Frame['entries'][number][]) =>
-    of({ monotonicMs: ms, trust: 'ntp', samples: [], entries });
+  const carrier = (ms: number, entry: ReturnType<typeof clockEntry>) =>
+    of({
+      monotonicMs: ms,
+      trust: 'ntp',
+      samples: [],
+      entries: [entry.boot === 'b' ? { ...entry, until_ms: ms } : entry],
+    });
   const by = (frame: Frame, ...carriers: Frame[]) => {
     const made = restamp(
       frame,

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { decodeFrame } from '@villagrid/contracts';
 import { openDatabase } from '@villagrid/runtime';
+import { unpackFrame } from '@villagrid/gateway';
 import { firstSeq, metricsPerMessage } from './packets.js';
 
 /** A device and how many of its messages were acknowledged. */
@@ -27,7 +28,7 @@ export function checkStored(dataDirectory: string, acknowledged: readonly Acknow
     for (const { number, bytes } of rows.iterate()) {
       if (number !== expected) throw new Error(`frame ${expected} is missing`);
       expected += 1;
-      const frame = decodeFrame(bytes);
+      const frame = decodeFrame(unpackFrame(bytes));
       for (const { deviceId, boot, seqs } of frame.received) {
         const messages = seen.get(`${deviceId} ${boot}`);
         for (const seq of seqs) {

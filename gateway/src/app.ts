@@ -6,9 +6,7 @@ import { isTrusted, topics, type Alert, type AlertEvent, type Clock, type Random
 import {
   createAccounts,
   ClockLedger,
-  createAlertStore,
   createLifecycle,
-  openDatabase,
   type Accounts,
   type BrokerLimits,
   type GuardedBroker,
@@ -27,12 +25,17 @@ import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { createHealth, diskUsedPct } from './health/health.js';
 import { createIntake } from './intake/intake.js';
 import { Live } from './live/live.js';
-import { openLog, type DurableLog } from './log/log.js';
+import { Ballast } from './log/ballast.js';
+import { DataFolder } from './log/data-folder.js';
+import { openLogStore } from './log/log-store.js';
+import type { DurableLog } from './log/log.js';
+import { skipSalvaged } from './log/salvage.js';
 import { NodeSequences } from './log/sequences.js';
 import { gatewayParts } from './parts.js';
 import { uplinkCursor } from './uplink/index.js';
 import { createProjector } from './project/projector.js';
 import { createRetention } from './retention/retention.js';
+import { createFileRoom } from './store/file-room.js';
 import { createHistoryKeeper } from './store/keeper.js';
 import { createHistoryStore } from './store/store.js';
 
@@ -98,14 +101,19 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
   const clock = createVillageClock(ports.clock, trustSetting);
   const clockTrust = () => clock.trust();
   mkdirSync(config.data_dir, { recursive: true, mode: 0o700 });
-  const open = (name: string) => openDatabase({ path: join(config.data_dir, name) });
-  const logDatabase = open(databaseFiles.log);
-  const telemetryDatabase = open(databaseFiles.telemetry);
-  const settingsDatabase = open(databaseFiles.settings);
+  const data = new DataFolder({ folder: config.data_dir, clock, realClock, log: logger.child('data') });
+  const telemetryDatabase = data.open(databaseFiles.telemetry);
+  const settingsDatabase = data.open(databaseFiles.settings, { copied: true });
 
-  const alertStore = createAlertStore({ database: logDatabase });
-  const log = openLog({
-    database: logDatabase,
+  const ballast = new Ballast({
+    folder: config.data_dir,
+    bytes: config.log.ballast_mb * 1024 * 1024,
+    realClock,
+    log: logger.child('data'),
+  });
+  const logStore = openLogStore({
+    path: join(config.data_dir, databaseFiles.log),
+    quarantine: data.quarantine,
     clock,
     realClock,
     random,
@@ -114,11 +122,14 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     holdMs: config.log.hold_ms,
     maxSamples: config.log.max_batch,
     maxBytes: config.log.max_batch_bytes,
+    makeRoom: () => ballast.release(),
   });
+  const { log, alertStore } = logStore;
   const keeper = createClockKeeper({
     system: ports.clock,
     clock,
     log,
+    random,
     realClock,
     logger: logger.child('clock'),
     sources: trustSetting === 'auto' ? (ports.timeSources ?? systemTimeSources({ realClock })) : undefined,
@@ -129,6 +140,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     zoneOf: () => site.zone,
     log: logger.child('history'),
   });
+  skipSalvaged(log, telemetry, site.gateway_id);
   const live = new Live({ site, clock, logger: logger.child('live') });
   live.restore(telemetry.latest(gridId));
   const sequences = new NodeSequences(log);
@@ -212,7 +224,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     gatewayId: site.gateway_id,
     log,
     telemetry,
-    database: telemetryDatabase,
+    transaction: (run) => telemetryDatabase.transaction(run).immediate(),
     ledger,
     restamped(frames) {
       for (const { id, alert_id, at_ms } of frames.flatMap(({ events }) => events))
@@ -254,9 +266,9 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     gatewayId: site.gateway_id,
     log,
     store: telemetry,
-    databases: [
-      { path: join(config.data_dir, databaseFiles.log), database: logDatabase },
-      { path: join(config.data_dir, databaseFiles.telemetry), database: telemetryDatabase },
+    files: [
+      createFileRoom(join(config.data_dir, databaseFiles.log), logStore.database, () => log.trusted()),
+      createFileRoom(join(config.data_dir, databaseFiles.telemetry), () => telemetryDatabase),
     ],
     receipted: () => (uplink ? log.cursor(uplinkCursor) : undefined),
     unneeded: () => Math.min(...statesOfReaders.map((name) => log.state(name)?.number ?? 0)),
@@ -271,6 +283,8 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
   const health = createHealth({
     dataDir: config.data_dir,
     log,
+    walBytes: logStore.walBytes,
+    damagedFiles: () => data.damagedFiles(),
     intake: intake.counters,
     broker,
     projector,
@@ -281,7 +295,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     clock,
   });
   const accounts = createAccounts({ database: settingsDatabase, realClock, random, log: logger.child('accounts') });
-  const grid = createGridPort({ site, live, log, alerts, alertStore, telemetry, projector });
+  const grid = createGridPort({ site, live, log, alerts, telemetry, projector });
   const api: ApiPorts = {
     identity: {
       kind: 'gateway',
@@ -292,7 +306,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
       clockTrust,
     },
     auth: accounts,
-    grids: createGridsPort(grid, alertStore),
+    grids: createGridsPort(grid, alerts.shown),
     health: health.port,
     clock: keeper,
   };
@@ -310,10 +324,14 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
   const lifecycle = createLifecycle({ log: logger, clock: realClock });
   lifecycle.add({
     name: 'stores',
-    start() {},
-    stop() {
-      log.close();
-      for (const database of [logDatabase, telemetryDatabase, settingsDatabase]) database.close();
+    start() {
+      data.start();
+      ballast.start();
+    },
+    async stop() {
+      await ballast.stop();
+      logStore.close();
+      data.stop();
     },
   });
   lifecycle.add(projector);
@@ -332,7 +350,16 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
   lifecycle.add(history);
   lifecycle.add(retention);
   lifecycle.add(alerts);
-  lifecycle.add({ name: 'broker', start: () => broker.start(), stop: () => broker.stop() });
+  lifecycle.add({
+    name: 'broker',
+    start: () => broker.start(),
+    stop() {
+      const stopped = broker.stop();
+      // What waits for the hold is acknowledged before the connections end.
+      log.flush();
+      return stopped;
+    },
+  });
   for (const part of parts) lifecycle.add(part);
   lifecycle.add(health.part);
   let served: readonly ApiAddress[] = [];

@@ -114,6 +114,16 @@ t.test(
   },
 );
 
+t.test('a stop commits and acknowledges what waits for its hold', async (t) => {
+  const { gateway, connect } = await startHouse(t, await gatewayFolder(t, { log: { hold_ms: 8000 } }));
+  const client = await connect('meter-1');
+  const taken = send(client, 'meter-1', reading(1, { consumption_kw: 2 }));
+  t.ok(await until(() => gateway.broker.stats().held === 1));
+  const stopped = gateway.stop();
+  await taken;
+  await stopped;
+});
+
 t.test(
   '75.25 degrees raise "high temperature on equipment" within two seconds, told on the broker, and it clears',
   async (t) => {

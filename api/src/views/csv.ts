@@ -40,10 +40,12 @@ export function numberCell(value: number | null | undefined, form: CsvForm): str
 /** A line of cells. */
 export const csvLine = (cells: readonly string[], { separator }: CsvForm): string => cells.join(separator) + lineEnd;
 
-/** Writes times of a zone; asks the zone once per quarter hour, at whose ends clocks change. */
+/** Writes times of a zone; asks the zone as seldom as it can: clocks change at quarter hours, on few days. */
 export class ZoneTimes {
   readonly #zone: string;
-  #quarter = Number.NaN;
+  /** Stretch in which the offset is known to hold. */
+  #fromMs = 0;
+  #toMs = 0;
   #offsetMs = 0;
 
   constructor(zone: string) {
@@ -51,11 +53,13 @@ export class ZoneTimes {
   }
 
   #offset(timeMs: number): number {
-    const quarter = Math.floor(timeMs / 900_000);
-    if (quarter !== this.#quarter) {
-      this.#quarter = quarter;
-      this.#offsetMs = zoneOffsetMs(this.#zone, quarter * 900_000);
-    }
+    if (timeMs >= this.#fromMs && timeMs < this.#toMs) return this.#offsetMs;
+    const dayMs = Math.floor(timeMs / 86_400_000) * 86_400_000;
+    const offsetMs = zoneOffsetMs(this.#zone, dayMs);
+    const steady = zoneOffsetMs(this.#zone, dayMs + 86_400_000) === offsetMs;
+    this.#fromMs = steady ? dayMs : Math.floor(timeMs / 900_000) * 900_000;
+    this.#toMs = this.#fromMs + (steady ? 86_400_000 : 900_000);
+    this.#offsetMs = steady ? offsetMs : zoneOffsetMs(this.#zone, this.#fromMs);
     return this.#offsetMs;
   }
 

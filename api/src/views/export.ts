@@ -15,7 +15,7 @@ import { csvLine, isoUtc, numberCell, plainForm, spreadsheetForm, textCell, Zone
 import { alignedRange, parseMetrics, type HistoryQuery, type HistoryRange } from './history-request.js';
 import { askedSeries, rawOf } from './history.js';
 import type { RawValues } from './raw-series.js';
-import { slicedWindows, slices, turn } from './slices.js';
+import { slicedWindows, sliceMs, slices, turn } from './slices.js';
 import { windowsOfFigure } from './windows.js';
 
 /** The query as the route's schema checked it. */
@@ -36,6 +36,10 @@ export interface CsvFile {
 
 /** Stretch of raw samples that is read at once, ms. */
 const rawSliceMs = 3_600_000;
+
+/** Stretch of windows that is read and written at once: lines cost more than windows. */
+const textSliceMs = (resolution: Resolution): number =>
+  resolution === '1d' ? sliceMs['1d'] : Math.ceil(sliceMs[resolution] / 6 / 3_600_000) * 3_600_000;
 
 /** Checks the question and prepares the file. Throws E_REQUEST_INVALID, E_METRIC_UNKNOWN and E_DEVICE_NOT_FOUND. */
 export function exportCsv(grid: GridPort, query: ExportQuery, nowMs: number): CsvFile {
@@ -103,7 +107,7 @@ async function* write(
   }
   /** Samples a whole window holds, by metric, as far as it was seen. */
   const expects = new Map<string, number>();
-  for (const slice of slices(zone, range.granularity, range.fromMs, range.toMs)) {
+  for (const slice of slices(zone, range.granularity, range.fromMs, range.toMs, textSliceMs(range.granularity))) {
     await turn();
     const columns: WindowColumns[] = [];
     for (const { metric } of series)

@@ -5,7 +5,7 @@ import {
   integratedQuarters,
   interruptionCause,
   interruptionLimits,
-  makeReport,
+  reportInSteps,
   measuredStretch,
   preferCounted,
   quarterAt,
@@ -97,8 +97,7 @@ export async function reportView(grid: GridPort, query: ReportQuery, nowMs: numb
     const supply = supplyOf(spans, interruptionLimits(nominalV, nominalHz), stretch.sinceMs, stretch.untilMs);
     causes = await causesOf(grid, reader, raster, columns, supply);
   }
-  await turn();
-  return makeReport({
+  const steps = reportInSteps({
     grid: { gridId: site.grid_id, name: site.name, plant },
     raster,
     period: range.period,
@@ -114,6 +113,11 @@ export async function reportView(grid: GridPort, query: ReportQuery, nowMs: numb
     nominalHz,
     causes,
   });
+  for (;;) {
+    await turn();
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
 }
 
 const wired = (site: Site, metric: string): boolean => figureSource(site, metric).kind !== 'none';

@@ -19,9 +19,10 @@ export function* slices(
   resolution: Resolution,
   fromMs: number,
   toMs: number,
+  sliceOfMs = sliceMs[resolution],
 ): Generator<{ readonly fromMs: number; readonly toMs: number }> {
   for (let startMs = fromMs; startMs < toMs; ) {
-    const rough = startMs + sliceMs[resolution];
+    const rough = startMs + sliceOfMs;
     const cut = resolution === '1d' ? localDayStartMs(zone, rough) : Math.floor(rough / 3_600_000) * 3_600_000;
     const endMs = Math.min(toMs, cut > startMs ? cut : rough);
     yield { fromMs: startMs, toMs: endMs };

@@ -4,7 +4,8 @@
  * (big endian), so that a worn card cannot change a value unnoticed. The head carries each series' precision, so a
  * frame decodes without the catalogue it was written with.
  */
-import type { AlertEvent } from '../alerts/events.js';
+import { isUnknownAlertEvent } from '../alerts/check-event.js';
+import type { AlertEvent, UnknownAlertEvent } from '../alerts/events.js';
 import { metricPrecision } from '../metrics/catalogue.js';
 import type { ClockTrust } from '../ports/clock.js';
 import type { QualityCode } from '../quality/quality.js';
@@ -30,15 +31,12 @@ export type FrameEntry =
       readonly boot: string;
       readonly correction_ms: number;
       readonly trust: ClockTrust;
+      /** By this it is known when it was written twice. */
+      readonly id?: string;
+      /** Monotonic time of the boot when its clock moved; left out for all of a boot. */
+      readonly until_ms?: number;
       readonly first_number?: number;
       readonly last_number?: number;
-      /** Set when the entry was written again because its frame was given up: where it stood first. */
-      readonly original?: {
-        readonly number: number;
-        readonly place: number;
-        /** Monotonic time of that frame; null when the entry is about another boot. */
-        readonly monotonic_ms: number | null;
-      };
     }
   | {
       readonly type: 'link_state';
@@ -82,6 +80,8 @@ export interface Frame {
   readonly trust: ClockTrust;
   readonly samples: readonly Sample[];
   readonly events: readonly AlertEvent[];
+  /** Events of kinds that only a newer program knows, as they came; absent when there are none. */
+  readonly unknownEvents?: readonly UnknownAlertEvent[];
   readonly entries: readonly FrameEntry[];
   readonly received: readonly ReceivedSequence[];
 }
@@ -91,7 +91,8 @@ const version = 1;
 const checksumBytes = 4;
 
 /**
- * Packs a frame. Samples keep their order within a series; the order between series is not kept. Throws CodecError for
+ * Packs a frame. Samples keep their order within a series; the order between series is not kept, nor that between events
+ * of known and unknown kinds. Throws CodecError for
  * a value, time or quality that cannot be packed (not finite, or a value whose step to the one before is 2^51 times its resolution or more).
  */
 export function encodeFrame(frame: Frame): Uint8Array {
@@ -99,13 +100,14 @@ export function encodeFrame(frame: Frame): Uint8Array {
     const first = group[0] as Sample;
     return { group, head: [first.deviceId, first.metric, metricPrecision(first.metric)] as const };
   });
+  const events = [...frame.events, ...(frame.unknownEvents ?? [])];
   const head: FrameHead = {
     b: frame.boot,
     m: Math.round(frame.monotonicMs),
     w: Math.round(frame.wallMs),
     t: frame.trust,
     s: series.map((one) => one.head),
-    ...(frame.events.length > 0 ? { e: frame.events } : {}),
+    ...(events.length > 0 ? { e: events } : {}),
     ...(frame.entries.length > 0 ? { n: frame.entries } : {}),
     ...(frame.received.length > 0
       ? { r: frame.received.map((one) => [one.deviceId, one.boot, one.seqs] as const) }
@@ -214,13 +216,20 @@ export function decodeFrame(bytes: Uint8Array): Frame {
     }
   }
   if (!reader.atEnd) throw new CodecError('bytes left over after the last series');
+  const events: AlertEvent[] = [];
+  const unknownEvents: UnknownAlertEvent[] = [];
+  for (const event of head.e ?? []) {
+    if (isUnknownAlertEvent(event)) unknownEvents.push(event);
+    else events.push(event);
+  }
   return {
     boot: head.b,
     monotonicMs: head.m,
     wallMs: head.w,
     trust: head.t,
     samples,
-    events: head.e ?? [],
+    events,
+    ...(unknownEvents.length > 0 ? { unknownEvents } : {}),
     entries: head.n ?? [],
     received: (head.r ?? []).map(([deviceId, boot, seqs]) => ({ deviceId, boot, seqs })),
   };

@@ -12,7 +12,7 @@ import type { Frame, FrameEntry, Sample } from './frame.js';
 export interface ClockCorrection {
   /** The gateway's boot whose frames it concerns. */
   readonly boot: string;
-  /** Monotonic time of the frame that carries it; Infinity for one about an earlier boot, which concerns all of it. */
+  /** Monotonic time at which the clock moved; Infinity when all of the boot is concerned. */
   readonly beforeMonotonicMs: number;
   /** To be added to times of that boot before it, milliseconds. */
   readonly correctionMs: number;
@@ -26,48 +26,29 @@ export const largestCorrectionMs = 100 * 365.25 * 86_400_000;
 type ClockEntry = Extract<FrameEntry, { type: 'clock' }>;
 const isClockEntry = (entry: FrameEntry): entry is ClockEntry => entry.type === 'clock';
 
-/** A correction as a frame carries it: with its place, by which it is known, and the frames it concerns if told. */
+/** A correction as a frame carries it, and which frames of the log it concerns as far as the gateway told. */
 export interface CarriedCorrection extends ClockCorrection {
-  /** Log number and place within the frame where it first stood. */
-  readonly number: number;
-  readonly place: number;
+  /** By this it is known: a copy in another frame is the same correction. */
+  readonly key: string;
   readonly firstNumber: number | undefined;
   readonly lastNumber: number | undefined;
 }
 
-/** The corrections that a frame of a log carries. One that was written again is the same as it was. */
+/** The corrections that a frame of a log carries. */
 export function correctionsIn(frame: Frame, number: number): CarriedCorrection[] {
-  return carriedClockEntries(frame, number)
-    .filter(({ correction_ms: ms }) => Number.isFinite(ms) && Math.abs(ms) <= largestCorrectionMs)
-    .map(({ boot, correction_ms, trust, first_number, last_number, original }) => ({
+  return frame.entries
+    .filter(isClockEntry)
+    .map((entry, place) => ({ entry, place }))
+    .filter(({ entry }) => Number.isFinite(entry.correction_ms) && Math.abs(entry.correction_ms) <= largestCorrectionMs)
+    .map(({ entry: { boot, correction_ms, trust, id, until_ms, first_number, last_number }, place }) => ({
+      key: typeof id === 'string' ? id : `${number}.${place}`,
       boot,
-      beforeMonotonicMs: original.monotonic_ms ?? Infinity,
+      beforeMonotonicMs: Number.isFinite(until_ms) ? Math.round(until_ms as number) : Infinity,
       correctionMs: Math.round(correction_ms),
       trust,
-      number: original.number,
-      place: original.place,
       firstNumber: isNumber(first_number) ? first_number : undefined,
       lastNumber: isNumber(last_number) ? last_number : undefined,
     }));
-}
-
-/** The clock entries of a frame with the places where they first stood: so they may be written again in another frame. */
-export function carriedClockEntries(
-  frame: Frame,
-  number: number,
-): Array<ClockEntry & { readonly original: NonNullable<ClockEntry['original']> }> {
-  return frame.entries.filter(isClockEntry).map((entry, place) => ({
-    ...entry,
-    original: isOriginal(entry.original)
-      ? entry.original
-      : { number, place, monotonic_ms: entry.boot === frame.boot ? frame.monotonicMs : null },
-  }));
-}
-
-function isOriginal(value: unknown): value is NonNullable<ClockEntry['original']> {
-  if (typeof value !== 'object' || value === null) return false;
-  const { number, place, monotonic_ms } = value as Record<string, unknown>;
-  return isNumber(number) && Number.isSafeInteger(place) && (monotonic_ms === null || Number.isFinite(monotonic_ms));
 }
 
 const isNumber = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 1;
@@ -76,7 +57,7 @@ const isNumber = (value: unknown): value is number => Number.isSafeInteger(value
 export function concerns(correction: ClockCorrection, frame: Frame): boolean {
   if (correction.boot !== frame.boot || frame.trust === 'ntp') return false;
   if (frame.monotonicMs !== correction.beforeMonotonicMs) return frame.monotonicMs < correction.beforeMonotonicMs;
-  // Closed within the same millisecond: the frame that carries the correction, and those after it, have its trust.
+  // Closed within the same millisecond: frames after the clock moved have the trust it has since.
   return frame.trust !== correction.trust && !frame.entries.some(isClockEntry);
 }
 

@@ -3,6 +3,7 @@
  * (load, battery taking) is loss; a loss that cannot be is a meter that lies. Each possible fault of each channel is
  * mended in thought: the one whose mending makes the balance whole, and no other's, is named.
  */
+import { finished, type Steps } from './steps.js';
 import { quarterHours, quarterStartMs, type DenseQuarters, type QuarterRaster } from './raster.js';
 
 /** Channels of the balance, with the sign each has in it (mains import and a charging battery are positive). */
@@ -335,6 +336,11 @@ export interface MeterFinding extends MeterFault {
 
 /** Judges each local day of [from, to) and gathers what is wrong, most days first. */
 export function meterFindings(inputs: BalanceInputs, from: number, to: number): MeterFinding[] {
+  return finished(meterFindingsInSteps(inputs, from, to));
+}
+
+/** The same in steps of a day, so that a year does not hold up everything else. */
+export function* meterFindingsInSteps(inputs: BalanceInputs, from: number, to: number): Steps<MeterFinding[]> {
   const { raster } = inputs;
   const found = new Map<string, { fault: MeterFault; days: number; firstMs: number }>();
   for (let at = from; at < to; ) {
@@ -348,6 +354,7 @@ export function meterFindings(inputs: BalanceInputs, from: number, to: number): 
       else known.days += 1;
     }
     at = end;
+    yield;
   }
   return [...found.values()]
     .map(({ fault, days, firstMs }) => ({ ...fault, days, firstMs }))

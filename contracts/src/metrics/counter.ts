@@ -30,14 +30,17 @@ export interface CounterStep {
 const scales = [1, 0.1, 0.01, 0.001];
 const scaled = (values: readonly number[]): number[] => values.flatMap((value) => scales.map((scale) => value * scale));
 /** All ones in a register of 15, 16, 31 or 32 bits: the usual word for "no value", at the usual scales. */
-const noValues = scaled([32_767, 65_535, 2_147_483_647, 4_294_967_295]);
+const noValues = new Set(scaled([32_767, 65_535, 2_147_483_647, 4_294_967_295]).map((one) => Math.round(one * 1000)));
 /** Where registers and displays of five to nine digits start again. */
 const rollOvers = [...scaled([65_536, 2_147_483_648, 4_294_967_296]), 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 /** Within how many readings a wrong run must end to be told from a changed counter: a day of quarter hours. */
 const lookAhead = 96;
 
-const isNoValue = (value: number): boolean =>
-  noValues.some((one) => Math.abs(value - one) <= Math.max(1e-6, one * 1e-9));
+/** Whether a count is one of them; all are whole thousandths. */
+function isNoValue(value: number): boolean {
+  const thousandths = Math.round(value * 1000);
+  return noValues.has(thousandths) && Math.abs(value * 1000 - thousandths) < 1e-3 * Math.max(1, value * 1e-6);
+}
 
 /**
  * Differences between the readings of a counter, in order of time (Unix ms). Readings that are not finite, negative or a

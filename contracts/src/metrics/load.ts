@@ -38,7 +38,7 @@ export function baseLoadKw(raster: QuarterRaster, load: DenseQuarters, from: num
 /** A percentile (0 to 1) by linear interpolation between neighbours; null for no values. */
 export function percentile(values: readonly number[], share: number): number | null {
   if (values.length === 0) return null;
-  const sorted = [...values].sort((a, b) => a - b);
+  const sorted = Float64Array.from(values).sort();
   const place = share * (sorted.length - 1);
   const below = sorted[Math.floor(place)] as number;
   const above = sorted[Math.ceil(place)] as number;

@@ -1,7 +1,7 @@
 /** Puts the figures of a period together. Pure: columns on a raster and facts of the plant in, the report out. */
 import type { Report, ReportRow } from '../api/report-schema.js';
 import type { Plant } from '../site/site.js';
-import { balanceResidualKwh, meterFindings, type BalanceInputs, type MeterFinding } from './balance.js';
+import { balanceResidualKwh, meterFindingsInSteps, type BalanceInputs, type MeterFinding } from './balance.js';
 import {
   autonomy,
   depthOfDischarge,
@@ -16,6 +16,7 @@ import { plainFigure, totalFigure, type KeyFigure } from './key-figure.js';
 import { baseLoadKw, loadFactor, peakQuarter, renewableFraction } from './load.js';
 import { localDate, quarterAt, quarterMs, quarterStartMs, type DenseQuarters, type QuarterRaster } from './raster.js';
 import { judge, poorWords, reportFigures, type ReportFigureId } from './report-figures.js';
+import { finished, type Steps } from './steps.js';
 import { curtailedKwh, solarYields, temperatureWeight } from './solar.js';
 import {
   evenings,
@@ -105,8 +106,11 @@ const judgedFromHours = 72;
 /** Full amount of digits a figure carries. */
 const digits = 4;
 
-/** Makes the report. */
-export function makeReport(inputs: ReportInputs): Report {
+/** Makes the report at once. */
+export const makeReport = (inputs: ReportInputs): Report => finished(reportInSteps(inputs));
+
+/** Makes the report in steps of some milliseconds for a year. */
+export function* reportInSteps(inputs: ReportInputs): Steps<Report> {
   const { grid, raster, amounts, columns, nowMs } = inputs;
   const { plant } = grid;
   const { sinceMs, untilMs } = measuredStretch(raster, amounts, inputs.fromMs, inputs.toMs, nowMs);
@@ -114,9 +118,11 @@ export function makeReport(inputs: ReportInputs): Report {
   const to = quarterAt(raster, untilMs);
   const hours = (untilMs - sinceMs) / 3_600_000;
   const days = hours / 24;
-  const filled = Object.fromEntries(
-    Object.entries(amounts).map(([name, one]) => [name, fillGaps(raster, one, untilMs)]),
-  ) as Partial<Record<ReportAmount, FilledAmounts>>;
+  const filled: Partial<Record<ReportAmount, FilledAmounts>> = {};
+  for (const [name, one] of Object.entries(amounts)) {
+    filled[name as ReportAmount] = fillGaps(raster, one, untilMs);
+    yield;
+  }
   const total = (name: ReportAmount, a = from, b = to): Total | undefined => {
     const one = filled[name];
     return one === undefined ? undefined : totalOf(one, a, b);
@@ -164,7 +170,10 @@ export function makeReport(inputs: ReportInputs): Report {
   }
 
   // Supply.
+  yield;
   const supply = supplyFigures(inputs, filled.consumption, sinceMs, untilMs, putPlain);
+
+  yield;
 
   // Sun.
   const rated = plant.pv_kwp ?? null;
@@ -230,6 +239,8 @@ export function makeReport(inputs: ReportInputs): Report {
     }
   }
 
+  yield;
+
   // Load.
   const load = columns.consumption;
   if (load !== undefined && amounts.consumption !== undefined) {
@@ -241,6 +252,8 @@ export function makeReport(inputs: ReportInputs): Report {
     putPlain('load_factor', percent(loadFactor(average, peak)), share, estimated('consumption'));
     putPlain('base_load_kw', baseLoadKw(raster, load, from, to), share);
   }
+
+  yield;
 
   // Battery.
   const empty = batteryFigures(
@@ -254,7 +267,8 @@ export function makeReport(inputs: ReportInputs): Report {
   );
   putTotal('genset_hours', 'gensetHours');
 
-  const rows = makeRows(inputs, filled, supply?.spans, from, to, untilMs);
+  yield;
+  const rows = yield* makeRows(inputs, filled, supply?.spans, from, to, untilMs);
   const completeness = completenessOf('generation', 'consumption');
   const views = [...figures].map(([id, figure]) => {
     const { group, label, help } = reportFigures[id];
@@ -275,7 +289,7 @@ export function makeReport(inputs: ReportInputs): Report {
   });
   const order = Object.keys(reportFigures);
   views.sort((a, b) => order.indexOf(a.id) - order.indexOf(b.id));
-  const faults = meterFindings(balance, from, to);
+  const faults = yield* meterFindingsInSteps(balance, from, to);
   const findings = findingsOf(views, faults, figures, to > from ? completeness : 1);
   const listed = supply?.supply.interruptions ?? [];
   const byCause: Record<string, number> = {};
@@ -484,14 +498,14 @@ function rowEnds(raster: QuarterRaster, by: ReportInputs['by'], from: number, to
   return ends;
 }
 
-function makeRows(
+function* makeRows(
   inputs: ReportInputs,
   filled: Readonly<Partial<Record<ReportAmount, FilledAmounts>>>,
   spans: readonly SupplySpan[] | undefined,
   from: number,
   to: number,
   untilMs: number,
-): ReportRow[] {
+): Steps<ReportRow[]> {
   const { raster, columns } = inputs;
   const limits = interruptionLimits(inputs.nominalV, inputs.nominalHz);
   const rows: ReportRow[] = [];
@@ -539,6 +553,7 @@ function makeRows(
       unknown_min: supply === undefined ? null : rounded(supply.unknownMs / 60_000),
     });
     start = end;
+    if (rows.length % 30 === 0) yield;
   }
   return rows;
 }

@@ -131,8 +131,7 @@ export function curtailedKwh(
       ratios.push(made / possible(at));
   }
   if (ratios.length < enoughQuarters) return null;
-  ratios.sort((a, b) => a - b);
-  const own = ratios[Math.floor(ratios.length / 2)] as number;
+  const own = Float64Array.from(ratios).sort()[Math.floor(ratios.length / 2)] as number;
   let kwh = 0;
   let hours = 0;
   for (let at = from; at < to; at += 1) {

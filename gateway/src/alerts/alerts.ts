@@ -26,6 +26,7 @@ import {
 import type { AlertStore, LifecyclePart, Logger } from '@villagrid/runtime';
 import type { ChangedFigure, Live } from '../live/live.js';
 import type { DurableLog } from '../log/log.js';
+import { NotDurable, type AlertReads } from './not-durable.js';
 import { LegacyAlerts, legacyRuleId } from './legacy.js';
 import { reconcileState, stateKey } from './rule-state.js';
 
@@ -51,7 +52,7 @@ export interface AlertsOptions {
   readonly realClock: Clock;
   readonly random: RandomSource;
   readonly logger: Logger;
-  /** Called for each event once it is durable. */
+  /** Called for each event once it is durable; for one of the gateway's own also when the card did not take it. */
   readonly tell: (event: AlertEvent, alert: Alert | undefined) => void;
 }
 
@@ -74,6 +75,8 @@ export interface Alerts extends LifecyclePart {
   /** A person's event, from the API or from the cloud: stored if absent, durable when resolved. */
   append(event: AlertEvent): Promise<void>;
   readonly origin: AlertEvent['origin'];
+  /** The alerts as people see them: also those that the card would not take yet. */
+  readonly shown: AlertReads;
   readonly limits: RuleLimits;
   openCount(): number;
 }
@@ -119,8 +122,9 @@ export function createAlerts(options: AlertsOptions): Alerts {
     keptMs = realClock.monotonicMs();
     log.putState(stateName, number, engine.exportState());
   });
+  const notDurable = new NotDurable(store);
   log.onCommit(({ frame }) => {
-    for (const event of frame.events) options.tell(event, store.get(event.alert_id));
+    for (const event of frame.events) if (!notDurable.remove(event)) options.tell(event, store.get(event.alert_id));
   });
 
   /** Makes the gateway's own events durable, however long that takes. */
@@ -129,6 +133,8 @@ export function createAlerts(options: AlertsOptions): Alerts {
       () => {},
       async (error: unknown) => {
         if (stopped) throw error;
+        // Told all the same: a card that fails must not silence the village's alarms, least of all the one about itself.
+        for (const event of events) if (notDurable.add(event)) options.tell(event, notDurable.get(event.alert_id));
         await realClock.sleep(retryMs);
         return commit(events);
       },
@@ -244,6 +250,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
   return {
     name: 'alerts',
     origin,
+    shown: notDurable,
     limits,
     append,
     openCount: () => open.size + legacy.size,

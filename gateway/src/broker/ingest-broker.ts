@@ -127,6 +127,8 @@ export function createIngestBroker({
     mayPublish,
     maySubscribe,
     onPublish,
+    // Nobody may subscribe to what devices measure.
+    endsHere: (who, topic) => who.kind === 'device' && parseTopic(topic)?.kind === 'telemetry',
     onConnect: (client) => count(client, 1),
     onDisconnect: (client) => count(client, -1),
     limits: {

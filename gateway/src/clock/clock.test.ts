@@ -384,6 +384,7 @@ function keeperOf(systemMs: number, from: Sources | undefined, setting: ClockTru
     system: clock,
     clock: village,
     log,
+    random: seededRandom(2),
     realClock: clock,
     logger: silentLogger(),
     sources: from,

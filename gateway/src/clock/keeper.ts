@@ -5,9 +5,18 @@
  *
  * While the clock is not trusted it runs by monotonic time alone: one correction puts the whole run right.
  */
-import { isTrusted, trustsMore, type Clock, type ClockTrust, type FrameEntry, type Timer } from '@villagrid/contracts';
+import {
+  isTrusted,
+  newId,
+  trustsMore,
+  type Clock,
+  type ClockTrust,
+  type Frame,
+  type FrameEntry,
+  type RandomSource,
+  type Timer,
+} from '@villagrid/contracts';
 import type { LifecyclePart, Logger } from '@villagrid/runtime';
-import type { DurableLog } from '../log/log.js';
 import { boundBoots, type UnanchoredBoot } from './bounds.js';
 import { buildDateMs } from './build-date.js';
 import type { TimeSources } from './sources.js';
@@ -64,11 +73,28 @@ interface KeptState {
   readonly unanchored: readonly UnanchoredBoot[];
 }
 
+/** What the keeper needs of the log, which knows nothing of it. */
+export interface ClockLog {
+  readonly boot: string;
+  newestNumber(): number;
+  monotonicMs(): number;
+  read(
+    fromNumber: number,
+    limits: { readonly maxFrames: number; readonly maxBytes: number },
+  ): ReadonlyArray<{ readonly number: number; readonly frame: Frame }>;
+  append(batch: { readonly entries: readonly FrameEntry[] }, options: { readonly urgent: boolean }): Promise<number>;
+  flush(): void;
+  join(participant: (number: number, frame: Frame) => void): void;
+  state(name: string): { readonly value: string } | undefined;
+  putState(name: string, number: number, value: string): void;
+}
+
 export interface ClockKeeperOptions {
   /** The machine's or the demonstration's clock under the village's. */
   readonly system: Clock;
   readonly clock: VillageClock;
-  readonly log: DurableLog;
+  readonly log: ClockLog;
+  readonly random: RandomSource;
   readonly realClock: Clock;
   readonly logger: Logger;
   /** Undefined when the settings say how far the clock is trusted: then nothing is kept or corrected. */
@@ -99,7 +125,7 @@ export function createVillageClock(system: Clock, setting: ClockTrust | 'auto'):
 
 /** Makes the keeper and sets the clock. */
 export function createClockKeeper(options: ClockKeeperOptions): ClockKeeper {
-  const { system, clock, log, realClock, logger, sources } = options;
+  const { system, clock, log, random, realClock, logger, sources } = options;
   const listeners = new Set<(change: ClockChange) => void>();
   const startedMs = system.monotonicMs();
   let timer: Timer | undefined;
@@ -204,6 +230,7 @@ export function createClockKeeper(options: ClockKeeperOptions): ClockKeeper {
     const entries = boundBoots(unanchored, startedAtMs).map(
       ({ boot, first_number, last_number, correction_ms }): FrameEntry => ({
         type: 'clock',
+        id: newId(startedAtMs, random),
         boot,
         correction_ms,
         trust: 'floor',
@@ -232,6 +259,7 @@ export function createClockKeeper(options: ClockKeeperOptions): ClockKeeper {
     log.flush();
     const beforeMs = clock.nowMs();
     const wasRunningMs = system.monotonicMs() - wrongSinceMonotonicMs;
+    const movedMs = log.monotonicMs();
     move();
     const atMs = clock.nowMs();
     const correctionMs = Math.round(atMs - beforeMs);
@@ -244,9 +272,11 @@ export function createClockKeeper(options: ClockKeeperOptions): ClockKeeper {
       startWallMs += correctionMs;
       const own: FrameEntry = {
         type: 'clock',
+        id: newId(atMs, random),
         boot: log.boot,
         correction_ms: correctionMs,
         trust: to,
+        until_ms: Math.round(movedMs),
         first_number: firstNumber ?? log.newestNumber() + 1,
       };
       commit([...boundEarlier(startWallMs), own]);

@@ -114,10 +114,11 @@ export const gatewayConfigSchema = Type.Object(
     log: Type.Object(
       {
         hold_ms: Type.Integer({
-          default: 250,
+          default: 5000,
           minimum: 0,
-          maximum: 1500,
-          description: 'longest wait for further samples before a commit, real milliseconds; longer spares the card',
+          maximum: 8000,
+          description:
+            'longest wait for further samples before a commit, real milliseconds; longer spares the card. A publish is acknowledged after its commit; screens, rules and alerts do not wait',
         }),
         max_batch: Type.Integer({
           default: 2000,
@@ -130,6 +131,13 @@ export const gatewayConfigSchema = Type.Object(
           minimum: 1024,
           maximum: 1_048_576,
           description: 'estimated bytes after which a commit does not wait any longer',
+        }),
+        ballast_mb: Type.Integer({
+          default: 8,
+          minimum: 0,
+          maximum: 1024,
+          description:
+            'size of a file that only takes space, MB: given up when the disk is full, so that the gateway can go on and tidy up; 0 keeps none',
         }),
       },
       { additionalProperties: false, description: 'the group commit' },

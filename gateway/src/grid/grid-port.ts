@@ -1,8 +1,8 @@
 /** The gateway's grid as the API sees it. */
 import type { CompletenessFacts, GridPort, GridsPort } from '@villagrid/api';
 import type { RuleLimits, Site } from '@villagrid/contracts';
-import type { AlertStore } from '@villagrid/runtime';
 import type { Alerts } from '../alerts/alerts.js';
+import type { AlertReads } from '../alerts/not-durable.js';
 import type { Live } from '../live/live.js';
 import type { DurableLog } from '../log/log.js';
 import type { Projector } from '../project/projector.js';
@@ -14,14 +14,13 @@ export interface GridPortOptions {
   readonly live: Live;
   readonly log: DurableLog;
   readonly alerts: Alerts;
-  readonly alertStore: AlertStore;
   readonly telemetry: HistoryStore;
   readonly projector: Projector;
 }
 
 /** Makes the one grid of a gateway. */
 export function createGridPort(options: GridPortOptions): GridPort {
-  const { site, live, log, alerts, alertStore, telemetry, projector } = options;
+  const { site, live, log, alerts, telemetry, projector } = options;
   const gridId = site.grid_id;
   const bands = figureBands(alerts.limits);
   return {
@@ -47,8 +46,8 @@ export function createGridPort(options: GridPortOptions): GridPort {
       const series = telemetry.completeness(gridId, untilMs);
       return { epoch: log.epoch, completeUntilNumber: log.newestNumber() - projector.behind(), series };
     },
-    alerts: async (query) => alertStore.list(gridId, query),
-    alert: async (alertId) => alertStore.get(alertId),
+    alerts: async (query) => alerts.shown.list(gridId, query),
+    alert: async (alertId) => alerts.shown.get(alertId),
     append: (event) => alerts.append(event),
     origin: alerts.origin,
     subscribe: (listener) => live.subscribe(listener),
@@ -57,11 +56,11 @@ export function createGridPort(options: GridPortOptions): GridPort {
 }
 
 /** The grids of a gateway: its own one. */
-export function createGridsPort(grid: GridPort, alertStore: AlertStore): GridsPort {
+export function createGridsPort(grid: GridPort, alerts: AlertReads): GridsPort {
   return {
     list: () => [grid],
     get: (gridId) => (gridId === grid.gridId ? grid : undefined),
-    gridOfAlert: async (alertId) => alertStore.gridOfAlert(alertId),
+    gridOfAlert: async (alertId) => alerts.gridOfAlert(alertId),
   };
 }
 

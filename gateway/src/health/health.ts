@@ -20,6 +20,10 @@ const figuresEveryMs = 30_000;
 export interface HealthOptions {
   readonly dataDir: string;
   readonly log: DurableLog;
+  /** Size of the log's write-ahead log, bytes. */
+  readonly walBytes: () => number;
+  /** How many damaged files are set aside. */
+  readonly damagedFiles: () => number;
   readonly intake: IntakeCounters;
   readonly broker: GuardedBroker;
   readonly projector: Projector;
@@ -37,14 +41,31 @@ export function createHealth(options: HealthOptions): {
   /** Tells the rules how the gateway itself is, now. */
   feed(): void;
 } {
-  const { dataDir, log, intake, broker, projector, alerts, uplink, villageClock, keeper, clock } = options;
+  const {
+    dataDir,
+    log,
+    intake,
+    broker,
+    projector,
+    alerts,
+    uplink,
+    villageClock,
+    keeper,
+    clock,
+    walBytes,
+    damagedFiles,
+  } = options;
   const loop = monitorEventLoopDelay({ resolution: 20 });
   let timer: Timer | undefined;
+  let leave: (() => void) | undefined;
 
   const feed = (): void => {
     alerts.onInternalFigure('gateway_clock_trust', isTrusted(villageClock.trust()) ? 1 : 0);
     const used = diskUsedPct(dataDir);
     if (used !== undefined) alerts.onInternalFigure('gateway_disk_used_pct', used);
+    alerts.onInternalFigure('gateway_storage_failing', log.stats.failing ? 1 : 0);
+    alerts.onInternalFigure('gateway_wal_mb', walBytes() / 1e6);
+    alerts.onInternalFigure('gateway_damaged_files', damagedFiles() + log.stats.damagedFrames);
     if (uplink) alerts.onInternalFigure('gateway_backlog_age_s', uplink.stats().backlogAgeS);
   };
 
@@ -150,11 +171,16 @@ export function createHealth(options: HealthOptions): {
       name: 'health',
       start() {
         loop.enable();
+        // At once: this is what people must hear of first.
+        leave = log.onTrouble((reason) => {
+          if (reason !== undefined) alerts.onInternalFigure('gateway_storage_failing', 1);
+        });
         timer = clock.every(figuresEveryMs, feed);
         feed();
       },
       stop() {
         loop.disable();
+        leave?.();
         timer?.cancel();
       },
     },

@@ -4,6 +4,7 @@
  */
 import {
   VillagridError,
+  crc32,
   decodeFrame,
   encodeFrame,
   newId,
@@ -16,6 +17,7 @@ import {
 import { migrateModule, type FrameReader, type Logger, type SqliteDatabase } from '@villagrid/runtime';
 import { Group } from './group.js';
 import type { CommittedFrame, Log, LogBatch } from './port.js';
+import { packFrame, unpackFrame } from './packed.js';
 import { logMigrations, longFrameMs } from './schema.js';
 
 export interface DurableLogOptions {
@@ -33,6 +35,15 @@ export interface DurableLogOptions {
   /** Samples, and estimated bytes, that close a group. */
   readonly maxSamples: number;
   readonly maxBytes: number;
+  /**
+   * Opens the database anew after the card failed, and closes the former opening. After a failed sync the system may
+   * have thrown away what was to be written and still report success for the next sync of the same descriptor, so
+   * nothing is committed through it any more. One that can only be read says so, and is asked for again. Left out, the
+   * database given is used for ever.
+   */
+  readonly reopen?: () => { readonly database: SqliteDatabase; readonly readonlyBecause?: unknown };
+  /** Called when a commit found no space; true when there is some now, and the commit is worth another try. */
+  readonly makeRoom?: () => boolean;
 }
 
 /** What takes part in a commit: runs inside its transaction, after the frame was written. A throw undoes all of it. */
@@ -43,13 +54,19 @@ export interface LogStats {
   commits: number;
   failedCommits: number;
   samples: number;
+  /** Bytes of frames, and what they took in the log. */
   bytes: number;
+  storedBytes: number;
   /** Time of the last commit and the longest so far, real milliseconds. */
   lastCommitMs: number;
   longestCommitMs: number;
   totalCommitMs: number;
-  /** Whether the last commit failed. */
+  /** Whether the last commit failed, or the card since. */
   failing: boolean;
+  /** Times the database was opened anew because the card failed. */
+  reopened: number;
+  /** Frames read whose bytes were not what was written. */
+  damagedFrames: number;
 }
 
 /** The log with what only its own process uses. */
@@ -62,6 +79,14 @@ export interface DurableLog extends Log, FrameReader {
   putState(name: string, number: number, value: string): void;
   /** Deletes the oldest frames up to a number, so many at most and never the newest; gives how many went. */
   prune(upToNumber: number, most: number): number;
+  /** Called when commits begin to fail, with the reason, and when one works again, without. Returns the unsubscribe function. */
+  onTrouble(listener: (reason: string | undefined) => void): () => void;
+  /** Tells of a failure of the card met outside a commit; the database is opened anew before the next one. */
+  cardFailed(error: unknown): void;
+  /** Whether the present opening has not failed. Through another nothing is written, a checkpoint neither. */
+  trusted(): boolean;
+  /** Time since this boot, as frames carry it, milliseconds. */
+  monotonicMs(): number;
   /** Commits what waits now. */
   flush(): void;
   /** Commits what waits; further appends are rejected. */
@@ -71,9 +96,9 @@ export interface DurableLog extends Log, FrameReader {
 
 /** Opens the log; makes its tables and epoch when they are missing. Throws E_STORE_OPEN. */
 export function openLog(options: DurableLogOptions): DurableLog {
-  const { database, clock, realClock, random, trust } = options;
-  migrateModule(database, 'log', logMigrations);
-  const sql = statements(database);
+  const { clock, realClock, random, trust } = options;
+  migrateModule(options.database, 'log', logMigrations);
+  let sql = statements(options.database);
   const boot = newId(clock.nowMs(), random).slice(-8).toLowerCase();
   const bootMonotonicMs = clock.monotonicMs();
   const { epoch, isNew } = openEpoch();
@@ -88,11 +113,17 @@ export function openLog(options: DurableLogOptions): DurableLog {
     failedCommits: 0,
     samples: 0,
     bytes: 0,
+    storedBytes: 0,
     lastCommitMs: 0,
     longestCommitMs: 0,
     totalCommitMs: 0,
     failing: false,
+    reopened: 0,
+    damagedFrames: 0,
   };
+  const troubleListeners = new Set<(reason: string | undefined) => void>();
+  /** The card failed under the present opening: nothing is committed through it any more. */
+  let suspect = false;
 
   function openEpoch(): { epoch: string; isNew: boolean } {
     const known = sql.epoch.get();
@@ -102,15 +133,95 @@ export function openLog(options: DurableLogOptions): DurableLog {
     return { epoch: made, isNew: true };
   }
 
-  const write = database.transaction((number: number, frame: Frame, bytes: Uint8Array) => {
+  const write = (number: number, frame: Frame, bytes: Uint8Array): void => {
     let [from, to]: [number | null, number | null] = [null, null];
     for (const { timeMs } of frame.samples) {
       if (from === null || timeMs < from) from = timeMs;
       if (to === null || timeMs > to) to = timeMs;
     }
-    sql.addFrame.run(number, from, to, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
-    for (const participant of participants) participant(number, frame);
-  });
+    sql.whole(() => {
+      const packed = packFrame(bytes);
+      stats.storedBytes += packed.length;
+      sql.addFrame.run(number, from, to, packed);
+      for (const participant of participants) participant(number, frame);
+    });
+  };
+
+  /** Opens the database anew. Throws when that does not work, or when it is not the log that was written. */
+  const renew = (): void => {
+    if (!options.reopen) {
+      suspect = false;
+      return;
+    }
+    const { database, readonlyBecause } = options.reopen();
+    sql = statements(database);
+    if (readonlyBecause !== undefined) throw readonlyBecause;
+    stats.reopened += 1;
+    const found = sql.newest.get() ?? 0;
+    if (found < newest) throw new Error(`the log ends at ${found} after it was opened anew; ${newest} was committed`);
+    const last = newest === 0 ? undefined : sql.one.get(newest);
+    if (last) decodeFrame(unpackFrame(last.bytes));
+    suspect = false;
+    options.log.warn('the database of the log was opened anew after the card failed', { newest: found });
+    // A commit that failed may have reached the file all the same: not acknowledged, yet a frame of the log.
+    while (newest < found) {
+      newest += 1;
+      const row = sql.one.get(newest);
+      if (row) tellCommitted(toFrame(row));
+    }
+  };
+
+  const tellCommitted = (committed: CommittedFrame): void => {
+    for (const listener of [...listeners]) {
+      try {
+        listener(committed);
+      } catch (error) {
+        options.log.error('a reader of the log failed at a commit', { error });
+      }
+    }
+  };
+
+  const tryRenew = (): void => {
+    try {
+      renew();
+    } catch (error) {
+      options.log.error('the database of the log cannot be opened anew yet', { error });
+    }
+  };
+
+  const inTrouble = (reason: string | undefined): void => {
+    const failing = reason !== undefined;
+    if (failing === stats.failing) return;
+    stats.failing = failing;
+    for (const listener of [...troubleListeners]) {
+      try {
+        listener(reason);
+      } catch (error) {
+        options.log.error('who watches the card failed', { error });
+      }
+    }
+  };
+
+  const cardFailed = (error: unknown): void => {
+    options.log.error('the card failed', { error });
+    suspect = true;
+    tryRenew();
+    inTrouble(messageOf(error));
+  };
+
+  /** Writes through an opening that is trusted; with room made once when there is none. */
+  const writeDurably = (frame: Frame): { readonly number: number; readonly bytes: Uint8Array } => {
+    if (suspect) renew();
+    const bytes = encodeFrame(frame);
+    const number = newest + 1;
+    try {
+      write(number, frame, bytes);
+    } catch (error) {
+      if (!isFull(error) || options.makeRoom?.() !== true) throw error;
+      write(number, frame, bytes);
+    }
+    return { number, bytes };
+  };
 
   const commit = (): void => {
     timer?.cancel();
@@ -118,7 +229,6 @@ export function openLog(options: DurableLogOptions): DurableLog {
     if (group.empty) return;
     const closing = group;
     group = new Group();
-    const number = newest + 1;
     const frame: Frame = {
       boot,
       monotonicMs: clock.monotonicMs() - bootMonotonicMs,
@@ -130,14 +240,13 @@ export function openLog(options: DurableLogOptions): DurableLog {
       received: closing.received,
     };
     const beganMs = realClock.monotonicMs();
+    let number: number;
     let bytes: Uint8Array;
     try {
-      bytes = encodeFrame(frame);
-      write.immediate(number, frame, bytes);
+      ({ number, bytes } = writeDurably(frame));
     } catch (error) {
       stats.failedCommits += 1;
-      stats.failing = true;
-      const detail = error instanceof Error ? error.message : String(error);
+      const detail = messageOf(error);
       options.log.error('a commit failed; nothing of it was kept and nothing of it is acknowledged', {
         code: 'E_NOT_DURABLE',
         waiting: closing.waiting,
@@ -145,10 +254,12 @@ export function openLog(options: DurableLogOptions): DurableLog {
       });
       const refusal = new VillagridError('E_NOT_DURABLE', `The log could not be written: ${detail}.`, { cause: error });
       closing.reject(refusal);
+      if (isCardFailure(error)) cardFailed(error);
+      else inTrouble(detail);
       return;
     }
     newest = number;
-    stats.failing = false;
+    inTrouble(undefined);
     stats.commits += 1;
     stats.samples += frame.samples.length;
     stats.bytes += bytes.length;
@@ -156,14 +267,7 @@ export function openLog(options: DurableLogOptions): DurableLog {
     stats.totalCommitMs += stats.lastCommitMs;
     stats.longestCommitMs = Math.max(stats.longestCommitMs, stats.lastCommitMs);
     closing.resolve(number);
-    const committed: CommittedFrame = { number, frame, bytes };
-    for (const listener of [...listeners]) {
-      try {
-        listener(committed);
-      } catch (error) {
-        options.log.error('a reader of the log failed at a commit', { error });
-      }
-    }
+    tellCommitted({ number, frame, bytes });
   };
 
   const append = (batch: LogBatch, { urgent = false }: { readonly urgent?: boolean } = {}): Promise<number> => {
@@ -181,11 +285,18 @@ export function openLog(options: DurableLogOptions): DurableLog {
     return promise;
   };
 
-  const toFrame = (row: { number: number; bytes: Buffer }): CommittedFrame => ({
-    number: row.number,
-    frame: decodeFrame(row.bytes),
-    bytes: row.bytes,
-  });
+  /** A frame whose bytes the card changed keeps its number, its place in history stays empty, and all else goes on. */
+  const toFrame = ({ number, bytes: stored }: FrameRow): CommittedFrame => {
+    try {
+      const bytes = unpackFrame(stored);
+      return { number, bytes, frame: decodeFrame(bytes) };
+    } catch (error) {
+      stats.damagedFrames += 1;
+      options.log.error('a frame was changed by the card and cannot be read', { number, error });
+      const nothing = { samples: [], events: [], entries: [], received: [] };
+      return { number, bytes: stored, frame: { boot, monotonicMs: 0, wallMs: 0, trust: 'none', ...nothing } };
+    }
+  };
 
   if (isNew) {
     void append({
@@ -216,7 +327,16 @@ export function openLog(options: DurableLogOptions): DurableLog {
       return () => listeners.delete(listener);
     },
     cursor: (reader) => sql.cursor.get(reader) ?? 0,
-    setCursor: (reader, number) => void sql.setCursor.run(reader, number),
+    setCursor(reader, number) {
+      if (suspect) renew();
+      try {
+        sql.setCursor.run(reader, number);
+      } catch (error) {
+        if (isCardFailure(error)) cardFailed(error);
+        else if (isFull(error) && options.makeRoom?.() !== true) inTrouble(messageOf(error));
+        throw error;
+      }
+    },
     *framesOverlapping(fromMs, toMs) {
       // Numbers first: a frame may not be written while a statement is being stepped through.
       for (const number of sql.overlapping.all({ fromMs, toMs, long: longFrameMs })) {
@@ -225,14 +345,27 @@ export function openLog(options: DurableLogOptions): DurableLog {
       }
     },
     join: (participant) => void participants.push(participant),
-    state: (name) => sql.state.get(name),
-    putState: (name, number, value) => void sql.putState.run(name, number, value),
     prune(upToNumber, most) {
       const oldest = sql.oldest.get();
       if (oldest === undefined || oldest === null) return 0;
       // Numbers go on from the newest frame, also after a start.
       return sql.prune.run(Math.min(upToNumber, newest - 1, oldest + most - 1)).changes;
     },
+    state(name) {
+      const kept = sql.state.get(name);
+      const value = kept && unsealed(kept.value);
+      if (kept && value === undefined)
+        options.log.error('a kept state was changed by the card; it is made anew from the frames', { name });
+      return kept && value !== undefined ? { number: kept.number, value } : undefined;
+    },
+    putState: (name, number, value) => void sql.putState.run(name, number, sealed(value)),
+    onTrouble(listener) {
+      troubleListeners.add(listener);
+      return () => troubleListeners.delete(listener);
+    },
+    cardFailed,
+    trusted: () => !suspect,
+    monotonicMs: () => clock.monotonicMs() - bootMonotonicMs,
     flush: commit,
     close() {
       commit();
@@ -246,10 +379,41 @@ interface FrameRow {
   readonly bytes: Buffer;
 }
 
+/** Whether an error of SQLite says that the card failed, so that its descriptors are not trusted any more. */
+export function isCardFailure(error: unknown): boolean {
+  return /^SQLITE_(IOERR|CORRUPT|CANTOPEN|READONLY|NOTADB)/.test(codeOf(error));
+}
+
+/** Whether an error of SQLite says that there is no space. */
+export function isFull(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === 'SQLITE_FULL' || code === 'SQLITE_IOERR_SHMSIZE';
+}
+
+/** A text with its checksum before it. */
+export const sealed = (text: string): string => `${crc32(Buffer.from(text)).toString(16).padStart(8, '0')} ${text}`;
+
+/** A sealed text; undefined when it is not what was sealed. */
+function unsealed(text: string): string | undefined {
+  const inside = text.slice(9);
+  return sealed(inside) === text ? inside : undefined;
+}
+
+/** What an error says. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+const codeOf = (error: unknown): string => {
+  const code = error instanceof Error ? (error as { readonly code?: unknown }).code : undefined;
+  return typeof code === 'string' ? code : '';
+};
+
 function statements(database: SqliteDatabase) {
+  const whole = database.transaction((work: () => void) => work());
   return {
+    /** All or nothing, begun at once. */
+    whole: (work: () => void): void => whole.immediate(work),
     newest: database.prepare<[], number | null>('SELECT max(number) FROM frame').pluck(),
-    oldest: database.prepare<[], number | null>('SELECT min(number) FROM frame').pluck(),
+    oldest: database.prepare<[], number | null>('SELECT min(number) FROM frame WHERE number > 0').pluck(),
     epoch: database.prepare<[], string>('SELECT epoch FROM epoch ORDER BY made_at_ms DESC LIMIT 1').pluck(),
     addEpoch: database.prepare<[string, number]>('INSERT INTO epoch VALUES (?, ?)'),
     addFrame: database.prepare<[number, number | null, number | null, Buffer]>('INSERT INTO frame VALUES (?, ?, ?, ?)'),

@@ -11,13 +11,13 @@ import {
   type LifecyclePart,
   type Logger,
   type NumberedFrame,
-  type SqliteDatabase,
+  type TelemetryStore,
 } from '@villagrid/runtime';
 import type { DurableLog } from '../log/log.js';
-import type { HistoryStore } from '../store/store.js';
 
 /** Frames of one step, and how often a step is made at least, real milliseconds. */
 const framesPerStep = 200;
+const bytesPerStep = 100_000;
 /** Repairs go in slices of about an hour of frames, read so many at a time, and so many series at a time. */
 const mostFramesOfSlice = 1500;
 const framesPerRead = 60;
@@ -25,13 +25,21 @@ const seriesPerStep = 3;
 const hourMs = 3_600_000;
 const stepEveryMs = 1000;
 
+/** The store that is projected into: its newest part may be in memory. */
+export interface ProjectedStore extends TelemetryStore {
+  /** Makes what is in memory durable, in small steps. */
+  seal(): Promise<void>;
+  /** Reads everything anew, because a transaction around a call failed. */
+  forget(): void;
+}
+
 export interface ProjectorOptions {
   readonly gridId: string;
   readonly gatewayId: string;
   readonly log: DurableLog;
-  readonly telemetry: HistoryStore;
-  /** The database of the telemetry store and of the ledger. */
-  readonly database: SqliteDatabase;
+  readonly telemetry: ProjectedStore;
+  /** Runs something in one transaction of the store and the ledger: all or nothing. */
+  readonly transaction: <T>(run: () => T) => T;
   readonly ledger: ClockLedger;
   /** Frames whose times were put right, as they are now: for what else was made of them. */
   readonly restamped: (frames: readonly Frame[]) => void;
@@ -53,7 +61,7 @@ export interface Projector extends LifecyclePart {
 
 /** Makes the projector; its cursor is the store's own, so both agree after any crash. */
 export function createProjector(options: ProjectorOptions): Projector {
-  const { gridId, gatewayId, log, telemetry, database, ledger, realClock, logger } = options;
+  const { gridId, gatewayId, log, telemetry, transaction, ledger, realClock, logger } = options;
   const name = { gridId, source: gatewayId, epoch: log.epoch };
   let done = telemetry.cursor(gatewayId, log.epoch);
   let running: Promise<void> | undefined;
@@ -66,7 +74,7 @@ export function createProjector(options: ProjectorOptions): Projector {
   /** All or nothing, and nothing remembered of what was taken back. */
   const atomically = <T>(run: () => T): T => {
     try {
-      return database.transaction(run).immediate();
+      return transaction(run);
     } catch (error) {
       ledger.forget();
       telemetry.forget();
@@ -76,7 +84,7 @@ export function createProjector(options: ProjectorOptions): Projector {
   };
 
   const apply = (): boolean => {
-    const frames = log.read(done + 1, { maxFrames: framesPerStep, maxBytes: 1_000_000 });
+    const frames = log.read(done + 1, { maxFrames: framesPerStep, maxBytes: bytesPerStep });
     if (frames.length === 0) return false;
     done = atomically(() => {
       ledger.note(name, frames);

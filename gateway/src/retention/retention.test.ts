@@ -5,6 +5,7 @@ import type { AlertEvent, ClockTrust, Sample } from '@villagrid/contracts';
 import { cryptoRandom, openDatabase, silentLogger } from '@villagrid/runtime';
 import { tempDir, testClock } from '@villagrid/runtime/testing';
 import { openLog } from '../log/log.js';
+import { createFileRoom } from '../store/file-room.js';
 import { createHistoryStore } from '../store/store.js';
 import { createRetention, type RetentionOptions, type RetentionSettings } from './retention.js';
 
@@ -46,10 +47,7 @@ function house(t: Test, over: Partial<RetentionOptions> = {}, onDisk = false) {
     gatewayId: 'gw',
     log,
     store,
-    databases: [
-      { path: paths.log, database: databases.log },
-      { path: paths.telemetry, database: databases.telemetry },
-    ],
+    files: [createFileRoom(paths.log, () => databases.log), createFileRoom(paths.telemetry, () => databases.telemetry)],
     receipted: () => undefined,
     unneeded: () => Number.POSITIVE_INFINITY,
     diskUsedPct: () => undefined,

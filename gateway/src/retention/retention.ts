@@ -3,17 +3,10 @@
  * the cloud go first; what the cloud has not got goes last, and leaves an entry in the log; alerts never go. Nothing goes
  * by a clock that is not trusted.
  */
-import { statSync } from 'node:fs';
-import {
-  carriedClockEntries,
-  clockTrusts,
-  type Clock,
-  type ClockTrust,
-  type FrameEntry,
-  type Timer,
-} from '@villagrid/contracts';
-import type { LifecyclePart, Logger, SqliteDatabase } from '@villagrid/runtime';
+import { clockTrusts, type Clock, type ClockTrust, type FrameEntry, type Timer } from '@villagrid/contracts';
+import type { LifecyclePart, Logger } from '@villagrid/runtime';
 import type { DurableLog } from '../log/log.js';
+import type { FileRoom } from '../store/file-room.js';
 import type { HistoryStore } from '../store/store.js';
 
 const dayMs = 86_400_000;
@@ -26,8 +19,7 @@ const daysPerLook = 2;
 const lowWater = 0.95;
 /** Samples of the newest days stay, whatever the disk says, milliseconds. */
 const leastRawMs = 2 * dayMs;
-/** Free pages that are given back at a time, and how many are left for what comes next. */
-const pagesPerStep = 256;
+/** Free pages that are left for what comes next. */
 const sparePages = 1024;
 
 /** Limits of keeping, as the settings have them. */
@@ -45,8 +37,8 @@ export interface RetentionOptions {
   readonly gatewayId: string;
   readonly log: DurableLog;
   readonly store: HistoryStore;
-  /** Databases whose free pages are given back, with their files. */
-  readonly databases: ReadonlyArray<{ readonly path: string; readonly database: SqliteDatabase }>;
+  /** Files whose room counts, and whose free pages are given back. */
+  readonly files: readonly FileRoom[];
   /** Last number that the cloud has for certain; undefined without an uplink: then nobody else needs frames. */
   readonly receipted: () => number | undefined;
   /** Last number whose frame no other reader needs after a start. */
@@ -102,7 +94,7 @@ export function createRetention(options: RetentionOptions): Retention {
   const deleteFrames = async (upTo: number): Promise<number> => {
     let deleted = 0;
     for (let step = -1; step !== 0 && !stopped; deleted += step) {
-      step = log.prune(upTo, framesPerStep);
+      step = log.trusted() ? log.prune(upTo, framesPerStep) : 0;
       await breathe();
     }
     return deleted;
@@ -127,8 +119,7 @@ export function createRetention(options: RetentionOptions): Retention {
     return gone;
   };
 
-  const usedBytes = (): number =>
-    options.databases.reduce((sum, { path }) => sum + sizeOf(path) + sizeOf(`${path}-wal`), 0);
+  const usedBytes = (): number => options.files.reduce((sum, one) => sum + one.usedBytes(), 0);
 
   /** Whether more is used than is allowed, or than is aimed at once it was. */
   const isOver = (share: number): boolean => {
@@ -203,10 +194,7 @@ export function createRetention(options: RetentionOptions): Retention {
       reason: 'disk',
     };
     // What the log itself told stays told: earlier tombstones and clock corrections too.
-    const entries = gone.flatMap(({ number, frame }) => [
-      ...frame.entries.filter(({ type }) => type !== 'link_state' && type !== 'clock'),
-      ...carriedClockEntries(frame, number),
-    ]);
+    const entries = gone.flatMap(({ frame }) => frame.entries.filter(({ type }) => type !== 'link_state'));
     const events = gone.flatMap(({ frame }) => frame.events);
     await log.append({ events, entries: [...entries, tombstone] }, { urgent: true });
     const deleted = await deleteFrames(last.number);
@@ -216,18 +204,8 @@ export function createRetention(options: RetentionOptions): Retention {
   }
 
   /** Gives free pages back to the disk, but for some: most of them are wanted again within the hour. */
-  const giveBack = async (spare: number): Promise<void> => {
-    for (const { database } of options.databases) {
-      let before = Number.POSITIVE_INFINITY;
-      for (;;) {
-        const free = Number(database.pragma('freelist_count', { simple: true }));
-        if (stopped || free <= spare || free >= before) break;
-        before = free;
-        database.pragma(`incremental_vacuum(${Math.min(pagesPerStep, free - spare)})`);
-        await breathe();
-      }
-      if (spare === 0) database.pragma('wal_checkpoint(TRUNCATE)');
-    }
+  const giveBack = async (sparePages: number): Promise<void> => {
+    for (const one of options.files) if (!stopped) await one.giveBack(sparePages);
   };
 
   const look = async (): Promise<void> => {
@@ -257,8 +235,4 @@ export function createRetention(options: RetentionOptions): Retention {
       await running?.catch(() => {});
     },
   };
-}
-
-function sizeOf(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }

@@ -105,7 +105,7 @@ export function createAlertStore({ database }: { readonly database: SqliteDataba
      ) AS wanted JOIN alert_event ON alert_event.alert_id = wanted.alert_id`,
   );
 
-  const events = (alertId: string) => eventsOf.all(alertId).map(parse);
+  const events = (alertId: string) => eventsOf.all(alertId).flatMap(parse);
 
   const append = database.transaction((event: AlertEvent): 'added' | 'known' => {
     const owner = gridOf.get(event.alert_id)?.grid_id;
@@ -144,8 +144,8 @@ export function createAlertStore({ database }: { readonly database: SqliteDataba
     const sets = new Map<string, AlertEvent[]>();
     for (const row of eventsOfGrid.iterate(gridId, status, status === 'active' ? -1 : mostResolvedListed)) {
       const set = sets.get(row.alert_id);
-      if (set) set.push(parse(row.event));
-      else sets.set(row.alert_id, [parse(row.event)]);
+      if (set) set.push(...parse(row.event));
+      else sets.set(row.alert_id, parse(row.event));
     }
     return [...sets.values()].map(reduceAlert).filter((alert) => alert !== undefined);
   };
@@ -167,6 +167,11 @@ export function createAlertStore({ database }: { readonly database: SqliteDataba
   };
 }
 
-function parse(text: string): AlertEvent {
-  return JSON.parse(text) as AlertEvent;
+/** The event in a row; none when the card changed it, so that one bad row does not hide all alerts. */
+function parse(text: string): AlertEvent[] {
+  try {
+    return [JSON.parse(text) as AlertEvent];
+  } catch {
+    return [];
+  }
 }

@@ -39,13 +39,14 @@ export function openDatabase({
       refuseNewerSchema(database, migrations.length);
       return database;
     }
-    // Only before the first table does this take effect; harmless afterwards.
-    database.pragma('auto_vacuum = INCREMENTAL');
+    // First of all: what is written before it is not synced.
+    database.pragma('synchronous = FULL');
+    // Only before the first table does this take effect; asked first, because setting it writes a page at every open.
+    if (database.pragma('auto_vacuum', { simple: true }) !== 2) database.pragma('auto_vacuum = INCREMENTAL');
     if (!inMemory) {
       const mode = database.pragma('journal_mode = WAL', { simple: true });
       if (mode !== 'wal') throw new Error(`journal mode is ${String(mode)}; the file system does not allow WAL`);
     }
-    database.pragma('synchronous = FULL');
     if (database.pragma('synchronous', { simple: true }) !== 2) throw new Error('synchronous=FULL was not accepted');
     database.pragma(`journal_size_limit = ${journalSizeLimit}`);
     database.pragma('foreign_keys = ON');

@@ -1,6 +1,5 @@
 import t from 'tap';
 import {
-  carriedClockEntries,
   correctionsIn,
   metricPrecision,
   qualityCodes,
@@ -49,12 +48,21 @@ function village(random: { float(): number }): NumberedFrame[] {
       const put = puts.find(([at]) => at === i);
       const entries: Frame['entries'][number][] = [];
       if (put) {
-        entries.push({ type: 'clock', boot, correction_ms: put[2] - wrong, trust: put[1], first_number: first });
+        entries.push({
+          type: 'clock',
+          boot,
+          correction_ms: put[2] - wrong,
+          trust: put[1],
+          first_number: first,
+          id: `${boot} ${i}`,
+          until_ms: i * 5000,
+        });
         [, trusted, wrong] = put;
       }
       if (boot === 'b4' && i === 0)
         entries.push({
           type: 'clock',
+          id: 'bound b3',
           boot: 'b3',
           correction_ms: -10 * 365 * day,
           trust: 'floor',
@@ -181,7 +189,7 @@ t.test('frames and corrections in any order, in any pieces, with restarts, give 
     while (repair());
     t.same(facts(store), facts(reference), `round ${round}`);
     t.equal(ledger.note(log, frames), false, 'corrections that come again are known');
-    const again = frames.flatMap(({ number, frame }) => carriedClockEntries(frame, number));
+    const again = frames.flatMap(({ frame }) => frame.entries);
     const last = frames.at(-1) as NumberedFrame;
     const rewritten = [{ number: last.number + 1, frame: { ...last.frame, samples: [], entries: again } }];
     t.equal(ledger.note(log, rewritten), false, 'also when they were written again in another frame');

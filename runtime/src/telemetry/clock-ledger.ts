@@ -16,8 +16,7 @@ const migrations: readonly Migration[] = [
      grid_id TEXT NOT NULL,
      source TEXT NOT NULL,
      epoch TEXT NOT NULL,
-     number INTEGER NOT NULL,
-     place INTEGER NOT NULL,
+     key TEXT NOT NULL,
      boot TEXT NOT NULL,
      before_ms INTEGER,
      correction_ms INTEGER NOT NULL,
@@ -29,7 +28,7 @@ const migrations: readonly Migration[] = [
      series_done INTEGER NOT NULL DEFAULT 0,
      from_ms INTEGER,
      to_ms INTEGER,
-     UNIQUE (grid_id, source, epoch, number, place)
+     UNIQUE (grid_id, source, epoch, key)
    )`,
 ];
 
@@ -129,19 +128,17 @@ export class ClockLedger {
     for (const { number, frame } of frames) {
       if (frame.entries.length === 0) continue;
       for (const found of correctionsIn(frame, number)) {
-        const { boot, beforeMonotonicMs: before, correctionMs, trust, firstNumber = 1, place } = found;
-        const lastBefore = found.number - 1;
+        const { key, boot, beforeMonotonicMs: before, correctionMs, trust, firstNumber = 1 } = found;
         const { lastInsertRowid, changes } = this.#sql.add.run({
           gridId,
           source,
           epoch,
-          number: found.number,
-          place,
+          key,
           boot,
           before: before === Infinity ? null : before,
           correctionMs,
           trust,
-          lastNumber: Math.min(found.lastNumber ?? lastBefore, lastBefore),
+          lastNumber: Math.min(found.lastNumber ?? number - 1, number - 1),
           firstNumber,
         });
         if (changes === 0) continue;
@@ -355,8 +352,8 @@ function statements(database: SqliteDatabase) {
     one: database.prepare<[number], Row>('SELECT * FROM clock_correction WHERE id = ?'),
     add: database.prepare<[Record<string, string | number | null>]>(
       `INSERT INTO clock_correction
-         (grid_id, source, epoch, number, place, boot, before_ms, correction_ms, trust, last_number, next_number, done_ms)
-       VALUES (:gridId, :source, :epoch, :number, :place, :boot, :before, :correctionMs, :trust, :lastNumber, :firstNumber, 0)
+         (grid_id, source, epoch, key, boot, before_ms, correction_ms, trust, last_number, next_number, done_ms)
+       VALUES (:gridId, :source, :epoch, :key, :boot, :before, :correctionMs, :trust, :lastNumber, :firstNumber, 0)
        ON CONFLICT DO NOTHING`,
     ),
     advance: database.prepare<[number, number | null, number | null, number, number]>(

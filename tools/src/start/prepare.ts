@@ -132,6 +132,9 @@ export async function prepareVillage(options: {
     setSetting(gateway.config, ['modbus', 'connections'], connections);
     setSetting(gateway.config, ['app_dir'], appDirectory);
     setSetting(gateway.config, ['clock'], time);
+    // A demonstration is watched, and its disk is no card: the cloud sees each sample sooner, and nodes at many times the
+    // speed of time, which send one message after the other, do not wait for the card's sake.
+    setSetting(gateway.config, ['log', 'hold_ms'], 250);
     // Through the virtual link, so that it can be cut and slowed.
     const url = `mqtts://${host}:${ports.link}`;
     if (!existsSync(join(gateway.pki, 'uplink.crt'))) {

@@ -1,0 +1,157 @@
+/** The log over a disk that loses what was not synced, and over one that fails: nothing acknowledged is ever lost. */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t, { type Test } from 'tap';
+import { realClock, seededRandom } from '@villagrid/runtime';
+import { judge } from '../testing/disk/load.js';
+import type { LoadPlan } from '../testing/disk/load.main.js';
+import { buildShim, memoryDir, noShim, runUnderShim, writeImage } from '../testing/disk/shim.js';
+import { DiskModel, readTrace, type TraceRecord } from '../testing/disk/trace.js';
+
+const soak = process.env.VILLAGRID_SOAK === 'full';
+const seed = process.env.SEED ?? String(Math.trunc(realClock().nowMs()));
+const skip = noShim() ?? false;
+// Many cuts on a machine that does other things too.
+t.setTimeout(soak ? 0 : 200_000);
+const program = fileURLToPath(new URL('../testing/disk/load.main.ts', import.meta.url));
+
+async function traceOf(t: Test, plan: Omit<LoadPlan, 'folder'>): Promise<{ records: TraceRecord[]; said: string }> {
+  const folder = memoryDir(t);
+  const shim = buildShim(folder);
+  const disk = join(folder, 'disk');
+  const trace = join(folder, 'trace');
+  const said = await runUnderShim({
+    shim,
+    program,
+    args: [JSON.stringify({ ...plan, folder: disk })],
+    folder: disk,
+    trace,
+  });
+  return { records: readTrace(trace), said };
+}
+
+interface FaultResult {
+  readonly index: number;
+  readonly failed: boolean;
+  readonly unread: number;
+  readonly recovered: boolean;
+  readonly reopened: number;
+}
+
+/** Cuts the power at so many seeded places of a trace; gives what was wrong, by place. */
+function cutPower(t: Test, records: readonly TraceRecord[], points: number): { wrong: string[]; acknowledged: number } {
+  const random = seededRandom(`${seed} cuts`);
+  const places = Array.from({ length: points }, () => 1 + Math.floor(random.float() * records.length)).sort(
+    (a, b) => a - b,
+  );
+  const folder = memoryDir(t);
+  const model = new DiskModel();
+  const wrong: string[] = [];
+  let at = 0;
+  for (const [index, place] of places.entries()) {
+    for (; at < place; at += 1) model.take(records[at] as TraceRecord);
+    const own = join(folder, String(index));
+    writeImage(own, model.image(random));
+    const found = judge(own, model.marks, { thorough: soak });
+    if (found.length > 0)
+      wrong.push(`cut after operation ${place} of ${records.length}: ${found.slice(0, 3).join('; ')}`);
+    rmSync(own, { recursive: true });
+  }
+  return { wrong, acknowledged: model.marks.length };
+}
+
+const points = soak ? 15_000 : 1000;
+t.test(
+  `power cut at ${points} places: nothing acknowledged is lost, nothing is corrupt (SEED=${seed})`,
+  { skip },
+  async (t) => {
+    const { records } = await traceOf(t, { seed, batches: soak ? 2000 : 250, sessions: soak ? 5 : 3 });
+    const begunMs = realClock().monotonicMs();
+    const { wrong, acknowledged } = cutPower(t, records, points);
+    t.ok(acknowledged > 100, `${acknowledged} acknowledged`);
+    t.same(wrong, []);
+    t.comment(
+      `${points} cuts in ${records.length} operations, ${((realClock().monotonicMs() - begunMs) / 1000).toFixed(1)} s`,
+    );
+  },
+);
+
+t.test(
+  'the same cuts lose acknowledged frames with synchronous=NORMAL, so the test would notice',
+  { skip },
+  async (t) => {
+    const { records } = await traceOf(t, { seed, batches: 60, synchronous: 'NORMAL' });
+    const { wrong } = cutPower(t, records, 60);
+    t.ok(wrong.filter((one) => one.includes('lost')).length > 10, `${wrong.length} of 60 cuts lost something`);
+  },
+);
+
+const kinds = ['enospc', 'eio', 'erofs', 'short', 'eiosync'] as const;
+const values = soak ? 500 : 12;
+t.test(
+  `${values} places of each fault of the card: told, never acknowledged what is not kept, works again (SEED=${seed})`,
+  { skip },
+  async (t) => {
+    const random = seededRandom(`${seed} faults`);
+    const faults = kinds.flatMap((kind) =>
+      Array.from({ length: values }, (_, index) => {
+        // Some strike once, some stay until the card is mended.
+        const count = kind === 'short' || random.float() < 0.5 ? 1 : 1 + Math.floor(random.float() * 1000);
+        return `${kind} ${index + 1 > 60 ? 1 + Math.floor(random.float() * 200) : index + 1} ${count}`;
+      }),
+    );
+    const { records, said } = await traceOf(t, { seed, batches: 60, checkpointPages: 12, faults });
+    const folder = memoryDir(t);
+    const model = new DiskModel();
+    const wrong: string[] = [];
+    let struck = 0;
+    let reopened = 0;
+    const results = said
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as FaultResult);
+    t.equal(results.length, faults.length);
+    let at = 0;
+    for (const { index, failed, unread, recovered, reopened: times } of results) {
+      const fault = faults[index] as string;
+      let hit = false;
+      const look = (when: string) => {
+        const own = join(folder, 'image');
+        writeImage(own, model.image(random, String(index)));
+        const marks = model.marks
+          .filter((one) => one.startsWith(`${index} `))
+          .map((one) => one.slice(one.indexOf(' ') + 1));
+        const found = judge(
+          own,
+          marks.filter((one) => one !== 'end'),
+        );
+        if (found.length > 0) wrong.push(`${fault}, power cut ${when}: ${found.slice(0, 3).join('; ')}`);
+        rmSync(own, { recursive: true });
+      };
+      for (; at < records.length; at += 1) {
+        const record = records[at] as TraceRecord;
+        model.take(record);
+        if (record.kind === 'fault') {
+          if (!hit) look('at the fault');
+          hit = true;
+        }
+        if (record.kind === 'mark' && record.text === `${index} end`) break;
+      }
+      look('at the end');
+      if (!hit) continue;
+      struck += 1;
+      reopened += times;
+      // A short write is finished by the next; every other fault must be noticed, and be over when it is over.
+      if (!failed && !fault.startsWith('short')) wrong.push(`${fault}: nobody was told`);
+      if (unread > 0) wrong.push(`${fault}: reading failed ${unread} times`);
+      if (!recovered) wrong.push(`${fault}: it did not work again`);
+    }
+    t.same(wrong, []);
+    t.equal(model.syncsAfterFailure, 0, 'no sync of a descriptor on which one had failed');
+    t.ok(
+      struck > 0.8 * faults.length && reopened > values,
+      `${struck} of ${faults.length} struck, opened anew ${reopened} times`,
+    );
+  },
+);

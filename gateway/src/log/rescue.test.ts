@@ -1,0 +1,318 @@
+/** Files that a worn card, a full disk or a stuck reader spoils: the gateway starts, keeps what can be kept, and says so. */
+import { spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { topics } from '@villagrid/contracts';
+import { openDatabase, realClock, seededRandom, silentLogger } from '@villagrid/runtime';
+import { testClock } from '@villagrid/runtime/testing';
+import { loadAlertId, openLoadStore, runLoad } from '../testing/disk/load.js';
+import { memoryDir } from '../testing/disk/shim.js';
+import { gatewayFolder, gridId, startHouse, until } from '../testing/house.js';
+import { DataFolder } from './data-folder.js';
+
+const soak = process.env.VILLAGRID_SOAK === 'full';
+t.setTimeout(soak ? 0 : 200_000);
+const seed = process.env.SEED ?? String(Math.trunc(realClock().nowMs()));
+
+/** A log as a power cut leaves it: much in the file, much in its write-ahead log. */
+async function logAfterCut(t: Test, folder: string, own: string, checkpointPages = 100) {
+  const from = join(folder, `${own}-source`);
+  const to = join(folder, own);
+  for (const one of [from, to]) cpSync(memoryDir(t), one, { recursive: true });
+  const store = openLoadStore({ folder: from, seed: own, checkpointPages });
+  const acknowledged: number[] = [];
+  await runLoad(store, seededRandom(`${seed} ${own}`), [0, 120], (mark) =>
+    acknowledged.push(Number(mark.split(' ')[1])),
+  );
+  store.log.setCursor('uplink', 40);
+  cpSync(from, to, { recursive: true });
+  const { epoch } = store.log;
+  const newest = store.log.newestNumber();
+  store.close();
+  return { folder: to, acknowledged, epoch, newest };
+}
+type Cut = Awaited<ReturnType<typeof logAfterCut>>;
+
+/** Opens a spoiled copy twice; gives what is there and what is wrong with it. */
+function start(folder: string, { epoch, newest }: Cut) {
+  const clock = realClock();
+  const begunMs = clock.monotonicMs();
+  const wrong: string[] = [];
+  const store = openLoadStore({ folder, seed: 'again' });
+  const tookMs = clock.monotonicMs() - begunMs;
+  if (tookMs > 10_000) wrong.push(`it took ${tookMs} ms`);
+  const tokens = new Set<number>();
+  const old = store.database().prepare<[], Buffer>('SELECT bytes FROM frame WHERE number < 1').pluck().all().length;
+  const frames = store.log.read(1, { maxFrames: 10_000, maxBytes: 1e9 });
+  for (const [index, { number, frame }] of frames.entries()) {
+    if (number !== index + 1) wrong.push(`hole at ${number}`);
+    for (const { seqs } of frame.received) for (const seq of seqs) tokens.add(seq);
+  }
+  const { rescue } = store;
+  const damaged = store.log.stats.damagedFrames;
+  if (rescue) {
+    if (store.log.epoch === epoch) wrong.push('set aside, and the numbers go on in the same epoch');
+    const told = frames[0]?.frame.entries[0];
+    if (rescue.salvaged && (told?.type !== 'epoch' || told.reason !== 'salvaged')) wrong.push('no word of the salvage');
+    if (rescue.salvaged && told?.type === 'epoch' && told.previous_epoch !== null && told.previous_epoch !== epoch)
+      wrong.push('another previous epoch');
+    if (!existsSync(join(rescue.setAside, 'why.txt'))) wrong.push('nothing was set aside');
+  } else if (store.log.epoch === epoch && store.log.newestNumber() > newest) wrong.push('frames out of nowhere');
+  store.close();
+  const again = openLoadStore({ folder, seed: 'once more' });
+  if (again.rescue) wrong.push(`set aside again: ${again.rescue.why}`);
+  if (again.log.newestNumber() < frames.length) wrong.push('less than at the first start');
+  const events = again.alertStore.events(loadAlertId).length;
+  again.close();
+  return { wrong, tokens, old, rescue, damaged, events, frames: frames.length + old };
+}
+
+const spoiled = (folder: string, cut: Cut, spoil: (path: string) => void) => {
+  const own = join(folder, 'spoiled');
+  rmSync(own, { recursive: true, force: true });
+  cpSync(cut.folder, own, { recursive: true });
+  spoil(join(own, 'log.db'));
+  return start(own, cut);
+};
+
+const flip = (path: string, at: number, bit: number) => {
+  const bytes = readFileSync(path);
+  bytes[at] = (bytes[at] as number) ^ (1 << bit);
+  writeFileSync(path, bytes);
+};
+
+t.test(
+  `a write-ahead log cut or changed anywhere, and pages changed anywhere: it starts, and keeps the rest (SEED=${seed})`,
+  async (t) => {
+    const folder = memoryDir(t);
+    const random = seededRandom(seed);
+    const cut = await logAfterCut(t, folder, 'own');
+    const wal = statSync(join(cut.folder, 'log.db-wal')).size;
+    const main = statSync(join(cut.folder, 'log.db')).size;
+    const places = (size: number, few: number) =>
+      soak
+        ? Array.from({ length: Math.floor(size / 64) }, (_, i) => i * 64)
+        : Array.from({ length: few }, () => Math.floor(random.float() * size));
+    const wrong: string[] = [];
+    let [setAside, leastKept, damagedFrames] = [0, cut.newest, 0];
+    const note = (what: string, found: ReturnType<typeof start>) => {
+      for (const one of found.wrong) wrong.push(`${what}: ${one}`);
+      if (found.rescue) setAside += 1;
+      damagedFrames += found.damaged;
+      return found;
+    };
+    for (const at of places(wal, 60))
+      note(
+        `log cut at ${at}`,
+        spoiled(folder, cut, (path) => truncateSync(`${path}-wal`, at)),
+      );
+    for (const at of places(wal, 80)) {
+      const found = note(
+        `bit of the log at ${at}`,
+        spoiled(folder, cut, (path) => flip(`${path}-wal`, at, Math.floor(random.float() * 8))),
+      );
+      if (found.rescue) leastKept = Math.min(leastKept, found.frames);
+    }
+    for (const at of places(main, 80)) {
+      const found = note(
+        `bit of the file at ${at}`,
+        spoiled(folder, cut, (path) => flip(path, at, Math.floor(random.float() * 8))),
+      );
+      leastKept = Math.min(leastKept, found.frames);
+    }
+    t.same(wrong, []);
+    t.ok(setAside > 0, `${setAside} were set aside, ${damagedFrames} frames changed`);
+    t.ok(leastKept >= cut.newest - 30, `never fewer than ${leastKept} of ${cut.newest} frames were left`);
+  },
+);
+
+t.test(
+  'zeroed, emptied or lost files, a foreign write-ahead log, a stale index of it: it starts, once is enough',
+  async (t) => {
+    const folder = memoryDir(t);
+    const cut = await logAfterCut(t, folder, 'own');
+    const other = await logAfterCut(t, folder, 'other');
+    const zero = (path: string, from: number, to: number) => {
+      const bytes = readFileSync(path);
+      bytes.fill(0, from, to);
+      writeFileSync(path, bytes);
+    };
+    const cases: Record<string, { spoil: (path: string) => void; keeps: number; setAside?: boolean }> = {
+      'first page zeroed': { spoil: (path) => zero(path, 0, 4096), keeps: cut.newest - 12 },
+      'whole file zeroed': { spoil: (path) => zero(path, 0, statSync(path).size), keeps: 1, setAside: true },
+      'file emptied': { spoil: (path) => truncateSync(path, 0), keeps: 1, setAside: true },
+      'file gone': { spoil: (path) => rmSync(path), keeps: 1, setAside: true },
+      'file cut in half': { spoil: (path) => truncateSync(path, 4096 * 12), keeps: 1, setAside: true },
+      'log of another gateway': {
+        spoil: (path) => cpSync(join(other.folder, 'log.db-wal'), `${path}-wal`),
+        keeps: 20,
+        setAside: true,
+      },
+      'log gone': { spoil: (path) => rmSync(`${path}-wal`), keeps: 1, setAside: false },
+      'stale index': {
+        spoil: (path) => writeFileSync(`${path}-shm`, Buffer.alloc(32_768, 0xa5)),
+        keeps: cut.newest,
+        setAside: false,
+      },
+      'head of the log changed': { spoil: (path) => flip(`${path}-wal`, 3, 2), keeps: cut.newest - 5, setAside: true },
+    };
+    for (const [what, { spoil, keeps, setAside }] of Object.entries(cases)) {
+      const { wrong, rescue, frames, old, tokens, events } = spoiled(folder, cut, spoil);
+      t.same(wrong, [], what);
+      if (setAside !== undefined) t.equal(rescue !== undefined, setAside, `${what}: ${rescue?.why ?? 'not set aside'}`);
+      t.ok(
+        frames >= keeps,
+        `${what}: ${frames} of ${cut.newest} frames (${old} with a receipt), ${tokens.size} readings, ${events} events`,
+      );
+    }
+  },
+);
+
+t.test(
+  'accounts survive a spoiled file by their second copy; a file closed in good order and spoiled since is noticed',
+  async (t) => {
+    const folder = memoryDir(t);
+    const clock = testClock();
+    const open = () => new DataFolder({ folder, clock, realClock: clock, log: silentLogger() });
+    const path = join(folder, 'settings.db');
+    const first = open();
+    first.open('settings.db', { copied: true }).exec('CREATE TABLE person (name TEXT); INSERT INTO person VALUES (1)');
+    first.start();
+    first.stop();
+    t.ok(existsSync(`${path}.clean`));
+    for (const spoil of [
+      () => writeFileSync(path, Buffer.alloc(statSync(path).size)),
+      () => flip(path, 101, 3),
+      () => truncateSync(path, 5000),
+    ]) {
+      spoil();
+      const data = open();
+      const database = data.open('settings.db', { copied: true });
+      t.equal(database.prepare('SELECT count(*) FROM person').pluck().get(), 1);
+      t.ok(data.damagedFiles() > 0, 'and somebody is told');
+      data.start();
+      data.stop();
+    }
+  },
+);
+
+t.test(
+  'a reader that never ends: the write-ahead log stays below 16 MB at a village’s pace, and shrinks afterwards',
+  async (t) => {
+    const folder = memoryDir(t);
+    const store = openLoadStore({ folder, seed, checkpointPages: 1000 });
+    const random = seededRandom(seed);
+    await runLoad(store, random, [0, 20], () => {});
+    const reader = openDatabase({ path: join(folder, 'log.db'), readonly: true });
+    const open = reader.prepare('SELECT number FROM frame').iterate();
+    open.next();
+    // Ten minutes at a commit every 5 s.
+    for (let n = 0; n < 120; n += 1) await runLoad(store, random, [20 + n, 21 + n], () => {});
+    const stuck = store.walBytes();
+    t.ok(stuck < 16e6, `${(stuck / 1e6).toFixed(1)} MB`);
+    open.return?.();
+    reader.close();
+    await runLoad(store, random, [200, 900], () => {});
+    t.ok(store.walBytes() <= 4.5e6, `${(store.walBytes() / 1e6).toFixed(1)} MB afterwards`);
+    store.close();
+  },
+);
+
+/** A disk of 32 MB, or why there is none. */
+function smallDisk(t: Test): { readonly folder: string } | { readonly reason: string } {
+  if (process.platform !== 'linux' || process.getuid?.() !== 0)
+    return { reason: 'mounting a small disk needs root on Linux' };
+  const folder = mkdtempSync(join(tmpdir(), 'villagrid-disk-'));
+  const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=32m', 'villagrid', folder]);
+  t.teardown(() => {
+    if (status === 0) spawnSync('umount', ['-l', folder]);
+    rmSync(folder, { recursive: true, force: true });
+  });
+  return status === 0 ? { folder } : { reason: 'a small disk cannot be mounted here' };
+}
+
+t.test(
+  'a full disk: the ballast goes first, then nothing is acknowledged and people are told; with space it works again',
+  async (t) => {
+    const disk = smallDisk(t);
+    if ('reason' in disk) return t.pass(`skipped: ${disk.reason}`);
+    const clock = realClock();
+    const config = await gatewayFolder(t, { data_dir: join(disk.folder, 'data'), log: { hold_ms: 20 } });
+    const { gateway, connect } = await startHouse(t, config);
+    const ballast = join(disk.folder, 'data', 'ballast');
+    const ballastBytes = () => statSync(ballast, { throwIfNoEntry: false })?.size ?? 0;
+    t.ok(await until(() => ballastBytes() === 8 * 1024 * 1024), 'there is a ballast file with real bytes');
+    const fill = (name: string) => {
+      const file = openSync(join(disk.folder, name), 'w');
+      try {
+        for (const size of [1024 * 1024, 4096]) for (;;) if (!tryWrite(file, size)) break;
+      } finally {
+        closeSync(file);
+      }
+    };
+    let seq = 0;
+    /** Publishes until one is acknowledged, as a node does, or the time is up. */
+    const acknowledged = async (withinMs: number): Promise<boolean> => {
+      const endMs = clock.monotonicMs() + withinMs;
+      for (seq += 1; clock.monotonicMs() < endMs; await clock.sleep(50)) {
+        const client = await connect('meter-1').catch(() => undefined);
+        if (!client) continue;
+        const payload = JSON.stringify({ v: 1, boot: 'b', seq, up: seq * 10, metrics: { consumption_kw: 2 } });
+        const done = await Promise.race([
+          client.publishAsync(topics.telemetry(gridId, 'meter-1'), payload, { qos: 1 }).then(
+            () => true,
+            () => false,
+          ),
+          new Promise<boolean>((resolve) => client.once('close', () => resolve(false))),
+        ]);
+        client.end(true);
+        if (done) return true;
+      }
+      return false;
+    };
+    t.ok(await acknowledged(5000));
+    fill('first');
+    for (let n = 0; n < 20; n += 1) t.ok(await acknowledged(5000), 'the ballast makes room');
+    t.ok(await until(() => ballastBytes() === 0, 8000), 'it is given up');
+    fill('second');
+    let refused = false;
+    for (let n = 0; n < 200 && !refused; n += 1) refused = !(await acknowledged(700));
+    t.ok(refused, 'nothing is acknowledged that cannot be kept');
+    const told = async () => {
+      const grid = gateway.api.grids.get(gridId);
+      return (await grid?.alerts({ status: 'active' }))?.some((one) =>
+        one.message.includes('cannot write to its card'),
+      );
+    };
+    t.ok(await until(async () => (await told()) === true, 5000), 'the app says so');
+    t.ok((await gateway.api.grids.get(gridId)?.alerts({}))?.length, 'and reads go on');
+    for (const name of ['first', 'second']) rmSync(join(disk.folder, name));
+    const begunMs = clock.monotonicMs();
+    t.ok(await acknowledged(10_000));
+    t.comment(`works again after ${Math.round(clock.monotonicMs() - begunMs)} ms`);
+    t.ok(await until(() => ballastBytes() === 8 * 1024 * 1024, 10_000), 'the ballast is back');
+    t.equal(gateway.log.stats.failing, false);
+  },
+);
+
+function tryWrite(file: number, size: number): boolean {
+  try {
+    return writeSync(file, Buffer.alloc(size, 1)) === size;
+  } catch {
+    return false;
+  }
+}
