@@ -126,10 +126,22 @@ export interface HealthPort {
   prometheus(): string;
 }
 
+/** What became of a time that a phone offered. */
+export type ClockOffer =
+  | { readonly taken: true; readonly correctionMs: number }
+  | { readonly taken: false; readonly reason: string };
+
+/** The clock of a server that may not know the time: a gateway. */
+export interface ClockPort {
+  offerPhone(phoneMs: number): ClockOffer;
+}
+
 /** All ports together. */
 export interface ApiPorts {
   readonly identity: ServerIdentity;
   readonly auth: AuthPort;
   readonly grids: GridsPort;
   readonly health: HealthPort;
+  /** Left out by a server whose clock needs nobody. */
+  readonly clock?: ClockPort;
 }

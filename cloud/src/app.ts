@@ -2,6 +2,7 @@
 import type { ApiServer } from '@villagrid/api';
 import { decodeFrame, VillagridError, type Clock, type Frame, type RandomSource } from '@villagrid/contracts';
 import {
+  ClockLedger,
   createAccounts,
   createAlertStore,
   createLifecycle,
@@ -82,12 +83,13 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
   const links = createLinkStore(database);
   const acts = createActStore(database);
   const alerts = createAlertStore({ database });
+  const ledger = new ClockLedger(database);
   const telemetry = createProjectedTelemetry({
     database,
-    frames: {
+    frames: ledger.reader({
       framesOverlapping: (fromMs, toMs, gridId) =>
         decodeAll(store.framesBetween(gridId, fromMs, toMs, projector.cursor)),
-    },
+    }),
     zoneOf: (gridId) => {
       const gateway = directory.ofGrid(gridId);
       return gateway ? (grids.get(gridId)?.site() ?? siteOf(gateway, gateways)).zone : 'UTC';
@@ -114,6 +116,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     database,
     store,
     telemetry,
+    ledger,
     alerts,
     links,
     acts,
@@ -131,6 +134,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     database,
     store,
     telemetry,
+    ledger,
     alerts,
     acts,
     links,
@@ -163,7 +167,9 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     counters,
     onSite: (gateway) => grids.get(gateway.grid_id)?.siteChanged(),
     onAlerts: (gateway, alertIds) =>
-      grids.get(gateway.grid_id)?.projected({ samples: [], alertIds: new Set(alertIds), deviceIds: new Set() }),
+      grids
+        .get(gateway.grid_id)
+        ?.projected({ samples: [], alertIds: new Set(alertIds), deviceIds: new Set(), restamped: false }),
   });
   const broker = createUplinkBroker({
     config: config.mqtts,

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { AlertEvent } from '@villagrid/contracts';
-import { createAlertStore, migrateModule, openDatabase, seededRandom } from '@villagrid/runtime';
+import { ClockLedger, createAlertStore, migrateModule, openDatabase, seededRandom } from '@villagrid/runtime';
 import { memoryLog, tempDir, testClock } from '@villagrid/runtime/testing';
 import { examineFrame } from '../src/etl/frame.js';
 import { createProjector, type Projected } from '../src/ingest/project.js';
@@ -50,6 +50,7 @@ function projection(t: Test) {
   const store = createSqliteUplinkStore(database);
   const alerts = createAlertStore({ database });
   const told: Projected[] = [];
+  const ledger = new ClockLedger(database);
   const telemetry = createProjectedTelemetry({
     database,
     zoneOf: () => 'UTC',
@@ -60,6 +61,7 @@ function projection(t: Test) {
       database,
       store,
       telemetry,
+      ledger,
       alerts,
       links: createLinkStore(database),
       acts: createActStore(database),
@@ -154,8 +156,11 @@ t.test('link states keep the newest word, acts wait until confirmed', async (t) 
   const database = open(t);
   const links = createLinkStore(database);
   t.equal(links.get('alpha', 'd'), undefined);
-  t.ok(links.note('alpha', 'd', 'online', 10));
-  t.notOk(links.note('alpha', 'd', 'offline', 9));
+  t.ok(links.note('alpha', 'd', 'online', 10, { epoch: 'E1', number: 7 }));
+  t.notOk(links.note('alpha', 'd', 'offline', 99, { epoch: 'E1', number: 6 }), 'it came late, whatever its clock said');
+  t.notOk(links.note('alpha', 'd', 'offline', 9, { epoch: 'E2', number: 1 }));
+  t.ok(links.note('alpha', 'd', 'offline', 1, { epoch: 'E1', number: 8 }));
+  t.ok(links.note('alpha', 'd', 'online', 11, { epoch: 'E2', number: 1 }));
   t.equal(links.get('alpha', 'd'), 'online');
   t.equal(links.get('beta', 'd'), undefined);
   const acts = createActStore(database);

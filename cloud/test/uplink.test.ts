@@ -428,9 +428,11 @@ t.test(
       ({ type: 'link_state', device_id: 'inv-01', state, time_ms: timeMs }) as const;
     await side.publish('live', side.envelope(1, [testFrame(1, { entries: [entry('offline', testStartMs + 5)] })]));
     await until(t, 'down', () => grid?.link('inv-01') === 'down');
-    await side.publish('live', side.envelope(2, [testFrame(2, { entries: [entry('online', testStartMs + 4)] })]));
     await side.publish('live', side.envelope(3, [testFrame(3, { entries: [entry('online', testStartMs + 9)] })]));
     await until(t, 'up', () => grid?.link('inv-01') === 'up');
+    await side.publish('live', side.envelope(2, [testFrame(2, { entries: [entry('offline', testStartMs + 12)] })]));
+    await until(t, 'all three', () => cloud.counters.framesProjected === 3);
+    t.equal(grid?.link('inv-01'), 'up', 'what came late is older, whatever its clock said');
     t.same(changed, ['inv-01', 'inv-01']);
     t.ok(Math.abs((grid?.lastReportedMs() ?? 0) - clock.nowMs()) < 60_000);
     side.client.stream.destroy();
@@ -453,6 +455,87 @@ t.test(
     const began = clock.monotonicMs();
     await cloud.stop();
     t.ok(clock.monotonicMs() - began < 3000);
+  },
+);
+
+t.test(
+  'times a gateway puts right are put right here alike, whichever comes first, frames or correction',
+  async (t) => {
+    const wrongMs = 3 * 365 * 86_400_000;
+    const clockEntry = {
+      type: 'clock',
+      boot: 'b1',
+      correction_ms: -wrongMs,
+      trust: 'phone',
+      first_number: 1,
+      until_ms: 51 * 5000,
+    } as const;
+    const events = [raisedEvent('E1', 'A1', 'alpha', 'gw-1')].map((event) => ({
+      ...event,
+      at_ms: event.at_ms + wrongMs,
+    }));
+    const wrong = (number: number) =>
+      testFrame(number, {
+        trust: 'floor',
+        wrongMs,
+        events: number === 20 ? events : [],
+        entries:
+          number === 30
+            ? [{ type: 'link_state', device_id: 'inv-01', state: 'offline', time_ms: testStartMs + wrongMs }]
+            : [],
+      });
+    const right = (number: number) =>
+      testFrame(number, {
+        trust: 'phone',
+        entries:
+          number === 51
+            ? [clockEntry]
+            : number === 60
+              ? [{ type: 'link_state', device_id: 'inv-01', state: 'online', time_ms: testStartMs + 300_000 }]
+              : [],
+      });
+    const orders = [
+      [
+        [1, 50],
+        [51, 60],
+      ],
+      [
+        [51, 60],
+        [1, 50],
+      ],
+      [
+        [31, 40],
+        [1, 10],
+        [51, 60],
+        [41, 50],
+        [11, 30],
+      ],
+    ] as const;
+    for (const [index, order] of orders.entries()) {
+      const { gateway, cloud } = await run(t);
+      const side = await gateway();
+      await side.hello();
+      const grid = cloud.grids.get('alpha');
+      if (index === 0) await side.publish('alerts', JSON.stringify({ y: 'alerts', events }));
+      for (const [first, last] of order) {
+        const frames = span(first, last).map((number) => (number <= 50 ? wrong(number) : right(number)));
+        await side.publish('live', side.envelope(first, frames));
+        await clock.sleep(30);
+      }
+      await until(t, 'complete', async () => (await grid?.completeness(untilMs))?.completeUntilNumber === 60);
+      t.same((await grid?.completeness(untilMs))?.series, expectedSeries(span(1, 60)), `order ${index}`);
+      t.equal(grid?.latest('inv-01', 'generation_kw')?.timeMs, testStartMs + 300_000, 'the newest value is the newest');
+      t.equal((await grid?.alert('A1'))?.raised_at_ms, testStartMs, 'its alert has the right time');
+      t.equal(grid?.link('inv-01'), 'up', 'a link state from the future has not the last word');
+      const raw = await grid?.raw('inv-01', 'generation_kw', testStartMs, untilMs);
+      t.same(
+        raw?.t,
+        span(1, 60).map((number) => testStartMs + number * 5000),
+      );
+      const receipt = await side.receipt(60);
+      t.ok(Math.abs((receipt.server_time_ms ?? 0) - clock.nowMs()) < 60_000, 'a receipt tells the time');
+      await cloud.stop();
+    }
   },
 );
 

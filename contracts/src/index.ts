@@ -11,6 +11,7 @@ export * from './wire/legacy.js';
 export * from './codec/bytes.js';
 export * from './codec/crc32.js';
 export * from './codec/frame.js';
+export * from './codec/restamp.js';
 export * from './codec/series-hash.js';
 export * from './codec/packed.js';
 export * from './codec/chunk.js';

@@ -6,6 +6,7 @@ import {
   ByteReader,
   ByteWriter,
   CodecError,
+  correctionsIn,
   crc32,
   decodeEnvelopeBody,
   decodeFrame,
@@ -19,6 +20,8 @@ import {
   packValues,
   packWindows,
   plans,
+  qualityCodes,
+  restamp,
   seriesHasher,
   unpackDigests,
   unpackTimes,
@@ -553,3 +556,110 @@ t.test(
     );
   },
 );
+
+t.test('restamp moves what a wrong clock dated, once, and nothing else', async (t) => {
+  const one = (quality: number, timeMs = 1000): Sample => ({
+    deviceId: 'a',
+    metric: 'generation_kw',
+    timeMs,
+    value: 1,
+    quality,
+  });
+  const of = (more: Partial<Frame>): Frame => ({ ...simpleFrame([one(1), one(0), one(64), one(2)]), ...more });
+  const clockEntry = (correction_ms: number, trust: Frame['trust'] = 'ntp', boot = 'b') =>
+    ({ type: 'clock', boot, correction_ms, trust }) as const;
+  const carrier = (ms: number, entry: ReturnType<typeof clockEntry>) =>
+    of({
+      monotonicMs: ms,
+      trust: 'ntp',
+      samples: [],
+      entries: [entry.boot === 'b' ? { ...entry, until_ms: ms } : entry],
+    });
+  const by = (frame: Frame, ...carriers: Frame[]) => {
+    const made = restamp(
+      frame,
+      carriers.flatMap((each, index) => correctionsIn(each, 100 + index)),
+    );
+    return made === frame ? 'same' : made.samples.map(({ timeMs, quality }) => [timeMs, quality]);
+  };
+  const early = { monotonicMs: 5 };
+  t.same(by(of({ ...early, trust: 'floor' }), carrier(9, clockEntry(50))), [
+    [1050, 0],
+    [1050, 0],
+    [1050, 64],
+    [1050, 2],
+  ]);
+  t.same(
+    by(of({ ...early, trust: 'phone' }), carrier(9, clockEntry(50))),
+    [
+      [1050, 0],
+      [1000, 0],
+      [1050, 64],
+      [1000, 2],
+    ],
+    'what a node dated stays',
+  );
+  t.same(
+    by(of({ ...early, trust: 'phone' })),
+    [
+      [1000, 0],
+      [1000, 0],
+      [1000, 64],
+      [1000, 2],
+    ],
+    'a mark under a trusted time is none',
+  );
+  t.same(by(of({ ...early, trust: 'ntp' }), carrier(9, clockEntry(50))), 'same');
+  t.same(
+    by(of({ monotonicMs: 9, trust: 'floor' }), carrier(9, clockEntry(0)))?.[0],
+    [1000, 0],
+    'the same millisecond, the old trust: before',
+  );
+  t.same(
+    by(of({ monotonicMs: 9, trust: 'cloud' }), carrier(9, clockEntry(50, 'cloud')))?.[0],
+    [1000, 0],
+    'the new trust: after',
+  );
+  t.same(by(of({ monotonicMs: 10, trust: 'floor' }), carrier(9, clockEntry(50))), 'same');
+  t.same(
+    by(of({ ...early, trust: 'floor' }), carrier(9, clockEntry(50, 'phone')), carrier(20, clockEntry(-7)))?.[0],
+    [1043, 0],
+    'corrections add up',
+  );
+  t.same(
+    by(of({ ...early, boot: 'old', trust: 'floor' }), carrier(1, clockEntry(50, 'floor', 'old')))?.[0],
+    [1050, qualityCodes.uncertain_clock],
+    'an earlier run that is only bounded stays uncertain',
+  );
+  t.same(
+    by(of({ ...early, trust: 'floor' }), carrier(9, clockEntry(1e15))),
+    'same',
+    'nobody believes a correction of ages',
+  );
+  const origin = (kind: 'gateway' | 'cloud') => ({ kind, id: 'x' });
+  const acts = of({
+    ...early,
+    trust: 'floor',
+    events: [
+      { kind: 'cleared', id: '1', alert_id: 'a', grid_id: 'g', at_ms: 1000, origin: origin('gateway'), value: null },
+      {
+        kind: 'noted',
+        id: '2',
+        alert_id: 'a',
+        grid_id: 'g',
+        at_ms: 1000,
+        origin: origin('cloud'),
+        note: 'n',
+        actor: { user_id: 'u', name: 'U' },
+      },
+    ],
+    entries: [{ type: 'link_state', device_id: 'a', state: 'online', time_ms: 1000 }],
+  });
+  const moved = restamp(acts, correctionsIn(carrier(9, clockEntry(50)), 7));
+  t.same(
+    moved.events.map(({ at_ms }) => at_ms),
+    [1050, 1000],
+    'what was done at the cloud has the cloud’s time',
+  );
+  t.match(moved.entries, [{ time_ms: 1050 }]);
+});

@@ -2,9 +2,10 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createApiServer, type ApiAddress, type ApiPorts, type Listen } from '@villagrid/api';
-import { topics, type Alert, type AlertEvent, type Clock, type RandomSource } from '@villagrid/contracts';
+import { isTrusted, topics, type Alert, type AlertEvent, type Clock, type RandomSource } from '@villagrid/contracts';
 import {
   createAccounts,
+  ClockLedger,
   createLifecycle,
   type Accounts,
   type BrokerLimits,
@@ -15,7 +16,9 @@ import {
 import { createAlerts } from './alerts/alerts.js';
 import { createDeviceLogin } from './broker/device-login.js';
 import { createIngestBroker, readPem } from './broker/ingest-broker.js';
-import { createClockTrust } from './clock/trust.js';
+import { clockCorrectedSubject } from './clock/corrected-alert.js';
+import { createClockKeeper, createVillageClock } from './clock/keeper.js';
+import { systemTimeSources, type TimeSources } from './clock/sources.js';
 import type { GatewayConfig } from './config/schema.js';
 import { loadProfiles, profilesDirectory, withPollPeriods, type DriverSink, type Profile } from './drivers/index.js';
 import { createGridPort, createGridsPort } from './grid/grid-port.js';
@@ -53,6 +56,8 @@ export interface GatewayPorts {
   readonly log: Logger;
   /** For tests: other bounds of the broker. */
   readonly brokerLimits?: Partial<BrokerLimits>;
+  /** For tests: what the system knows of the time. */
+  readonly timeSources?: TimeSources;
 }
 
 /** Addresses of a running gateway, as the ready line tells them. */
@@ -74,6 +79,8 @@ export interface Gateway {
   readonly api: ApiPorts;
   readonly accounts: Accounts;
   readonly log: DurableLog;
+  /** The village's time as this gateway knows it. */
+  readonly clock: Clock;
   readonly broker: GuardedBroker;
   /** Where drivers put what they learn. */
   readonly sink: DriverSink;
@@ -86,13 +93,16 @@ export const gatewayVersion = (
 
 /** Opens the stores and makes all parts. Throws E_STORE_OPEN, E_CERTIFICATE or E_CONFIG_*. */
 export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gateway {
-  const { clock, realClock, random, log: logger } = ports;
+  const { realClock, random, log: logger } = ports;
   const connections = given.modbus?.connections ?? [];
   const profiles = connections.length === 0 ? new Map<string, Profile>() : loadProfiles(profilesDirectory);
   const site = withPollPeriods(given.site, connections, profiles);
   const config = { ...given, site };
   const gridId = site.grid_id;
-  const clockTrust = createClockTrust(config.clock_trust);
+  // A demonstration's time is what its settings say.
+  const trustSetting = config.clock_trust === 'auto' && config.clock ? 'ntp' : config.clock_trust;
+  const clock = createVillageClock(ports.clock, trustSetting);
+  const clockTrust = () => clock.trust();
   mkdirSync(config.data_dir, { recursive: true, mode: 0o700 });
   const data = new DataFolder({ folder: config.data_dir, clock, realClock, log: logger.child('data') });
   const telemetryDatabase = data.open(databaseFiles.telemetry);
@@ -118,6 +128,16 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     makeRoom: () => ballast.release(),
   });
   const { log, alertStore } = logStore;
+  const keeper = createClockKeeper({
+    system: ports.clock,
+    clock,
+    log,
+    random,
+    realClock,
+    logger: logger.child('clock'),
+    sources: trustSetting === 'auto' ? (ports.timeSources ?? systemTimeSources({ realClock })) : undefined,
+  });
+  const ledger = new ClockLedger(telemetryDatabase);
   const telemetry = createHistoryStore({
     database: telemetryDatabase,
     zoneOf: () => site.zone,
@@ -133,6 +153,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     limits: config.limits,
     speed: config.clock?.speed,
     log,
+    corrected: (frame) => ledger.restamp(gridId, frame),
     store: alertStore,
     live,
     clock,
@@ -145,6 +166,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     log,
     sequences,
     clock,
+    clockTrust,
     realClock,
     logger: logger.child('intake'),
     wired: (deviceId, metric) => live.isWired(deviceId, metric),
@@ -206,8 +228,21 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     gatewayId: site.gateway_id,
     log,
     telemetry,
+    transaction: (run) => telemetryDatabase.transaction(run).immediate(),
+    ledger,
+    restamped(frames) {
+      for (const { id, alert_id, at_ms } of frames.flatMap(({ events }) => events))
+        if (alertStore.retime(alert_id, id, at_ms)) live.tell({ type: 'alert', alertId: alert_id });
+    },
     realClock,
     logger: logger.child('projector'),
+  });
+  keeper.onChange((change) => {
+    alerts.clockMoved(change.correctionMs);
+    live.clockMoved(change.correctionMs, isTrusted(change.to));
+    const subject = clockCorrectedSubject(change, site.zone);
+    if (subject) alerts.happened(subject);
+    health.feed();
   });
   const history = createHistoryKeeper({
     store: telemetry,
@@ -228,6 +263,8 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     random,
     logger,
     clockTrust,
+    clockOffsetMs: () => clock.offsetMs(),
+    onCloudTime: (nowMs, exactToMs) => void keeper.offerCloud(nowMs, exactToMs),
   });
   const retention = createRetention({
     settings: config.retention,
@@ -242,7 +279,8 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     unneeded: () => Math.min(...statesOfReaders.map((name) => log.state(name)?.number ?? 0)),
     diskUsedPct: () => diskUsedPct(config.data_dir),
     gaveUp: () => uplink?.siteChanged(),
-    trust: clockTrust,
+    // While times are being put right, nobody can tell what is old.
+    trust: () => (projector.repairing() || projector.behind() > 0 ? 'floor' : clock.trust()),
     clock,
     realClock,
     logger: logger.child('retention'),
@@ -257,7 +295,8 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     projector,
     alerts,
     uplink,
-    clockTrust,
+    villageClock: clock,
+    keeper,
     clock,
   });
   const accounts = createAccounts({ database: settingsDatabase, realClock, random, log: logger.child('accounts') });
@@ -274,6 +313,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     auth: accounts,
     grids: createGridsPort(grid, alerts.shown),
     health: health.port,
+    clock: keeper,
   };
   const server = createApiServer({
     ports: api,
@@ -300,6 +340,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     },
   });
   lifecycle.add(projector);
+  lifecycle.add(keeper);
   lifecycle.add({
     name: 'newest values',
     async start() {
@@ -356,6 +397,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     api,
     accounts,
     log,
+    clock,
     broker,
     sink,
   };

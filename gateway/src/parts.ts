@@ -1,10 +1,20 @@
 /** The parts of a gateway that stand between it and the world around: drivers and the uplink. Adding one is its line here. */
-import { type AlertEvent, type Clock, type ClockTrust, type RandomSource, topics } from '@villagrid/contracts';
+import {
+  isTrusted,
+  type AlertEvent,
+  type Clock,
+  type ClockTrust,
+  type RandomSource,
+  topics,
+} from '@villagrid/contracts';
 import type { LifecyclePart, Logger } from '@villagrid/runtime';
 import type { GatewayConfig } from './config/schema.js';
 import { createModbusDrivers, type DriverSink, type Profile } from './drivers/index.js';
 import type { Log } from './log/port.js';
 import { createMqttDestination, createUplink, type Uplink } from './uplink/index.js';
+
+/** A system's clock that is off by more cannot judge certificates, milliseconds. */
+const systemWrongMs = 3_600_000;
 
 /** What the parts are given. */
 export interface PartsContext {
@@ -22,6 +32,9 @@ export interface PartsContext {
   readonly random: RandomSource;
   readonly logger: Logger;
   readonly clockTrust: () => ClockTrust;
+  /** By how much the village's clock is ahead of the system's. */
+  readonly clockOffsetMs: () => number;
+  readonly onCloudTime: (nowMs: number, exactToMs: number) => void;
 }
 
 /** The parts in the order of their start, and the uplink among them for its numbers. */
@@ -58,7 +71,7 @@ export function gatewayParts(context: PartsContext): GatewayParts {
 }
 
 function makeUplink(context: PartsContext): Uplink | undefined {
-  const { config, clock, realClock, random, log, version, clockTrust, onActs } = context;
+  const { config, clock, realClock, random, log, version, clockTrust, onCloudTime, onActs } = context;
   const { uplink: settings, site } = config;
   if (!settings) return undefined;
   const logger = context.logger.child('uplink');
@@ -72,6 +85,11 @@ function makeUplink(context: PartsContext): Uplink | undefined {
     realClock,
     random,
     log: logger,
+    // A certificate is judged by the time the village knows, and while it knows none, only by who signed it.
+    judge: {
+      systemIsRight: () => isTrusted(clockTrust()) && Math.abs(context.clockOffsetMs()) < systemWrongMs,
+      nowMs: () => (isTrusted(clockTrust()) ? clock.nowMs() : undefined),
+    },
   });
   return createUplink({
     destination,
@@ -82,6 +100,7 @@ function makeUplink(context: PartsContext): Uplink | undefined {
     plan: settings.plan,
     site: () => site,
     clockTrust,
+    onCloudTime,
     clock,
     realClock,
     logger,

@@ -3,6 +3,7 @@ import {
   newId,
   type AlertView,
   type Clock,
+  type ClockAnswer,
   type Discovery,
   type GridState,
   type LiveFrame,
@@ -73,6 +74,8 @@ export interface App {
     readonly note: string | null;
   }): Promise<void>;
   dismissAct(id: string): Promise<void>;
+  /** Offers this phone's time to the gateway; rejects with ApiFailure. */
+  offerClock(gridId: string): Promise<ClockAnswer>;
   /** Tries everything that waits: discovery, channel, acts. */
   tryNow(): void;
   clearSaved(): Promise<void>;
@@ -477,6 +480,11 @@ export async function createApp(ports: {
     async dismissAct(id) {
       state.acts.value = state.acts.value.filter((act) => act.id !== id);
       await store.remove('acts', id);
+    },
+    async offerClock(gridId) {
+      const answer = await api.offerClock(gridId);
+      setServerNow(answer.now_ms);
+      return answer;
     },
     tryNow() {
       void discover().then(refreshGrids);

@@ -1,6 +1,7 @@
 /** The handler of each route, by the route's id. A missing one is a type error and refuses to start. */
 import * as alerts from './alerts.js';
 import * as auth from './auth.js';
+import * as clock from './clock.js';
 import * as grids from './grids.js';
 import type { Handlers } from './handler.js';
 import * as history from './history.js';
@@ -23,6 +24,7 @@ export const handlers: Handlers = {
   export: reports.exportSeries,
   devices: grids.devices,
   completeness: grids.completeness,
+  offerClock: clock.offerClock,
   legacyLogin: auth.legacyLogin,
   legacyRealtime: legacy.legacyRealtime,
   legacyAlerts: legacy.legacyAlerts,

@@ -8,7 +8,7 @@ import {
   type Plant,
   type Site,
 } from '@villagrid/contracts';
-import type { AlertStore, SqliteDatabase, TelemetryStore } from '@villagrid/runtime';
+import type { AlertStore, ClockLedger, SqliteDatabase, TelemetryStore } from '@villagrid/runtime';
 import type { GatewayEntry } from '../config/schema.js';
 import type { Downlink } from '../downlink/downlink.js';
 import type { Projector } from '../ingest/project.js';
@@ -28,6 +28,7 @@ export interface GridServices {
   readonly database: SqliteDatabase;
   readonly store: SqliteUplinkStore;
   readonly telemetry: TelemetryStore;
+  readonly ledger: ClockLedger;
   readonly alerts: AlertStore;
   readonly acts: ActStore;
   readonly links: LinkStore;
@@ -89,7 +90,10 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
     // What is archived is proven; while the projection is behind, what is counted here is less.
     const upTo = store.receipt(gateway.gateway_id, epoch).up_to;
     const counted = services.projector.behind ? Math.min(upTo, telemetry.cursor(gateway.gateway_id, epoch)) : upTo;
-    return { epoch, completeUntilNumber: counted, series };
+    // While times are being put right, what lies before that place is as it will stay.
+    const repair = services.ledger.pending(gridId);
+    const settled = repair === undefined ? counted : Math.min(counted, repair.nextNumber - 1);
+    return { epoch, completeUntilNumber: settled, series };
   };
 
   return {
@@ -142,7 +146,11 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
       bands = undefined;
       live.tell(gridId, { type: 'site' });
     },
-    projected({ samples, alertIds, deviceIds }) {
+    projected({ samples, alertIds, deviceIds, restamped }) {
+      if (restamped) {
+        snapshot = undefined;
+        live.tell(gridId, { type: 'site' });
+      }
       const series = currentSnapshot().take(samples);
       if (series.length > 0) live.tell(gridId, { type: 'samples', series });
       for (const alertId of alertIds) live.tell(gridId, { type: 'alert', alertId });

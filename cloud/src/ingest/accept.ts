@@ -131,7 +131,7 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
     for (const { gateway, epoch } of due.values()) {
       const receipt = await store.receipt(gateway.gateway_id, epoch);
       counters.receipts += 1;
-      options.sendReceipt(gateway, receipt);
+      options.sendReceipt(gateway, { ...receipt, server_time_ms: clock.nowMs() });
     }
   };
 

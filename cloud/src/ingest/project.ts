@@ -3,15 +3,17 @@
  * slice and the cursor are one transaction, so after a kill nothing is missing and nothing is there twice. A frame that
  * cannot be projected goes to the dead letters; a store that fails keeps the place, and it is tried again.
  */
-import { VillagridError, type Clock, type RandomSource, type Sample } from '@villagrid/contracts';
+import { VillagridError, type Clock, type Frame, type RandomSource, type Sample } from '@villagrid/contracts';
 import {
   backoffDelayMs,
+  changedSamples,
   type AlertStore,
+  type ClockLedger,
   type Logger,
   type NumberedFrame,
   type SqliteDatabase,
 } from '@villagrid/runtime';
-import { examineFrame, type GoodFrame } from '../etl/frame.js';
+import { examineFrame, type FrameFinding } from '../etl/frame.js';
 import type { Counters } from '../observe/counters.js';
 import type { ActStore } from '../stores/act-store.js';
 import type { LinkStore } from '../stores/link-store.js';
@@ -24,12 +26,15 @@ export interface Projected {
   readonly samples: Sample[];
   readonly alertIds: Set<string>;
   readonly deviceIds: Set<string>;
+  /** Times of what was projected before were put right: newest values must be read anew. */
+  restamped: boolean;
 }
 
 export interface ProjectorOptions {
   readonly database: SqliteDatabase;
   readonly store: SqliteUplinkStore;
   readonly telemetry: ProjectedTelemetry;
+  readonly ledger: ClockLedger;
   readonly alerts: AlertStore;
   readonly links: LinkStore;
   readonly acts: ActStore;
@@ -57,12 +62,13 @@ export interface Projector {
 
 /** Frames of one transaction. */
 const sliceFrames = 200;
+const repairFrames = 60;
 const retryLimits = { minMs: 200, maxMs: 30_000 };
 const cursorName = 'projection';
 
 /** Makes the projector; it reads its cursor at once. */
 export function createProjector(options: ProjectorOptions): Projector {
-  const { database, store, telemetry, alerts, links, acts, clock, realClock, log, counters } = options;
+  const { database, store, telemetry, ledger, alerts, links, acts, clock, realClock, log, counters } = options;
   const readCursor = database.prepare<[string], number>('SELECT seq FROM cloud_cursor WHERE name = ?').pluck();
   const writeCursor = database.prepare<[string, number]>(
     'INSERT INTO cloud_cursor VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET seq = excluded.seq',
@@ -94,11 +100,20 @@ export function createProjector(options: ProjectorOptions): Projector {
       clock.nowMs(),
     );
 
-  const takeEvents = (from: ArchivedFrame, good: GoodFrame, changed: Projected): void => {
-    for (const event of good.events) {
+  const takeEvents = (
+    from: ArchivedFrame,
+    frame: Frame,
+    findings: readonly FrameFinding[],
+    changed: Projected,
+  ): void => {
+    for (const event of frame.events) {
       acts.confirm(event.id, clock.nowMs());
       try {
-        if (alerts.append(event) === 'known') continue;
+        if (alerts.append(event) === 'known') {
+          // It went ahead on the alerts lane, by the clock the gateway had then.
+          if (alerts.retime(event.alert_id, event.id, event.at_ms)) changed.alertIds.add(event.alert_id);
+          continue;
+        }
         counters.alertEvents += 1;
         changed.alertIds.add(event.alert_id);
       } catch (error) {
@@ -106,17 +121,24 @@ export function createProjector(options: ProjectorOptions): Projector {
         letterOf(from, 'event', codeOf(error), messageOf(error), Buffer.from(JSON.stringify(event)));
       }
     }
-    for (const entry of good.frame.entries) {
-      if (entry.type !== 'link_state') continue;
-      if (links.note(from.gridId, entry.device_id, entry.state, entry.time_ms)) changed.deviceIds.add(entry.device_id);
-    }
-    for (const { what, reason, text } of good.findings)
+    takeLinks(from, frame, changed);
+    for (const { what, reason, text } of findings)
       letterOf(from, what, 'E_ENVELOPE_INVALID', reason, Buffer.from(text));
+  };
+
+  const takeLinks = (from: ArchivedFrame, { entries }: Frame, changed: Projected): void => {
+    for (const entry of entries) {
+      if (entry.type !== 'link_state') continue;
+      // Another epoch's words are compared by time: one from the future must not be the last until that comes.
+      const timeMs = Math.min(entry.time_ms, clock.nowMs());
+      if (links.note(from.gridId, entry.device_id, entry.state, timeMs, from)) changed.deviceIds.add(entry.device_id);
+    }
   };
 
   const projectSlice = database.transaction((slice: readonly ArchivedFrame[]): Map<string, Projected> => {
     const byGrid = new Map<string, Projected>();
     const byLog = new Map<string, { from: ArchivedFrame; frames: NumberedFrame[] }>();
+    const good: { from: ArchivedFrame; frame: Frame; findings: readonly FrameFinding[] }[] = [];
     for (const from of slice) {
       const examined = examineFrame(from.bytes, from.gridId);
       if (!examined.ok) {
@@ -125,13 +147,18 @@ export function createProjector(options: ProjectorOptions): Projector {
         letterOf(from, 'projection', 'E_ENVELOPE_INVALID', examined.reason);
         continue;
       }
-      const changed = byGrid.get(from.gridId) ?? { samples: [], alertIds: new Set(), deviceIds: new Set() };
+      good.push({ from, frame: examined.frame, findings: examined.findings });
+      ledger.note({ ...from, source: from.gatewayId }, [{ number: from.number, frame: examined.frame }]);
+    }
+    for (const { from, frame: raw, findings } of good) {
+      const changed = byGrid.get(from.gridId) ?? nothing();
       byGrid.set(from.gridId, changed);
-      takeEvents(from, examined, changed);
+      const frame = ledger.take(from.gridId, raw);
+      takeEvents(from, frame, findings, changed);
       const key = `${from.gridId} ${from.gatewayId} ${from.epoch}`;
       const group = byLog.get(key) ?? { from, frames: [] };
       byLog.set(key, group);
-      group.frames.push({ number: from.number, frame: examined.frame });
+      group.frames.push({ number: from.number, frame });
     }
     for (const { from, frames } of byLog.values()) {
       telemetry.applyFrames(from.gridId, from.gatewayId, from.epoch, frames);
@@ -146,12 +173,12 @@ export function createProjector(options: ProjectorOptions): Projector {
   /** A frame that breaks the projection: its telemetry is put aside, what else it holds is taken if that works. */
   const putAside = (from: ArchivedFrame, error: unknown): void => {
     const examined = examineFrame(from.bytes, from.gridId);
-    const changed: Projected = { samples: [], alertIds: new Set(), deviceIds: new Set() };
+    const changed = nothing();
     database
       .transaction(() => {
         store.withdraw(from.seq);
         letterOf(from, 'projection', codeOf(error), messageOf(error));
-        if (examined.ok) takeEvents(from, examined, changed);
+        if (examined.ok) takeEvents(from, ledger.restamp(from.gridId, examined.frame), examined.findings, changed);
         writeCursor.run(cursorName, from.seq);
       })
       .immediate();
@@ -171,6 +198,7 @@ export function createProjector(options: ProjectorOptions): Projector {
       byGrid = projectSlice.immediate(slice);
     } catch (error) {
       telemetry.forget();
+      ledger.forget();
       if (isTransient(error)) throw error;
       if (slice.length > 1) {
         for (const one of slice) project([one]);
@@ -187,6 +215,42 @@ export function createProjector(options: ProjectorOptions): Projector {
     }
   };
 
+  /** One slice of the oldest repair of times; false when there is none. */
+  const repair = (): boolean => {
+    const next = ledger.pending();
+    if (next === undefined) return false;
+    const log = { gatewayId: next.source, epoch: next.epoch, gridId: next.gridId };
+    const frames = store
+      .framesNumbered(log, next.nextNumber, next.lastNumber, repairFrames, cursor)
+      .flatMap(({ number, bytes, withdrawn }): NumberedFrame[] => {
+        const examined = examineFrame(bytes, next.gridId);
+        if (!examined.ok) return [];
+        return [{ number, frame: withdrawn ? { ...examined.frame, samples: [] } : examined.frame }];
+      });
+    const changed = nothing();
+    try {
+      database
+        .transaction(() => {
+          const moved = ledger.advance(next, frames);
+          const { removed, added } = changedSamples(moved);
+          if (removed.length > 0) telemetry.replaceSamples(next.gridId, removed, added);
+          for (const { after } of moved) {
+            for (const { alert_id, id, at_ms } of after.events)
+              if (alerts.retime(alert_id, id, at_ms)) changed.alertIds.add(alert_id);
+          }
+        })
+        .immediate();
+    } catch (error) {
+      telemetry.forget();
+      ledger.forget();
+      throw error;
+    }
+    // Newest values are read anew when all is done, not at each slice.
+    changed.restamped = ledger.pending(next.gridId)?.id !== next.id;
+    options.onProjected(next.gridId, changed);
+    return true;
+  };
+
   const again = (delayMs: number): void => {
     timer?.cancel();
     timer = realClock.after(delayMs, () => {
@@ -200,7 +264,7 @@ export function createProjector(options: ProjectorOptions): Projector {
     try {
       const slice = store.framesAfter(cursor, sliceFrames);
       if (slice.length > 0) project(slice);
-      behind = slice.length === sliceFrames;
+      behind = slice.length === sliceFrames || (slice.length === 0 ? repair() : ledger.pending() !== undefined);
       failures = 0;
       if (behind) again(0);
     } catch (error) {
@@ -230,6 +294,13 @@ export function createProjector(options: ProjectorOptions): Projector {
     },
   };
 }
+
+const nothing = (): Projected => ({
+  samples: [],
+  alertIds: new Set(),
+  deviceIds: new Set(),
+  restamped: false,
+});
 
 /** Whether the store, not the frame, is at fault: what SQLite says of disk, locks and memory. */
 function isTransient(error: unknown): boolean {

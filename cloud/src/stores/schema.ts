@@ -83,4 +83,7 @@ export const cloudMigrations: readonly Migration[] = [
      name TEXT PRIMARY KEY,
      seq INTEGER NOT NULL
    ) WITHOUT ROWID;`,
+  // The order of words about a link is that of the log: clocks may be wrong.
+  `ALTER TABLE cloud_link ADD COLUMN epoch TEXT;
+   ALTER TABLE cloud_link ADD COLUMN number INTEGER;`,
 ];

@@ -29,6 +29,17 @@ export interface SqliteUplinkStore extends UplinkStore {
   receipt(gatewayId: string, epoch: string): Receipt;
   framesAfter(seq: number, limit: number): readonly ArchivedFrame[];
   framesBetween(gridId: string, fromMs: number, toMs: number, upToSeq: number): Iterable<Uint8Array>;
+  /**
+   * Good frames of one log by number from `first` to `last`, up to a place in the order of arrival; samples of withdrawn
+   * ones were never projected, and `withdrawn` says so.
+   */
+  framesNumbered(
+    log: Pick<ArchivedFrame, 'gatewayId' | 'epoch' | 'gridId'>,
+    first: number,
+    last: number,
+    limit: number,
+    upToSeq: number,
+  ): ReadonlyArray<Pick<ArchivedFrame, 'number' | 'bytes'> & { readonly withdrawn: boolean }>;
   /** Takes a good frame out of reading by time: its samples could not be projected. */
   withdraw(seq: number): void;
   keepDeadLetter(letter: DeadLetter, nowMs: number): void;
@@ -177,6 +188,13 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
       })),
     // Read as a whole: the caller may write while it walks, which an open cursor would forbid.
     framesBetween: (gridId, fromMs, toMs, upToSeq) => sql.framesBetween.all(gridId, fromMs, toMs, upToSeq),
+    framesNumbered: ({ gatewayId, epoch, gridId }, first, last, limit, upToSeq) => {
+      const log = findLog(gatewayId, epoch);
+      if (!log) return [];
+      return sql.framesNumbered
+        .all(log.id, first, last, gridId, upToSeq, limit)
+        .map(({ number, bytes, from_ms }) => ({ number, bytes, withdrawn: from_ms === null }));
+    },
     withdraw: (seq) => void sql.withdraw.run(seq),
     keepDeadLetter: (letter, nowMs) => guarded(() => keepDeadLetter(letter, nowMs)),
     deadLetters: (limit) =>
@@ -248,6 +266,13 @@ function statements(database: SqliteDatabase) {
         'SELECT bytes FROM cloud_frame WHERE grid_id = ? AND to_ms >= ? AND from_ms < ? AND seq <= ?',
       )
       .pluck(),
+    framesNumbered: database.prepare<
+      [number, number, number, string, number, number],
+      { number: number; bytes: Buffer; from_ms: number | null }
+    >(
+      `SELECT number, bytes, from_ms FROM cloud_frame
+       WHERE log_id = ? AND number >= ? AND number <= ? AND grid_id = ? AND seq <= ? AND bad IS NULL ORDER BY number LIMIT ?`,
+    ),
     withdraw: database.prepare<[number]>('UPDATE cloud_frame SET from_ms = NULL, to_ms = NULL WHERE seq = ?'),
     keepLetter: database.prepare<
       [Uint8Array, string, string, string, string | null, number | null, string, string, Uint8Array, number, number]

@@ -6,7 +6,9 @@ import {
   envelopeDeflated,
   envelopePlain,
   topics,
+  qualityCodes,
   type AlertEvent,
+  type ClockTrust,
   type DownMessage,
   type Frame,
   type FrameEntry,
@@ -38,24 +40,33 @@ export const testStartMs = 1_795_341_600_000;
 /** A frame of log number `number`: two series, every 5 s, values that follow from the number. */
 export function testFrame(
   number: number,
-  more: { events?: readonly AlertEvent[]; entries?: readonly FrameEntry[]; samples?: readonly Sample[] } = {},
+  more: {
+    events?: readonly AlertEvent[];
+    entries?: readonly FrameEntry[];
+    samples?: readonly Sample[];
+    trust?: ClockTrust;
+    /** What the gateway's clock is ahead; without trust its samples are marked. */
+    wrongMs?: number;
+  } = {},
 ): Uint8Array {
-  const timeMs = testStartMs + number * 5000;
+  const { trust = 'ntp', wrongMs = 0 } = more;
+  const timeMs = testStartMs + number * 5000 + wrongMs;
+  const good = trust === 'ntp' ? qualityCodes.good : qualityCodes.uncertain_clock;
   const samples: Sample[] = [
-    { deviceId: 'inv-01', metric: 'generation_kw', timeMs, value: (number % 100) / 10, quality: 0 },
+    { deviceId: 'inv-01', metric: 'generation_kw', timeMs, value: (number % 100) / 10, quality: good },
     {
       deviceId: 'bat-01',
       metric: 'battery_soc_pct',
       timeMs: timeMs + 1,
       value: 50 + (number % 50),
-      quality: number % 7 === 0 ? 64 : 0,
+      quality: number % 7 === 0 ? 64 : good,
     },
   ];
   const frame: Frame = {
     boot: 'b1',
     monotonicMs: number * 5000,
     wallMs: timeMs + 10,
-    trust: 'ntp',
+    trust,
     samples: more.samples ?? samples,
     events: more.events ?? [],
     entries: more.entries ?? [],

@@ -258,6 +258,16 @@ export const routes = [
     response: s.completenessSchema,
   },
   {
+    id: 'offerClock',
+    method: 'POST',
+    path: '/api/clock/{grid_id}',
+    summary: 'Offer the time of a phone to a gateway that has no better one',
+    access: operator(),
+    params: gridParams,
+    body: s.clockOfferSchema,
+    response: s.clockAnswerSchema,
+  },
+  {
     id: 'live',
     method: 'GET',
     path: '/api/live/{grid_id}',

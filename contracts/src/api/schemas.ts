@@ -267,6 +267,25 @@ export const completenessSchema = Type.Object({
 });
 export type Completeness = Static<typeof completenessSchema>;
 
+export const clockOfferSchema = Type.Object(
+  {
+    phone_time_ms: Type.Number({
+      description: 'the phone’s clock when it is sent, Unix ms',
+      minimum: 0,
+      maximum: 8.64e15,
+    }),
+  },
+  { additionalProperties: false },
+);
+export const clockAnswerSchema = Type.Object({
+  taken: Type.Boolean(),
+  reason: nullable(Type.String({ description: 'why it was not taken' })),
+  correction_ms: nullable(Type.Number({ description: 'what was added to the clock' })),
+  now_ms: time('the server’s clock'),
+  clock_trust: Type.String(),
+});
+export type ClockAnswer = Static<typeof clockAnswerSchema>;
+
 export const healthSchema = Type.Object({
   status: literals(['ok', 'degraded', 'down']),
   kind: literals(['gateway', 'cloud']),

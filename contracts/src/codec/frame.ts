@@ -25,7 +25,19 @@ export interface Sample {
 
 /** What other things a log holds beside samples and alert events. */
 export type FrameEntry =
-  | { readonly type: 'clock'; readonly boot: string; readonly correction_ms: number; readonly trust: ClockTrust }
+  | {
+      /** The clock of a boot was wrong: see restamp.ts. Numbers tell which frames of this log the boot wrote. */
+      readonly type: 'clock';
+      readonly boot: string;
+      readonly correction_ms: number;
+      readonly trust: ClockTrust;
+      /** By this it is known when it was written twice. */
+      readonly id?: string;
+      /** Monotonic time of the boot when its clock moved; left out for all of a boot. */
+      readonly until_ms?: number;
+      readonly first_number?: number;
+      readonly last_number?: number;
+    }
   | {
       readonly type: 'link_state';
       readonly device_id: string;

@@ -36,3 +36,13 @@ export interface RandomSource {
 /** How far a wall clock is trusted, most trusted first. */
 export const clockTrusts = ['ntp', 'rtc', 'cloud', 'phone', 'floor', 'none'] as const;
 export type ClockTrust = (typeof clockTrusts)[number];
+
+/** Whether times by such a clock count as right: somebody or something told it the time. */
+export function isTrusted(trust: ClockTrust): boolean {
+  return trust !== 'floor' && trust !== 'none';
+}
+
+/** Whether `a` is trusted more than `b`. */
+export function trustsMore(a: ClockTrust, b: ClockTrust): boolean {
+  return clockTrusts.indexOf(a) < clockTrusts.indexOf(b);
+}

@@ -236,7 +236,8 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       what: 'The gateway does not know the right time.',
       why: 'Times on screens may be wrong until it does; nothing measured is lost.',
       steps: [
-        'Give the gateway a link to the internet for a moment; it then asks for the time by itself.',
+        'Open the app on a phone near the gateway and tap “Set it from this phone”.',
+        'Or give the gateway a link to the internet for a moment; it then asks for the time by itself.',
         'If this comes back after each power cut, tell your technician: the gateway needs a hardware clock.',
       ],
     },

@@ -30,6 +30,8 @@ export interface RuleEngine {
   onFigure(metric: string, timeMs: number, value: number): readonly RuleTransition[];
   /** Time has passed: missing data is noticed here. Call about every few seconds. */
   onTick(nowMs: number): readonly RuleTransition[];
+  /** The clock that dates samples was moved by so many milliseconds: all delays go on as they were. */
+  moveClock(byMs: number): void;
   /** State of all subjects as JSON text, and whether it changed since the last export. */
   exportState(): string;
   readonly dirty: boolean;
@@ -226,6 +228,10 @@ export function createRuleEngine(options: {
         if (one) found.push(one);
       }
       return found;
+    },
+    moveClock(byMs) {
+      for (const subject of all.values()) subject.state = subject.kind.moved(subject.state, byMs);
+      dirty = true;
     },
     exportState() {
       dirty = false;

@@ -38,6 +38,8 @@ export interface RuleKind<P, S> {
   isState(value: unknown): value is S;
   /** Takes one sample of the subject, in order of time. */
   onSample(parameters: P, state: S, sample: RuleSample, context: RuleContext): Step<S>;
+  /** The state after the clock that dates samples was moved by so many milliseconds: delays go on as if nothing had been. */
+  moved(state: S, byMs: number): S;
   /** Time has passed without a sample. */
   onTick(parameters: P, state: S, nowMs: number, context: RuleContext): Step<S>;
   /** The condition in one plain sentence, without the subject's name. */
@@ -64,6 +66,12 @@ export function isDelayState(value: unknown): value is DelayState {
   );
 }
 
+/** A state with delays after the clock was moved. */
+export const movedDelayState = (state: DelayState, byMs: number): DelayState => ({
+  raised: state.raised,
+  pendingSinceMs: state.pendingSinceMs === null ? null : state.pendingSinceMs + byMs,
+  lastMs: Math.max(0, state.lastMs + byMs),
+});
 /** Samples reach a rule at most this late, milliseconds: one that seems later tells that the clock was set back. */
 export const latestSampleMs = 600_000;
 

@@ -123,6 +123,8 @@ export interface Receipt {
   readonly also: ReadonlyArray<readonly [number, number]>;
   /** Numbers refused for good, with reasons; they count as explained. */
   readonly bad: ReadonlyArray<readonly [number, string]>;
+  /** The cloud's clock when it was sent, Unix milliseconds: a gateway without a better time takes it. */
+  readonly server_time_ms?: number;
 }
 
 /** Down, JSON: what people did at the cloud. Repeated until the event comes up in a frame. */

@@ -14,7 +14,9 @@ import {
   qualityClass,
   type Alert,
   type AlertEvent,
+  type AlertSubject,
   type Clock,
+  type Frame,
   type RandomSource,
   type RuleLimits,
   type RuleTransition,
@@ -44,6 +46,8 @@ export interface AlertsOptions {
   readonly site: Site;
   readonly limits: Partial<RuleLimits>;
   readonly log: DurableLog;
+  /** A frame of the log with its times put right as far as that is known. */
+  readonly corrected: (frame: Frame) => Frame;
   readonly store: AlertStore;
   readonly live: Live;
   readonly clock: Clock;
@@ -66,6 +70,10 @@ export interface Alerts extends LifecyclePart {
   onSamples(samples: readonly Sample[], figures: readonly ChangedFigure[]): void;
   /** A figure of the gateway itself. */
   onInternalFigure(metric: string, value: number): void;
+  /** The clock that dates samples was moved by so many milliseconds. */
+  clockMoved(byMs: number): void;
+  /** Something that happened and is over: an alert that is resolved from the start. */
+  happened(subject: AlertSubject): void;
   /** A text on the prototype's alert topic; resolves when it may be acknowledged. */
   legacyText(payload: Uint8Array): Promise<void>;
   /** A person's event, from the API or from the cloud: stored if absent, durable when resolved. */
@@ -105,7 +113,8 @@ export function createAlerts(options: AlertsOptions): Alerts {
       const frames = log.read(number, { maxFrames: 200, maxBytes: 2_000_000 });
       if (frames.length === 0) break;
       // What this concludes is not told: an alert that was raised is in the log, the open ones decide.
-      for (const { frame } of frames) evaluate(frame.samples, live.apply(frame.samples, frame.wallMs), frame.wallMs);
+      for (const frame of frames.map((one) => options.corrected(one.frame)))
+        evaluate(frame.samples, live.apply(frame.samples, frame.wallMs), frame.wallMs);
       number += frames.length;
     }
     engine = engineFrom(reconcileState(engine.exportState(), rules, active, { sinceMs: clock.nowMs(), graceMs }));
@@ -252,6 +261,19 @@ export function createAlerts(options: AlertsOptions): Alerts {
     openCount: () => open.size + legacy.size,
     onSamples: (samples, figures) => act(evaluate(samples, figures, clock.nowMs())),
     onInternalFigure: (metric, value) => act(engine.onFigure(metric, clock.nowMs(), value)),
+    clockMoved(byMs) {
+      engine.moveClock(byMs);
+      legacy.clockMoved(byMs);
+    },
+    happened(subject) {
+      const nowMs = Math.round(clock.nowMs());
+      const alertId = newId(nowMs, random);
+      const base = { alert_id: alertId, grid_id: gridId, at_ms: nowMs, origin };
+      commit([
+        { ...base, kind: 'raised', id: newId(nowMs, random), subject },
+        { ...base, kind: 'cleared', id: newId(nowMs, random), value: null },
+      ]).catch((error: unknown) => logger.error('alert events were lost at the stop', { error }));
+    },
     legacyText: (payload) => legacy.say(payload),
     start() {
       closeOrphans();

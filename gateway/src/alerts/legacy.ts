@@ -92,6 +92,11 @@ export class LegacyAlerts {
     return durable;
   }
 
+  /** The clock was moved by so many milliseconds. */
+  clockMoved(byMs: number): void {
+    for (const one of this.#open.values()) one.lastMs += byMs;
+  }
+
   /** Ends alerts whose text was not repeated. */
   expire(): void {
     const { clock, random, gridId, origin, commit } = this.#options;

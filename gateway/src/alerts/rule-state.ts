@@ -24,7 +24,13 @@ export function reconcileState(
   { sinceMs, graceMs }: Listening,
 ): string {
   const states = new Map<string, Record<string, unknown>>();
-  for (const [key, state] of read(saved)) states.set(key, { ...state, raised: false });
+  // A clock that was ahead in an earlier run must not keep rules silent until that time comes.
+  const past = (value: unknown) => (typeof value === 'number' ? Math.min(value, sinceMs) : value);
+  for (const [key, state] of read(saved)) {
+    const known: Record<string, unknown> = { ...state, raised: false, lastMs: past(state.lastMs) };
+    if ('pendingSinceMs' in state) known.pendingSinceMs = past(state.pendingSinceMs);
+    states.set(key, known);
+  }
   for (const alert of open) {
     const key = stateKey(alert.rule_id, alert.device_id, alert.metric);
     const known = states.get(key) ?? { pendingSinceMs: null, lastMs: 0 };

@@ -233,7 +233,8 @@ export const gatewayConfigSchema = Type.Object(
     ),
     clock_trust: Type.Union([Type.Literal('auto'), ...clockTrusts.map((one) => Type.Literal(one))], {
       default: 'auto',
-      description: 'how far the clock is trusted; auto asks the system whether NTP has set it (ntp, otherwise floor)',
+      description:
+        'how far the clock is trusted; auto finds out (NTP, hardware clock, cloud, phone, last known time), anything else is believed',
     }),
   },
   {

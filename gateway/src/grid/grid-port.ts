@@ -39,6 +39,7 @@ export function createGridPort(options: GridPortOptions): GridPort {
       return telemetry.raw(gridId, deviceId, metric, fromMs, toMs);
     },
     async completeness(untilMs): Promise<CompletenessFacts> {
+      await projector.settle();
       await telemetry.readyCompleteness(gridId, untilMs);
       await projector.catchUp();
       // Without a wait in between: both speak of the same frames.

@@ -2,9 +2,11 @@
 import { statfsSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { HealthPort } from '@villagrid/api';
-import type { Clock, ClockTrust, Timer } from '@villagrid/contracts';
+import { isTrusted, type Clock, type Timer } from '@villagrid/contracts';
 import type { GuardedBroker, LifecyclePart } from '@villagrid/runtime';
 import type { Alerts } from '../alerts/alerts.js';
+import { sourceWords, type ClockKeeper } from '../clock/keeper.js';
+import type { VillageClock } from '../clock/village-clock.js';
 import type { IntakeCounters } from '../intake/intake.js';
 import type { DurableLog } from '../log/log.js';
 import type { Projector } from '../project/projector.js';
@@ -27,21 +29,38 @@ export interface HealthOptions {
   readonly projector: Projector;
   readonly alerts: Alerts;
   readonly uplink: Uplink | undefined;
-  readonly clockTrust: () => ClockTrust;
+  readonly villageClock: VillageClock;
+  readonly keeper: ClockKeeper;
   readonly clock: Clock;
 }
 
 /** Health as the API sees it, and as a part that feeds the gateway's own figures to the rules. */
-export function createHealth(options: HealthOptions): { readonly port: HealthPort; readonly part: LifecyclePart } {
-  const { dataDir, log, intake, broker, projector, alerts, uplink, clockTrust, clock, walBytes, damagedFiles } =
-    options;
+export function createHealth(options: HealthOptions): {
+  readonly port: HealthPort;
+  readonly part: LifecyclePart;
+  /** Tells the rules how the gateway itself is, now. */
+  feed(): void;
+} {
+  const {
+    dataDir,
+    log,
+    intake,
+    broker,
+    projector,
+    alerts,
+    uplink,
+    villageClock,
+    keeper,
+    clock,
+    walBytes,
+    damagedFiles,
+  } = options;
   const loop = monitorEventLoopDelay({ resolution: 20 });
   let timer: Timer | undefined;
   let leave: (() => void) | undefined;
 
   const feed = (): void => {
-    const trust = clockTrust();
-    alerts.onInternalFigure('gateway_clock_trust', trust === 'floor' || trust === 'none' ? 0 : 1);
+    alerts.onInternalFigure('gateway_clock_trust', isTrusted(villageClock.trust()) ? 1 : 0);
     const used = diskUsedPct(dataDir);
     if (used !== undefined) alerts.onInternalFigure('gateway_disk_used_pct', used);
     alerts.onInternalFigure('gateway_storage_failing', log.stats.failing ? 1 : 0);
@@ -63,6 +82,8 @@ export function createHealth(options: HealthOptions): { readonly port: HealthPor
         },
         { name: 'history', ok: behind < behindLimit, detail: `${behind} frames behind the log` },
         { name: 'broker', ok: Object.keys(broker.ports).length > 0, detail: `${broker.stats().clients} clients` },
+        // A clock that nobody set is said by an alert; nothing measured is lost by it.
+        { name: 'clock', ok: true, detail: clockDetail() },
         // No link to the cloud is a village's ordinary day, not a fault of the gateway.
         ...(uplink
           ? [{ name: 'uplink', ok: true, detail: uplink.stats().connected ? 'linked' : 'no link; everything is kept' }]
@@ -72,6 +93,15 @@ export function createHealth(options: HealthOptions): { readonly port: HealthPor
       return { status, checks };
     },
     prometheus: () => prometheusText(families()),
+  };
+
+  const clockDetail = (): string => {
+    const trust = villageClock.trust();
+    const offsetS = Math.round(villageClock.offsetMs() / 1000);
+    const words = isTrusted(trust) ? sourceWords[trust] : `not trusted: ${sourceWords[trust]}`;
+    const offset =
+      offsetS === 0 ? '' : `; ${Math.abs(offsetS)} s ${offsetS > 0 ? 'ahead of' : 'behind'} the system's clock`;
+    return words + offset + (projector.repairing() ? '; earlier times are being put right' : '');
   };
 
   const families = (): MetricFamily[] => {
@@ -103,6 +133,9 @@ export function createHealth(options: HealthOptions): { readonly port: HealthPor
       gauge('longest_commit_seconds', 'Longest commit since the start.', log.stats.longestCommitMs / 1000),
       gauge('log_newest_number', 'Newest number of the log.', log.newestNumber()),
       gauge('history_behind_frames', 'Frames not yet projected into history.', projector.behind()),
+      gauge('clock_trusted', '1 while the time is known.', isTrusted(villageClock.trust()) ? 1 : 0),
+      gauge('clock_offset_seconds', "The village's clock minus the system's.", villageClock.offsetMs() / 1000),
+      gauge('clock_unanchored_boots', 'Runs whose time is not known.', keeper.unanchoredBoots()),
       gauge('open_alerts', 'Alerts that are active.', alerts.openCount()),
       gauge('event_loop_delay_p99_seconds', 'Delay of the event loop, 99th percentile.', loop.percentile(99) / 1e9),
       gauge('mqtt_clients', 'MQTT clients logged in.', stats.clients),
@@ -133,6 +166,7 @@ export function createHealth(options: HealthOptions): { readonly port: HealthPor
 
   return {
     port,
+    feed,
     part: {
       name: 'health',
       start() {

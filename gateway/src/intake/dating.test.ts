@@ -1,10 +1,10 @@
 import t from 'tap';
-import { qualityCodes, type Reading } from '@villagrid/contracts';
+import { qualityCodes, type ClockTrust, type Reading } from '@villagrid/contracts';
 import { Dating, maxAgeMs, maxAheadMs } from './dating.js';
 
 const now = 1_795_341_600_000;
 const second = 1000;
-const at = (ms: number) => ({ nowMs: now + ms, monotonicMs: 50_000 + ms });
+const at = (ms: number, trust: ClockTrust = 'ntp') => ({ nowMs: now + ms, monotonicMs: 50_000 + ms, trust });
 const reading = (over: Partial<Reading>): Reading => ({
   boot: 'b',
   seq: 1,
@@ -53,10 +53,11 @@ t.test(
       'two hours later',
     );
     const again = new Dating();
-    again.importState(dating.exportState(at(7_200_000)), { nowMs: now + 7_300_000, monotonicMs: 5 });
+    again.importState(dating.exportState(at(7_200_000)), { nowMs: now + 7_300_000, monotonicMs: 5, trust: 'ntp' });
     const [one] = again.date('a', [reading({ seq: 4, upMs: 130_000 })], true, {
       nowMs: now + 7_300_000,
       monotonicMs: 5,
+      trust: 'ntp',
     });
     t.ok(Math.abs((one?.timeMs ?? 0) - now - 30_000) < 5000);
     t.same(

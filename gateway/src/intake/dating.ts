@@ -1,8 +1,10 @@
 /**
- * When a reading was measured, never after it arrived. A node's own clock is believed when plausible; otherwise the milliseconds since its boot
+ * When a reading was measured, never after it arrived. While the gateway's own clock is not trusted it cannot judge a
+ * node's: then everything is dated by arrival and age, so that one correction of the gateway's clock puts all of it right.
+ * Otherwise a node's own clock is believed when plausible; else the milliseconds since its boot
  * are anchored: the smallest (arrival - up) seen of a boot is when it booted, because a message is never early.
  */
-import { qualityCodes, type QualityCode, type Reading } from '@villagrid/contracts';
+import { isTrusted, qualityCodes, type ClockTrust, type QualityCode, type Reading } from '@villagrid/contracts';
 
 /** How far a node's clock may be ahead of the gateway's without doubt, and how old a kept reading may be, milliseconds. */
 export const maxAheadMs = 60_000;
@@ -19,12 +21,16 @@ const maxBoots = 4;
 export interface Arrival {
   readonly nowMs: number;
   readonly monotonicMs: number;
+  /** How far the gateway's wall clock is trusted then. */
+  readonly trust: ClockTrust;
 }
 
 /** Time of a reading and what it does to the quality of good values. */
 export interface Dated {
   readonly timeMs: number;
   readonly quality: QualityCode;
+  /** Whether the time is the gateway's own, so that it moves when that clock proves to have been wrong. */
+  readonly byGateway: boolean;
 }
 
 interface Anchor {
@@ -60,6 +66,8 @@ export class Dating {
 
   /** Takes back an `exportState`. */
   importState(text: string, arrival: Arrival): void {
+    // Kept as wall times: without a right time now they would tell wrong ages. What arrives soon gives the anchors anew.
+    if (!isTrusted(arrival.trust)) return;
     const saved = JSON.parse(text) as [string, [string, number, number, number][]][];
     for (const [deviceId, boots] of saved) {
       const anchors = new Map<string, Anchor>();
@@ -71,11 +79,12 @@ export class Dating {
     }
   }
 
-  #see(deviceId: string, { boot, seq = 0, upMs }: Reading, { monotonicMs }: Arrival): void {
+  #see(deviceId: string, reading: Reading, { monotonicMs, trust }: Arrival): void {
+    const { seq = 0 } = reading;
+    const { name, upMs } = stopwatch(reading, trust);
     if (upMs === undefined) return;
     let boots = this.#anchors.get(deviceId);
     if (!boots) this.#anchors.set(deviceId, (boots = new Map()));
-    const name = boot ?? '';
     const bootMs = monotonicMs - upMs;
     const anchor = boots.get(name);
     if (!anchor) {
@@ -89,18 +98,21 @@ export class Dating {
   }
 
   #dateOne(deviceId: string, reading: Reading, resent: boolean, arrival: Arrival): Dated {
-    const { timeMs: told, upMs } = reading;
-    const { nowMs, monotonicMs } = arrival;
+    const { timeMs: told } = reading;
+    const { nowMs, monotonicMs, trust } = arrival;
+    const { name, upMs } = stopwatch(reading, trust);
     // Nothing is measured after it arrived: a time ahead would outlive every later reading on screens and in rules.
-    const plausible = told !== undefined && told <= nowMs && told >= earliestMs && told >= nowMs - maxAgeMs;
-    if (plausible) return { timeMs: told, quality: qualityCodes.good };
+    const plausible =
+      isTrusted(trust) && told !== undefined && told <= nowMs && told >= earliestMs && told >= nowMs - maxAgeMs;
+    if (plausible) return { timeMs: told, quality: qualityCodes.good, byGateway: false };
     const slightlyAhead = told !== undefined && told > nowMs && told <= nowMs + maxAheadMs;
-    const known = told === undefined || slightlyAhead ? qualityCodes.good : qualityCodes.uncertain_clock;
-    const anchor = upMs === undefined ? undefined : this.#anchors.get(deviceId)?.get(reading.boot ?? '');
+    const known =
+      told === undefined || slightlyAhead || !isTrusted(trust) ? qualityCodes.good : qualityCodes.uncertain_clock;
+    const anchor = upMs === undefined ? undefined : this.#anchors.get(deviceId)?.get(name);
     if (upMs === undefined || anchor === undefined) {
       // A reading that was kept for an unknown time is not from now.
       const quality = resent ? qualityCodes.uncertain_clock : known;
-      return { timeMs: Math.round(nowMs), quality };
+      return { timeMs: Math.round(nowMs), quality, byGateway: true };
     }
     const seq = reading.seq ?? anchor.lastSeq;
     const stuck = seq > anchor.lastSeq && upMs <= anchor.lastUpMs;
@@ -111,8 +123,17 @@ export class Dating {
     const ageMs = Math.max(0, monotonicMs - (anchor.bootMs + upMs));
     if (stuck || (!resent && ageMs > maxLiveAgeMs)) {
       anchor.bootMs = monotonicMs - upMs;
-      return { timeMs: Math.round(nowMs), quality: qualityCodes.uncertain_clock };
+      return { timeMs: Math.round(nowMs), quality: qualityCodes.uncertain_clock, byGateway: true };
     }
-    return { timeMs: Math.round(nowMs - ageMs), quality: known };
+    return { timeMs: Math.round(nowMs - ageMs), quality: known, byGateway: true };
   }
+}
+
+/** What tells a reading's age: the time since the node's boot, or its wall clock while ours cannot judge that. */
+function stopwatch(
+  { boot = '', upMs, timeMs }: Reading,
+  trust: ClockTrust,
+): { name: string; upMs: number | undefined } {
+  if (upMs !== undefined || isTrusted(trust)) return { name: boot, upMs };
+  return { name: `${boot} wall`, upMs: timeMs };
 }

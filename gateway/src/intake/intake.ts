@@ -5,14 +5,18 @@
  */
 import {
   errorCatalogue,
+  isTrusted,
   legacyDeviceId,
   parseLegacy,
   parseTelemetryText,
+  qualityCodes,
   toMetricValue,
   type Clock,
+  type ClockTrust,
   type Finding,
   type MetricValue,
   type ParsedTelemetry,
+  type QualityCode,
   type Reading,
   type Sample,
 } from '@villagrid/contracts';
@@ -47,6 +51,7 @@ export interface IntakeOptions {
   readonly log: DurableLog;
   readonly sequences: NodeSequences;
   readonly clock: Clock;
+  readonly clockTrust: () => ClockTrust;
   readonly realClock: Clock;
   readonly logger: Logger;
   /** Whether a figure of the grid is wired to a series: such a one is taken whatever else its device invents. */
@@ -76,11 +81,11 @@ export function createIntake(options: IntakeOptions): Intake {
   const counters: IntakeCounters = { publishes: 0, readings: 0, samples: 0, repeats: 0, refused: {}, findings: {} };
   const seldom = new Seldom(options.realClock);
   const seriesOf = new Map<string, Set<string>>();
-  const arrival = () => ({ nowMs: clock.nowMs(), monotonicMs: clock.monotonicMs() });
+  const arrival = () => ({ nowMs: clock.nowMs(), monotonicMs: clock.monotonicMs(), trust: options.clockTrust() });
   const dating = restoredDating();
   let keptNumber = log.newestNumber();
   log.join((number) => {
-    if (number - keptNumber < keepDatingEvery) return;
+    if (number - keptNumber < keepDatingEvery || !isTrusted(options.clockTrust())) return;
     keptNumber = number;
     log.putState(datingState, number, dating.exportState(arrival()));
   });
@@ -124,7 +129,9 @@ export function createIntake(options: IntakeOptions): Intake {
   };
 
   /** The samples of a reading; values of series that the device may not have are counted and left out. */
-  const samplesOf = (deviceId: string, values: readonly MetricValue[], { timeMs, quality }: Dated): Sample[] => {
+  const samplesOf = (deviceId: string, values: readonly MetricValue[], dated: Dated): Sample[] => {
+    const { timeMs } = dated;
+    const quality = markedQuality(dated);
     let known = seriesOf.get(deviceId);
     if (!known) seriesOf.set(deviceId, (known = new Set()));
     const samples: Sample[] = [];
@@ -137,6 +144,19 @@ export function createIntake(options: IntakeOptions): Intake {
     }
     if (left.length > 0) find(deviceId, left, () => 'too_many_series');
     return samples;
+  };
+
+  /** How a time is kept: what the gateway dated itself is marked until a time service keeps its clock. */
+  const markedQuality = ({ quality, byGateway }: Pick<Dated, 'quality' | 'byGateway'>): QualityCode =>
+    byGateway && options.clockTrust() !== 'ntp' ? qualityCodes.uncertain_clock : quality;
+
+  /** What screens see: a mark means something only while the clock is not trusted; see `restamp`. */
+  const shown = (samples: readonly Sample[]): readonly Sample[] => {
+    const trust = options.clockTrust();
+    if (trust === 'ntp' || !isTrusted(trust)) return samples;
+    return samples.map((one) =>
+      one.quality === qualityCodes.uncertain_clock ? { ...one, quality: qualityCodes.good } : one,
+    );
   };
 
   const tellArrived = (samples: readonly Sample[]): void => {
@@ -164,7 +184,7 @@ export function createIntake(options: IntakeOptions): Intake {
       // Rules first: an alert must be in the commit of its cause, and the engine's kept state never behind its frame.
       const inOrder =
         samples.length > 1 ? [...samples].sort((a, b) => (a[0]?.timeMs ?? 0) - (b[0]?.timeMs ?? 0)) : samples;
-      for (const one of inOrder) if (one.length > 0) tellArrived(one);
+      for (const one of inOrder) if (one.length > 0) tellArrived(shown(one));
       waitFor.push(keep(deviceId, fresh, samples.length === 1 ? (samples[0] ?? []) : samples.flat()));
     }
     if (waitFor.length > 1) return Promise.all(waitFor);
@@ -215,15 +235,17 @@ export function createIntake(options: IntakeOptions): Intake {
     legacy: (payload) => take(legacyDeviceId, parseLegacy(textOf(payload))),
     async driver({ deviceId, timeMs, values }) {
       const samples: Sample[] = [];
+      const good = markedQuality({ quality: qualityCodes.good, byGateway: true });
       for (const [metric, raw] of Object.entries(values)) {
         const { value, finding } = toMetricValue(metric, raw);
         if (finding) find(deviceId, [finding], () => finding.code);
-        samples.push({ deviceId, timeMs: Math.round(timeMs), ...value });
+        const quality = value.quality === 0 ? good : value.quality;
+        samples.push({ deviceId, timeMs: Math.round(timeMs), ...value, quality });
       }
       if (samples.length === 0) return;
       counters.readings += 1;
       counters.samples += samples.length;
-      tellArrived(samples);
+      tellArrived(shown(samples));
       await log.append({ samples });
     },
   };

@@ -2,6 +2,7 @@
 import {
   figuresBySource,
   qualityClass,
+  qualityCodes,
   resolveFigure,
   type Clock,
   type Figure,
@@ -80,6 +81,24 @@ export class Live {
     for (const [metric, wire] of Object.entries(this.#site.wiring))
       this.#figures.set(metric, resolveFigure(metric, wire, this.latest, this.#clock.nowMs()));
     for (const { timeMs } of samples) this.#lastReportedMs = Math.max(this.#lastReportedMs ?? 0, timeMs);
+  }
+
+  /** The clock that dates samples was moved: what it dated moves too, and nothing stays in the future. */
+  clockMoved(byMs: number, trusted: boolean): void {
+    const nowMs = Math.round(this.#clock.nowMs());
+    for (const series of this.#samples.values()) {
+      for (const [metric, sample] of series) {
+        const marked = sample.quality === qualityCodes.uncertain_clock;
+        const timeMs = Math.min(marked ? sample.timeMs + byMs : sample.timeMs, nowMs);
+        const quality = marked && trusted ? qualityCodes.good : sample.quality;
+        if (timeMs !== sample.timeMs || quality !== sample.quality)
+          series.set(metric, { timeMs, value: sample.value, quality });
+      }
+    }
+    if (this.#lastReportedMs !== null) this.#lastReportedMs = Math.min(this.#lastReportedMs + byMs, nowMs);
+    for (const [metric, wire] of Object.entries(this.#site.wiring))
+      this.#figures.set(metric, resolveFigure(metric, wire, this.latest, nowMs));
+    this.tell({ type: 'site' });
   }
 
   /** The newest sample of a series. */

@@ -160,6 +160,7 @@ function openSecured(options: LogStoreOptions, rescue: Rescue | undefined): LogS
     alertStore: {
       append: (event) => alerts.append(event),
       appendAll: (events) => alerts.appendAll(events),
+      retime: (alertId, eventId, atMs) => alerts.retime(alertId, eventId, atMs),
       list: (gridId, query) => alerts.list(gridId, query),
       get: (alertId) => alerts.get(alertId),
       gridOfAlert: (alertId) => alerts.gridOfAlert(alertId),

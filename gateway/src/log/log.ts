@@ -85,6 +85,8 @@ export interface DurableLog extends Log, FrameReader {
   cardFailed(error: unknown): void;
   /** Whether the present opening has not failed. Through another nothing is written, a checkpoint neither. */
   trusted(): boolean;
+  /** Time since this boot, as frames carry it, milliseconds. */
+  monotonicMs(): number;
   /** Commits what waits now. */
   flush(): void;
   /** Commits what waits; further appends are rejected. */
@@ -363,6 +365,7 @@ export function openLog(options: DurableLogOptions): DurableLog {
     },
     cardFailed,
     trusted: () => !suspect,
+    monotonicMs: () => clock.monotonicMs() - bootMonotonicMs,
     flush: commit,
     close() {
       commit();

@@ -1,18 +1,48 @@
-/** The reader that projects committed frames into the telemetry store: rollups, newest values, digests. In small steps. */
-import type { Clock, Timer } from '@villagrid/contracts';
-import type { LifecyclePart, Logger, TelemetryStore } from '@villagrid/runtime';
+/**
+ * The reader that projects committed frames into the telemetry store: rollups, newest values, digests; and that puts right
+ * what it projected before a correction of the clock was known. In small steps.
+ */
+import type { Clock, Frame, Sample, Timer } from '@villagrid/contracts';
+import {
+  changedSamples,
+  sliceOfFrames,
+  type ClockLedger,
+  type ClockRepair,
+  type LifecyclePart,
+  type Logger,
+  type NumberedFrame,
+  type TelemetryStore,
+} from '@villagrid/runtime';
 import type { DurableLog } from '../log/log.js';
 
 /** Frames of one step, and how often a step is made at least, real milliseconds. */
 const framesPerStep = 200;
 const bytesPerStep = 100_000;
+/** Repairs go in slices of about an hour of frames, read so many at a time, and so many series at a time. */
+const mostFramesOfSlice = 1500;
+const framesPerRead = 60;
+const seriesPerStep = 3;
+const hourMs = 3_600_000;
 const stepEveryMs = 1000;
+
+/** The store that is projected into: its newest part may be in memory. */
+export interface ProjectedStore extends TelemetryStore {
+  /** Makes what is in memory durable, in small steps. */
+  seal(): Promise<void>;
+  /** Reads everything anew, because a transaction around a call failed. */
+  forget(): void;
+}
 
 export interface ProjectorOptions {
   readonly gridId: string;
   readonly gatewayId: string;
   readonly log: DurableLog;
-  readonly telemetry: TelemetryStore;
+  readonly telemetry: ProjectedStore;
+  /** Runs something in one transaction of the store and the ledger: all or nothing. */
+  readonly transaction: <T>(run: () => T) => T;
+  readonly ledger: ClockLedger;
+  /** Frames whose times were put right, as they are now: for what else was made of them. */
+  readonly restamped: (frames: readonly Frame[]) => void;
   readonly realClock: Clock;
   readonly logger: Logger;
 }
@@ -21,43 +51,144 @@ export interface ProjectorOptions {
 export interface Projector extends LifecyclePart {
   /** Projects everything committed so far, breathing between steps. What reads history waits for it. */
   catchUp(): Promise<void>;
+  /** The same, and puts right all times that are to be put right. */
+  settle(): Promise<void>;
   /** Frames not projected yet. */
   behind(): number;
+  /** Whether times of earlier frames are still being put right. */
+  repairing(): boolean;
 }
 
 /** Makes the projector; its cursor is the store's own, so both agree after any crash. */
-export function createProjector({ gridId, gatewayId, log, telemetry, realClock, logger }: ProjectorOptions): Projector {
+export function createProjector(options: ProjectorOptions): Projector {
+  const { gridId, gatewayId, log, telemetry, transaction, ledger, realClock, logger } = options;
+  const name = { gridId, source: gatewayId, epoch: log.epoch };
   let done = telemetry.cursor(gatewayId, log.epoch);
   let running: Promise<void> | undefined;
   let stopped = false;
+  /** Repair for which everything was sealed. */
+  let sealedFor: number | undefined;
   let timer: Timer | undefined;
   let leave: (() => void) | undefined;
 
-  const step = (): boolean => {
+  /** All or nothing, and nothing remembered of what was taken back. */
+  const atomically = <T>(run: () => T): T => {
+    try {
+      return transaction(run);
+    } catch (error) {
+      ledger.forget();
+      telemetry.forget();
+      done = telemetry.cursor(gatewayId, log.epoch);
+      throw error;
+    }
+  };
+
+  const apply = (): boolean => {
     const frames = log.read(done + 1, { maxFrames: framesPerStep, maxBytes: bytesPerStep });
     if (frames.length === 0) return false;
-    done = telemetry.applyFrames(gridId, gatewayId, log.epoch, frames).upTo;
+    done = atomically(() => {
+      ledger.note(name, frames);
+      const corrected = frames.map(({ number, frame }) => ({ number, frame: ledger.take(gridId, frame) }));
+      return telemetry.applyFrames(gridId, gatewayId, log.epoch, corrected).upTo;
+    });
     return done < log.newestNumber();
   };
-  const run = async (): Promise<void> => {
-    while (!stopped && step()) await new Promise((resolve) => setImmediate(resolve));
+
+  const breathe = () => new Promise<void>((resolve) => setImmediate(resolve));
+  const catchUp = async (): Promise<void> => {
+    while (!stopped && done < log.newestNumber() && apply()) await breathe();
   };
-  const catchUp = (): Promise<void> => {
+
+  /** Raw frames of the next slice of a repair: about an hour, because the store keeps hours together. */
+  const sliceOf = async (next: ClockRepair): Promise<readonly NumberedFrame[]> => {
+    const last = next.sliceLast ?? next.lastNumber;
+    const frames: NumberedFrame[] = [];
+    for (let from = next.nextNumber; from <= last && frames.length < mostFramesOfSlice; ) {
+      const piece = log.read(from, { maxFrames: framesPerRead, maxBytes: 500_000 });
+      const end = piece.at(-1);
+      if (end === undefined) break;
+      for (const one of piece) if (one.number <= last) frames.push({ number: one.number, frame: one.frame });
+      from = end.number + 1;
+      const first = frames[0]?.frame.wallMs ?? end.frame.wallMs;
+      if (Math.floor(first / hourMs) !== Math.floor(end.frame.wallMs / hourMs)) break;
+      await breathe();
+    }
+    const isEnd = (frames.at(-1)?.number ?? last) >= last;
+    return isEnd ? frames : sliceOfFrames(frames, hourMs);
+  };
+
+  /** What a slice changes, by the names of series in their order. */
+  const changesOf = async (next: ClockRepair, frames: readonly NumberedFrame[]) => {
+    const series = new Map<string, ReturnType<typeof changedSamples>>();
+    const after: Frame[] = [];
+    for (let at = 0; at < frames.length; at += framesPerRead) {
+      const changed = ledger.plan(next, frames.slice(at, at + framesPerRead));
+      for (const one of changed) after.push(one.after);
+      const { removed, added } = changedSamples(changed);
+      for (const [index, sample] of removed.entries()) {
+        const name = `${sample.deviceId} ${sample.metric}`;
+        let change = series.get(name);
+        if (!change) series.set(name, (change = { removed: [], added: [] }));
+        change.removed.push(sample);
+        change.added.push(added[index] as Sample);
+      }
+      await breathe();
+    }
+    return { after, series: [...series].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, change]) => change) };
+  };
+
+  /** One slice of the oldest repair, some series at a time. Where it stands is durable with each of them. */
+  const repair = async (): Promise<boolean> => {
+    const next = ledger.pending(gridId);
+    if (next === undefined) return false;
+    // What is open would be sealed by the first replacement in one go.
+    if (sealedFor !== next.id) await telemetry.seal();
+    sealedFor = next.id;
+    const frames = await sliceOf(next);
+    const { after, series } = await changesOf(next, frames);
+    const last = frames.at(-1)?.number;
+    for (let at = next.seriesDone; at < series.length; at += seriesPerStep) {
+      if (stopped) return false;
+      const some = series.slice(at, at + seriesPerStep);
+      atomically(() => {
+        telemetry.replaceSamples(
+          gridId,
+          some.flatMap(({ removed }) => removed),
+          some.flatMap(({ added }) => added),
+        );
+        if (last !== undefined) ledger.progress(next, last, at + some.length);
+      });
+      await breathe();
+    }
+    atomically(() => ledger.advance(next, frames, { whole: true }));
+    if (after.length > 0) options.restamped(after);
+    return true;
+  };
+
+  const run = async (): Promise<void> => {
+    while (!stopped && (done < log.newestNumber() ? (apply(), true) : await repair())) await breathe();
+  };
+  const settle = (): Promise<void> => {
     running ??= run().finally(() => (running = undefined));
     return running;
   };
   const inBackground = (): void => {
-    catchUp().catch((error: unknown) => logger.error('history could not be brought up to the log', { error }));
+    settle().catch((error: unknown) => logger.error('history could not be brought up to the log', { error }));
   };
+  const repairing = () => ledger.pending(gridId) !== undefined;
 
   return {
     name: 'projector',
-    catchUp: () => (done < log.newestNumber() ? catchUp() : Promise.resolve()),
+    catchUp,
+    async settle() {
+      while (!stopped && (done < log.newestNumber() || repairing())) await settle();
+    },
     behind: () => log.newestNumber() - done,
+    repairing,
     async start() {
       timer = realClock.every(stepEveryMs, inBackground);
-      leave = log.onCommit(({ number }) => {
-        if (number - done >= framesPerStep) inBackground();
+      leave = log.onCommit(({ number, frame }) => {
+        if (number - done >= framesPerStep || frame.entries.some((entry) => entry.type === 'clock')) inBackground();
       });
       inBackground();
     },
@@ -66,6 +197,7 @@ export function createProjector({ gridId, gatewayId, log, telemetry, realClock, 
       leave?.();
       await catchUp().catch(() => {});
       stopped = true;
+      await running?.catch(() => {});
     },
   };
 }

@@ -6,6 +6,8 @@ import type { Test } from 'tap';
 import { stringify } from 'yaml';
 import { cryptoRandom, hashSecret, realClock } from '@villagrid/runtime';
 import { memoryLog, tempDir } from '@villagrid/runtime/testing';
+import type { Clock } from '@villagrid/contracts';
+import type { TimeSources } from '../clock/sources.js';
 import { createGateway, loadGatewayConfig, type Gateway, type GatewayAddresses } from '../index.js';
 
 /** Secret of every device of these tests. */
@@ -57,12 +59,16 @@ export interface House {
 }
 
 /** Starts a gateway on a folder; it stops with the test unless stopped before. */
-export async function startHouse(t: Test, path: string): Promise<House> {
-  const clock = realClock();
+export async function startHouse(
+  t: Test,
+  path: string,
+  { clock = realClock(), timeSources }: { clock?: Clock; timeSources?: TimeSources } = {},
+): Promise<House> {
   const { log, lines } = memoryLog({ level: 'info', foldAfter: 1000 });
   const gateway = createGateway(loadGatewayConfig({ path }), {
     clock,
-    realClock: clock,
+    realClock: realClock(),
+    ...(timeSources ? { timeSources } : {}),
     random: cryptoRandom(),
     log,
     brokerLimits: { refusalDelayMs: 5 },

@@ -1,7 +1,8 @@
 /** The destination `mqtt`: any broker with client certificates, by mqtt.js. */
 import { readFileSync } from 'node:fs';
+import { TLSSocket } from 'node:tls';
 import type { Clock, RandomSource, Timer } from '@villagrid/contracts';
-import { backoffDelayMs, type Logger } from '@villagrid/runtime';
+import { backoffDelayMs, whyNotPeer, type Logger } from '@villagrid/runtime';
 import mqtt, { type MqttClient } from 'mqtt';
 import type { DestinationEvents, UplinkDestination } from './destination.js';
 
@@ -17,6 +18,11 @@ export interface MqttDestinationOptions {
   readonly realClock: Clock;
   readonly random: RandomSource;
   readonly log: Logger;
+  /**
+   * The right time by which certificates are judged when the system's clock is wrong; undefined when nobody knows it.
+   * Left out, or while `systemIsRight`, the TLS library judges by the system's clock.
+   */
+  readonly judge?: { systemIsRight(): boolean; nowMs(): number | undefined };
   readonly backoff?: { readonly minMs: number; readonly maxMs: number };
 }
 
@@ -56,6 +62,8 @@ export function createMqttDestination(options: MqttDestinationOptions): UplinkDe
       retry = realClock.after(delay, () => connect(subscription, events));
     };
     let made: MqttClient;
+    const byHand = options.judge !== undefined && !options.judge.systemIsRight() ? options.judge : undefined;
+    let reason = 'the connection was closed';
     try {
       made = mqtt.connect(options.url, {
         clientId: options.clientId,
@@ -68,7 +76,7 @@ export function createMqttDestination(options: MqttDestinationOptions): UplinkDe
         connectTimeout: connectWithinMs,
         reconnectPeriod: 0,
         queueQoSZero: false,
-        rejectUnauthorized: true,
+        rejectUnauthorized: byHand === undefined,
         ...(options.will === undefined
           ? {}
           : {
@@ -85,7 +93,18 @@ export function createMqttDestination(options: MqttDestinationOptions): UplinkDe
       return;
     }
     client = made;
-    let reason = 'the connection was closed';
+    if (byHand !== undefined) {
+      const socket: unknown = made.stream;
+      // Before anything of the other side is read: nothing but CONNECT has left by then.
+      const check = () => {
+        const why = socket instanceof TLSSocket ? whyNot(socket, byHand.nowMs()) : 'no TLS';
+        if (why === undefined) return;
+        reason = why;
+        made.end(true);
+      };
+      if (socket instanceof TLSSocket) socket.prependOnceListener('secureConnect', check);
+      else check();
+    }
     made.on('error', (error) => {
       reason = error.message || String((error as NodeJS.ErrnoException).code ?? 'connection error');
     });
@@ -109,6 +128,13 @@ export function createMqttDestination(options: MqttDestinationOptions): UplinkDe
         events.up();
       });
     });
+  };
+
+  const whyNot = (socket: TLSSocket, nowMs: number | undefined): string | undefined => {
+    const certificate = socket.getPeerX509Certificate();
+    if (certificate === undefined) return 'the other side has no certificate';
+    const host = new URL(options.url).hostname.replace(/^\[|\]$/g, '');
+    return whyNotPeer({ certificate, caPem: readFileSync(options.caFile, 'utf8'), host, nowMs });
   };
 
   return {

@@ -165,6 +165,7 @@ async function gateway(t: Test, far: FarSide, over: { path?: string; speed?: num
   });
   const { log: logger, lines } = memoryLog({ foldAfter: 1000 });
   const acts: AlertEvent[] = [];
+  const times: { offMs: number; exactToMs: number }[] = [];
   let refuseActs = false;
   const uplink = createUplink({
     destination: createMqttDestination({
@@ -183,6 +184,7 @@ async function gateway(t: Test, far: FarSide, over: { path?: string; speed?: num
     plan: 'raw',
     site: over.site ?? (() => ({ name: 'Test' }) as unknown as Site),
     clockTrust: () => 'ntp',
+    onCloudTime: (nowMs, exactToMs) => times.push({ offMs: Math.abs(nowMs - clock.nowMs()), exactToMs }),
     clock,
     realClock: network,
     logger,
@@ -204,6 +206,7 @@ async function gateway(t: Test, far: FarSide, over: { path?: string; speed?: num
     uplink,
     lines,
     acts,
+    times,
     stop,
     stats: (): UplinkStats => uplink.stats(),
     refuseActs: (refuse: boolean) => void (refuseActs = refuse),
@@ -242,6 +245,8 @@ t.test(
       plan: 'raw',
     });
     t.equal(cloud.hellos.length, 1);
+    t.match(house.times.length, 1, 'the welcome told the time, half of its way added');
+    t.ok(house.times.every(({ offMs, exactToMs }) => offMs <= exactToMs + 50 && exactToMs < 5000));
     t.ok(cloud.envelopes.length <= 15, `${cloud.envelopes.length} envelopes for 701 frames`);
     t.equal(cloud.envelopes[0]?.lane, 'backfill');
     const before = cloud.envelopes.length;

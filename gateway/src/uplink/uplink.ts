@@ -49,6 +49,8 @@ export interface UplinkOptions {
   readonly plan: Plan;
   readonly site: () => Site;
   readonly clockTrust: () => ClockTrust;
+  /** What the cloud's clock shows now, to within so many milliseconds either way. */
+  readonly onCloudTime?: (nowMs: number, exactToMs: number) => void;
   /** The village's time, for what messages say. */
   readonly clock: Clock;
   /** Real time, for everything that concerns the network. */
@@ -98,9 +100,19 @@ export function createUplink(options: UplinkOptions): Uplink {
   let unsubscribe: (() => void) | undefined;
   /** Rises with each connection, so that what belongs to a former one is recognised. */
   let connection = 0;
+  /** When what is to be answered next was sent, by the village's monotonic time; undefined when that is not known. */
+  let askedMs: number | undefined;
   const counts = { sentEnvelopes: 0, sentBytes: 0, receipts: 0, resends: 0, sumMismatches: 0 };
   const send = (topic: string, message: object) =>
     destination.publish(topic, new TextEncoder().encode(JSON.stringify(message)));
+
+  /** The answer was made somewhere between the question and now. */
+  const takeTime = (serverMs: unknown) => {
+    if (askedMs === undefined || typeof serverMs !== 'number' || !Number.isFinite(serverMs)) return;
+    const halfMs = (clock.monotonicMs() - askedMs) / 2;
+    askedMs = undefined;
+    options.onCloudTime?.(serverMs + halfMs, halfMs);
+  };
 
   const nothingExpected = () => {
     answer?.cancel();
@@ -132,6 +144,8 @@ export function createUplink(options: UplinkOptions): Uplink {
       plan: options.plan,
       site: options.site(),
     };
+    // Asked again, the answer may be one to the first question: that is the time that counts.
+    askedMs ??= clock.monotonicMs();
     expectAnswer(() => {
       // After a change of the site the link is already welcomed: then frames may wait for their receipt as well.
       if (welcomed) goBack();
@@ -179,6 +193,7 @@ export function createUplink(options: UplinkOptions): Uplink {
           smaller ? packed : body,
         ]);
         next = first.number + frames.length;
+        if (unreceipted === 0) askedMs = clock.monotonicMs();
         unreceipted += 1;
         counts.sentEnvelopes += 1;
         counts.sentBytes += bytes.length;
@@ -216,6 +231,7 @@ export function createUplink(options: UplinkOptions): Uplink {
   const takeReceipt = (receipt: Receipt) => {
     if (receipt.epoch !== log.epoch) return;
     counts.receipts += 1;
+    takeTime(receipt.server_time_ms);
     const upTo = Math.min(receipt.up_to, log.newestNumber());
     for (const [number, reason] of receipt.bad)
       if (number > receipted) logger.error('the cloud refused a frame', { number, reason });
@@ -268,6 +284,7 @@ export function createUplink(options: UplinkOptions): Uplink {
       const before = welcomed;
       welcomed = true;
       nothingExpected();
+      takeTime(message.server_time_ms);
       // A cloud that lost what it had receipted gets it again, as far as the log still has it.
       if (message.receipt.epoch === log.epoch && message.receipt.up_to < receipted) {
         logger.warn('the cloud has less than it had receipted', { receipted, has: message.receipt.up_to });
@@ -317,6 +334,7 @@ export function createUplink(options: UplinkOptions): Uplink {
           connection += 1;
           welcomed = false;
           unreceipted = 0;
+          askedMs = undefined;
           answerMs = answerWithinMs;
           hello();
         },

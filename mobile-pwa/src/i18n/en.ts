@@ -211,6 +211,9 @@ export const en = {
   'notice.clock': 'This phone’s clock is {difference} {direction}; the {server}’s clock is used.',
   'notice.ahead': 'ahead',
   'notice.behind': 'behind',
+  'clock.wrong': 'The gateway does not know the time. It shows {shown}; that is {difference} off this phone’s clock.',
+  'clock.set': 'Set it from this phone: {now}',
+  'clock.notTaken': 'The gateway did not take this time.',
   'notice.clockUncertain': 'The gateway’s clock is not certain; times may be off.',
 
   'alerts.title': 'Alerts',

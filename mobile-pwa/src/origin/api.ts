@@ -3,6 +3,7 @@ import type {
   AlertPage,
   AlertView,
   Clock,
+  ClockAnswer,
   DeviceView,
   Discovery,
   GridState,
@@ -50,6 +51,8 @@ export interface Api {
   alert(gridId: string, alertId: string): Promise<AlertView>;
   devices(gridId: string): Promise<{ devices: DeviceView[]; now_ms: number }>;
   history(gridId: string, metrics: readonly string[], question: HistoryQuestion): Promise<History>;
+  /** Offers this phone's time to a gateway that does not know it. */
+  offerClock(gridId: string): Promise<ClockAnswer>;
   /** A question of a screen that reads its own answers; `limitMs` is how long all of it may take. */
   ask<T>(path: string, limitMs: number, read: (response: Response) => Promise<T>): Promise<T>;
   /** Sends one act by its ordinary route; never throws. */
@@ -129,6 +132,8 @@ export function createApi(options: {
       for (const [key, value] of Object.entries(question)) if (value !== undefined) query.set(key, String(value));
       return call('GET', `/api/historical/${part(gridId)}/${metrics.map(part).join(',')}?${query}`, undefined, 20_000);
     },
+    offerClock: (gridId) =>
+      call('POST', `/api/clock/${part(gridId)}`, { phone_time_ms: Math.round(options.clock.nowMs()) }),
     ask: (path, limitMs, read) => answer('GET', path, undefined, limitMs, read),
     async send(act) {
       try {

@@ -1,6 +1,6 @@
 /**
- * Alerts as sets of events, over SQLite. Gateway and cloud keep them alike: events are inserted if absent and never
- * changed, the alert is what contracts' `reduceAlert` makes of them. A small row per alert keeps listing quick.
+ * Alerts as sets of events, over SQLite. Gateway and cloud keep them alike: events are inserted if absent and only their
+ * time may be put right later, the alert is what contracts' `reduceAlert` makes of them. A small row per alert keeps listing quick.
  */
 import { compareAlerts, reduceAlert, VillagridError, type Alert, type AlertEvent } from '@villagrid/contracts';
 import { migrateModule, type Migration } from '../sqlite/migrate.js';
@@ -26,6 +26,11 @@ export interface AlertStorePort {
   append(event: AlertEvent): Awaitable<'added' | 'known'>;
   /** The same for several; gives the events that were new. */
   appendAll(events: Iterable<AlertEvent>): Awaitable<readonly AlertEvent[]>;
+  /**
+   * Puts the time of a known event right: the clock it was dated by proved to have been wrong. Gives whether that changed
+   * anything. The event in the log stays as it was; this is what is shown.
+   */
+  retime(alertId: string, eventId: string, atMs: number): Awaitable<boolean>;
   /** Alerts of a grid in the order of `compareAlerts`: every active one, and the newest 2,000 resolved. */
   list(gridId: string, query?: AlertListQuery): Awaitable<readonly Alert[]>;
   /** One alert; undefined when unknown, or while only people's events are there. */
@@ -43,6 +48,7 @@ export interface AlertStorePort {
 export interface AlertStore extends AlertStorePort {
   append(event: AlertEvent): 'added' | 'known';
   appendAll(events: Iterable<AlertEvent>): readonly AlertEvent[];
+  retime(alertId: string, eventId: string, atMs: number): boolean;
   list(gridId: string, query?: AlertListQuery): readonly Alert[];
   get(alertId: string): Alert | undefined;
   gridOfAlert(alertId: string): string | undefined;
@@ -78,6 +84,9 @@ export function createAlertStore({ database }: { readonly database: SqliteDataba
   const insert = database.prepare<[string, string, string]>(
     'INSERT INTO alert_event (alert_id, event_id, event) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
   );
+  const update = database.prepare<[string, string, string]>(
+    'UPDATE alert_event SET event = ? WHERE alert_id = ? AND event_id = ?',
+  );
   const eventsOf = database
     .prepare<[string], string>('SELECT event FROM alert_event WHERE alert_id = ? ORDER BY event_id')
     .pluck();
@@ -107,15 +116,22 @@ export function createAlertStore({ database }: { readonly database: SqliteDataba
       );
     }
     if (insert.run(event.alert_id, event.id, JSON.stringify(event)).changes === 0) return 'known';
-    const alert = reduceAlert(events(event.alert_id));
-    note.run(
-      event.alert_id,
-      event.grid_id,
-      alert?.status ?? 'waiting',
-      alert?.raised_at_ms ?? null,
-      alert?.severity ?? null,
-    );
+    noteAlert(event);
     return 'added';
+  });
+
+  const noteAlert = ({ alert_id, grid_id }: AlertEvent): void => {
+    const alert = reduceAlert(events(alert_id));
+    note.run(alert_id, grid_id, alert?.status ?? 'waiting', alert?.raised_at_ms ?? null, alert?.severity ?? null);
+  };
+
+  const retime = database.transaction((alertId: string, eventId: string, atMs: number): boolean => {
+    const event = events(alertId).find(({ id }) => id === eventId);
+    if (event === undefined || event.at_ms === atMs) return false;
+    const right: AlertEvent = { ...event, at_ms: atMs };
+    update.run(JSON.stringify(right), alertId, eventId);
+    noteAlert(right);
+    return true;
   });
 
   const appendAll = database.transaction((all: Iterable<AlertEvent>): readonly AlertEvent[] => {
@@ -137,6 +153,7 @@ export function createAlertStore({ database }: { readonly database: SqliteDataba
   return {
     append: (event) => append(event),
     appendAll: (all) => appendAll(all),
+    retime: (alertId, eventId, atMs) => retime(alertId, eventId, atMs),
     list: (gridId, { status } = {}) => {
       const wanted = status === undefined ? (['active', 'resolved'] as const) : [status];
       return wanted.flatMap((one) => withStatus(gridId, one)).sort(compareAlerts);

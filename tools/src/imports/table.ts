@@ -128,7 +128,7 @@ export const arrows: ArrowTable = {
         ask: 'This room fills the API’s port from the rooms that know; it has no SQL of its own.',
       },
       health: {
-        imports: ['log', 'alerts', 'project', 'intake', 'uplink'],
+        imports: ['log', 'alerts', 'project', 'intake', 'uplink', 'clock'],
         ask: 'Health asks rooms for counters; no room asks health.',
       },
     },

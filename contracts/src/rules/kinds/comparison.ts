@@ -1,6 +1,14 @@
 /** Rule kind `comparison`: several figures of the grid compared at the same time, all conditions holding. */
 import { Type, type Static } from 'typebox';
-import { delayed, initialDelayState, isDelayState, stateAt, type DelayState, type RuleKind } from '../kind.js';
+import {
+  delayed,
+  initialDelayState,
+  isDelayState,
+  movedDelayState,
+  stateAt,
+  type DelayState,
+  type RuleKind,
+} from '../kind.js';
 
 const condition = Type.Object(
   {
@@ -61,6 +69,7 @@ export const comparison: RuleKind<ComparisonParameters, DelayState> = {
           : { type: 'clear', atMs: sample.timeMs, value: shown },
     };
   },
+  moved: movedDelayState,
   onTick: (_p, state) => ({ state }),
   describe(p) {
     const say = (one: Condition) =>

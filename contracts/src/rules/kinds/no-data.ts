@@ -43,6 +43,7 @@ export const noData: RuleKind<NoDataParameters, NoDataState> = {
       transition: { type: 'clear', atMs: sample.timeMs, value: null },
     };
   },
+  moved: ({ raised, lastMs }, byMs) => ({ raised, lastMs: lastMs === null ? null : lastMs + byMs }),
   onTick(p, state, nowMs) {
     // Never heard, or the clock was set back behind what was heard: the silence counts from now.
     if (state.lastMs === null || state.lastMs - nowMs > latestSampleMs) return { state: { ...state, lastMs: nowMs } };

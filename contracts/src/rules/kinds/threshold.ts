@@ -1,6 +1,14 @@
 /** Rule kind `threshold`: above or below a limit, with a clear level (deadband), on-delay and off-delay. */
 import { Type, type Static } from 'typebox';
-import { delayed, initialDelayState, isDelayState, stateAt, type DelayState, type RuleKind } from '../kind.js';
+import {
+  delayed,
+  initialDelayState,
+  isDelayState,
+  movedDelayState,
+  stateAt,
+  type DelayState,
+  type RuleKind,
+} from '../kind.js';
 
 /** Parameters: limits in the metric's unit, delays in milliseconds. */
 export const thresholdParameters = Type.Object(
@@ -55,6 +63,7 @@ export const threshold: RuleKind<ThresholdParameters, DelayState> = {
           : { type: 'clear', atMs: sample.timeMs, value: sample.value },
     };
   },
+  moved: movedDelayState,
   onTick: (_p, state) => ({ state }),
   describe(p, unit) {
     const parts = [];

@@ -39,15 +39,24 @@ export interface FarSide {
 const validDays = 2;
 
 /** Starts the far side; it ends with the test. */
-export async function startFarSide(t: Test): Promise<FarSide> {
+export async function startFarSide(
+  t: Test,
+  {
+    serverFromMs,
+  }: { /** When the server's certificate begins to be valid; now when left out. */ serverFromMs?: number } = {},
+): Promise<FarSide> {
   const clock = realClock();
   const nowMs = clock.nowMs();
   const folder = tempDir(t);
   const [authority, foreign] = await Promise.all(
-    ['Far side', 'Foreign'].map((name) => createAuthority({ name, nowMs, days: validDays })),
+    ['Far side', 'Foreign'].map((name) => createAuthority({ name, nowMs, days: 30 })),
   );
   if (!authority || !foreign) throw new Error('no authority');
-  const server = await issueServerCertificate(authority, { names: ['127.0.0.1'], nowMs, days: validDays });
+  const server = await issueServerCertificate(authority, {
+    names: ['127.0.0.1'],
+    nowMs: serverFromMs ?? nowMs,
+    days: validDays,
+  });
   let port = 0;
   const make = () =>
     createGuardedBroker<{ id: string }>({

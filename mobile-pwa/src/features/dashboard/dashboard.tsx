@@ -7,6 +7,7 @@ import { openAlerts } from '../../live/apply.js';
 import { withActs } from '../../local/acts.js';
 import { phoneZone } from '../../platform/platform.js';
 import { clockDifference } from '../../ui/clock-notice.js';
+import { ClockOffer } from '../../ui/clock-offer.js';
 import { useApp } from '../../ui/context.js';
 import { Icon } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
@@ -93,7 +94,9 @@ export function Dashboard({ gridId }: { gridId: string }) {
     { metric: 'generation_kw', label: t('figure.generation'), words: t('figure.fromSun') },
     { metric: 'battery_soc_pct', label: t('figure.battery'), words: batteryWord },
   ];
-  const clockOff = clockDifference(offsetMs.value);
+  const clockKnown = summary.source.clock_trust !== 'floor' && summary.source.clock_trust !== 'none';
+  // Which clock is right is not said while the server itself does not know.
+  const clockOff = clockKnown ? clockDifference(offsetMs.value) : undefined;
   const otherZone = zonesDiffer(zone, phoneZone(), now);
   const { today } = summary;
   const energy = (value: number | null) => quantityText('consumption_energy_kwh', value);
@@ -128,6 +131,7 @@ export function Dashboard({ gridId }: { gridId: string }) {
             )}
           </section>
         )}
+        <ClockOffer summary={summary} />
         <div class="columns">
           <div class="column">
             <section class={`verdict ${words.lead.length > 36 ? 'long' : ''}`} data-verdict>

@@ -19,14 +19,14 @@ export const clock: Check = {
         },
       ];
     }
-    const synchronised = existsSync('/run/systemd/timesync/synchronized') || existsSync('/run/chrony/chronyd.sock');
+    const synchronised = existsSync('/run/systemd/timesync/synchronized') || existsSync('/run/chrony');
     return synchronised
       ? [{ state: 'good', found: 'synchronised by the network' }]
       : [
           {
             state: 'warning',
             found: 'not synchronised by the network',
-            next: 'Nothing is lost and the order is kept, but times may be wrong: give the box a link, or a hardware clock.',
+            next: 'Nothing is lost, and times are put right when the gateway learns the time: from the cloud, a phone, or a hardware clock.',
           },
         ];
   },
