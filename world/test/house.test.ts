@@ -144,15 +144,15 @@ function startAnother(...words: string[]): Promise<{ code: number; out: string; 
 }
 /** Runs `npm run village` for this village, in this process: a new one for each would take long. */
 async function village(...words: string[]): Promise<{ code: number; out: string; err: string }> {
-  const { runVillage } = (await import(
-    join(root, 'tools/dist/village/village.js')
-  )) as typeof import('../../tools/dist/village/village.js');
+  const { runVillage } = (await import(join(root, 'tools/dist/village/village.js'))) as {
+    runVillage(words: readonly string[], ports: object): Promise<number>;
+  };
   let [out, err] = ['', ''];
   const code = await runVillage(words, {
     clock: realClock(),
     defaultData: data,
-    print: (text) => (out += `${text}\n`),
-    printError: (text) => (err += `${text}\n`),
+    print: (text: string) => (out += `${text}\n`),
+    printError: (text: string) => (err += `${text}\n`),
   });
   return { code, out, err };
 }
