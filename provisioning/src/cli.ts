@@ -7,6 +7,7 @@ import { addDeviceCommands } from './commands/device.js';
 import { addDoctor } from './commands/doctor.js';
 import { addInit } from './commands/init.js';
 import { addUserCommands } from './commands/user.js';
+import { GivenValueError } from './site/check-gateway.js';
 
 /** Runs one command line (without the program's name). Resolves with the exit code: 2 for a wrong command line. */
 export async function runCli(
@@ -35,8 +36,22 @@ export async function runCli(
     return code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof GivenValueError) {
+      ports.printError(`${error.detail}\n-> ${error.next}`);
+      return 2;
+    }
     if (error instanceof VillagridError) {
       ports.printError(`${error.message}\n-> ${error.next}`);
+      // What was typed is wrong, not what is there.
+      return error.code === 'E_REQUEST_INVALID' ? 2 : 1;
+    }
+    const { code: system, path, message } = (error ?? {}) as { code?: unknown; path?: unknown; message?: string };
+    if (typeof system === 'string' && typeof path === 'string') {
+      const next =
+        system === 'EACCES' || system === 'EPERM'
+          ? 'Run it with sudo, or as the user whose folder it is.'
+          : 'Check the path and the disk.';
+      ports.printError(`${message}\n-> ${next}`);
       return 1;
     }
     throw error;

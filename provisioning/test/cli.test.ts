@@ -1,9 +1,13 @@
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { X509Certificate } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { createServer as createTlsServer } from 'node:tls';
 import { createLogger, cryptoRandom, describeCertificate, realClock, verifySecret } from '@villagrid/runtime';
 import { tempDir } from '@villagrid/runtime/testing';
 import t from 'tap';
-import { runCli, withAccounts } from '../src/index.js';
+import { runCli, setSetting, withAccounts } from '../src/index.js';
 
 const clock = realClock();
 const log = createLogger({ name: 'test', level: 'error', clock, destination: { write: () => undefined } });
@@ -73,7 +77,7 @@ t.test('an installer makes a gateway, its devices and people, and the doctor fin
   t.notMatch(secret, sheet.password, 'and not the password');
   t.match(readFileSync(join(folder, 'gateway.yaml'), 'utf8'), /# Settings of the gateway/, 'comments survive a change');
   t.equal((await cli(['device', 'add', '--folder', folder, '--device', 'cabinet-1', '--name', 'Twice'])).code, 1);
-  t.equal((await cli(['device', 'add', '--folder', folder, '--device', 'Not An Id', '--name', 'x'])).code, 1);
+  t.equal((await cli(['device', 'credential', '--folder', folder, '--device', 'nobody'])).code, 1);
 
   const person = await cli(
     ['user', 'add', '--folder', folder, '--username', 'asha', '--role', 'admin', '--password-stdin'],
@@ -85,6 +89,19 @@ t.test('an installer makes a gateway, its devices and people, and the doctor fin
     t.ok(await accounts.login('asha', 'a long enough password', '127.0.0.1'), 'she can log in');
   });
   t.match((await cli(['user', 'list', '--folder', folder])).out, /asha\s+admin/);
+
+  const twice = await cli(['user', 'add', '--folder', folder, '--username', 'Asha', '--role', 'viewer']);
+  t.equal(twice.code, 1, 'a person who is there is not changed by adding');
+  t.match(twice.err, /taken.*\n-> .*villagrid user password/);
+  t.equal((await cli(['user', 'role', '--folder', folder, '--username', 'asha', '--role', 'viewer'])).code, 0);
+  t.equal((await cli(['user', 'password', '--folder', folder, '--username', 'nobody'])).code, 2);
+  const fresh = await cli(['user', 'password', '--folder', folder, '--username', 'asha', '--json']);
+  const { password: made2 } = JSON.parse(fresh.out) as { password: string };
+  await withAccounts(join(folder, 'gateway.yaml'), { realClock: clock, random, log }, async (accounts) => {
+    t.notOk(await accounts.login('asha', 'a long enough password', '127.0.0.1'));
+    t.equal((await accounts.login('asha', made2, '127.0.0.1'))?.principal.grants[0]?.role, 'viewer');
+  });
+  await cli(['user', 'role', '--folder', folder, '--username', 'asha', '--role', 'admin']);
 
   const doctor = await cli(['doctor', '--folder', folder, '--json']);
   const found = JSON.parse(doctor.out) as { check: string; findings: { state: string }[] }[];
@@ -120,6 +137,137 @@ t.test('a gateway is registered in a cloud with a certificate of its own', async
   t.match(readFileSync(join(cloud, 'directory.yaml'), 'utf8'), /gateway_id: gw-kisima/);
   t.match(readFileSync(join(gateway, 'gateway.yaml'), 'utf8'), /url: mqtts:\/\/cloud.example.org:9883/);
   t.match((await describeCertificate(readFileSync(join(gateway, 'pki/uplink.crt'), 'utf8'))).subject, /gw-kisima/);
+});
+
+/** Every file below a folder with its content. */
+function contents(folder: string): Record<string, string> {
+  if (!existsSync(folder)) return {};
+  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort();
+  return Object.fromEntries(
+    names
+      .filter((name) => statSync(join(folder, name)).isFile())
+      .map((name) => [name, readFileSync(join(folder, name), 'utf8')]),
+  );
+}
+
+t.test('registering a gateway does all of it or nothing, and says what to do first', async (t) => {
+  const dir = tempDir(t);
+  const [cloud, gateway] = [join(dir, 'cloud'), join(dir, 'kisima')];
+  t.equal((await cli(['init', '--folder', gateway, '--grid', 'kisima', '--name', 'Kisima'])).code, 0);
+  const add = (...more: string[]) =>
+    cli(['cloud', 'grid', 'add', '--folder', cloud, '--gateway-folder', gateway, ...more]);
+  const url = ['--url', 'mqtts://cloud.example.org:9883'];
+  const before = contents(dir);
+  const none = await add(...url);
+  t.equal(none.code, 1);
+  t.match(none.err, new RegExp(`cloud.yaml is missing.*\\n-> .*villagrid cloud init --folder ${cloud} --name`));
+  t.same(contents(dir), before, 'no key, no authority, no setting was written');
+
+  await cli(['cloud', 'init', '--folder', cloud, '--name', 'cloud.example.org']);
+  const made = contents(dir);
+  const wrong = await add('--url', 'http://cloud.example.org');
+  t.equal(wrong.code, 2);
+  t.match(wrong.err, /^--url: .*mqtts:/);
+  t.equal((await add(...url, '--organisation', 'No Id')).code, 2);
+  renameSync(join(cloud, 'pki/authority.key'), join(dir, 'safe'));
+  t.match((await add(...url)).err, /authority.key is missing.*\n-> Put it back/);
+  renameSync(join(dir, 'safe'), join(cloud, 'pki/authority.key'));
+  const twin = join(dir, 'twin');
+  await cli(['init', '--folder', twin, '--grid', 'kisima', '--gateway', 'gw-other', '--name', 'Twin']);
+  t.equal((await cli(['cloud', 'grid', 'add', '--folder', cloud, '--gateway-folder', twin, ...url])).code, 0);
+  const clash = await add(...url);
+  t.equal(clash.code, 1);
+  t.match(clash.err, /grid "kisima" belongs to gateway "gw-other"/);
+  t.same(
+    contents(gateway),
+    Object.fromEntries(
+      Object.entries(made).flatMap(([name, text]) => (name.startsWith('kisima/') ? [[name.slice(7), text]] : [])),
+    ),
+    'the gateway is as it was after every refusal',
+  );
+});
+
+t.test(
+  'values the daemon would refuse are refused before anything is written, by the option that gave them',
+  async (t) => {
+    const dir = tempDir(t);
+    const folder = join(dir, 'kisima');
+    const init = (...more: string[]) => cli(['init', '--folder', folder, ...more]);
+    for (const [words, reason] of [
+      [['--grid', 'BAD id', '--name', 'x'], /^--grid: .*BAD id/],
+      [['--grid', 'kisima', '--name', ''], /^--name: /],
+      [['--grid', 'kisima', '--name', 'x', '--zone', 'Moon/Base'], /^--zone: .*Moon\/Base/],
+      [['--grid', 'kisima', '--name', 'x', '--pv-kwp', '-3'], /^--pv-kwp: /],
+      [['--grid', 'kisima', '--name', 'x', '--port-base', '70000'], /port from 1 to 65000/],
+      [['--grid', 'kisima', '--name', 'x', '--certificate-name', 'no name'], /"no name" is no name or address/],
+    ] as const) {
+      const refused = await init(...words);
+      t.equal(refused.code, 2, words.join(' '));
+      t.match(refused.err, reason);
+    }
+    t.notOk(existsSync(folder));
+    t.equal(
+      (await init('--grid', 'kisima', '--name', 'Kisima', '--certificate-name', 'box.example.org', '192.168.1.20'))
+        .code,
+      0,
+    );
+    const { subjectAltName } = new X509Certificate(readFileSync(join(folder, 'pki/gateway.crt')));
+    t.match(subjectAltName, /DNS:box\.example\.org.*IP Address:192\.168\.1\.20/);
+    const before = contents(folder);
+    const device = (...more: string[]) => cli(['device', 'add', '--folder', folder, ...more]);
+    for (const [words, reason] of [
+      [['--device', 'Not An Id', '--name', 'x'], /^--device: /],
+      [['--device', 'a', '--name', 'x', '--period', '0'], /^--period: /],
+      [
+        ['--device', 'a', '--name', 'x', '--wire', 'consumption=foo'],
+        /consumption=foo: "consumption" is no metric.*consumption_kw/,
+      ],
+      [['--device', 'a', '--name', 'x', '--wire', 'consumption_kw=foo'], /"foo" is no metric/],
+      [['--device', 'a', '--name', 'x', '--wire', 'consumption_kw=equipment_temp_c'], /is in kW, the metric in °C/],
+      [['--device', 'a', '--name', 'x', '--wire', 'consumption_kw'], /give figure=metric/],
+    ] as const) {
+      const refused = await device(...words);
+      t.equal(refused.code, 2, words.join(' '));
+      t.match(refused.err, reason);
+    }
+    const user = (...more: string[]) =>
+      cli(['user', 'add', '--folder', folder, '--username', 'asha', '--role', 'viewer', ...more], 'short');
+    t.match(await user('--password-stdin'), { code: 2 });
+    t.match(await user('--grid', 'elsewhere'), { code: 2, err: /this gateway has the grid "kisima"/ });
+    const { 'data/settings.db': _made, ...after } = contents(folder);
+    t.same(after, before);
+  },
+);
+
+t.test('the doctor tells our server on a port from another program', async (t) => {
+  const folder = join(tempDir(t), 'kisima');
+  await cli(['init', '--folder', folder, '--grid', 'kisima', '--name', 'Kisima']);
+  let answer = '<html>';
+  const http = createServer((_, response) => response.end(answer));
+  const tls = createTlsServer({
+    cert: readFileSync(join(folder, 'pki/gateway.crt')),
+    key: readFileSync(join(folder, 'pki/gateway.key')),
+  });
+  for (const server of [http, tls]) await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => [http, tls].map((server) => server.close()));
+  const portOf = (server: typeof http | typeof tls) => (server.address() as AddressInfo).port;
+  const states = async (ports: Record<string, number>) => {
+    for (const [section, port] of Object.entries(ports))
+      setSetting(join(folder, 'gateway.yaml'), [section, 'port'], port);
+    const { out } = await cli(['doctor', '--folder', folder, '--json']);
+    const all = JSON.parse(out) as { check: string; findings: { state: string; found: string }[] }[];
+    return all.find((one) => one.check === 'listening')?.findings;
+  };
+  t.match(await states({ http: portOf(http), https: portOf(tls), mqtt_plain: 1, mqtts: portOf(http) }), [
+    { state: 'bad', found: /another program/ },
+    { state: 'good', found: /https: this server answers/ },
+    { state: 'warning', found: /nothing answers on port 1/ },
+    { state: 'bad', found: /without TLS/ },
+  ]);
+  answer = JSON.stringify({ kind: 'gateway', server_id: 'gw-other' });
+  t.match((await states({}))?.[0], { state: 'bad', found: /another Villagrid server, gw-other/ });
+  answer = JSON.stringify({ kind: 'gateway', server_id: 'gw-kisima' });
+  t.match((await states({}))?.[0], { state: 'good', found: /this server answers/ });
 });
 
 t.test('a wrong command line says what is wrong and ends with 2', async (t) => {

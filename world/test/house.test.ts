@@ -150,8 +150,8 @@ async function village(...words: string[]): Promise<{ code: number; out: string;
   const code = await runVillage(words, {
     clock: realClock(),
     defaultData: data,
-    print: (text) => (out += `${text}\n`),
-    printError: (text) => (err += `${text}\n`),
+    print: (text: string) => (out += `${text}\n`),
+    printError: (text: string) => (err += `${text}\n`),
   });
   return { code, out, err };
 }

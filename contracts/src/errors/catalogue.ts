@@ -203,9 +203,12 @@ export type ErrorCode = keyof typeof errorCatalogue;
 export class VillagridError extends Error {
   readonly code: ErrorCode;
   readonly detail: string;
+  readonly #next: string | undefined;
 
-  constructor(code: ErrorCode, detail: string, options?: { cause?: unknown }) {
-    super(`${code}: ${errorCatalogue[code].title}. ${detail}`, options);
+  /** `next` is for where more is known than the catalogue can say. */
+  constructor(code: ErrorCode, detail: string, options: { cause?: unknown; next?: string } = {}) {
+    super(`${code}: ${errorCatalogue[code].title}. ${detail}`, 'cause' in options ? { cause: options.cause } : {});
+    this.#next = options.next;
     this.name = 'VillagridError';
     this.code = code;
     this.detail = detail;
@@ -213,7 +216,7 @@ export class VillagridError extends Error {
 
   /** What the reader should do next. */
   get next(): string {
-    return errorCatalogue[this.code].next;
+    return this.#next ?? errorCatalogue[this.code].next;
   }
 
   /** HTTP status this error is answered with. */

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { addGatewayToCloud, initCloud } from '../site/cloud-site.js';
 import type { CommandPorts } from './command.js';
-import { wholeNumber } from './init.js';
+import { basePort } from './init.js';
 
 export function addCloudCommands(program: Command, { realClock, print }: CommandPorts): void {
   const cloud = program.command('cloud').description('the cloud on one machine');
@@ -13,7 +13,7 @@ export function addCloudCommands(program: Command, { realClock, print }: Command
     .description("make the cloud's folder: configuration, own authority, certificates")
     .requiredOption('--folder <folder>', 'where to make it')
     .option('--name <name...>', 'names and addresses people and gateways reach it by')
-    .option('--port-base <port>', 'ports from here on: +10 http, +11 https, +13 mqtts', wholeNumber)
+    .option('--port-base <port>', 'ports from here on: +10 http, +11 https, +13 mqtts', basePort)
     .option('--json', 'answer as JSON')
     .addHelpText('after', '\nExample:\n  villagrid cloud init --folder /etc/villagrid-cloud --name cloud.example.org\n')
     .action(async (options: { folder: string; name?: string[]; portBase?: number; json?: boolean }) => {

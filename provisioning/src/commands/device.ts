@@ -2,8 +2,9 @@
 import { resolve } from 'node:path';
 import { deviceKinds, type SiteDevice, VillagridError } from '@villagrid/contracts';
 import { type Command, Option } from 'commander';
-import { addDevice, gatewayFiles, issueDeviceCredential } from '../site/gateway-site.js';
-import { readYaml, writeSecret } from '../site/files.js';
+import { GivenValueError } from '../site/check-gateway.js';
+import { writeSecret } from '../site/files.js';
+import { addDevice, gatewayFiles, issueDeviceCredential, siteOf } from '../site/gateway-site.js';
 import type { CommandPorts } from './command.js';
 import { wholeNumber } from './init.js';
 
@@ -26,7 +27,7 @@ export function addDeviceCommands(program: Command, { random, print }: CommandPo
     credential: { username: string; password: string },
     options: { out?: string; json?: boolean },
   ) => {
-    const site = (readYaml(gatewayFiles(folder).config).toJS() as { site: { grid_id: string } }).site;
+    const site = siteOf(folder);
     const sheet = {
       grid_id: site.grid_id,
       device_id: credential.username,
@@ -65,8 +66,7 @@ export function addDeviceCommands(program: Command, { random, print }: CommandPo
       const wires: Record<string, string> = {};
       for (const wire of options.wire ?? []) {
         const [figure, metric, more] = wire.split('=');
-        if (!figure || !metric || more !== undefined)
-          throw new VillagridError('E_CONFIG_INVALID', `--wire ${wire}: give figure=metric.`);
+        if (!figure || !metric || more !== undefined) throw new GivenValueError(`--wire ${wire}: give figure=metric.`);
         wires[figure] = metric;
       }
       addDevice(
@@ -93,6 +93,14 @@ export function addDeviceCommands(program: Command, { random, print }: CommandPo
     .option('--json', 'answer as JSON')
     .action(async (options: { folder: string; device: string; out?: string; json?: boolean }) => {
       const folder = resolve(options.folder);
+      const { devices } = siteOf(folder);
+      const known = devices.filter((one) => one.protocol === 'mqtt').map((one) => one.device_id);
+      if (!known.includes(options.device))
+        throw new VillagridError(
+          'E_DEVICE_NOT_FOUND',
+          `"${options.device}" is no MQTT device of this gateway; there are ${known.join(', ') || 'none'}.`,
+          { next: 'Add it with `villagrid device add`.' },
+        );
       tell(folder, await issueDeviceCredential(folder, options.device, random), options);
     });
 }

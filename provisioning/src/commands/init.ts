@@ -6,13 +6,20 @@ import type { CommandPorts } from './command.js';
 
 /** A whole number from the command line. */
 export function wholeNumber(text: string): number {
-  const value = Number(text);
+  const value = text.trim() === '' ? Number.NaN : Number(text);
   if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('give a whole number of 0 or more.');
   return value;
 }
 
+/** The first of a row of ports. */
+export function basePort(text: string): number {
+  const value = wholeNumber(text);
+  if (value < 1 || value > 65_000) throw new InvalidArgumentError('give a port from 1 to 65000.');
+  return value;
+}
+
 const decimal = (text: string): number => {
-  const value = Number(text);
+  const value = text.trim() === '' ? Number.NaN : Number(text);
   if (!Number.isFinite(value)) throw new InvalidArgumentError('give a number.');
   return value;
 };
@@ -28,8 +35,12 @@ export function addInit(program: Command, { realClock, print }: CommandPorts): v
     .option('--zone <zone>', 'time zone of the village', 'UTC')
     .option('--pv-kwp <kWp>', 'peak power of the panels', decimal)
     .option('--battery-kwh <kWh>', 'energy of the battery', decimal)
+    .option(
+      '--certificate-name <name...>',
+      'further names and addresses people and nodes reach it by (--name is the village)',
+    )
     .option('--host <address>', 'address to listen on', '0.0.0.0')
-    .option('--port-base <port>', 'ports from here on instead of the usual ones', wholeNumber)
+    .option('--port-base <port>', 'ports from here on instead of the usual ones', basePort)
     .option('--json', 'answer as JSON')
     .addHelpText(
       'after',
@@ -44,6 +55,7 @@ export function addInit(program: Command, { realClock, print }: CommandPorts): v
         zone: string;
         pvKwp?: number;
         batteryKwh?: number;
+        certificateName?: string[];
         host: string;
         portBase?: number;
         json?: boolean;
@@ -68,6 +80,7 @@ export function addInit(program: Command, { realClock, print }: CommandPorts): v
             wiring: {},
           },
           host: options.host,
+          ...(options.certificateName === undefined ? {} : { names: options.certificateName }),
           ports:
             base === undefined ? defaultGatewayPorts : { http: base, https: base + 1, mqtt: base + 2, mqtts: base + 3 },
           realNowMs: realClock.nowMs(),

@@ -1,7 +1,7 @@
 /** Certificates of a folder: its own authority, made once, and what it issues. Certificates live in real time. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Authority, createAuthority, issueClientCertificate, issueServerCertificate } from '@villagrid/runtime';
+import { type Authority, createAuthority, issueServerCertificate } from '@villagrid/runtime';
 import { readText, writePublic, writeSecret } from './files.js';
 
 /** Days a server's or gateway's certificate is good for. */
@@ -13,7 +13,8 @@ export interface CertificateFiles {
   readonly keyFile: string;
 }
 
-const files = (folder: string, name: string): CertificateFiles => ({
+/** Where a certificate of the name and its key are in a folder. */
+export const certificateFiles = (folder: string, name: string): CertificateFiles => ({
   certificateFile: join(folder, `${name}.crt`),
   keyFile: join(folder, `${name}.key`),
 });
@@ -24,7 +25,7 @@ export async function folderAuthority(
   name: string,
   nowMs: number,
 ): Promise<Authority & CertificateFiles> {
-  const paths = files(folder, 'authority');
+  const paths = certificateFiles(folder, 'authority');
   if (existsSync(paths.certificateFile) && existsSync(paths.keyFile)) {
     return { certificatePem: readText(paths.certificateFile), privateKeyPem: readText(paths.keyFile), ...paths };
   }
@@ -42,23 +43,8 @@ export async function issueServer(
   names: readonly string[],
   nowMs: number,
 ): Promise<CertificateFiles> {
-  const paths = files(folder, file);
+  const paths = certificateFiles(folder, file);
   const issued = await issueServerCertificate(authority, { names: [...names], nowMs, days: certificateDays });
-  writeSecret(paths.keyFile, issued.privateKeyPem);
-  writePublic(paths.certificateFile, issued.certificatePem);
-  return paths;
-}
-
-/** Issues a client certificate with the common name into the folder. */
-export async function issueClient(
-  folder: string,
-  file: string,
-  authority: Authority,
-  commonName: string,
-  nowMs: number,
-): Promise<CertificateFiles> {
-  const paths = files(folder, file);
-  const issued = await issueClientCertificate(authority, { commonName, nowMs, days: certificateDays });
   writeSecret(paths.keyFile, issued.privateKeyPem);
   writePublic(paths.certificateFile, issued.certificatePem);
   return paths;

@@ -1,36 +1,58 @@
 /** Files a box cannot live without: written whole or not at all, secrets readable by their owner only. */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { VillagridError } from '@villagrid/contracts';
 import { type Document, parseDocument } from 'yaml';
 
-function writeWhole(path: string, text: string, mode: number): void {
-  mkdirSync(dirname(path), { recursive: true });
-  const temporary = join(dirname(path), `.${basename(path)}.new`);
-  const file = openSync(temporary, 'w', mode);
+/** A file to be written: readable by its owner only when it is a secret, else by anybody. */
+export interface FileToWrite {
+  readonly path: string;
+  readonly text: string;
+  readonly secret: boolean;
+}
+
+/**
+ * Writes files that belong together: all are complete on the disk before the first takes its place, so that what goes
+ * wrong before (no room, no right) changes none of them.
+ */
+export function writeTogether(files: readonly FileToWrite[]): void {
+  const staged: { readonly temporary: string; readonly path: string }[] = [];
   try {
-    writeSync(file, text);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
+    for (const { path, text, secret } of files) {
+      mkdirSync(dirname(path), { recursive: true });
+      const temporary = join(dirname(path), `.${basename(path)}.new`);
+      staged.push({ temporary, path });
+      const file = openSync(temporary, 'w', secret ? 0o600 : 0o644);
+      try {
+        writeSync(file, text);
+        fsyncSync(file);
+      } finally {
+        closeSync(file);
+      }
+    }
+  } catch (error) {
+    for (const { temporary } of staged) rmSync(temporary, { force: true });
+    throw error;
   }
-  renameSync(temporary, path);
-  const folder = openSync(dirname(path), 'r');
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
+  for (const { temporary, path } of staged) renameSync(temporary, path);
+  for (const path of new Set(staged.map((one) => dirname(one.path)))) {
+    const folder = openSync(path, 'r');
+    try {
+      fsyncSync(folder);
+    } finally {
+      closeSync(folder);
+    }
   }
 }
 
 /** Writes a secret (mode 0600): complete on the disk when it returns. */
 export function writeSecret(path: string, text: string): void {
-  writeWhole(path, text, 0o600);
+  writeTogether([{ path, text, secret: true }]);
 }
 
 /** Writes a file that anybody may read (mode 0644): complete on the disk when it returns. */
 export function writePublic(path: string, text: string): void {
-  writeWhole(path, text, 0o644);
+  writeTogether([{ path, text, secret: false }]);
 }
 
 /** Reads a text file; VillagridError E_CONFIG_READ names the path when it cannot. */

@@ -1,9 +1,18 @@
 /** A gateway's folder: configuration, credentials, certificates. Everything `villagrid init` and `device add` write. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type RandomSource, type Site, type SiteDevice, VillagridError, isIdentifier } from '@villagrid/contracts';
+import {
+  metricDefinition,
+  metricIds,
+  type RandomSource,
+  type Site,
+  type SiteDevice,
+  VillagridError,
+} from '@villagrid/contracts';
+import { loadGatewayConfig } from '@villagrid/gateway/config';
 import { hashSecret } from '@villagrid/runtime';
-import { stringify } from 'yaml';
+import { type Document, stringify } from 'yaml';
+import { checkCertificateNames, checkGatewayText, GivenValueError } from './check-gateway.js';
 import { folderAuthority, issueServer } from './authority.js';
 import { readText, readYaml, writePublic, writeSecret } from './files.js';
 import { makePassword } from './password.js';
@@ -56,7 +65,10 @@ export interface InitGatewayOptions {
   readonly realNowMs: number;
 }
 
-/** Makes a gateway's folder: authority, server certificate, `gateway.yaml`, empty credentials. Refuses to overwrite one. */
+/**
+ * Makes a gateway's folder: authority, server certificate, `gateway.yaml`, empty credentials. Refuses to overwrite one,
+ * and what the daemon would refuse (GivenValueError), before anything is written.
+ */
 export async function initGateway(options: InitGatewayOptions): Promise<ReturnType<typeof gatewayFiles>> {
   const files = gatewayFiles(options.folder);
   if (existsSync(files.config)) {
@@ -65,15 +77,7 @@ export async function initGateway(options: InitGatewayOptions): Promise<ReturnTy
       `${files.config} is there already; choose another folder or change it with the other commands.`,
     );
   }
-  const { site, ports = defaultGatewayPorts, host = '0.0.0.0' } = options;
-  const authority = await folderAuthority(files.pki, `Villagrid ${site.grid_id}`, options.realNowMs);
-  await issueServer(
-    files.pki,
-    'gateway',
-    authority,
-    ['localhost', '127.0.0.1', '10.77.0.1', `${site.gateway_id}.local`, ...(options.names ?? [])],
-    options.realNowMs,
-  );
+  const { site, ports = defaultGatewayPorts, host = '0.0.0.0', names = [] } = options;
   const certificate = { certificate_file: 'pki/gateway.crt', key_file: 'pki/gateway.key' };
   const config = {
     site,
@@ -89,8 +93,19 @@ export async function initGateway(options: InitGatewayOptions): Promise<ReturnTy
     ...(options.clockTrust === undefined ? {} : { clock_trust: options.clockTrust }),
   };
   const head = `# Settings of the gateway of ${site.name}. All settings and their defaults: docs/reference/configuration.md\n`;
+  const text = head.replaceAll(/[\r\n]+(?!$)/g, ' ') + stringify(config, { lineWidth: 120 });
+  checkGatewayText(files.config, text);
+  checkCertificateNames(names);
+  const authority = await folderAuthority(files.pki, `Villagrid ${site.grid_id}`, options.realNowMs);
+  await issueServer(
+    files.pki,
+    'gateway',
+    authority,
+    ['localhost', '127.0.0.1', '10.77.0.1', `${site.gateway_id}.local`, ...names],
+    options.realNowMs,
+  );
   writeSecret(files.credentials, `${JSON.stringify({ devices: {} }, null, 2)}\n`);
-  writePublic(files.config, head + stringify(config, { lineWidth: 120 }));
+  writePublic(files.config, text);
   return files;
 }
 
@@ -108,36 +123,58 @@ export async function issueDeviceCredential(
   return { username: deviceId, password };
 }
 
-/** Adds a device to the site (and optional wires: figure to metric of this device), keeping the file's comments. */
+/**
+ * Adds a device to the site (and optional wires: figure to metric of this device), keeping the file's comments. Throws
+ * GivenValueError for what the daemon would refuse, and for wires that cannot be meant.
+ */
 export function addDevice(folder: string, device: SiteDevice, wires: Readonly<Record<string, string>> = {}): void {
-  const files = gatewayFiles(folder);
-  if (!isIdentifier(device.device_id)) {
-    throw new VillagridError(
-      'E_CONFIG_INVALID',
-      `device id "${device.device_id}": use lower-case letters, digits, - and _, at most 63.`,
-    );
-  }
-  const document = readYaml(files.config);
-  const site = document.toJS() as { site: Site };
-  if (site.site.devices.some((one) => one.device_id === device.device_id)) {
-    throw new VillagridError('E_CONFIG_INVALID', `device "${device.device_id}" is there already in ${files.config}.`);
-  }
-  document.addIn(['site', 'devices'], device);
-  for (const [figure, metric] of Object.entries(wires)) {
-    document.setIn(['site', 'wiring', figure], { terms: [{ device_id: device.device_id, metric }] });
-  }
-  writePublic(files.config, document.toString({ lineWidth: 120 }));
+  const { config, credentials } = gatewayFiles(folder);
+  if (siteOf(folder).devices.some((one) => one.device_id === device.device_id))
+    throw new VillagridError('E_CONFIG_INVALID', `device "${device.device_id}" is there already in ${config}.`, {
+      next: 'Choose another id, or give it a new credential with `villagrid device credential`.',
+    });
+  for (const [figure, metric] of Object.entries(wires)) checkWire(figure, metric);
+  // Its credential comes next: better no device than one without.
+  readText(credentials);
+  const text = changedGateway(folder, (document) => {
+    document.addIn(['site', 'devices'], device);
+    for (const [figure, metric] of Object.entries(wires)) {
+      document.setIn(['site', 'wiring', figure], { terms: [{ device_id: device.device_id, metric }] });
+    }
+  });
+  writePublic(config, text);
 }
 
-/** Puts the uplink into a gateway's configuration. Paths are relative to its folder. */
-export function setUplink(
-  folder: string,
-  uplink: { url: string; ca_file: string; certificate_file: string; key_file: string; plan: string },
-): void {
-  const files = gatewayFiles(folder);
-  const document = readYaml(files.config);
-  document.set('uplink', uplink);
-  writePublic(files.config, document.toString({ lineWidth: 120 }));
+/** The site of a gateway's folder. Throws E_CONFIG_* when the daemon would refuse the file as it is. */
+export function siteOf(folder: string): Site {
+  return loadGatewayConfig({ path: gatewayFiles(folder).config }).site;
+}
+
+/** The text of `gateway.yaml` after a change, checked but not written. Throws GivenValueError. */
+export function changedGateway(folder: string, change: (document: Document) => void): string {
+  const { config } = gatewayFiles(folder);
+  // What was wrong before is nothing that was given now.
+  loadGatewayConfig({ path: config });
+  const document = readYaml(config);
+  change(document);
+  const text = document.toString({ lineWidth: 120 });
+  checkGatewayText(config, text);
+  return text;
+}
+
+/** A wire of the command line joins what the catalogue knows; others, with factors and sums, are made in the file. */
+function checkWire(figure: string, metric: string): void {
+  for (const id of [figure, metric]) {
+    if (metricDefinition(id) !== undefined) continue;
+    throw new GivenValueError(
+      `--wire ${figure}=${metric}: "${id}" is no metric Villagrid knows. Known are ${metricIds.join(', ')}, also with a part such as equipment_temp_c.cabinet. A metric of your own is wired in gateway.yaml.`,
+    );
+  }
+  const [to, from] = [metricDefinition(figure)?.unit, metricDefinition(metric)?.unit];
+  if (to !== from)
+    throw new GivenValueError(
+      `--wire ${figure}=${metric}: the figure is in ${to || 'states'}, the metric in ${from || 'states'}.`,
+    );
 }
 
 /** Puts one setting into a configuration file, by its path. */

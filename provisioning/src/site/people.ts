@@ -1,7 +1,7 @@
 /** Accounts of people in the settings database of a gateway or a cloud. Works while the server runs. */
 import { mkdirSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import type { Clock, Grant, RandomSource } from '@villagrid/contracts';
+import type { Clock, RandomSource } from '@villagrid/contracts';
 import { type Accounts, createAccounts, type Logger, openDatabase } from '@villagrid/runtime';
 import { readYaml } from './files.js';
 
@@ -23,23 +23,4 @@ export async function withAccounts<T>(
   } finally {
     database.close();
   }
-}
-
-/** Adds a person, or sets the password and grants of one who is there. */
-export async function putUser(
-  accounts: Accounts,
-  user: {
-    readonly username: string;
-    readonly displayName: string;
-    readonly password: string;
-    readonly grants: readonly Grant[];
-  },
-): Promise<'added' | 'changed'> {
-  if (accounts.list().some((one) => one.username === user.username.toLowerCase())) {
-    await accounts.setPassword(user.username, user.password);
-    accounts.setGrants(user.username, user.grants);
-    return 'changed';
-  }
-  await accounts.addUser(user);
-  return 'added';
 }

@@ -11,7 +11,6 @@ import {
   issueDeviceCredential,
   makePassword,
   type ModbusConnection,
-  putUser,
   readSecretJson,
   setSetting,
   withAccounts,
@@ -210,7 +209,7 @@ async function people(
       ] as const) {
         if (accounts.list().some((one) => one.username === person.username)) continue;
         progress(`making the account "${person.username}" in ${config}`);
-        await putUser(accounts, {
+        await accounts.addUser({
           ...person,
           displayName: role === 'operator' ? 'Village operator' : 'Administrator',
           grants: [{ role, scope: everything }],
