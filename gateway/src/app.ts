@@ -32,6 +32,9 @@ import { NodeSequences } from './log/sequences.js';
 import { gatewayParts } from './parts.js';
 import { createProjector } from './project/projector.js';
 
+// For whoever reads a log's file without a gateway: the bench, tools.
+export { unpackFrame } from './log/packed.js';
+
 /** Files in the data folder. People's accounts are apart from measurements, so that either survives the other. */
 export const databaseFiles = { log: 'log.db', telemetry: 'telemetry.db', settings: 'settings.db' } as const;
 
