@@ -159,6 +159,12 @@ t.test(
       ['boot', { ...frame, boot: 7 as never }],
     ] as const)
       t.match(examineFrame(encodeFrame(broken), 'alpha'), { ok: false, reason: new RegExp(what) });
+    const newer = examineFrame(
+      encodeFrame({ ...frame, samples: [sample], unknownEvents: [{ kind: 'escalated', id: 'N' }] }),
+      'alpha',
+    );
+    t.match(newer, { ok: true, events: [], findings: [{ what: 'event', reason: /unknown kind escalated/ }] });
+    t.equal(newer.ok && newer.frame.samples.length, 1, 'the telemetry beside an event of a newer gateway is taken');
     const foreign = raisedEvent('E', 'A', 'beta', 'gw-2');
     const mixed = examineFrame(testFrame(5, { events: [foreign, raisedEvent('E2', 'A2', 'alpha', 'gw-1')] }), 'alpha');
     t.match(mixed, { ok: true, events: [{ id: 'E2' }], findings: [{ what: 'event', reason: /grid beta/ }] });

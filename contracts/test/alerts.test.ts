@@ -9,7 +9,7 @@ import {
   type Alert,
   type AlertEvent,
 } from '@villagrid/contracts';
-import { alertEvent } from './arbitraries.js';
+import { alertEvent, unknownAlertEvent } from './arbitraries.js';
 import { holds, same, vectors } from './property.js';
 
 /** Events with ids of their own, as everybody makes them. */
@@ -46,6 +46,19 @@ t.test('any order and any duplication of events give the same alert', async (t) 
     fc.property(fc.array(alertEvent.map((event) => ({ ...event, id: event.id.slice(0, 1) }) as AlertEvent)), (events) =>
       same(reduceAlert(events) ?? null, reduceAlert([...events].reverse()) ?? null),
     ),
+    300,
+  );
+});
+
+t.test('events of kinds from a newer program change nothing of an alert', async (t) => {
+  holds(
+    t,
+    'unknown kinds',
+    fc.property(setAndMess, fc.array(unknownAlertEvent, { minLength: 1, maxLength: 4 }), ([events, mess], unknown) => {
+      // One even has the id of a known event.
+      const among = [...unknown.map((one, i) => ({ ...one, id: events[i]?.id ?? 'N' })), ...mess] as AlertEvent[];
+      return same(reduceAlert(events) ?? null, reduceAlert(among) ?? null);
+    }),
     300,
   );
 });

@@ -9,6 +9,7 @@ import {
   type AlertEvent,
   type Frame,
   type Sample,
+  type UnknownAlertEvent,
 } from '@villagrid/contracts';
 
 export const identifier = fc.stringMatching(/^[a-z0-9][a-z0-9_-]{0,10}$/);
@@ -88,6 +89,19 @@ export const alertEvent: fc.Arbitrary<AlertEvent> = fc
   })
   .map(({ body, ...base }) => ({ ...base, alert_id: 'A', grid_id: 'alpha', ...body }) as AlertEvent);
 
+/** Events of kinds that only a newer program has. */
+export const unknownAlertEvent = fc
+  .record({
+    kind: fc.oneof(
+      fc.constantFrom('escalated', 'snoozed_v2', '', 'toString', '__proto__'),
+      fc.stringMatching(/^x_[a-z]{1,8}$/),
+    ),
+    more: fc.jsonValue(),
+    at_ms: fc.jsonValue(),
+  })
+  // As it is after a journey as JSON, in which -0 is 0.
+  .map((event) => JSON.parse(JSON.stringify(event)) as UnknownAlertEvent);
+
 export const frame: fc.Arbitrary<Frame> = fc.record({
   boot: fc.string({ minLength: 1, maxLength: 8 }),
   monotonicMs: fc.integer({ min: 0, max: 1e12 }),
@@ -124,6 +138,15 @@ export const frame: fc.Arbitrary<Frame> = fc.record({
         device_id: identifier,
         state: fc.constantFrom('online' as const, 'offline' as const),
         time_ms: timeMs,
+      }),
+      fc.record({
+        type: fc.constant('tombstone' as const),
+        first: fc.nat(),
+        last: fc.nat(),
+        samples: fc.nat(),
+        from_ms: timeMs,
+        to_ms: timeMs,
+        reason: fc.constant('disk' as const),
       }),
       fc.record({
         type: fc.constant('epoch' as const),

@@ -1,3 +1,4 @@
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import fc from 'fast-check';
 import t from 'tap';
 import {
@@ -5,6 +6,7 @@ import {
   ByteReader,
   ByteWriter,
   CodecError,
+  crc32,
   decodeEnvelopeBody,
   decodeFrame,
   digestHex,
@@ -12,12 +14,23 @@ import {
   encodeEnvelopeBody,
   encodeFrame,
   metricPrecision,
+  packDigests,
+  packTimes,
+  packValues,
+  packWindows,
   plans,
   seriesHasher,
+  unpackDigests,
+  unpackTimes,
+  unpackValues,
+  unpackWindows,
+  type ChunkColumns,
+  type Compressor,
   type Frame,
+  type RollupWindow,
   type Sample,
 } from '@villagrid/contracts';
-import { frame, identifier, metric, sample, timeMs } from './arbitraries.js';
+import { frame, identifier, metric, sample, timeMs, unknownAlertEvent } from './arbitraries.js';
 import { fromHex, holds, same, vectors } from './property.js';
 
 /** A frame with its samples grouped by series, in order of first appearance: all that the codec promises of order. */
@@ -94,6 +107,36 @@ t.test('any frame comes back as it was packed', async (t) => {
     300,
   );
 });
+
+t.test(
+  'a frame with events of kinds from a newer program is read whole, and they are carried along as they came',
+  async (t) => {
+    const { packWithHead } = await import('./hostile.js');
+    const head = { b: 'b', m: 1, w: 1, t: 'ntp', s: [] };
+    holds(
+      t,
+      'unknown kinds among known ones',
+      fc.property(frame, fc.array(unknownAlertEvent, { minLength: 1, maxLength: 3 }), fc.nat(), (one, unknown, at) => {
+        const mixed: unknown[] = [...one.events];
+        mixed.splice(at % (mixed.length + 1), 0, ...unknown);
+        const read = decodeFrame(packWithHead({ ...head, e: mixed }));
+        const whole = decodeFrame(encodeFrame({ ...one, unknownEvents: unknown }));
+        return (
+          same([read.events, read.unknownEvents], [one.events, unknown]) &&
+          same(whole, grouped({ ...one, unknownEvents: unknown })) &&
+          same(decodeFrame(encodeFrame(whole)), whole)
+        );
+      }),
+      300,
+    );
+    t.notOk('unknownEvents' in decodeFrame(packWithHead(head)), 'none where there are none');
+    for (const e of [[{}], [{ kind: 5 }], ['escalated'], [[]], [{ kind: 'escalated' }, { kind: 'cleared' }]])
+      t.ok(
+        throwsCodecError(() => decodeFrame(packWithHead({ ...head, e }))),
+        JSON.stringify(e),
+      );
+  },
+);
 
 t.test('what cannot be packed is refused with CodecError, never packed wrong', async (t) => {
   const good: Sample = { deviceId: 'd', metric: 'generation_kw', timeMs: 5, value: 1, quality: 0 };
@@ -346,3 +389,167 @@ t.test('hashes of the vectors are the same here', async (t) => {
   }
   t.ok(series.length >= 5);
 });
+
+const zip: Compressor = {
+  compress: (bytes) => deflateRawSync(bytes, { level: 9 }),
+  decompress: (bytes, length) => inflateRawSync(bytes, { maxOutputLength: Math.max(1, length) }),
+};
+
+/** Columns of one series in order of time, with repeats of a time, missing numbers and mixed qualities. */
+const chunk: fc.Arbitrary<ChunkColumns> = fc
+  .array(
+    fc.record({
+      time: timeMs,
+      value: fc.oneof(fc.integer(), fc.constant(Number.NaN), fc.integer({ min: -1e15, max: 1e15 })),
+      quality: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 255 })),
+    }),
+    { maxLength: 60 },
+  )
+  .map((rows) => {
+    rows.sort((a, b) => a.time - b.time);
+    return {
+      times: Float64Array.from(rows, (row) => row.time),
+      values: Float64Array.from(rows, (row) => row.value),
+      qualities: Uint8Array.from(rows, (row) => row.quality),
+    };
+  });
+
+const sameColumns = (a: ChunkColumns, b: ChunkColumns): boolean =>
+  (['times', 'values', 'qualities'] as const).every(
+    (column) =>
+      a[column].length === b[column].length && a[column].every((one, i) => one === b[column][i] || one !== one),
+  );
+
+t.test('a chunk comes back as it was packed, with its own times or with those it shares', async (t) => {
+  holds(
+    t,
+    'chunks',
+    fc.property(chunk, fc.array(timeMs, { maxLength: 20 }), (one, others) => {
+      const base = Float64Array.from([...one.times, ...others]).sort();
+      const times = unpackTimes(packTimes(base, zip), zip);
+      const values = packValues(one, times, zip);
+      return values !== undefined && sameColumns(unpackValues(values, times, zip), one);
+    }),
+    300,
+  );
+  holds(
+    t,
+    'times that are not shared',
+    fc.property(chunk, chunk, (one, other) => {
+      const rest = [...other.times];
+      const within = [...one.times].every((time) => {
+        const at = rest.indexOf(time);
+        if (at >= 0) rest.splice(at, 1);
+        return at >= 0;
+      });
+      return within === (packValues(one, other.times, zip) !== undefined);
+    }),
+  );
+  const columns = { times: Float64Array.of(1, 2), values: Float64Array.of(1, 2), qualities: Uint8Array.of(0, 0) };
+  t.throws(() => packTimes(Float64Array.of(2, 1), zip), CodecError, 'times go back');
+  t.throws(() => packTimes(Float64Array.of(Number.NaN), zip), CodecError);
+  t.throws(() => packValues({ ...columns, values: Float64Array.of(1, 0.5) }, columns.times, zip), CodecError);
+});
+
+t.test('an hour of a meter every 5 s with 16 ms of jitter takes less than a byte and a half a sample', async (t) => {
+  // Twelve series share the times, so these count for a twelfth.
+  let state = 7;
+  const random = () => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647;
+  const times = Float64Array.from({ length: 720 }, (_, i) => 1_767_225_600_000 + i * 5000 + Math.round(random() * 32));
+  const values = Float64Array.from(times, (_, i) => Math.round(4000 + 900 * Math.sin(i / 120) + (random() - 0.5) * 20));
+  const own = packTimes(times, zip).length;
+  const body = packValues({ times, values, qualities: new Uint8Array(720) }, times, zip)?.length ?? Number.NaN;
+  t.ok(own / 720 < 0.85, `${own / 720} B a time`);
+  t.ok(body / 720 < 0.85, `${body / 720} B a value`);
+});
+
+const windowsOf = (widthMs: number): fc.Arbitrary<RollupWindow[]> =>
+  fc
+    .array(
+      fc.record({
+        slot: fc.integer({ min: -5, max: 1e7 }),
+        values: fc.array(fc.oneof(fc.integer({ min: -50, max: 50 }), fc.integer({ min: -1e15, max: 1e15 })), {
+          minLength: 1,
+          maxLength: 5,
+        }),
+        late: fc.integer({ min: 0, max: widthMs - 1 }),
+      }),
+      { maxLength: 30 },
+    )
+    .map((all) => [...new Map(all.map((one) => [one.slot, one])).values()].sort((a, b) => a.slot - b.slot))
+    .map((all) =>
+      all.map(({ slot, values, late }) => ({
+        startMs: slot * widthMs,
+        min: Math.min(...values),
+        max: Math.max(...values),
+        sum: values.reduce((sum, one) => sum + one, 0),
+        count: values.length,
+        last: values.at(-1) as number,
+        lastMs: slot * widthMs + late,
+      })),
+    );
+
+t.test('windows and digests come back as they were packed', async (t) => {
+  holds(
+    t,
+    'windows',
+    fc.property(windowsOf(900_000), (one) => same(unpackWindows(packWindows(one, 900_000, zip), 900_000, zip), one)),
+    300,
+  );
+  const lane = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
+  const digests = fc.array(fc.tuple(fc.integer(), fc.record({ count: fc.nat(), a: lane, b: lane })), { maxLength: 30 });
+  holds(
+    t,
+    'digests',
+    fc.property(digests, (one) => same(unpackDigests(packDigests(one, zip), zip), one)),
+  );
+  t.throws(
+    () => packWindows([{ startMs: 5, min: 1, max: 1, sum: 1, count: 1, last: 1, lastMs: 5 }], 900_000, zip),
+    CodecError,
+  );
+});
+
+t.test(
+  'a pack with any byte changed or cut off, and hostile bytes in a right wrapping, are told as CodecError',
+  async (t) => {
+    const times = Float64Array.of(1, 2, 3);
+    const columns = { times, values: Float64Array.of(1, Number.NaN, 3), qualities: Uint8Array.of(0, 66, 0) };
+    const packs: ReadonlyArray<readonly [Uint8Array, (bytes: Uint8Array) => unknown]> = [
+      [packTimes(times, zip), (bytes) => unpackTimes(bytes, zip)],
+      [packValues(columns, times, zip) as Uint8Array, (bytes) => unpackValues(bytes, times, zip)],
+      [
+        packWindows(fc.sample(windowsOf(60_000), { numRuns: 1, seed: 3 })[0] as RollupWindow[], 60_000, zip),
+        (bytes) => unpackWindows(bytes, 60_000, zip),
+      ],
+      [packDigests([[5, { count: 1, a: 2, b: 3 }]], zip), (bytes) => unpackDigests(bytes, zip)],
+    ];
+    for (const [bytes, unpack] of packs) {
+      for (let length = 0; length < bytes.length; length += 1)
+        if (!throwsCodecError(() => unpack(bytes.slice(0, length)))) t.fail(`cut to ${length}`);
+      for (let at = 0; at < bytes.length; at += 1) {
+        const changed = bytes.slice();
+        changed[at] = (changed[at] as number) ^ 1;
+        if (!throwsCodecError(() => unpack(changed))) t.fail(`byte ${at} changed`);
+      }
+    }
+    const wrapped = (kind: number) => (body: Uint8Array) => {
+      const writer = new ByteWriter();
+      writer.byte(kind);
+      writer.raw(body);
+      const whole = writer.finish();
+      const bytes = new Uint8Array(whole.length + 4);
+      bytes.set(whole);
+      new DataView(bytes.buffer).setUint32(whole.length, crc32(whole));
+      return bytes;
+    };
+    holds(
+      t,
+      'hostile bytes',
+      fc.property(fc.uint8Array({ maxLength: 60 }), fc.constantFrom(2, 3, 4), (body, kind) => {
+        for (const [, unpack] of packs) decodesOrTells(() => unpack(wrapped(kind)(body)));
+        return true;
+      }),
+      500,
+    );
+  },
+);

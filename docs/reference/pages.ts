@@ -2,7 +2,7 @@
  * The generated reference pages, from the schemas and catalogues themselves. Write them with
  * `node --conditions=villagrid --import=tsx docs/reference/write.ts`; docs/docs.test.ts fails when they are out of date.
  */
-import { errorCatalogue, metricCatalogue, routes, type Access } from '@villagrid/contracts';
+import { errorCatalogue, metricCatalogue, reportFigures, routes, type Access } from '@villagrid/contracts';
 import { configReferenceMarkdown } from '@villagrid/runtime';
 import { cloudConfigSchema, directorySchema } from '@villagrid/cloud';
 import { gatewayConfigSchema } from '@villagrid/gateway';
@@ -44,6 +44,21 @@ export function referencePages(): Readonly<Record<string, string>> {
           `${one.min} to ${one.max}`,
           one.aggregation,
           one.positive ?? '',
+        ]),
+      ),
+    ),
+    'reports.md': page(
+      'Figures of reports',
+      '<!-- generated: docs/reference/write.ts -->\n\nFigures of `GET /api/reports/{grid_id}`. Each carries the share that was measured, and a total its bounds: gaps filled at\nthe least and the most of the same hour of other days. Energy is counted by the devices; where there is no counter it is\nsummed from power, and says so. A gap is neither zero nor an outage. Days begin at midnight of the village.',
+      table(
+        ['id', 'group', 'name', 'unit', 'what it means', 'poor'],
+        Object.entries(reportFigures).map(([id, one]) => [
+          `\`${id}\``,
+          one.group,
+          one.label,
+          one.unit,
+          one.help,
+          'limits' in one ? `${one.limits.side} ${one.limits.poor}` : '',
         ]),
       ),
     ),

@@ -6,7 +6,6 @@ import { topics, type Alert, type AlertEvent, type Clock, type RandomSource } fr
 import {
   createAccounts,
   createLifecycle,
-  createTelemetryStore,
   type Accounts,
   type BrokerLimits,
   type GuardedBroker,
@@ -20,7 +19,7 @@ import { createClockTrust } from './clock/trust.js';
 import type { GatewayConfig } from './config/schema.js';
 import type { DriverSink } from './drivers/port.js';
 import { createGridPort, createGridsPort } from './grid/grid-port.js';
-import { createHealth } from './health/health.js';
+import { createHealth, diskUsedPct } from './health/health.js';
 import { createIntake } from './intake/intake.js';
 import { Live } from './live/live.js';
 import { Ballast } from './log/ballast.js';
@@ -30,13 +29,23 @@ import type { DurableLog } from './log/log.js';
 import { skipSalvaged } from './log/salvage.js';
 import { NodeSequences } from './log/sequences.js';
 import { gatewayParts } from './parts.js';
+import { uplinkCursor } from './uplink/index.js';
 import { createProjector } from './project/projector.js';
+import { createRetention } from './retention/retention.js';
+import { createFileRoom } from './store/file-room.js';
+import { createHistoryKeeper } from './store/keeper.js';
+import { createHistoryStore } from './store/store.js';
 
 // For whoever reads a log's file without a gateway: the bench, tools.
 export { unpackFrame } from './log/packed.js';
 
 /** Files in the data folder. People's accounts are apart from measurements, so that either survives the other. */
 export const databaseFiles = { log: 'log.db', telemetry: 'telemetry.db', settings: 'settings.db' } as const;
+
+/** States from whose number on their readers want the log's frames after a start. */
+const statesOfReaders = ['node_sequences', 'rules'];
+/** Frames that are read again within about a quarter of a second. */
+const framesWorthWaiting = 2000;
 
 /** What a gateway gets from its process. */
 export interface GatewayPorts {
@@ -109,7 +118,11 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     makeRoom: () => ballast.release(),
   });
   const { log, alertStore } = logStore;
-  const telemetry = createTelemetryStore({ database: telemetryDatabase, frames: log, zoneOf: () => site.zone });
+  const telemetry = createHistoryStore({
+    database: telemetryDatabase,
+    zoneOf: () => site.zone,
+    log: logger.child('history'),
+  });
   skipSalvaged(log, telemetry, site.gateway_id);
   const live = new Live({ site, clock, logger: logger.child('live') });
   live.restore(telemetry.latest(gridId));
@@ -195,6 +208,13 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     realClock,
     logger: logger.child('projector'),
   });
+  const history = createHistoryKeeper({
+    store: telemetry,
+    behind: () => projector.behind(),
+    clock,
+    realClock,
+    logger: logger.child('history'),
+  });
   const { parts, uplink } = gatewayParts({
     config,
     version: gatewayVersion,
@@ -206,6 +226,24 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     random,
     logger,
     clockTrust,
+  });
+  const retention = createRetention({
+    settings: config.retention,
+    gatewayId: site.gateway_id,
+    log,
+    store: telemetry,
+    files: [
+      createFileRoom(join(config.data_dir, databaseFiles.log), logStore.database, () => log.trusted()),
+      createFileRoom(join(config.data_dir, databaseFiles.telemetry), () => telemetryDatabase),
+    ],
+    receipted: () => (uplink ? log.cursor(uplinkCursor) : undefined),
+    unneeded: () => Math.min(...statesOfReaders.map((name) => log.state(name)?.number ?? 0)),
+    diskUsedPct: () => diskUsedPct(config.data_dir),
+    gaveUp: () => uplink?.siteChanged(),
+    trust: clockTrust,
+    clock,
+    realClock,
+    logger: logger.child('retention'),
   });
   const health = createHealth({
     dataDir: config.data_dir,
@@ -260,6 +298,19 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     },
   });
   lifecycle.add(projector);
+  lifecycle.add({
+    name: 'newest values',
+    async start() {
+      // What was committed since the last seal is read again from the log. A long way to go is gone in the background:
+      // devices are not kept waiting for it.
+      const restored = projector.catchUp().then(() => live.restore(telemetry.latest(gridId)));
+      if (projector.behind() <= framesWorthWaiting) await restored;
+      else restored.catch(() => {});
+    },
+    stop() {},
+  });
+  lifecycle.add(history);
+  lifecycle.add(retention);
   lifecycle.add(alerts);
   lifecycle.add({
     name: 'broker',

@@ -64,7 +64,7 @@ function lookAround(): string[] {
   if (wrong !== null) found.push(`text "${wrong[0].trim()}"`);
   for (const element of document.querySelectorAll<HTMLElement>('[data-figure]')) {
     const shown = (element.textContent ?? '').replaceAll(/\s+/g, ' ').trim();
-    const unit = /\d\s?(m?W|kW|MW|k?Wh|MWh|%|m?V|A|Hz|°C|°F|W\/m²|h|min|s)(\s|$|[–,.)])/;
+    const unit = /\d\s?(m?W|kW|MW|k?Wh|MWh|%|m?V|A|Hz|°C|°F|W\/m²|h|min|s|kWh\/kWp|times?|cycles)(\s|$|[–,.)])/;
     if (/\d/.test(shown) && !unit.test(shown)) found.push(`figure ${element.dataset.figure} without unit: "${shown}"`);
     if (shown === '') found.push(`figure ${element.dataset.figure} is empty`);
   }
@@ -199,6 +199,32 @@ export async function runAppChecks(options: AppChecksOptions): Promise<AppChecks
         await page.waitForSelector('.history-plot[aria-busy=false]', { timeout: patienceMs });
         for (const problem of await page.evaluate(lookAround))
           problems.push(`${size.name} history ${period}: ${problem}`);
+      }
+      await go(`${grid}/reports`, '.reports-body[aria-busy=false]');
+      await look('reports');
+      await page.screenshot({
+        path: join(options.screensDirectory, `${options.prefix}-reports-long-${size.name}.png`),
+        fullPage: true,
+      });
+      for (const period of ['Day', 'Year']) {
+        await page.click(`.sec-seg button:has-text("${period}")`);
+        await page.waitForSelector(
+          '.reports-body[aria-busy=false] .report-state, .reports-body[aria-busy=false] .empty',
+          {
+            timeout: patienceMs,
+          },
+        );
+        await look(`reports-${period.toLowerCase()}`);
+      }
+      await page.click('.reports .ctl .wide-btn');
+      await page.waitForSelector('.history-table td', { timeout: patienceMs });
+      for (const problem of await page.evaluate(lookAround)) problems.push(`${size.name} reports table: ${problem}`);
+      if ((await page.$('.download .btn')) === null) skipped.push(`${size.name}: download: this person may not export`);
+      else {
+        const coming = page.waitForEvent('download', { timeout: patienceMs });
+        await page.click('.download .btn');
+        const name = (await coming).suggestedFilename();
+        if (!/^villagrid_.*\.csv$/.test(name)) problems.push(`${size.name}: the downloaded file is called ${name}`);
       }
       await go(`${grid}/devices`, '.device, .empty');
       await look('devices');

@@ -27,6 +27,7 @@ const Alerts = lazy(() => import('./features/alerts/alerts.js').then((module) =>
 const AllAlerts = lazy(() => import('./features/alerts/all-alerts.js').then((module) => module.AllAlerts));
 const Devices = lazy(() => import('./features/devices/devices.js').then((module) => module.Devices));
 const History = lazy(() => import('./features/history/history.js').then((module) => module.History));
+const Reports = lazy(() => import('./features/reports/reports.js').then((module) => module.Reports));
 const More = lazy(() => import('./features/more/more.js').then((module) => module.More));
 function Screen() {
   const { state } = useApp();
@@ -48,6 +49,8 @@ function Screen() {
       );
     case 'history':
       return <History key={route.gridId} gridId={route.gridId} query={route.query} />;
+    case 'reports':
+      return <Reports key={route.gridId} gridId={route.gridId} />;
     case 'devices':
       return <Devices gridId={route.gridId} />;
     case 'more':

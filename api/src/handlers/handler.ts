@@ -57,6 +57,19 @@ export class Answer {
   }
 }
 
+/** An answer that is made while it is sent: never as a whole in memory, and no further when nobody reads on. */
+export class StreamedAnswer {
+  readonly parts: AsyncIterable<string>;
+  readonly contentType: string;
+  readonly fileName: string;
+
+  constructor(parts: AsyncIterable<string>, contentType: string, fileName: string) {
+    this.parts = parts;
+    this.contentType = contentType;
+    this.fileName = fileName;
+  }
+}
+
 /** Answers a call with a document, or throws a VillagridError. */
 export type Handler<Id extends RouteId> = (call: Call<Id>) => unknown;
 

@@ -5,6 +5,7 @@ import * as grids from './grids.js';
 import type { Handlers } from './handler.js';
 import * as history from './history.js';
 import * as legacy from './legacy.js';
+import * as reports from './reports.js';
 import * as server from './server.js';
 
 export const handlers: Handlers = {
@@ -18,6 +19,8 @@ export const handlers: Handlers = {
   acknowledge: alerts.acknowledge,
   note: alerts.note,
   historical: history.historical,
+  report: reports.report,
+  export: reports.exportSeries,
   devices: grids.devices,
   completeness: grids.completeness,
   legacyLogin: auth.legacyLogin,

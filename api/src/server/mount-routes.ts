@@ -1,8 +1,9 @@
 /** Mounts the route table on one Fastify instance: access, checks, handler, answer. Deny by default. */
 import { withCorrelation } from '@villagrid/runtime';
 import { VillagridError, type Route } from '@villagrid/contracts';
+import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { Answer, type Call, type Handlers, type Services } from '../handlers/handler.js';
+import { Answer, StreamedAnswer, type Call, type Handlers, type Services } from '../handlers/handler.js';
 import type { LiveChannel } from '../live/channel.js';
 import { assertEnforceable, bearerToken, requirePrincipal, requireRole, type Granted } from './access.js';
 import { originAllowed } from './security-headers.js';
@@ -129,6 +130,11 @@ function answerer(route: Route, handler: AnyHandler, services: Services) {
       services,
     } as unknown as Call<never>;
     const result = await withCorrelation(request.id, async () => handler(call));
+    if (result instanceof StreamedAnswer)
+      return reply
+        .type(result.contentType)
+        .header('content-disposition', `attachment; filename="${result.fileName}"`)
+        .send(Readable.from(result.parts, { objectMode: false, highWaterMark: 64 * 1024 }));
     if (result instanceof Answer) return reply.code(result.status).type(result.contentType).send(result.text);
     return reply.type('application/json; charset=utf-8').send(JSON.stringify(result));
   };

@@ -12,6 +12,7 @@ function sample(route: Route, { server, alertId }: Setting): { readonly path: st
     .replace('{metric}', server.figure);
   if (route.id === 'login' || route.id === 'legacyLogin') return { path, body: { ...server.people.viewer } };
   if (route.id === 'acknowledge') return { path, body: {} };
+  if (route.id === 'export') return { path: `${path}?metric=${server.figure}` };
   if (route.body !== undefined) return { path, body: { note: 'a note of the conformance suite' } };
   return { path };
 }

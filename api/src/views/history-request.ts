@@ -66,14 +66,7 @@ export function parseMetrics(text: string): string[] {
  * E_REQUEST_INVALID for contradictions and for more than 12,000 points of a series.
  */
 export function historyRange(query: HistoryQuery, zone: string, nowMs: number, periodS: number): HistoryRange {
-  if (query.period !== undefined && query.from !== undefined)
-    return refuse('query.period and query.from contradict each other; give one of them.');
-  const toMs = query.to === undefined ? nowMs : parseTime(query.to, 'to', zone);
-  const fromMs =
-    query.from === undefined ? toMs - periodsMs[query.period ?? '24h'] : parseTime(query.from, 'from', zone);
-  if (fromMs >= toMs) return refuse('query.from must lie before query.to.');
-  if (fromMs < 0) return refuse('query.from must not lie before 1970.');
-  if (toMs - fromMs > longestRangeMs) return refuse('The range is longer than 20 years.');
+  const { fromMs, toMs } = stretch(query, zone, nowMs);
   const fits = (granularity: Granularity) => (toMs - fromMs) / stepMs(granularity, periodS) <= maxPoints;
   if (query.granularity !== undefined && query.granularity !== 'auto') {
     if (!fits(query.granularity))
@@ -84,6 +77,25 @@ export function historyRange(query: HistoryQuery, zone: string, nowMs: number, p
   }
   const auto = chooseResolution(fromMs, toMs, query.points);
   return aligned(fromMs, toMs, auto === 'raw' && !fits('raw') ? '1m' : auto, zone);
+}
+
+/** The stretch of a question. Throws E_REQUEST_INVALID for contradictions and for more than 20 years. */
+function stretch(query: HistoryQuery, zone: string, nowMs: number): { readonly fromMs: number; readonly toMs: number } {
+  if (query.period !== undefined && query.from !== undefined)
+    return refuse('query.period and query.from contradict each other; give one of them.');
+  const toMs = query.to === undefined ? nowMs : parseTime(query.to, 'to', zone);
+  const fromMs =
+    query.from === undefined ? toMs - periodsMs[query.period ?? '24h'] : parseTime(query.from, 'from', zone);
+  if (fromMs >= toMs) return refuse('query.from must lie before query.to.');
+  if (fromMs < 0) return refuse('query.from must not lie before 1970.');
+  if (toMs - fromMs > longestRangeMs) return refuse('The range is longer than 20 years.');
+  return { fromMs, toMs };
+}
+
+/** Range of a question with this granularity, however many points it makes. Throws E_REQUEST_INVALID. */
+export function alignedRange(query: HistoryQuery, granularity: Granularity, zone: string, nowMs: number): HistoryRange {
+  const { fromMs, toMs } = stretch(query, zone, nowMs);
+  return aligned(fromMs, toMs, granularity, zone);
 }
 
 const stepMs = (granularity: Granularity, periodS: number): number =>

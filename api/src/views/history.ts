@@ -1,6 +1,8 @@
 /** History of figures and of devices' own series, in columns. */
 import {
+  expectedSamples,
   isMetricIdForm,
+  localDayStartMs,
   metricDefinition,
   metricPrecision,
   parseMetricId,
@@ -16,6 +18,7 @@ import type { GridPort } from '../ports.js';
 import { devicePeriodS } from './figures.js';
 import { closedWindows, historyRange, parseMetrics, type HistoryQuery, type HistoryRange } from './history-request.js';
 import { addRaw, fillRaw, hottestRaw, usableValues, wireTerms, type RawValues } from './raw-series.js';
+import { slicedWindows } from './slices.js';
 import { figureSource, sourceDevices, windowsOfFigure } from './windows.js';
 
 type HistorySeries = History['series'][number];
@@ -29,28 +32,24 @@ export async function historyView(
   const site = grid.site();
   const metrics = parseMetrics(asked.metric);
   const { device } = asked;
-  if (device !== undefined) requireDevice(grid, device);
-  const sources = metrics.map((metric) => {
-    const devices = device === undefined ? figureDevices(site, metric) : [deviceSeries(grid, device, metric)];
-    return { metric, periodsS: devices.map((one) => devicePeriodS(site, one)) };
-  });
+  const sources = askedSeries(grid, metrics, device);
   const fastestS = Math.min(...sources.flatMap((source) => source.periodsS));
   const range = historyRange(asked, site.zone, nowMs, fastestS);
-  const series = await Promise.all(
-    sources.map(async ({ metric, periodsS }) => {
-      const slowestMs = Math.max(...periodsS) * 1000;
-      if (range.granularity === 'raw') {
-        const values = await rawOf(grid, device, metric, range);
-        return rawSeries(metric, values, range, nowMs, slowestMs);
-      }
-      const { fromMs, toMs, granularity } = range;
-      const columns =
-        device === undefined
-          ? await windowsOfFigure(grid, metric, granularity, fromMs, toMs)
-          : await grid.windows(device, metric, granularity, fromMs, toMs);
-      return windowSeries(metric, columns, range, site.zone, nowMs, slowestMs);
-    }),
-  );
+  const series: HistorySeries[] = [];
+  for (const { metric, periodsS } of sources) {
+    const slowestMs = Math.max(...periodsS) * 1000;
+    if (range.granularity === 'raw') {
+      const values = await rawOf(grid, device, metric, range);
+      series.push(rawSeries(metric, values, range, nowMs, slowestMs));
+      continue;
+    }
+    const { fromMs, toMs, granularity } = range;
+    const columns =
+      device === undefined
+        ? await windowsOfFigure(grid, metric, granularity, fromMs, toMs)
+        : await slicedWindows(grid, device, metric, granularity, fromMs, toMs);
+    series.push(windowSeries(metric, columns, range, site.zone, nowMs, slowestMs));
+  }
   return {
     grid_id: site.grid_id,
     from_ms: range.fromMs,
@@ -61,6 +60,20 @@ export async function historyView(
     metric: asked.metric,
     series,
   };
+}
+
+/** Series that were asked for, with the periods of their devices. Throws E_METRIC_UNKNOWN and E_DEVICE_NOT_FOUND. */
+export function askedSeries(
+  grid: GridPort,
+  metrics: readonly string[],
+  device: string | undefined,
+): { readonly metric: string; readonly periodsS: readonly number[] }[] {
+  const site = grid.site();
+  if (device !== undefined) requireDevice(grid, device);
+  return metrics.map((metric) => {
+    const devices = device === undefined ? figureDevices(site, metric) : [deviceSeries(grid, device, metric)];
+    return { metric, periodsS: devices.map((one) => devicePeriodS(site, one)) };
+  });
 }
 
 function requireDevice(grid: GridPort, deviceId: string): void {
@@ -88,11 +101,12 @@ function figureDevices(site: Site, metric: string): string[] {
   );
 }
 
-async function rawOf(
+/** Usable raw values of a figure, or of a device's own series. */
+export async function rawOf(
   grid: GridPort,
   device: string | undefined,
   metric: string,
-  { fromMs, toMs }: HistoryRange,
+  { fromMs, toMs }: { readonly fromMs: number; readonly toMs: number },
 ): Promise<RawValues> {
   if (device !== undefined) return usableValues(await grid.raw(device, metric, fromMs, toMs));
   const site = grid.site();
@@ -151,6 +165,8 @@ function rawSeries(
     max: values,
     last: values,
     count: values.map((one) => (one === null ? 0 : 1)),
+    expected: null,
+    gaps: rawGaps(t, values, fromMs, Math.min(toMs, nowMs), periodMs),
     completeness_pct: expected <= 0 ? 100 : percent(have, expected),
   };
 }
@@ -184,6 +200,52 @@ function windowSeries(
     max: columns.max,
     last: columns.last,
     count: columns.count,
+    expected: expectedSamples(columns.count, Math.max(1, Math.round(width / periodMs))),
+    gaps: windowGaps(columns.t, range, endMs, width, periodMs, zone),
     completeness_pct: wanted <= 0 ? (columns.t.length > 0 || endMs <= range.fromMs ? 100 : 0) : percent(have, wanted),
   };
+}
+
+/** Stretches between usable samples that are longer than three periods. */
+function rawGaps(
+  t: readonly number[],
+  values: readonly (number | null)[],
+  fromMs: number,
+  untilMs: number,
+  periodMs: number,
+): HistorySeries['gaps'] {
+  const gaps: HistorySeries['gaps'] = [];
+  let reachedMs = fromMs;
+  const look = (timeMs: number) => {
+    if (timeMs - reachedMs > 3 * periodMs) gaps.push({ from_ms: reachedMs, to_ms: timeMs });
+  };
+  for (const [at, timeMs] of t.entries()) {
+    if (values[at] === null) continue;
+    look(timeMs);
+    reachedMs = timeMs;
+  }
+  look(untilMs);
+  return gaps;
+}
+
+/** Runs of closed windows without data; a device slower than the window leaves some empty without a gap. */
+function windowGaps(
+  t: readonly number[],
+  { fromMs, granularity }: HistoryRange,
+  endMs: number,
+  width: number,
+  periodMs: number,
+  zone: string,
+): HistorySeries['gaps'] {
+  const gaps: HistorySeries['gaps'] = [];
+  const least = periodMs > width ? 2 * periodMs : 0;
+  // 36 hours after its start a local day is over, be it 23 or 25 hours long.
+  const endOf = (timeMs: number) =>
+    granularity === '1d' ? localDayStartMs(zone, timeMs + 36 * 3_600_000) : timeMs + width;
+  let reachedMs = fromMs;
+  for (const timeMs of [...t.filter((one) => one < endMs), endMs]) {
+    if (timeMs - reachedMs > least) gaps.push({ from_ms: reachedMs, to_ms: timeMs });
+    reachedMs = endOf(timeMs);
+  }
+  return gaps;
 }

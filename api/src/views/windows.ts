@@ -10,6 +10,7 @@ import {
 } from '@villagrid/contracts';
 import type { GridPort } from '../ports.js';
 import { hottestMetric } from './figures.js';
+import { slicedWindows } from './slices.js';
 
 /** What a figure is made of: a wire, the hottest of several, or nothing (not wired). */
 export type FigureSource =
@@ -46,9 +47,9 @@ export async function windowsOfFigure(
   const source = figureSource(site, metric);
   if (source.kind === 'none') return emptyColumns();
   if (source.kind === 'wire') return windowsOfWire(grid, metric, source.wire, resolution, fromMs, toMs);
-  const parts = await Promise.all(
-    source.components.map((one) => windowsOfWire(grid, one, site.wiring[one] as Wire, resolution, fromMs, toMs)),
-  );
+  const parts: WindowColumns[] = [];
+  for (const one of source.components)
+    parts.push(await windowsOfWire(grid, one, site.wiring[one] as Wire, resolution, fromMs, toMs));
   return hottestWindows(parts);
 }
 
@@ -61,14 +62,12 @@ async function windowsOfWire(
   toMs: number,
 ): Promise<WindowColumns> {
   const fetched = new Map<string, WindowColumns>();
-  await Promise.all(
-    [...wire.terms, ...(wire.fallback ?? [])].map(async (term) => {
-      const key = `${term.device_id} ${term.metric}`;
-      if (fetched.has(key)) return;
-      fetched.set(key, emptyColumns());
-      fetched.set(key, await grid.windows(term.device_id, term.metric, resolution, fromMs, toMs));
-    }),
-  );
+  // One after the other: slices of all series at once would be one long step again.
+  for (const term of [...wire.terms, ...(wire.fallback ?? [])]) {
+    const key = `${term.device_id} ${term.metric}`;
+    if (!fetched.has(key))
+      fetched.set(key, await slicedWindows(grid, term.device_id, term.metric, resolution, fromMs, toMs));
+  }
   return figureWindows(metric, wire, (deviceId, source) => fetched.get(`${deviceId} ${source}`) ?? emptyColumns());
 }
 

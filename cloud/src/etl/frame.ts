@@ -67,7 +67,7 @@ export function examineFrame(bytes: Uint8Array, gridId: string): ExaminedFrame {
   }
   const findings: FrameFinding[] = [];
   const events: AlertEvent[] = [];
-  for (const candidate of list(frame.events)) {
+  for (const candidate of [...frame.events, ...(frame.unknownEvents ?? [])]) {
     const checked = checkAlertEvent(candidate, gridId);
     if (checked.ok) events.push(checked.event);
     else findings.push({ what: 'event', reason: checked.reason, text: JSON.stringify(candidate) });

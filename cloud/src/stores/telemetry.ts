@@ -11,6 +11,7 @@ export function createProjectedTelemetry(options: TelemetryStoreOptions): Projec
   let store = createTelemetryStore(options);
   return {
     applyFrames: (...args) => store.applyFrames(...args),
+    replaceSamples: (...args) => store.replaceSamples(...args),
     skipNumbers: (...args) => store.skipNumbers(...args),
     cursor: (...args) => store.cursor(...args),
     appliedRanges: (...args) => store.appliedRanges(...args),

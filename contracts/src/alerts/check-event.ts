@@ -3,7 +3,7 @@
  * One table of forms; how long texts may be matters only where an event comes from another machine, because what is
  * in a log already must stay readable whatever is thought of its length later.
  */
-import { severities, type AlertEvent } from './events.js';
+import { severities, type AlertEvent, type UnknownAlertEvent } from './events.js';
 
 /** An event, or why it is none: the field and what is wrong with it. */
 export type CheckedAlertEvent =
@@ -19,6 +19,16 @@ export function checkAlertEvent(value: unknown, gridId: string): CheckedAlertEve
 /** True for a whole alert event of a known kind, of any length. Further fields are allowed. */
 export function isAlertEvent(value: unknown): value is AlertEvent {
   return faultOf(value, false) === undefined;
+}
+
+/** True for an object that names a kind unknown here: an event of a newer program. A broken event of a known kind is none. */
+export function isUnknownAlertEvent(value: unknown): value is UnknownAlertEvent {
+  return isRecord(value) && typeof value.kind === 'string' && !isAlertEventKind(value.kind);
+}
+
+/** Whether this program knows the kind. */
+export function isAlertEventKind(kind: string): kind is AlertEvent['kind'] {
+  return Object.hasOwn(kinds, kind);
 }
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -108,9 +118,9 @@ const kinds: Readonly<Record<AlertEvent['kind'], Form>> = {
 
 function faultOf(value: unknown, bounded: boolean): string | undefined {
   if (!isRecord(value)) return 'an alert event that is no object';
-  if (typeof value.kind !== 'string' || !Object.hasOwn(kinds, value.kind))
+  if (typeof value.kind !== 'string' || !isAlertEventKind(value.kind))
     return `alert event of unknown kind ${String(value.kind).slice(0, 40)}`;
-  const fault = kinds[value.kind as AlertEvent['kind']](value, '', bounded);
+  const fault = kinds[value.kind](value, '', bounded);
   return fault === undefined ? undefined : `alert event ${value.kind}${fault}`;
 }
 

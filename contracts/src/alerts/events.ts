@@ -108,5 +108,11 @@ export type AlertEvent =
   | ShelvedEvent
   | UnshelvedEvent;
 
+/** An event of a kind that this program does not know, from a newer one: carried along as it is and otherwise ignored. */
+export interface UnknownAlertEvent {
+  readonly kind: string;
+  readonly [field: string]: unknown;
+}
+
 /** Events that only the evaluating gateway may state; people's acts are the others. */
 export const gatewayOnlyEvents: readonly AlertEvent['kind'][] = ['raised', 'severity_changed', 'cleared'];

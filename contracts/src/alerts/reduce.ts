@@ -1,4 +1,5 @@
 /** The one function that turns a set of events into the alert. Same result for any order and any duplication. */
+import { isAlertEventKind } from './check-event.js';
 import type { Actor, AlertEvent, AlertSubject, Severity } from './events.js';
 import { compareSeverity } from './events.js';
 
@@ -65,11 +66,12 @@ const kindOrder: readonly AlertEvent['kind'][] = [
 
 /**
  * Reduces the events of one alert. Undefined while no `raised` event is there yet (a person's act may arrive first and
- * is kept by the store until then).
+ * is kept by the store until then). Events of kinds unknown here, which a newer program may have left, do not count.
  */
 export function reduceAlert(events: Iterable<AlertEvent>): Alert | undefined {
   const byId = new Map<string, AlertEvent>();
   for (const event of events) {
+    if (!isAlertEventKind(event.kind)) continue;
     const known = byId.get(event.id);
     // Two contents under one id cannot come from us; keep one by a rule that does not depend on order.
     if (known === undefined || JSON.stringify(event) < JSON.stringify(known)) byId.set(event.id, event);

@@ -6,6 +6,7 @@ import { Type, type TSchema } from 'typebox';
 import type { Role } from '../auth/roles.js';
 import { granularities, periodsMs } from '../history/resolution.js';
 import { identifierPattern } from '../wire/topics.js';
+import { reportSchema } from './report-schema.js';
 import * as s from './schemas.js';
 
 /**
@@ -57,6 +58,52 @@ const historyQuery = Type.Object(
       Type.String({
         pattern: identifierPattern,
         description: 'the series of this device instead of the grid’s figure',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+const exportQuery = Type.Object(
+  {
+    metric: Type.String({ minLength: 1, maxLength: 600, description: 'one metric, or several separated by commas' }),
+    period: historyQuery.properties.period,
+    from: historyQuery.properties.from,
+    to: historyQuery.properties.to,
+    granularity: Type.Optional(
+      Type.Union(
+        granularities.map((one) => Type.Literal(one)),
+        { description: '15m when left out' },
+      ),
+    ),
+    device: historyQuery.properties.device,
+    format: Type.Optional(
+      Type.Union([Type.Literal('csv'), Type.Literal('spreadsheet')], {
+        description: 'csv: RFC 4180; spreadsheet: semicolons, times on the village’s clock, decimal comma',
+      }),
+    ),
+    decimal: Type.Optional(
+      Type.Union([Type.Literal('point'), Type.Literal('comma')], { description: 'of format=spreadsheet' }),
+    ),
+  },
+  { additionalProperties: false },
+);
+const reportQuery = Type.Object(
+  {
+    period: Type.Optional(
+      Type.Union([Type.Literal('day'), Type.Literal('month'), Type.Literal('year')], {
+        description: 'local day, month or year; the present day when nothing is given',
+      }),
+    ),
+    date: Type.Optional(
+      Type.String({ description: 'a time in the wanted period, e.g. 2026-10-01; now when left out' }),
+    ),
+    from: Type.Optional(
+      Type.String({ description: 'instead of period: ISO 8601 or Unix milliseconds, whole local days' }),
+    ),
+    to: Type.Optional(Type.String({ description: 'ISO 8601 or Unix milliseconds; now when left out' })),
+    by: Type.Optional(
+      Type.Union([Type.Literal('hour'), Type.Literal('day'), Type.Literal('month')], {
+        description: 'what a row is; hour for a day, day for everything longer',
       }),
     ),
   },
@@ -169,6 +216,27 @@ export const routes = [
     params: Type.Object({ grid_id: gridId, metric: Type.String({ minLength: 1, maxLength: 600 }) }),
     query: historyQuery,
     response: s.historySchema,
+  },
+  {
+    id: 'report',
+    method: 'GET',
+    path: '/api/reports/{grid_id}',
+    summary: 'Energy, supply, sun and battery over a period, with completeness and bounds',
+    access: viewer(),
+    params: gridParams,
+    query: reportQuery,
+    response: reportSchema,
+  },
+  {
+    id: 'export',
+    method: 'GET',
+    path: '/api/export/{grid_id}',
+    summary: 'Series of any period as a CSV file, sent as it is made',
+    access: operator(),
+    params: gridParams,
+    query: exportQuery,
+    response: Type.String(),
+    produces: 'text/csv; charset=utf-8',
   },
   {
     id: 'devices',

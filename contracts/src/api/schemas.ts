@@ -207,7 +207,13 @@ export const historySeriesSchema = Type.Object({
   min: Type.Array(nullable(Type.Number())),
   max: Type.Array(nullable(Type.Number())),
   last: Type.Array(nullable(Type.Number())),
-  count: Type.Array(Type.Integer()),
+  count: Type.Array(Type.Integer(), {
+    description: 'usable samples of each window; against `expected` its completeness',
+  }),
+  expected: nullable(Type.Integer({ description: 'samples a whole window holds; null for raw' })),
+  gaps: Type.Array(Type.Object({ from_ms: Type.Number(), to_ms: Type.Number() }), {
+    description: 'stretches up to now without data, in order',
+  }),
   completeness_pct: Type.Number({ description: 'share of the asked windows up to now that hold data' }),
 });
 export const historySchema = Type.Object({

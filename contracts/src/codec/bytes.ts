@@ -37,11 +37,17 @@ export class ByteWriter {
     if (!(value >= 0) || !Number.isSafeInteger(value)) throw new CodecError(`${value} is no integer of 0 to 2^53 - 1`);
     this.#reserve(8);
     let rest = value;
-    while (rest >= 128) {
+    while (rest > 0x7fffffff) {
       this.#bytes[this.#length++] = (rest % 128) | 128;
       rest = Math.floor(rest / 128);
     }
-    this.#bytes[this.#length++] = rest;
+    // Nearly all numbers are small, and 32-bit arithmetic is much quicker.
+    let low = rest | 0;
+    while (low >= 128) {
+      this.#bytes[this.#length++] = (low & 127) | 128;
+      low >>>= 7;
+    }
+    this.#bytes[this.#length++] = low;
   }
 
   /** A signed integer by zigzag: 0, -1, 1, -2 become 0, 1, 2, 3. Magnitude below 2^52. */
@@ -96,6 +102,11 @@ export class ByteReader {
   }
 
   unsigned(): number {
+    const first = this.#bytes[this.#at];
+    if (first !== undefined && first < 128) {
+      this.#at += 1;
+      return first;
+    }
     let value = 0;
     let scale = 1;
     for (let i = 0; i < 8; i += 1) {
@@ -112,6 +123,8 @@ export class ByteReader {
 
   signed(): number {
     const value = this.unsigned();
+    // One byte, the usual case, without floating point.
+    if (value < 128) return (value >>> 1) ^ -(value & 1);
     return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
   }
 
@@ -121,6 +134,11 @@ export class ByteReader {
     const slice = this.#bytes.subarray(this.#at, this.#at + length);
     this.#at += length;
     return slice;
+  }
+
+  /** Everything that is left. */
+  rest(): Uint8Array {
+    return this.raw(this.#bytes.length - this.#at);
   }
 
   block(): Uint8Array {

@@ -1,6 +1,6 @@
 /** The JSON head of a packed frame, checked field by field: bytes from a card or a gateway are not believed. */
-import { isAlertEvent } from '../alerts/check-event.js';
-import type { AlertEvent } from '../alerts/events.js';
+import { isAlertEvent, isUnknownAlertEvent } from '../alerts/check-event.js';
+import type { AlertEvent, UnknownAlertEvent } from '../alerts/events.js';
 import { clockTrusts, type ClockTrust } from '../ports/clock.js';
 import { CodecError } from './bytes.js';
 import type { FrameEntry } from './frame.js';
@@ -14,7 +14,7 @@ export interface FrameHead {
   readonly t: ClockTrust;
   /** Series in the order of their samples. */
   readonly s: ReadonlyArray<readonly [device: string, metric: string, precision: number]>;
-  readonly e?: readonly AlertEvent[];
+  readonly e?: ReadonlyArray<AlertEvent | UnknownAlertEvent>;
   readonly n?: readonly FrameEntry[];
   readonly r?: ReadonlyArray<readonly [device: string, boot: string, seqs: readonly number[]]>;
 }
@@ -52,6 +52,9 @@ const isSeries = tuple(
 );
 const isReceived = tuple(isText, isText, list(isWhole));
 
+/** Also an event of a kind from a newer program: it must not make the telemetry beside it unreadable. */
+const isEvent: Check = (value) => isAlertEvent(value) || isUnknownAlertEvent(value);
+
 /** Entries of kinds that this program does not know yet are kept as they are. */
 function isEntry(value: unknown): boolean {
   if (!isRecord(value) || typeof value.type !== 'string') return false;
@@ -67,6 +70,13 @@ function isEntry(value: unknown): boolean {
         isText(value.epoch) &&
         orNull(isText)(value.previous_epoch) &&
         orNull(isWhole)(value.previous_last_number) &&
+        isText(value.reason)
+      );
+    case 'tombstone':
+      return (
+        [value.first, value.last, value.samples].every(isWhole) &&
+        isTime(value.from_ms) &&
+        isTime(value.to_ms) &&
         isText(value.reason)
       );
     default:
@@ -90,7 +100,7 @@ export function parseFrameHead(text: string): FrameHead {
       ['w (wall time)', isTime(head.w)],
       ['t (clock trust)', isTrust(head.t)],
       ['s (series)', list(isSeries)(head.s)],
-      ['e (alert events)', head.e === undefined || list(isAlertEvent)(head.e)],
+      ['e (alert events)', head.e === undefined || list(isEvent)(head.e)],
       ['n (entries)', head.n === undefined || list(isEntry)(head.n)],
       ['r (received sequences)', head.r === undefined || list(isReceived)(head.r)],
     ] as const

@@ -4,7 +4,8 @@
  * (big endian), so that a worn card cannot change a value unnoticed. The head carries each series' precision, so a
  * frame decodes without the catalogue it was written with.
  */
-import type { AlertEvent } from '../alerts/events.js';
+import { isUnknownAlertEvent } from '../alerts/check-event.js';
+import type { AlertEvent, UnknownAlertEvent } from '../alerts/events.js';
 import { metricPrecision } from '../metrics/catalogue.js';
 import type { ClockTrust } from '../ports/clock.js';
 import type { QualityCode } from '../quality/quality.js';
@@ -37,6 +38,16 @@ export type FrameEntry =
       readonly previous_epoch: string | null;
       readonly previous_last_number: number | null;
       readonly reason: 'created' | 'restored' | 'salvaged';
+    }
+  /** Frames that had to go before the cloud had them; times are those of their samples. */
+  | {
+      readonly type: 'tombstone';
+      readonly first: number;
+      readonly last: number;
+      readonly samples: number;
+      readonly from_ms: number;
+      readonly to_ms: number;
+      readonly reason: 'disk';
     };
 
 /** Sequence numbers of a node's boot that a frame holds, so that a repeat is recognised after a restart. */
@@ -57,6 +68,8 @@ export interface Frame {
   readonly trust: ClockTrust;
   readonly samples: readonly Sample[];
   readonly events: readonly AlertEvent[];
+  /** Events of kinds that only a newer program knows, as they came; absent when there are none. */
+  readonly unknownEvents?: readonly UnknownAlertEvent[];
   readonly entries: readonly FrameEntry[];
   readonly received: readonly ReceivedSequence[];
 }
@@ -66,28 +79,23 @@ const version = 1;
 const checksumBytes = 4;
 
 /**
- * Packs a frame. Samples keep their order within a series; the order between series is not kept. Throws CodecError for
+ * Packs a frame. Samples keep their order within a series; the order between series is not kept, nor that between events
+ * of known and unknown kinds. Throws CodecError for
  * a value, time or quality that cannot be packed (not finite, or a value whose step to the one before is 2^51 times its resolution or more).
  */
 export function encodeFrame(frame: Frame): Uint8Array {
-  const groups = new Map<string, Sample[]>();
-  for (const sample of frame.samples) {
-    const key = `${sample.deviceId} ${sample.metric}`;
-    const group = groups.get(key);
-    if (group) group.push(sample);
-    else groups.set(key, [sample]);
-  }
-  const series = [...groups.values()].map((group) => {
+  const series = bySeries(frame.samples).map((group) => {
     const first = group[0] as Sample;
     return { group, head: [first.deviceId, first.metric, metricPrecision(first.metric)] as const };
   });
+  const events = [...frame.events, ...(frame.unknownEvents ?? [])];
   const head: FrameHead = {
     b: frame.boot,
     m: Math.round(frame.monotonicMs),
     w: Math.round(frame.wallMs),
     t: frame.trust,
     s: series.map((one) => one.head),
-    ...(frame.events.length > 0 ? { e: frame.events } : {}),
+    ...(events.length > 0 ? { e: events } : {}),
     ...(frame.entries.length > 0 ? { n: frame.entries } : {}),
     ...(frame.received.length > 0
       ? { r: frame.received.map((one) => [one.deviceId, one.boot, one.seqs] as const) }
@@ -131,6 +139,24 @@ export function encodeFrame(frame: Frame): Uint8Array {
   const checksum = crc32(writer.finish());
   for (let shift = 24; shift >= 0; shift -= 8) writer.byte(checksum >>> shift);
   return writer.finish();
+}
+
+/** Samples of each series, in the order in which series first come. */
+function bySeries(samples: readonly Sample[]): Sample[][] {
+  const groups: Sample[][] = [];
+  const devices = new Map<string, Map<string, Sample[]>>();
+  for (const sample of samples) {
+    let metrics = devices.get(sample.deviceId);
+    if (!metrics) devices.set(sample.deviceId, (metrics = new Map()));
+    const group = metrics.get(sample.metric);
+    if (group) group.push(sample);
+    else {
+      const made = [sample];
+      metrics.set(sample.metric, made);
+      groups.push(made);
+    }
+  }
+  return groups;
 }
 
 /** Unpacks a frame; throws CodecError with the reason when the bytes are not one. */
@@ -178,13 +204,20 @@ export function decodeFrame(bytes: Uint8Array): Frame {
     }
   }
   if (!reader.atEnd) throw new CodecError('bytes left over after the last series');
+  const events: AlertEvent[] = [];
+  const unknownEvents: UnknownAlertEvent[] = [];
+  for (const event of head.e ?? []) {
+    if (isUnknownAlertEvent(event)) unknownEvents.push(event);
+    else events.push(event);
+  }
   return {
     boot: head.b,
     monotonicMs: head.m,
     wallMs: head.w,
     trust: head.t,
     samples,
-    events: head.e ?? [],
+    events,
+    ...(unknownEvents.length > 0 ? { unknownEvents } : {}),
     entries: head.n ?? [],
     received: (head.r ?? []).map(([deviceId, boot, seqs]) => ({ deviceId, boot, seqs })),
   };

@@ -166,23 +166,47 @@ export function parseMetricId(id: string): ParsedMetricId {
   return dot < 0 ? { base: id, suffix: undefined } : { base: id.slice(0, dot), suffix: id.slice(dot + 1) };
 }
 
+/** What is known of a metric id: its definition, if it is catalogued, and the decimals its values are kept with. */
+export interface MetricFacts {
+  readonly definition: MetricDefinition | undefined;
+  readonly precision: number;
+}
+
+/** Decimals an unknown metric is kept with. */
+export const unknownMetricPrecision = 3;
+
+/** Ids that were asked for: looked up for every value that arrives. Bounded, because devices invent names. */
+const asked = new Map<string, MetricFacts>();
+const mostAsked = 2000;
+
+/** What is known of an id (suffix ignored), or undefined for a text that has not the form of one. */
+export function metricFacts(id: string): MetricFacts | undefined {
+  const known = asked.get(id);
+  if (known) return known;
+  if (!isMetricIdForm(id)) return undefined;
+  const definition = metricDefinition(id);
+  const facts = { definition, precision: definition?.precision ?? unknownMetricPrecision };
+  if (asked.size >= mostAsked) asked.clear();
+  asked.set(id, facts);
+  return facts;
+}
+
 /** The definition of a metric id (suffix ignored), or undefined for an unknown one. */
 export function metricDefinition(id: string): MetricDefinition | undefined {
   const { base } = parseMetricId(id);
   return Object.hasOwn(metricCatalogue, base) ? metricCatalogue[base as MetricId] : undefined;
 }
 
-/** Decimals an unknown metric is kept with. */
-export const unknownMetricPrecision = 3;
-
 /** Decimals a metric is kept with at intake, in the store and on the uplink. */
 export function metricPrecision(id: string): number {
-  return metricDefinition(id)?.precision ?? unknownMetricPrecision;
+  return (metricFacts(id) ?? metricDefinition(id))?.precision ?? unknownMetricPrecision;
 }
+
+const factors = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000];
 
 /** Rounds a value to its metric's declared resolution (half away from zero), in the metric's unit. */
 export function quantise(value: number, precision: number): number {
-  const factor = 10 ** precision;
+  const factor = factors[precision] ?? 10 ** precision;
   const scaled = Math.round(Math.abs(value) * factor);
   return (value < 0 ? -scaled : scaled) / factor || 0;
 }

@@ -3,7 +3,7 @@
  * Pure: the same samples and ticks give the same transitions live, in a back-test and after a restart from `exportState`.
  */
 import { parseMetricId } from '../metrics/catalogue.js';
-import type { RuleContext, RuleKind, RuleSample, Transition } from './kind.js';
+import type { RuleContext, RuleKind, RuleSample, Step, Transition } from './kind.js';
 import { checkRule } from './check.js';
 import { ruleKinds, type Rule } from './rule.js';
 
@@ -22,15 +22,17 @@ type UntypedKind = RuleKind<unknown, unknown>;
 /** The engine over one grid's rules. */
 export interface RuleEngine {
   /** A sample of a device's series. */
-  onSeriesSample(sample: RuleSample): RuleTransition[];
+  onSeriesSample(sample: RuleSample): readonly RuleTransition[];
   /** A new value of a grid figure. */
-  onFigure(metric: string, timeMs: number, value: number): RuleTransition[];
+  onFigure(metric: string, timeMs: number, value: number): readonly RuleTransition[];
   /** Time has passed: missing data is noticed here. Call about every few seconds. */
-  onTick(nowMs: number): RuleTransition[];
+  onTick(nowMs: number): readonly RuleTransition[];
   /** State of all subjects as JSON text, and whether it changed since the last export. */
   exportState(): string;
   readonly dirty: boolean;
 }
+
+const none: readonly RuleTransition[] = [];
 
 interface Subject {
   readonly rule: Rule;
@@ -56,7 +58,8 @@ export function createRuleEngine(options: {
   const byFigure = new Map<string, Subject[]>();
   const comparisonFigures = new Map<string, Subject[]>();
   const seriesRules = new Map<string, Rule[]>();
-  const seriesSubjects = new Map<string, Subject[]>();
+  /** What watches a series or its device, by device and metric: asked for every sample. */
+  const seriesSubjects = new Map<string, Map<string, Subject[]>>();
   const byDevice = new Map<string, Subject[]>();
   const ticking: Subject[] = [];
   const all = new Map<string, Subject>();
@@ -114,25 +117,31 @@ export function createRuleEngine(options: {
     return subject.startsWith('series:') && [...seriesRules.values()].flat().some((rule) => rule.id === ruleId);
   };
 
-  const run = (subject: Subject, step: { state: unknown; transition?: Transition }, out: RuleTransition[]) => {
-    if (step.state !== subject.state) {
-      subject.state = step.state;
+  const take = (subject: Subject, { state, transition }: Step<unknown>): RuleTransition | undefined => {
+    if (state !== subject.state) {
+      subject.state = state;
       dirty = true;
     }
-    if (step.transition) {
-      out.push({
-        rule: subject.rule,
-        subject: subject.key,
-        deviceId: subject.deviceId,
-        metric: subject.metric,
-        transition: step.transition,
-      });
+    if (!transition) return undefined;
+    const { rule, key, deviceId, metric } = subject;
+    return { rule, subject: key, deviceId, metric, transition };
+  };
+
+  /** Shows a sample to subjects. Most samples change nothing: then nothing is made. */
+  const show = (subjects: readonly Subject[], sample: RuleSample): readonly RuleTransition[] => {
+    let found: RuleTransition[] | undefined;
+    for (const subject of subjects) {
+      const { kind, rule, state } = subject;
+      const one = take(subject, kind.onSample(rule.parameters, state, sample, options.context));
+      if (one) (found ??= []).push(one);
     }
+    return found ?? none;
   };
 
   const subjectsOfSeries = (deviceId: string, metric: string): Subject[] => {
-    const key = `${deviceId} ${metric}`;
-    let subjects = seriesSubjects.get(key);
+    let ofDevice = seriesSubjects.get(deviceId);
+    if (!ofDevice) seriesSubjects.set(deviceId, (ofDevice = new Map()));
+    let subjects = ofDevice.get(metric);
     if (subjects === undefined) {
       subjects = [];
       for (const rule of seriesRules.get(parseMetricId(metric).base) ?? []) {
@@ -140,38 +149,27 @@ export function createRuleEngine(options: {
         if (only === undefined || only === deviceId)
           subjects.push(make(rule, `series:${deviceId}/${metric}`, deviceId, metric));
       }
-      seriesSubjects.set(key, subjects);
+      subjects.push(...(byDevice.get(deviceId) ?? []));
+      ofDevice.set(metric, subjects);
     }
     return subjects;
   };
 
   return {
-    onSeriesSample(sample) {
-      const out: RuleTransition[] = [];
-      if (sample.deviceId === null) return out;
-      for (const subject of subjectsOfSeries(sample.deviceId, sample.metric)) {
-        run(subject, subject.kind.onSample(subject.rule.parameters, subject.state, sample, options.context), out);
-      }
-      for (const subject of byDevice.get(sample.deviceId) ?? []) {
-        run(subject, subject.kind.onSample(subject.rule.parameters, subject.state, sample, options.context), out);
-      }
-      return out;
-    },
+    onSeriesSample: (sample) =>
+      sample.deviceId === null ? none : show(subjectsOfSeries(sample.deviceId, sample.metric), sample),
     onFigure(metric, timeMs, value) {
-      const out: RuleTransition[] = [];
       const sample: RuleSample = { deviceId: null, metric, timeMs, value };
-      for (const map of [byFigure, comparisonFigures]) {
-        for (const subject of map.get(metric) ?? []) {
-          run(subject, subject.kind.onSample(subject.rule.parameters, subject.state, sample, options.context), out);
-        }
-      }
-      return out;
+      return [...show(byFigure.get(metric) ?? [], sample), ...show(comparisonFigures.get(metric) ?? [], sample)];
     },
     onTick(nowMs) {
-      const out: RuleTransition[] = [];
-      for (const subject of ticking)
-        run(subject, subject.kind.onTick(subject.rule.parameters, subject.state, nowMs, options.context), out);
-      return out;
+      const found: RuleTransition[] = [];
+      for (const subject of ticking) {
+        const { kind, rule, state } = subject;
+        const one = take(subject, kind.onTick(rule.parameters, state, nowMs, options.context));
+        if (one) found.push(one);
+      }
+      return found;
     },
     exportState() {
       dirty = false;

@@ -2,7 +2,7 @@
  * The telemetry payload a device publishes: one reading, or `readings` when a node resends what it kept.
  * Parsing never throws: one bad metric harms no other, and everything odd is a finding that is counted.
  */
-import { isMetricIdForm, metricDefinition, quantise, metricPrecision } from '../metrics/catalogue.js';
+import { metricDefinition, metricFacts, metricPrecision, quantise, type MetricFacts } from '../metrics/catalogue.js';
 import { qualityCodes, type QualityCode } from '../quality/quality.js';
 import type { ErrorCode } from '../errors/catalogue.js';
 import { largestTimeMs } from '../codec/frame-head.js';
@@ -64,27 +64,55 @@ export function toMetricValue(
   metric: string,
   raw: unknown,
 ): { readonly value: MetricValue; readonly finding?: Finding } {
-  const bad = (quality: QualityCode, code: Finding['code'], value: number | null = null) => ({
-    value: { metric, value, quality },
-    finding: { code, metric },
-  });
-  if (raw === null) return { value: { metric, value: null, quality: qualityCodes.bad_no_value } };
-  const number = typeof raw === 'boolean' ? Number(raw) : raw;
-  if (typeof number !== 'number') return bad(qualityCodes.bad_type, 'wrong_type');
-  if (!Number.isFinite(number)) return bad(qualityCodes.bad_not_finite, 'not_finite');
-  const definition = metricDefinition(metric);
-  const rounded = Math.abs(number) < 1e12 ? quantise(number, metricPrecision(metric)) : null;
-  if (definition === undefined) {
-    return rounded === null
-      ? bad(qualityCodes.bad_range, 'out_of_range')
-      : {
-          value: { metric, value: rounded, quality: qualityCodes.uncertain_unknown_metric },
-          finding: { code: 'unknown_metric', metric },
-        };
-  }
-  if (number < definition.min || number > definition.max) return bad(qualityCodes.bad_range, 'out_of_range', rounded);
-  return { value: { metric, value: rounded, quality: qualityCodes.good } };
+  const findings: Finding[] = [];
+  const facts = { definition: metricDefinition(metric), precision: metricPrecision(metric) };
+  const value = judge(metric, facts, raw, findings);
+  const [finding] = findings;
+  return finding ? { value, finding } : { value };
 }
+
+function judge(metric: string, { definition, precision }: MetricFacts, raw: unknown, findings: Finding[]): MetricValue {
+  const number = typeof raw === 'boolean' ? Number(raw) : raw;
+  if (typeof number !== 'number') {
+    if (raw === null) return { metric, value: null, quality: qualityCodes.bad_no_value };
+    findings.push({ code: 'wrong_type', metric });
+    return { metric, value: null, quality: qualityCodes.bad_type };
+  }
+  if (!Number.isFinite(number)) {
+    findings.push({ code: 'not_finite', metric });
+    return { metric, value: null, quality: qualityCodes.bad_not_finite };
+  }
+  const rounded = Math.abs(number) < 1e12 ? quantise(number, precision) : null;
+  if (definition === undefined) {
+    findings.push({ code: rounded === null ? 'out_of_range' : 'unknown_metric', metric });
+    const quality = rounded === null ? qualityCodes.bad_range : qualityCodes.uncertain_unknown_metric;
+    return { metric, value: rounded, quality };
+  }
+  if (number < definition.min || number > definition.max) {
+    findings.push({ code: 'out_of_range', metric });
+    return { metric, value: rounded, quality: qualityCodes.bad_range };
+  }
+  return { metric, value: rounded, quality: qualityCodes.good };
+}
+
+/** The metrics of a reading, judged one by one; what is odd goes to the findings. */
+function judgeAll(metrics: Record<string, unknown>, findings: Finding[]): MetricValue[] {
+  const values: MetricValue[] = [];
+  let place = 0;
+  for (const metric of Object.keys(metrics)) {
+    if (place >= maxMetricsPerReading) {
+      findings.push({ code: 'too_many_metrics', metric: metric.slice(0, 64) });
+      break;
+    }
+    place += 1;
+    const facts = metricFacts(metric);
+    if (facts === undefined) findings.push({ code: 'metric_name', metric: metric.slice(0, 64) });
+    else values.push(judge(metric, facts, metrics[metric], findings));
+  }
+  return values;
+}
+
+const numberedKeys = ['seq', 'up', 'ts'] as const;
 
 /** Parses a payload already decoded from JSON. */
 export function parseTelemetry(payload: unknown): ParsedTelemetry {
@@ -101,14 +129,15 @@ export function parseTelemetry(payload: unknown): ParsedTelemetry {
       `readings has ${items.length} entries; at most ${maxReadingsPerPublish} fit one publish.`,
     );
   const readings: Reading[] = [];
-  for (const [index, item] of items.entries()) {
+  for (let index = 0; index < items.length; index += 1) {
+    const item = items[index];
     const where = many === undefined ? '' : `readings[${index}].`;
     if (!isRecord(item)) return refuse('E_PAYLOAD_SCHEMA', `${where || 'payload '}must be an object.`);
     const boot = item.boot ?? payload.boot;
     if (boot !== undefined && (typeof boot !== 'string' || boot.length === 0 || boot.length > 32)) {
       return refuse('E_PAYLOAD_SCHEMA', `${where}boot must be a text of 1 to 32 characters.`);
     }
-    for (const key of ['seq', 'up', 'ts'] as const) {
+    for (const key of numberedKeys) {
       if (item[key] !== undefined && wholeNumber(item[key]) === undefined)
         return refuse('E_PAYLOAD_SCHEMA', `${where}${key} must be a number of 0 or more.`);
     }
@@ -116,26 +145,12 @@ export function parseTelemetry(payload: unknown): ParsedTelemetry {
       return refuse('E_PAYLOAD_SCHEMA', `${where}ts must be Unix milliseconds, before the year 70000.`);
     if (!isRecord(item.metrics))
       return refuse('E_PAYLOAD_SCHEMA', `${where}metrics must be an object of metric id to number.`);
-    const values: MetricValue[] = [];
-    for (const [place, [metric, raw]] of Object.entries(item.metrics).entries()) {
-      if (place >= maxMetricsPerReading) {
-        findings.push({ code: 'too_many_metrics', metric: metric.slice(0, 64) });
-        break;
-      }
-      if (!isMetricIdForm(metric)) {
-        findings.push({ code: 'metric_name', metric: metric.slice(0, 64) });
-        continue;
-      }
-      const { value, finding } = toMetricValue(metric, raw);
-      values.push(value);
-      if (finding) findings.push(finding);
-    }
     readings.push({
       boot: boot as string | undefined,
       seq: wholeNumber(item.seq),
       upMs: wholeNumber(item.up),
       timeMs: wholeNumber(item.ts),
-      values,
+      values: judgeAll(item.metrics, findings),
     });
   }
   return { ok: true, readings, resent: many !== undefined, findings };

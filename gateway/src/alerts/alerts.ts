@@ -52,6 +52,10 @@ export interface AlertsOptions {
   readonly tell: (event: AlertEvent, alert: Alert | undefined) => void;
 }
 
+/** Whether rules may judge a sample. */
+const isUsable = (sample: Sample): sample is Sample & { readonly value: number } =>
+  sample.value !== null && qualityClass(sample.quality) !== 'bad';
+
 /** The alerts of one grid. `start` begins the ticks; the state is restored when made. */
 export interface Alerts extends LifecyclePart {
   /** Samples that arrived, and the figures they changed. */
@@ -143,14 +147,15 @@ export function createAlerts(options: AlertsOptions): Alerts {
     arrivalMs: number,
   ): RuleTransition[] {
     const found: RuleTransition[] = [];
-    const rings = (timeMs: number) => arrivalMs - timeMs <= oldestRingingMs;
-    for (const { deviceId, metric, timeMs, value, quality } of samples) {
-      if (value === null || qualityClass(quality) === 'bad' || !rings(timeMs)) continue;
-      found.push(...engine.onSeriesSample({ deviceId, metric, timeMs, value }));
+    const oldestMs = arrivalMs - oldestRingingMs;
+    for (const sample of samples) {
+      if (!isUsable(sample) || sample.timeMs < oldestMs) continue;
+      const raised = engine.onSeriesSample(sample);
+      if (raised.length > 0) found.push(...raised);
     }
     for (const { metric, figure } of figures) {
       const { value, timeMs, quality } = figure;
-      if (value === null || timeMs === null || qualityClass(quality) === 'bad' || !rings(timeMs)) continue;
+      if (value === null || timeMs === null || qualityClass(quality) === 'bad' || timeMs < oldestMs) continue;
       found.push(...engine.onFigure(metric, timeMs, value));
     }
     return found;

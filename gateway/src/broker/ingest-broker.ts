@@ -33,10 +33,10 @@ const goneAfterMs = 1000;
 
 /** What the broker's clients say, sorted. Each promise resolves when the publish may be acknowledged. */
 export interface BrokerIntake {
-  telemetry(deviceId: string, payload: Uint8Array): Promise<void>;
-  legacyData(payload: Uint8Array): Promise<void>;
-  legacyAlert(payload: Uint8Array): Promise<void>;
-  link(deviceId: string, state: 'up' | 'down'): Promise<void>;
+  telemetry(deviceId: string, payload: Uint8Array): Promise<unknown>;
+  legacyData(payload: Uint8Array): Promise<unknown>;
+  legacyAlert(payload: Uint8Array): Promise<unknown>;
+  link(deviceId: string, state: 'up' | 'down'): Promise<unknown>;
 }
 
 export interface IngestBrokerOptions {
@@ -84,7 +84,7 @@ export function createIngestBroker({
   const maySubscribe = (who: Who, filter: string): boolean =>
     who.kind === 'local' ? localFilters.has(filter) : filter === topics.command(gridId, who.id);
 
-  const onPublish = (who: Who, publish: BrokerPublish): Promise<void> => {
+  const onPublish = (who: Who, publish: BrokerPublish): Promise<unknown> => {
     const parsed = parseTopic(publish.topic);
     switch (parsed?.kind) {
       case 'telemetry':
@@ -127,6 +127,8 @@ export function createIngestBroker({
     mayPublish,
     maySubscribe,
     onPublish,
+    // Nobody may subscribe to what devices measure.
+    endsHere: (who, topic) => who.kind === 'device' && parseTopic(topic)?.kind === 'telemetry',
     onConnect: (client) => count(client, 1),
     onDisconnect: (client) => count(client, -1),
     limits: {

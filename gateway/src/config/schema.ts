@@ -142,6 +142,45 @@ export const gatewayConfigSchema = Type.Object(
       },
       { additionalProperties: false, description: 'the group commit' },
     ),
+    retention: Type.Object(
+      {
+        raw_days: Type.Number({
+          default: 90,
+          minimum: 2,
+          maximum: 36_500,
+          description: 'days that samples are kept as they were measured',
+        }),
+        minute_days: Type.Number({
+          default: 730,
+          minimum: 2,
+          maximum: 36_500,
+          description: 'days that minutes are kept; quarter hours, hours and days are kept for ever',
+        }),
+        frame_hours: Type.Number({
+          default: 1,
+          minimum: 0,
+          maximum: 87_600,
+          description:
+            'hours that frames of the log are kept at least once history, and the cloud if there is one, have them',
+        }),
+        restamp_hours: Type.Number({
+          default: 24,
+          minimum: 0,
+          maximum: 87_600,
+          description: 'the same for frames whose clock was not set by NTP: so long may their times still be put right',
+        }),
+        max_disk_mb: Type.Optional(
+          Type.Number({ minimum: 20, description: 'megabytes the databases may take; the disk itself when left out' }),
+        ),
+        max_disk_pct: Type.Number({
+          default: 85,
+          minimum: 10,
+          maximum: 99,
+          description: 'per cent of the disk in use beyond which the oldest data goes before its time',
+        }),
+      },
+      { additionalProperties: false, description: 'how long things are kept' },
+    ),
     limits: limitsSchema,
     modbus: Type.Optional(
       Type.Object(

@@ -1,19 +1,20 @@
 /** The gateway's grid as the API sees it. */
 import type { CompletenessFacts, GridPort, GridsPort } from '@villagrid/api';
 import type { RuleLimits, Site } from '@villagrid/contracts';
-import type { TelemetryStore } from '@villagrid/runtime';
 import type { Alerts } from '../alerts/alerts.js';
 import type { AlertReads } from '../alerts/not-durable.js';
 import type { Live } from '../live/live.js';
 import type { DurableLog } from '../log/log.js';
 import type { Projector } from '../project/projector.js';
+import type { HistoryStore } from '../store/store.js';
+import { slicedWindows } from './sliced-windows.js';
 
 export interface GridPortOptions {
   readonly site: Site;
   readonly live: Live;
   readonly log: DurableLog;
   readonly alerts: Alerts;
-  readonly telemetry: TelemetryStore;
+  readonly telemetry: HistoryStore;
   readonly projector: Projector;
 }
 
@@ -31,12 +32,14 @@ export function createGridPort(options: GridPortOptions): GridPort {
     lastReportedMs: () => live.lastReportedMs(),
     async windows(deviceId, metric, resolution, fromMs, toMs) {
       await projector.catchUp();
-      return telemetry.windows(gridId, deviceId, metric, resolution, fromMs, toMs);
+      return slicedWindows(telemetry, site.zone, [gridId, deviceId, metric], resolution, fromMs, toMs);
     },
     async raw(deviceId, metric, fromMs, toMs) {
+      await projector.catchUp();
       return telemetry.raw(gridId, deviceId, metric, fromMs, toMs);
     },
     async completeness(untilMs): Promise<CompletenessFacts> {
+      await telemetry.readyCompleteness(gridId, untilMs);
       await projector.catchUp();
       // Without a wait in between: both speak of the same frames.
       const series = telemetry.completeness(gridId, untilMs);

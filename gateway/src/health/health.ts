@@ -154,7 +154,7 @@ export function createHealth(options: HealthOptions): { readonly port: HealthPor
 }
 
 /** How full the file system of a folder is, per cent for those who may not use the reserve; undefined when it cannot be told. */
-function diskUsedPct(path: string): number | undefined {
+export function diskUsedPct(path: string): number | undefined {
   try {
     const { blocks, bfree, bavail } = statfsSync(path);
     const usable = blocks - bfree + bavail;

@@ -20,12 +20,13 @@ import type { Logger } from '@villagrid/runtime';
 import type { DriverReading } from '../drivers/port.js';
 import { Seldom } from './seldom.js';
 import type { DurableLog } from '../log/log.js';
-import type { LogBatch } from '../log/port.js';
 import type { NodeSequences } from '../log/sequences.js';
-import { Dating } from './dating.js';
+import { Dating, type Dated } from './dating.js';
 
 /** Series one device may have; more cannot be honest and would fill the memory. */
 const maxSeriesPerDevice = 256;
+/** What a publish waits for that brings nothing to keep. */
+const nothingToKeep = Promise.resolve();
 const datingState = 'node_boots';
 /** Frames between two keepings of the nodes' boot times. */
 const keepDatingEvery = 256;
@@ -57,9 +58,9 @@ export interface IntakeOptions {
 /** Takes what devices say. */
 export interface Intake {
   /** A publish on a device's telemetry topic; resolves when it may be acknowledged. */
-  telemetry(deviceId: string, payload: Uint8Array): Promise<void>;
+  telemetry(deviceId: string, payload: Uint8Array): Promise<unknown>;
   /** The first prototype's flat message. */
-  legacy(payload: Uint8Array): Promise<void>;
+  legacy(payload: Uint8Array): Promise<unknown>;
   /** A driver's reading; resolves when it is durable. */
   driver(reading: DriverReading): Promise<void>;
   readonly counters: IntakeCounters;
@@ -110,23 +111,28 @@ export function createIntake(options: IntakeOptions): Intake {
     }
   };
 
-  /** Values of series that a device may have; the others are counted. */
-  const admitted = (deviceId: string, values: readonly MetricValue[]): readonly MetricValue[] => {
+  /** Whether a device may have a series: not more than so many, but those that the grid is wired to in any case. */
+  const isAdmitted = (known: Set<string>, deviceId: string, metric: string): boolean => {
+    if (known.has(metric)) return true;
+    if (known.size >= maxSeriesPerDevice && !options.wired(deviceId, metric)) return false;
+    known.add(metric);
+    return true;
+  };
+
+  /** The samples of a reading; values of series that the device may not have are counted and left out. */
+  const samplesOf = (deviceId: string, values: readonly MetricValue[], { timeMs, quality }: Dated): Sample[] => {
     let known = seriesOf.get(deviceId);
     if (!known) seriesOf.set(deviceId, (known = new Set()));
-    const taken = values.filter(({ metric }) => {
-      if (known.has(metric)) return true;
-      if (known.size >= maxSeriesPerDevice && !options.wired(deviceId, metric)) return false;
-      known.add(metric);
-      return true;
-    });
-    if (taken.length < values.length)
-      find(
-        deviceId,
-        values.filter((one) => !taken.includes(one)),
-        () => 'too_many_series',
-      );
-    return taken;
+    const samples: Sample[] = [];
+    const left: MetricValue[] = [];
+    for (const one of values) {
+      const { metric, value, quality: own } = one;
+      if (isAdmitted(known, deviceId, metric))
+        samples.push({ deviceId, metric, timeMs, value, quality: own === 0 ? quality : own });
+      else left.push(one);
+    }
+    if (left.length > 0) find(deviceId, left, () => 'too_many_series');
+    return samples;
   };
 
   const tellArrived = (samples: readonly Sample[]): void => {
@@ -137,38 +143,35 @@ export function createIntake(options: IntakeOptions): Intake {
     }
   };
 
-  const take = async (deviceId: string, parsed: ParsedTelemetry): Promise<void> => {
+  /** Resolves when the publish may be acknowledged; publishes of one commit get the same promise, so that they wait at little cost. */
+  const take = (deviceId: string, parsed: ParsedTelemetry): Promise<unknown> => {
     counters.publishes += 1;
-    if (!parsed.ok) return refuse(deviceId, parsed.code, parsed.detail);
-    find(deviceId, parsed.findings, (index) => parsed.findings[index]?.code ?? '');
+    if (!parsed.ok) {
+      refuse(deviceId, parsed.code, parsed.detail);
+      return nothingToKeep;
+    }
+    const { findings } = parsed;
+    if (findings.length > 0) find(deviceId, findings, (index) => findings[index]?.code ?? '');
     const { fresh, waitFor } = sort(deviceId, parsed.readings);
-    const dated = dating.date(deviceId, fresh, parsed.resent, arrival());
-    const samples: Sample[][] = fresh.map((reading, index) => {
-      const { timeMs, quality } = dated[index] as { timeMs: number; quality: number };
-      return admitted(deviceId, reading.values).map(({ metric, value, quality: own }) => ({
-        deviceId,
-        metric,
-        timeMs,
-        value,
-        quality: own === 0 ? quality : own,
-      }));
-    });
-    counters.readings += fresh.length;
     if (fresh.length > 0) {
+      const dated = dating.date(deviceId, fresh, parsed.resent, arrival());
+      const samples = fresh.map((reading, index) => samplesOf(deviceId, reading.values, dated[index] as Dated));
+      counters.readings += fresh.length;
       // Rules first: an alert must be in the commit of its cause, and the engine's kept state never behind its frame.
       const inOrder =
         samples.length > 1 ? [...samples].sort((a, b) => (a[0]?.timeMs ?? 0) - (b[0]?.timeMs ?? 0)) : samples;
       for (const one of inOrder) if (one.length > 0) tellArrived(one);
-      waitFor.push(keep(deviceId, fresh, samples.flat()));
+      waitFor.push(keep(deviceId, fresh, samples.length === 1 ? (samples[0] ?? []) : samples.flat()));
     }
-    await Promise.all(waitFor);
+    if (waitFor.length > 1) return Promise.all(waitFor);
+    return waitFor[0] ?? nothingToKeep;
   };
 
   /** Which readings are new, and the commits that repeats still wait for. */
   const sort = (deviceId: string, readings: readonly Reading[]) => {
     const fresh: Reading[] = [];
     const waitFor: Promise<number>[] = [];
-    const here = new Set<string>();
+    const here = readings.length > 1 ? new Set<string>() : undefined;
     for (const reading of readings) {
       const { boot, seq } = reading;
       // A number without its boot starts again at every boot: it tells nothing, and twice is better than not at all.
@@ -176,10 +179,9 @@ export function createIntake(options: IntakeOptions): Intake {
         fresh.push(reading);
         continue;
       }
-      const name = `${boot} ${seq}`;
-      const known = here.has(name) ? 'committed' : sequences.find(deviceId, boot, seq);
+      const known = here?.has(`${boot} ${seq}`) ? 'committed' : sequences.find(deviceId, boot, seq);
       if (known === undefined) {
-        here.add(name);
+        here?.add(`${boot} ${seq}`);
         fresh.push(reading);
       } else {
         counters.repeats += 1;
@@ -191,19 +193,15 @@ export function createIntake(options: IntakeOptions): Intake {
 
   const keep = (deviceId: string, readings: readonly Reading[], samples: readonly Sample[]): Promise<number> => {
     counters.samples += samples.length;
-    const byBoot = new Map<string, number[]>();
+    const received: { deviceId: string; boot: string; seqs: number[] }[] = [];
     for (const { boot, seq } of readings) {
       if (seq === undefined || boot === undefined) continue;
-      const seqs = byBoot.get(boot);
-      if (seqs) seqs.push(seq);
-      else byBoot.set(boot, [seq]);
+      const known = received.find((one) => one.boot === boot);
+      if (known) known.seqs.push(seq);
+      else received.push({ deviceId, boot, seqs: [seq] });
     }
-    const batch: LogBatch = {
-      samples,
-      received: [...byBoot].map(([boot, seqs]) => ({ deviceId, boot, seqs })),
-    };
-    const committed = log.append(batch);
-    for (const [boot, seqs] of byBoot) sequences.await(deviceId, boot, seqs, committed);
+    const committed = log.append({ samples, received });
+    for (const { boot, seqs } of received) sequences.await(deviceId, boot, seqs, committed);
     return committed;
   };
 

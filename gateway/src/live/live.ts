@@ -27,13 +27,16 @@ export interface LiveOptions {
   readonly logger: Logger;
 }
 
+const nothing: readonly string[] = [];
+
 /** The present state of one grid. */
 export class Live {
   readonly #site: Site;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #samples = new Map<string, Map<string, SnapshotSample>>();
-  readonly #figuresBySource: Map<string, string[]>;
+  /** Figures that depend on a series, by device and metric. */
+  readonly #figuresBySource = new Map<string, Map<string, readonly string[]>>();
   readonly #figures = new Map<string, Figure>();
   readonly #links = new Map<string, 'up' | 'down'>();
   readonly #listeners = new Set<(change: GridChange) => void>();
@@ -43,7 +46,11 @@ export class Live {
     this.#site = site;
     this.#clock = clock;
     this.#logger = logger;
-    this.#figuresBySource = figuresBySource(site.wiring);
+    for (const [source, figures] of figuresBySource(site.wiring)) {
+      const [deviceId = '', metric = ''] = source.split(' ');
+      const ofDevice = this.#figuresBySource.get(deviceId) ?? new Map<string, readonly string[]>();
+      this.#figuresBySource.set(deviceId, ofDevice.set(metric, figures));
+    }
   }
 
   /** Takes samples that arrived; gives the figures they changed. A sample older than its series' newest changes nothing. */
@@ -54,7 +61,7 @@ export class Live {
     if (changed.length === 0) return [];
     const metrics = new Set<string>();
     for (const { deviceId, metric } of changed)
-      for (const figure of this.#figuresBySource.get(`${deviceId} ${metric}`) ?? []) metrics.add(figure);
+      for (const figure of this.#figuresBySource.get(deviceId)?.get(metric) ?? nothing) metrics.add(figure);
     const figures: ChangedFigure[] = [];
     for (const metric of metrics) {
       const wire = this.#site.wiring[metric];
@@ -63,7 +70,7 @@ export class Live {
       this.#figures.set(metric, figure);
       figures.push({ metric, figure });
     }
-    this.tell({ type: 'samples', series: changed });
+    if (this.#listeners.size > 0) this.tell({ type: 'samples', series: changed });
     return figures;
   }
 
@@ -81,7 +88,7 @@ export class Live {
 
   /** Whether a figure of the grid is wired to this series. */
   isWired(deviceId: string, metric: string): boolean {
-    return this.#figuresBySource.has(`${deviceId} ${metric}`);
+    return this.#figuresBySource.get(deviceId)?.has(metric) === true;
   }
 
   metricsOf(deviceId: string): readonly string[] {
@@ -133,15 +140,16 @@ export class Live {
     return timeMs > this.#clock.nowMs() + aheadMs;
   }
 
-  #put(samples: readonly Sample[]): { deviceId: string; metric: string }[] {
-    const changed: { deviceId: string; metric: string }[] = [];
-    for (const { deviceId, metric, timeMs, value, quality } of samples) {
+  #put(samples: readonly Sample[]): Sample[] {
+    const changed: Sample[] = [];
+    for (const sample of samples) {
+      const { deviceId, metric, timeMs } = sample;
       let series = this.#samples.get(deviceId);
       if (!series) this.#samples.set(deviceId, (series = new Map()));
       const known = series.get(metric);
       if (known && known.timeMs > timeMs && !this.#isAhead(known.timeMs)) continue;
-      series.set(metric, { timeMs, value, quality });
-      changed.push({ deviceId, metric });
+      series.set(metric, sample);
+      changed.push(sample);
     }
     return changed;
   }

@@ -2,46 +2,51 @@
 import type { AlertEvent, FrameEntry, ReceivedSequence, Sample } from '@villagrid/contracts';
 import type { LogBatch } from './port.js';
 
-/** Somebody who waits for the commit. */
-interface Waiting {
-  resolve(number: number): void;
-  reject(error: Error): void;
-}
-
 /** Estimated bytes of one sample within its series, and of a series' head beside its names. */
 const sampleBytes = 6;
 const seriesBytes = 12;
 
-/** What is written together. */
+/** What is written together. Made for thousands of small batches: what is looked up for each is found without making a name. */
 export class Group {
   readonly samples: Sample[] = [];
   readonly events: AlertEvent[] = [];
   readonly entries: FrameEntry[] = [];
-  readonly waiting: Waiting[] = [];
+  /** One for all that wait: resolves with the frame's number, or rejects. */
+  readonly committed: Promise<number>;
+  /** Batches that wait. */
+  waiting = 0;
   bytes = 0;
-  readonly #series = new Set<string>();
-  readonly #received = new Map<string, { deviceId: string; boot: string; seqs: number[] }>();
+  resolve!: (number: number) => void;
+  reject!: (error: Error) => void;
+  /** Metrics by device. */
+  readonly #series = new Map<string, Set<string>>();
+  /** Sequence numbers by device and boot. */
+  readonly #received = new Map<string, Map<string, number[]>>();
+
+  constructor() {
+    this.committed = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+    // Nobody may be waiting (a driver does not): the failure was logged.
+    this.committed.catch(() => {});
+  }
 
   get empty(): boolean {
-    return this.waiting.length === 0;
+    return this.waiting === 0;
   }
 
   /** Sequence numbers by device and boot, each list ascending. */
   get received(): ReceivedSequence[] {
-    for (const one of this.#received.values()) one.seqs.sort((a, b) => a - b);
-    return [...this.#received.values()];
+    const all: ReceivedSequence[] = [];
+    for (const [deviceId, boots] of this.#received)
+      for (const [boot, seqs] of boots) all.push({ deviceId, boot, seqs: seqs.sort((a, b) => a - b) });
+    return all;
   }
 
   add(batch: LogBatch): Promise<number> {
-    for (const sample of batch.samples ?? []) {
-      this.samples.push(sample);
-      const series = `${sample.deviceId} ${sample.metric}`;
-      if (!this.#series.has(series)) {
-        this.#series.add(series);
-        this.bytes += series.length + seriesBytes;
-      }
-      this.bytes += sampleBytes;
-    }
+    this.waiting += 1;
+    for (const sample of batch.samples ?? []) this.#addSample(sample);
     for (const event of batch.events ?? []) {
       this.events.push(event);
       this.bytes += JSON.stringify(event).length;
@@ -51,12 +56,24 @@ export class Group {
       this.bytes += JSON.stringify(entry).length;
     }
     for (const { deviceId, boot, seqs } of batch.received ?? []) {
-      const key = `${deviceId} ${boot}`;
-      const known = this.#received.get(key);
-      if (known) known.seqs.push(...seqs);
-      else this.#received.set(key, { deviceId, boot, seqs: [...seqs] });
+      let boots = this.#received.get(deviceId);
+      if (!boots) this.#received.set(deviceId, (boots = new Map()));
+      const known = boots.get(boot);
+      if (known) known.push(...seqs);
+      else boots.set(boot, [...seqs]);
       this.bytes += seqs.length * 8;
     }
-    return new Promise((resolve, reject) => this.waiting.push({ resolve, reject }));
+    return this.committed;
+  }
+
+  #addSample(sample: Sample): void {
+    const { deviceId, metric } = sample;
+    this.samples.push(sample);
+    this.bytes += sampleBytes;
+    let metrics = this.#series.get(deviceId);
+    if (!metrics) this.#series.set(deviceId, (metrics = new Set()));
+    if (metrics.has(metric)) return;
+    metrics.add(metric);
+    this.bytes += deviceId.length + metric.length + 1 + seriesBytes;
   }
 }

@@ -41,6 +41,8 @@ export interface LogStore {
   readonly alertStore: AlertStore;
   /** What was set aside when it was opened. */
   readonly rescue: Rescue | undefined;
+  /** The present opening of the file: another one after the card failed. */
+  database(): SqliteDatabase;
   /** Size of the write-ahead log now, bytes. */
   walBytes(): number;
   /** Commits what waits and closes the file. */
@@ -164,6 +166,7 @@ function openSecured(options: LogStoreOptions, rescue: Rescue | undefined): LogS
       events: (alertId) => alerts.events(alertId),
     },
     rescue,
+    database: () => database,
     walBytes,
     close() {
       log.close();

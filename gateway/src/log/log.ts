@@ -77,6 +77,8 @@ export interface DurableLog extends Log, FrameReader {
   state(name: string): { readonly number: number; readonly value: string } | undefined;
   /** Writes a state; call it within a participant so that it agrees with the frame. */
   putState(name: string, number: number, value: string): void;
+  /** Deletes the oldest frames up to a number, so many at most and never the newest; gives how many went. */
+  prune(upToNumber: number, most: number): number;
   /** Called when commits begin to fail, with the reason, and when one works again, without. Returns the unsubscribe function. */
   onTrouble(listener: (reason: string | undefined) => void): () => void;
   /** Tells of a failure of the card met outside a commit; the database is opened anew before the next one. */
@@ -245,11 +247,11 @@ export function openLog(options: DurableLogOptions): DurableLog {
       const detail = messageOf(error);
       options.log.error('a commit failed; nothing of it was kept and nothing of it is acknowledged', {
         code: 'E_NOT_DURABLE',
-        waiting: closing.waiting.length,
+        waiting: closing.waiting,
         error,
       });
       const refusal = new VillagridError('E_NOT_DURABLE', `The log could not be written: ${detail}.`, { cause: error });
-      for (const one of closing.waiting) one.reject(refusal);
+      closing.reject(refusal);
       if (isCardFailure(error)) cardFailed(error);
       else inTrouble(detail);
       return;
@@ -262,7 +264,7 @@ export function openLog(options: DurableLogOptions): DurableLog {
     stats.lastCommitMs = realClock.monotonicMs() - beganMs;
     stats.totalCommitMs += stats.lastCommitMs;
     stats.longestCommitMs = Math.max(stats.longestCommitMs, stats.lastCommitMs);
-    for (const one of closing.waiting) one.resolve(number);
+    closing.resolve(number);
     tellCommitted({ number, frame, bytes });
   };
 
@@ -270,8 +272,6 @@ export function openLog(options: DurableLogOptions): DurableLog {
     if (closed) return Promise.reject(new VillagridError('E_NOT_DURABLE', 'The log is closed: the gateway stops.'));
     const first = group.empty;
     const promise = group.add(batch);
-    // Nobody may be waiting (a driver does not): the failure was logged.
-    promise.catch(() => {});
     if (urgent || options.holdMs === 0) {
       // With the present task, so that an alert and the sample that caused it share the commit.
       const mine = group;
@@ -343,6 +343,12 @@ export function openLog(options: DurableLogOptions): DurableLog {
       }
     },
     join: (participant) => void participants.push(participant),
+    prune(upToNumber, most) {
+      const oldest = sql.oldest.get();
+      if (oldest === undefined || oldest === null) return 0;
+      // Numbers go on from the newest frame, also after a start.
+      return sql.prune.run(Math.min(upToNumber, newest - 1, oldest + most - 1)).changes;
+    },
     state(name) {
       const kept = sql.state.get(name);
       const value = kept && unsealed(kept.value);
@@ -411,6 +417,7 @@ function statements(database: SqliteDatabase) {
     read: database.prepare<[number, number], FrameRow>(
       'SELECT number, bytes FROM frame WHERE number >= ? ORDER BY number LIMIT ?',
     ),
+    prune: database.prepare<[number]>('DELETE FROM frame WHERE number <= ?'),
     one: database.prepare<[number], FrameRow>('SELECT number, bytes FROM frame WHERE number = ?'),
     overlapping: database
       .prepare<[{ fromMs: number; toMs: number; long: number }], number>(

@@ -28,6 +28,7 @@ export interface Log {
   /**
    * Adds to the next group commit and resolves with the frame's number once it is durable. `urgent` closes the group at
    * once (an alert, a person's act). Rejects with VillagridError E_NOT_DURABLE when the commit failed: nothing was kept.
+   * All that share a commit get the same promise.
    */
   append(batch: LogBatch, options?: { readonly urgent?: boolean }): Promise<number>;
   /** Frames from a number on, as stored, without holes; fewer than asked at the end of the log. */

@@ -15,11 +15,18 @@ const stateName = 'node_sequences';
 
 type Saved = Record<string, Array<readonly [boot: string, ranges: readonly NumberRange[]]>>;
 
+/** Readings that wait for one commit: sequence numbers by device and boot. */
+interface Pending {
+  readonly commit: Promise<number>;
+  readonly devices: Map<string, Map<string, Set<number>>>;
+}
+
 /** The memory of one log's received sequence numbers. */
 export class NodeSequences {
   readonly #log: DurableLog;
   readonly #committed = new Map<string, Map<string, NumberRanges>>();
-  readonly #pending = new Map<string, Promise<number>>();
+  /** One for each commit that did not end yet: one or two. */
+  readonly #pending: Pending[] = [];
   #snapshotNumber = 0;
 
   /** Reads what the log knows and takes part in its commits. */
@@ -49,21 +56,28 @@ export class NodeSequences {
 
   /** Whether a reading is committed already, waits for its commit (the promise to wait for too), or is new. */
   find(deviceId: string, boot: string, seq: number): 'committed' | Promise<number> | undefined {
-    const pending = this.#pending.get(key(deviceId, boot, seq));
-    if (pending) return pending;
+    for (const { devices, commit } of this.#pending) if (devices.get(deviceId)?.get(boot)?.has(seq)) return commit;
     return this.#committed.get(deviceId)?.get(boot)?.has(seq) ? 'committed' : undefined;
   }
 
   /** Notes that readings wait for a commit, until it ends or fails. */
   await(deviceId: string, boot: string, seqs: readonly number[], commit: Promise<number>): void {
-    for (const seq of seqs) this.#pending.set(key(deviceId, boot, seq), commit);
-    const forget = () => {
-      for (const seq of seqs) {
-        const name = key(deviceId, boot, seq);
-        if (this.#pending.get(name) === commit) this.#pending.delete(name);
-      }
-    };
+    const { devices } = this.#pendingOf(commit);
+    let boots = devices.get(deviceId);
+    if (!boots) devices.set(deviceId, (boots = new Map()));
+    let known = boots.get(boot);
+    if (!known) boots.set(boot, (known = new Set()));
+    for (const seq of seqs) known.add(seq);
+  }
+
+  #pendingOf(commit: Promise<number>): Pending {
+    const known = this.#pending.find((one) => one.commit === commit);
+    if (known) return known;
+    const pending: Pending = { commit, devices: new Map() };
+    this.#pending.push(pending);
+    const forget = () => void this.#pending.splice(this.#pending.indexOf(pending), 1);
     commit.then(forget, forget);
+    return pending;
   }
 
   #note({ deviceId, boot, seqs }: ReceivedSequence): void {
@@ -86,5 +100,3 @@ export class NodeSequences {
     this.#snapshotNumber = number - 1;
   }
 }
-
-const key = (deviceId: string, boot: string, seq: number): string => `${deviceId} ${boot} ${seq}`;

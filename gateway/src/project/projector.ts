@@ -5,6 +5,7 @@ import type { DurableLog } from '../log/log.js';
 
 /** Frames of one step, and how often a step is made at least, real milliseconds. */
 const framesPerStep = 200;
+const bytesPerStep = 100_000;
 const stepEveryMs = 1000;
 
 export interface ProjectorOptions {
@@ -33,7 +34,7 @@ export function createProjector({ gridId, gatewayId, log, telemetry, realClock, 
   let leave: (() => void) | undefined;
 
   const step = (): boolean => {
-    const frames = log.read(done + 1, { maxFrames: framesPerStep, maxBytes: 1_000_000 });
+    const frames = log.read(done + 1, { maxFrames: framesPerStep, maxBytes: bytesPerStep });
     if (frames.length === 0) return false;
     done = telemetry.applyFrames(gridId, gatewayId, log.epoch, frames).upTo;
     return done < log.newestNumber();

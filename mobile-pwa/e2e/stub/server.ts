@@ -161,6 +161,15 @@ export async function startStub(options: {
     if (parts[0] === 'dashboard') return json(response, 200, village.summary());
     if (parts[0] === 'device')
       return json(response, 200, { grid_id: village.id, now_ms: nowMs(), devices: village.devices() });
+    if (parts[0] === 'reports') return json(response, 200, village.report(url.searchParams));
+    if (parts[0] === 'export') {
+      response.writeHead(200, {
+        'content-type': 'text/csv; charset=utf-8',
+        'content-disposition': 'attachment; filename="villagrid_stub.csv"',
+      });
+      response.end('time Africa/Nairobi,time UTC,consumption_kw mean [kW]\r\n');
+      return;
+    }
     if (parts[0] === 'historical') return json(response, 200, village.history(parts[2] ?? '', url.searchParams));
     if (parts[0] === 'alerts' && parts[2]) {
       const alert = village.alerts.find(({ alert_id }) => alert_id === parts[2]);

@@ -1,3 +1,5 @@
+import type { reportTexts } from '../features/reports/texts.js';
+
 /**
  * Every text of the app in English, the language all others are translated from. `{name}` is filled in;
  * `{n, plural, one {…} other {…}}` chooses by number, `#` is the number.
@@ -332,6 +334,9 @@ export const en = {
   'history.dayMean': 'Range',
   'history.tableNote': '{n} rows, newest first',
 
+  'reports.title': 'Reports',
+  'reports.open': 'Day, month and year in figures',
+
   'more.title': 'More',
   'more.theme': 'Theme',
   'more.theme.dark': 'Dark',
@@ -393,5 +398,5 @@ export const en = {
   'error.offline': 'The server does not answer.',
 } as const;
 
-/** A key of the message catalogue. */
-export type MessageKey = keyof typeof en;
+/** A key of the message catalogue: these texts and those of screens that bring their own. */
+export type MessageKey = keyof typeof en | keyof typeof reportTexts;

@@ -17,7 +17,8 @@ export const unbroken = (text: string): string =>
 
 const locale = 'en';
 const numberFormats = new Map<string, Intl.NumberFormat>();
-function numberFormat(options: Intl.NumberFormatOptions): Intl.NumberFormat {
+/** The format of numbers, made once. */
+export function numberFormat(options: Intl.NumberFormatOptions): Intl.NumberFormat {
   const key = JSON.stringify(options);
   let format = numberFormats.get(key);
   if (format === undefined) {
@@ -95,7 +96,8 @@ export const componentName = (suffix: string): string =>
   suffix.replaceAll(/[-_]/g, ' ').replace(/([a-z])(\d)/g, '$1 $2');
 
 const timeFormats = new Map<string, Intl.DateTimeFormat>();
-function timeFormat(zone: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+/** The format of times in a zone, made once; UTC for a zone this browser does not know. */
+export function timeFormat(zone: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
   const key = zone + JSON.stringify(options);
   let format = timeFormats.get(key);
   if (format === undefined) {

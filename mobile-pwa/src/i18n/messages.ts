@@ -19,12 +19,20 @@ export function fill(pattern: string, values: MessageValues = {}): string {
     .replace(valuePattern, (whole, name: string) => String(values[name] ?? whole));
 }
 
-/** The text of a key in the reader's language. */
+/** Every text that is loaded. */
+const texts: Record<string, string> = { ...en };
+
+/** Adds the texts of a screen that is loaded later. */
+export function addTexts(more: Readonly<Record<string, string>>): void {
+  Object.assign(texts, more);
+}
+
+/** The text of a key in the reader's language; the key itself where its screen is not loaded. */
 export function t(key: MessageKey, values?: MessageValues): string {
-  return fill(en[key], values);
+  return fill(texts[key] ?? key, values);
 }
 
 /** Whether a computed text is a key of the catalogue. */
 export function isMessageKey(key: string): key is MessageKey {
-  return Object.hasOwn(en, key);
+  return Object.hasOwn(texts, key);
 }

@@ -50,6 +50,8 @@ export interface Api {
   alert(gridId: string, alertId: string): Promise<AlertView>;
   devices(gridId: string): Promise<{ devices: DeviceView[]; now_ms: number }>;
   history(gridId: string, metrics: readonly string[], question: HistoryQuestion): Promise<History>;
+  /** A question of a screen that reads its own answers; `limitMs` is how long all of it may take. */
+  ask<T>(path: string, limitMs: number, read: (response: Response) => Promise<T>): Promise<T>;
   /** Sends one act by its ordinary route; never throws. */
   send(act: Act): Promise<SendOutcome>;
 }
@@ -64,7 +66,20 @@ export function createApi(options: {
   readonly token: () => string | null;
   readonly onUnauthorised: () => void;
 }): Api {
-  async function call<T>(method: string, path: string, body?: unknown, limitMs = patienceMs): Promise<T> {
+  const call = <T>(method: string, path: string, body?: unknown, limitMs = patienceMs): Promise<T> =>
+    answer(method, path, body, limitMs, async (response) => {
+      if (response.headers.get('content-type')?.includes('json') !== true)
+        throw new ApiFailure('server', response.status);
+      return (await response.json()) as T;
+    });
+
+  async function answer<T>(
+    method: string,
+    path: string,
+    body: unknown,
+    limitMs: number,
+    read: (response: Response) => Promise<T>,
+  ): Promise<T> {
     const stop = new AbortController();
     const limit = options.clock.after(limitMs, () => stop.abort());
     const token = options.token();
@@ -81,10 +96,7 @@ export function createApi(options: {
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
       const json = response.headers.get('content-type')?.includes('json') === true;
-      if (response.ok) {
-        if (!json) throw new ApiFailure('server', response.status);
-        return (await response.json()) as T;
-      }
+      if (response.ok) return await read(response);
       const problem = json
         ? ((await response.json().catch(() => undefined)) as Partial<Problem> | undefined)
         : undefined;
@@ -117,6 +129,7 @@ export function createApi(options: {
       for (const [key, value] of Object.entries(question)) if (value !== undefined) query.set(key, String(value));
       return call('GET', `/api/historical/${part(gridId)}/${metrics.map(part).join(',')}?${query}`, undefined, 20_000);
     },
+    ask: (path, limitMs, read) => answer('GET', path, undefined, limitMs, read),
     async send(act) {
       try {
         const path = `/api/alerts/${part(act.alertId)}`;

@@ -5,7 +5,7 @@ export type Route =
   | { readonly name: 'home' }
   | { readonly name: 'all-alerts' }
   | {
-      readonly name: 'grid' | 'alerts' | 'history' | 'devices' | 'more';
+      readonly name: 'grid' | 'alerts' | 'history' | 'reports' | 'devices' | 'more';
       readonly gridId: string;
       readonly query: URLSearchParams;
     }
@@ -31,9 +31,10 @@ export function parseRoute(hash: string): Route {
     case 'alerts':
       return parts[3] ? { name: 'alert', gridId, alertId: parts[3] } : { name: 'alerts', gridId, query };
     case 'history':
+    case 'reports':
     case 'devices':
     case 'more':
-      return { name: parts[2] as 'history' | 'devices' | 'more', gridId, query };
+      return { name: parts[2] as 'history' | 'reports' | 'devices' | 'more', gridId, query };
     default:
       return { name: 'grid', gridId, query };
   }
@@ -50,5 +51,6 @@ export const links = {
   alert: (gridId: string, alertId: string) => `#/grid/${part(gridId)}/alerts/${part(alertId)}`,
   history: (gridId: string, metrics?: readonly string[]) =>
     `#/grid/${part(gridId)}/history${metrics?.length ? `?metrics=${metrics.map(part).join(',')}` : ''}`,
+  reports: (gridId: string) => `#/grid/${part(gridId)}/reports`,
   devices: (gridId: string) => `#/grid/${part(gridId)}/devices`,
 };

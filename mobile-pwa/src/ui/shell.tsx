@@ -38,7 +38,7 @@ export function Tabs() {
       icon: 'grid',
       label: t('tab.grid'),
       href: inGrid && gridId !== null ? links.grid(gridId) : links.home,
-      current: name === 'home' || name === 'grid' || name === 'devices',
+      current: name === 'home' || name === 'grid' || name === 'devices' || name === 'reports',
     },
     {
       key: 'alerts',

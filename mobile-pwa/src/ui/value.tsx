@@ -23,6 +23,19 @@ export function ageText(figure: FigureView | undefined, nowMs: number, zone: str
   return '';
 }
 
+/** The age of a live figure, in one calm word; nothing for the others, whose age stands in full where `ageText` is shown. */
+export function LiveAge({
+  figure,
+  nowMs,
+  heard = true,
+}: {
+  figure: FigureView | undefined;
+  nowMs: number;
+  heard?: boolean;
+}) {
+  return figureFreshness(figure, nowMs, heard) === 'live' ? <span class="live-age">{t('age.now')}</span> : null;
+}
+
 /** Number and unit of a figure; an em dash with "no data" when unknown. */
 export function Value({
   metric,

@@ -36,6 +36,8 @@ async function house(t: Test, over: Partial<GuardedBrokerOptions<Who>> = {}) {
     mayPublish: (who, topic) => topic.startsWith(`of/${who.id}/`),
     maySubscribe: (who, filter) => filter === `to/${who.id}` || filter === '#',
     onPublish: async (_who, publish) => void taken.push(publish),
+    // Most tests publish to an x: they go the short way.
+    endsHere: (_who, topic) => topic.endsWith('/x'),
     onConnect: ({ clientId }) => events.push(`+${clientId}`),
     onDisconnect: ({ clientId }) => events.push(`-${clientId}`),
     ...over,
@@ -132,18 +134,18 @@ t.test(
     const { connect, broker, lines } = await house(t, {
       limits: { publishDeadlineMs: 100 },
       onPublish: (_who, { topic }) => {
-        if (topic.endsWith('/rejects')) return Promise.reject(new Error('disk full'));
-        if (topic.endsWith('/throws')) throw new Error('a bug');
-        if (topic.endsWith('/hangs')) return new Promise(() => {});
+        if (topic.includes('/rejects')) return Promise.reject(new Error('disk full'));
+        if (topic.includes('/throws')) throw new Error('a bug');
+        if (topic.includes('/hangs')) return new Promise(() => {});
         return Promise.resolve();
       },
     });
     const bob = await connect('bob');
-    for (const how of ['rejects', 'throws', 'hangs']) {
+    for (const how of ['rejects', 'throws', 'hangs', 'rejects/x', 'throws/x', 'hangs/x']) {
       const alice = await connect('alice');
       const closed = closing(alice);
       let acknowledged = 0;
-      for (const leaf of ['fine', how, 'fine'])
+      for (const leaf of ['fine', how, 'fine', 'fine/x'])
         alice.publish(`of/alice/${leaf}`, '1', { qos: 1 }, (error) => (acknowledged += error ? 0 : 1));
       await closed;
       t.ok(acknowledged <= 1, `${how}: nothing after the failure is acknowledged`);
@@ -232,24 +234,123 @@ t.test(
   },
 );
 
-t.test('packets split at any byte pass the guard whole', async (t) => {
-  const { port, taken } = await house(t);
-  const publish = Buffer.concat([
-    Buffer.from([0x32, 2 + 10 + 2 + 3]),
-    text('of/alice/x'),
-    Buffer.from([0, 7]),
-    Buffer.from('abc'),
-  ]);
-  const all = Buffer.concat([connectPacket('alice'), publish, Buffer.from([0xe0, 0])]);
-  const socket = net.connect(port, '127.0.0.1').setNoDelay().resume();
+/** A publish of MQTT 3.1.1. */
+function publishPacket(topic: string, packetId: number, payload: string, firstByte = 0x32): Buffer {
+  const id = firstByte & 6 ? [packetId >> 8, packetId & 255] : [];
+  const body = Buffer.concat([text(topic), Buffer.from(id), Buffer.from(payload)]);
+  return Buffer.concat([Buffer.from([firstByte, body.length]), body]);
+}
+
+/** A bare socket that is logged in as alice, and what it heard since. */
+async function rawAlice(t: Test, port: number) {
+  const socket = net.connect(port, '127.0.0.1').setNoDelay();
+  t.teardown(() => socket.destroy());
+  socket.on('error', () => {});
+  let heard = Buffer.alloc(0);
+  let closed = false;
+  socket.on('data', (data) => (heard = Buffer.concat([heard, data])));
+  socket.on('close', () => (closed = true));
   await once(socket, 'connect');
-  for (const byte of all.subarray(0, all.length - 2)) {
-    socket.write(Buffer.from([byte]));
-    await new Promise((resolve) => setImmediate(resolve));
+  socket.write(connectPacket('alice', { keepalive: 1 }));
+  await until(() => heard.length === 4);
+  heard = Buffer.alloc(0);
+  const acknowledged = () => {
+    const ids: number[] = [];
+    // PINGRESP has two bytes, PUBACK four.
+    for (let at = 0; at + 4 <= heard.length; at += heard[at] === 0x40 ? 4 : 2)
+      if (heard[at] === 0x40) ids.push(heard.readUInt16BE(at + 2));
+    return ids;
+  };
+  return { socket, acknowledged, isClosed: () => closed };
+}
+
+t.test('packets split at any byte pass the guard whole, the short way and the long one', async (t) => {
+  for (const topic of ['of/alice/x', 'of/alice/y']) {
+    const { port, taken } = await house(t);
+    const { socket, acknowledged } = await rawAlice(t, port);
+    for (const byte of publishPacket(topic, 7, 'abc')) {
+      socket.write(Buffer.from([byte]));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    t.ok(await until(() => acknowledged().length === 1));
+    t.match(taken, [{ topic, qos: 1, clientId: 'alice', retain: false, duplicate: false, will: false }]);
+    t.equal(Buffer.from(taken[0]?.payload ?? []).toString(), 'abc');
+    socket.write(publishPacket(topic, 8, '', 0x3a));
+    t.ok(await until(() => acknowledged().length === 2));
+    t.match(taken[1], { topic, duplicate: true });
+    t.equal(taken[1]?.payload.length, 0);
   }
-  t.ok(await until(() => taken.length === 1));
-  t.equal(Buffer.from(taken[0]?.payload ?? []).toString(), 'abc');
-  socket.end(all.subarray(-2));
+});
+
+t.test('publishes of the short way and the long one are taken and acknowledged in the order they came', async (t) => {
+  const seed = process.env.SEED ?? String(Math.trunc(clock.nowMs()));
+  t.comment(`seed ${seed}`);
+  const random = seededRandom(seed);
+  const release: Array<() => void> = [];
+  const taken: string[] = [];
+  const { port } = await house(t, {
+    onPublish: (_who, { payload, qos }) => {
+      if (qos !== 1) return Promise.resolve();
+      taken.push(Buffer.from(payload).toString());
+      return new Promise<void>((resolve) => release.push(resolve));
+    },
+  });
+  const { socket, acknowledged } = await rawAlice(t, port);
+  const count = 400;
+  const packets = Array.from({ length: count }, (_, i) => {
+    const dice = random.float();
+    const topic = dice < 0.6 ? 'of/alice/x' : 'of/alice/y';
+    const between = dice > 0.9 ? [publishPacket('of/alice/x', 0, 'qos 0', 0x30), Buffer.from([0xc0, 0])] : [];
+    return Buffer.concat([publishPacket(topic, i + 1, String(i + 1), dice < 0.1 ? 0x33 : 0x32), ...between]);
+  });
+  const all = Buffer.concat(packets);
+  for (let at = 0; at < all.length; ) {
+    const length = 1 + Math.floor(random.float() ** 3 * 3000);
+    socket.write(all.subarray(at, at + length));
+    at += length;
+    await clock.sleep(random.float() < 0.3 ? 1 : 0);
+    // Answered in any order, and not all at once.
+    if (random.float() < 0.5) for (const one of release.splice(Math.floor(random.float() * release.length))) one();
+  }
+  const releaseAll = () => {
+    for (const one of release.splice(0)) one();
+  };
+  // The library reads on only when what it has is answered.
+  t.ok(await until(() => releaseAll() ?? taken.length === count));
+  releaseAll();
+  const ids = Array.from({ length: count }, (_, i) => i + 1);
+  t.same(taken.map(Number), ids, 'taken in order');
+  await until(() => acknowledged().length >= count);
+  t.same(acknowledged(), ids, 'acknowledged in order');
+});
+
+t.test('a client that only publishes the short way is heard; one that falls silent is not', async (t) => {
+  const { port } = await house(t);
+  const { socket, acknowledged, isClosed } = await rawAlice(t, port);
+  // Its keepalive is 1 s: after 1.5 s without a word it is gone.
+  for (let i = 1; i <= 11; i += 1) {
+    socket.write(publishPacket('of/alice/x', i, 'here'));
+    await clock.sleep(200);
+  }
+  t.equal(acknowledged().length, 11);
+  t.notOk(isClosed());
+  t.ok(await until(isClosed));
+});
+
+t.test('who has a thousand publishes waiting is not read any further until they are answered', async (t) => {
+  let release = () => {};
+  const commit = new Promise<void>((resolve) => (release = resolve));
+  const { port, broker } = await house(t, { onPublish: () => commit, limits: { maxPacketsPerSecond: 0 } });
+  const { socket, acknowledged } = await rawAlice(t, port);
+  const payload = 'y'.repeat(100);
+  const flood = Array.from({ length: 30_000 }, (_, i) => publishPacket('of/alice/x', (i % 65_535) + 1, payload));
+  socket.write(Buffer.concat(flood));
+  t.ok(await until(() => broker.stats().held >= 1000));
+  await clock.sleep(100);
+  t.ok(broker.stats().held < 3000, `${broker.stats().held} are held`);
+  release();
+  t.ok(await until(() => acknowledged().length === flood.length));
+  t.equal(broker.stats().held, 0);
 });
 
 t.test('connections that never speak are closed, and those above the caps are refused', async (t) => {

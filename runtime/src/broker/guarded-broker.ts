@@ -10,7 +10,9 @@
 import type { AuthenticateError, Client } from 'aedes';
 import { Aedes } from 'aedes';
 import { Listeners, type ConnectionFacts } from './listeners.js';
+import type { PacketGuard } from './packet-guard.js';
 import { PublishGate } from './publish-gate.js';
+import { QuickLane, type QuickPublish } from './quick-lane.js';
 import {
   defaultBrokerLimits,
   type BrokerClient,
@@ -25,7 +27,10 @@ import {
 interface Session<I> extends ConnectionFacts {
   identity?: I;
   clientId?: string;
-  gate: PublishGate<HeldPublish>;
+  gate: PublishGate<HeldPublish | QuickPublish>;
+  lane: QuickLane;
+  /** Logged in and told so. */
+  ready: boolean;
   subscriptions: number;
   /** Another connection with the same client id has taken over. */
   superseded: boolean;
@@ -33,7 +38,6 @@ interface Session<I> extends ConnectionFacts {
 
 /** A publish that the library waits to acknowledge. */
 interface HeldPublish {
-  readonly clientId: string;
   readonly topic: string;
   readonly callback: (error?: Error | null) => void;
 }
@@ -75,7 +79,13 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
   let aedes: Aedes | undefined;
   let stopping = false;
 
-  const answer = ({ clientId, topic, callback }: HeldPublish, failure: Error | undefined, own: boolean): void => {
+  /** Acknowledges, or refuses, a publish that was held. */
+  const answer = (
+    { clientId, lane }: Session<I>,
+    publish: HeldPublish | QuickPublish,
+    failure: Error | undefined,
+    own: boolean,
+  ): void => {
     stats.held -= 1;
     if (failure) stats.failed += 1;
     else stats.accepted += 1;
@@ -83,10 +93,14 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
       log.error('a publish could not be taken; the client is disconnected and will send again', {
         code: 'E_NOT_DURABLE',
         client_id: clientId,
-        topic,
+        topic: publish.topic,
         error: failure,
       });
-    callback(failure ?? null);
+    if ('packetId' in publish) lane.answer(publish.packetId, failure);
+    else {
+      lane.flush();
+      publish.callback(failure ?? null);
+    }
     if (stats.held === 0) onNoneHeld?.();
   };
 
@@ -212,6 +226,7 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
         const session = client ? sessions.get(client) : undefined;
         const who = client ? describe(client) : undefined;
         if (!client || !session || !who) return callback(new Error('a publish without a client'));
+        session.lane.cameOut();
         const will = (client as unknown as { will: unknown }).will === packet;
         if (will && stopping) return callback(new Error('the broker is stopping'));
         if (!allowed(() => options.mayPublish(who.identity, packet.topic), packet.topic)) {
@@ -232,7 +247,7 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
         };
         if (options.retainFromClients !== true) packet.retain = false;
         const { topic } = packet;
-        session.gate.pass({ clientId: who.clientId, topic, callback }, () => options.onPublish(who.identity, publish));
+        session.gate.pass({ topic, callback }, () => options.onPublish(who.identity, publish));
       },
 
       authorizeSubscribe(client, subscription, callback) {
@@ -253,6 +268,40 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
       },
     });
 
+  const quickLane = (guard: PacketGuard, client: Client): QuickLane =>
+    new QuickLane({
+      guard,
+      endsHere(topic) {
+        const session = sessions.get(client);
+        const identity = session?.identity;
+        if (!session?.ready || !identity) return false;
+        return allowed(
+          () => options.mayPublish(identity, topic) && options.endsHere?.(identity, topic) === true,
+          topic,
+        );
+      },
+      take(quick) {
+        const { gate, identity, clientId, superseded } = sessions.get(client) as Required<Session<I>>;
+        stats.published += 1;
+        stats.held += 1;
+        const { topic, payload, duplicate } = quick;
+        gate.pass(quick, () =>
+          options.onPublish(identity, {
+            clientId,
+            topic,
+            payload,
+            qos: 1,
+            retain: false,
+            duplicate,
+            will: false,
+            superseded,
+          }),
+        );
+      },
+      // The library ends a client that it does not hear from; it has no other way to be told.
+      heard: () => (client as unknown as { _keepaliveTimer: NodeJS.Timeout | null })._keepaliveTimer?.refresh(),
+    });
+
   /** Runs an owner's event hook; its failure is logged, not spread. */
   const tell = (hook: ((client: BrokerClient<I>) => void) | undefined, client: BrokerClient<I>) => {
     try {
@@ -271,6 +320,8 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
       log.debug('client connected', { client_id: who.clientId, identity: who.identity.id, address: who.address });
     });
     broker.on('clientReady', (client) => {
+      const session = sessions.get(client);
+      if (session) session.ready = true;
       const who = describe(client);
       if (who) tell(options.onConnect?.bind(options), who);
     });
@@ -302,12 +353,19 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
     onConnection(guard, facts) {
       if (!aedes || stopping) return void guard.destroy();
       const client = aedes.handle(guard);
-      sessions.set(client, {
+      const session: Session<I> = {
         ...facts,
-        gate: new PublishGate(clock, limits.publishDeadlineMs, { answer }),
+        gate: new PublishGate<HeldPublish | QuickPublish>(clock, limits.publishDeadlineMs, {
+          answer: (publish, failure, own) => answer(session, publish, failure, own),
+          answered: () => session.lane.flush(),
+        }),
+        lane: quickLane(guard, client),
+        ready: false,
         subscriptions: 0,
         superseded: false,
-      });
+      };
+      sessions.set(client, session);
+      if (options.endsHere) guard.bypass = session.lane;
     },
   });
 

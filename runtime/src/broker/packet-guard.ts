@@ -10,6 +10,16 @@ import type { Clock, Timer } from '@villagrid/contracts';
 /** Why the guard cut a connection. */
 export type GuardReason = 'packet_too_large' | 'not_mqtt';
 
+/** Takes publishes of one client before the broker library sees them. */
+export interface PublishBypass {
+  /** Offered each whole QoS 1 publish that is not to be retained; false gives it to the library, like all else. */
+  take(packet: Buffer): boolean;
+  /** Told of each publish that goes to the library. */
+  passedOn(): void;
+  /** Told of each piece of traffic in which something was taken. */
+  heard(): void;
+}
+
 export interface PacketGuardOptions {
   readonly clock: Clock;
   /** Largest packet after the first, and the largest first packet (CONNECT), bytes with header. */
@@ -25,10 +35,15 @@ export interface PacketGuardOptions {
 /** How long a closing connection may take to deliver its last words, real milliseconds. */
 const lingerMs = 1000;
 const connectPacket = 1;
+const publishPacket = 3;
+/** First byte of a QoS 1 publish that is not to be retained, whatever its DUP flag. */
+const isPlainQos1 = (byte: number): boolean => (byte & 0xf7) === 0x32;
 
 /** The guarded connection, to be handed to the broker library in place of the socket. */
 export class PacketGuard extends Duplex {
   readonly socket: Socket;
+  /** Set before the first byte arrives. */
+  bypass: PublishBypass | undefined;
   readonly #options: PacketGuardOptions;
   /** Bytes of the present packet still to come. */
   #left = 0;
@@ -39,6 +54,13 @@ export class PacketGuard extends Duplex {
   #tokens: number;
   #tokensAtMs: number;
   #hold: Timer | undefined;
+  #heldBack = false;
+  /** Of the present chunk: whether the library wants more, and whether the bypass took something. */
+  #more = true;
+  #taken = false;
+  /** The present packet is kept until it is whole, to be offered to the bypass; what of it came in earlier chunks. */
+  #keeping = false;
+  #kept: Buffer[] = [];
 
   constructor(socket: Socket, options: PacketGuardOptions) {
     super({ allowHalfOpen: false, readableHighWaterMark: 64 * 1024 });
@@ -63,44 +85,88 @@ export class PacketGuard extends Duplex {
       this.destroy();
       return;
     }
-    const more = this.push(chunk);
     this.#spend(this.#packets - before);
-    if (!more || this.#hold) this.socket.pause();
+    if (!this.#more || this.#hold || this.#heldBack) this.socket.pause();
   }
 
-  /** Walks over the packets in a chunk; returns the length announced by one that is refused, negative when it is not MQTT. */
+  /** Reads the socket no more until told otherwise. */
+  setHeldBack(heldBack: boolean): void {
+    const ends = this.#heldBack && !heldBack;
+    this.#heldBack = heldBack;
+    if (ends && !this.#hold && !this.destroyed) this.socket.resume();
+  }
+
+  /** Gives bytes to the library. */
+  #pass(bytes: Buffer): void {
+    if (bytes.length > 0) this.#more = this.push(bytes) && this.#more;
+  }
+
+  /** The present packet is whole: its last bytes are these. */
+  #offer(bytes: Buffer): void {
+    const packet = this.#kept.length === 0 ? bytes : Buffer.concat([...this.#kept, bytes]);
+    this.#kept = [];
+    this.#keeping = false;
+    if (this.bypass?.take(packet)) {
+      this.#taken = true;
+      return;
+    }
+    this.bypass?.passedOn();
+    this.#pass(packet);
+  }
+
+  /**
+   * Walks over the packets in a chunk and hands them on; returns the length announced by one that is refused, negative
+   * when it is not MQTT.
+   */
   #walk(chunk: Buffer): number | undefined {
+    this.#more = true;
+    this.#taken = false;
     let at = 0;
+    /** Where begins what was not handed on yet: bytes for the library, or the packet that is kept. */
+    let from = 0;
     while (at < chunk.length) {
       if (this.#left > 0) {
         const skip = Math.min(this.#left, chunk.length - at);
         this.#left -= skip;
         at += skip;
-        continue;
+      } else {
+        const byte = chunk[at] as number;
+        at += 1;
+        if (!this.#inHeader) {
+          const type = byte >> 4;
+          if (type === 0 || type === 15 || (this.#packets === 0) !== (type === connectPacket)) return -1;
+          this.#inHeader = true;
+          this.#length = 0;
+          this.#lengthBytes = 0;
+          if (type !== publishPacket || !this.bypass) continue;
+          if (isPlainQos1(byte)) {
+            this.#keeping = true;
+            this.#pass(chunk.subarray(from, at - 1));
+            from = at - 1;
+          } else this.bypass.passedOn();
+          continue;
+        }
+        this.#length += (byte & 127) * 128 ** this.#lengthBytes;
+        this.#lengthBytes += 1;
+        if (byte >= 128) {
+          if (this.#lengthBytes === 4) return -1;
+          continue;
+        }
+        const limit = this.#packets === 0 ? this.#options.maxConnectBytes : this.#options.maxPacketBytes;
+        const total = 1 + this.#lengthBytes + this.#length;
+        if (total > limit) return total;
+        this.#inHeader = false;
+        this.#left = this.#length;
+        this.#packets += 1;
       }
-      const byte = chunk[at] as number;
-      at += 1;
-      if (!this.#inHeader) {
-        const type = byte >> 4;
-        if (type === 0 || type === 15 || (this.#packets === 0) !== (type === connectPacket)) return -1;
-        this.#inHeader = true;
-        this.#length = 0;
-        this.#lengthBytes = 0;
-        continue;
+      if (this.#left === 0 && this.#keeping) {
+        this.#offer(chunk.subarray(from, at));
+        from = at;
       }
-      this.#length += (byte & 127) * 128 ** this.#lengthBytes;
-      this.#lengthBytes += 1;
-      if (byte >= 128) {
-        if (this.#lengthBytes === 4) return -1;
-        continue;
-      }
-      const limit = this.#packets === 0 ? this.#options.maxConnectBytes : this.#options.maxPacketBytes;
-      const total = 1 + this.#lengthBytes + this.#length;
-      if (total > limit) return total;
-      this.#inHeader = false;
-      this.#left = this.#length;
-      this.#packets += 1;
     }
+    if (this.#keeping) this.#kept.push(chunk.subarray(from));
+    else this.#pass(chunk.subarray(from));
+    if (this.#taken) this.bypass?.heard();
     return undefined;
   }
 
@@ -115,12 +181,12 @@ export class PacketGuard extends Duplex {
     this.#options.onThrottled();
     this.#hold = this.#options.clock.after((-this.#tokens / rate) * 1000, () => {
       this.#hold = undefined;
-      if (!this.destroyed) this.socket.resume();
+      if (!this.destroyed && !this.#heldBack) this.socket.resume();
     });
   }
 
   override _read(): void {
-    if (!this.#hold) this.socket.resume();
+    if (!this.#hold && !this.#heldBack) this.socket.resume();
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {

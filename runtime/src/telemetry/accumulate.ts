@@ -61,7 +61,10 @@ export class SeriesGain {
 }
 
 /** Gathers the samples of frames by series. `precisionOf` gives the decimals a series is kept with. */
-export function gather(frames: Iterable<Frame>, precisionOf: (key: SeriesKey) => number): SeriesGain[] {
+export function gather(
+  frames: Iterable<Pick<Frame, 'samples'>>,
+  precisionOf: (key: SeriesKey) => number,
+): SeriesGain[] {
   const gains = new Map<string, SeriesGain>();
   for (const frame of frames) {
     for (const sample of frame.samples) {

@@ -30,6 +30,13 @@ export class NumberRanges {
   }
 
   add(first: number, last = first): void {
+    // Nearly always the next number of all.
+    const end = this.#ranges.length - 1;
+    const newest = this.#ranges[end];
+    if (newest && first === newest[1] + 1) {
+      this.#ranges[end] = [newest[0], last];
+      return;
+    }
     // The first range that reaches up to `first`, or touches it.
     const from = this.#search(first - 1);
     let to = from;

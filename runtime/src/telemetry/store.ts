@@ -17,6 +17,7 @@ import type { SqliteDatabase } from '../sqlite/open.js';
 import { gather, hourMs, type SeriesGain } from './accumulate.js';
 import { dayBoundaries, foldDays } from './days.js';
 import { NumberRanges } from './number-ranges.js';
+import { createReplacement } from './replace.js';
 import { resolutionCodes, telemetryMigrations, type StoredResolution } from './schema.js';
 import type { FrameReader, LatestSample, NumberedFrame, SeriesKey, TelemetryStore } from './types.js';
 
@@ -110,6 +111,13 @@ export function createTelemetryStore({ database, frames, zoneOf }: TelemetryStor
     },
   );
 
+  const replace = createReplacement({
+    database,
+    frames,
+    seriesOf: (gridId, { deviceId, metric }) => find(gridId, deviceId, metric),
+    write,
+  });
+
   const rowsBetween = function* (
     series: SeriesRow,
     resolution: StoredResolution,
@@ -128,6 +136,14 @@ export function createTelemetryStore({ database, frames, zoneOf }: TelemetryStor
         return apply.immediate(gridId, source, epoch, batch);
       } catch (error) {
         // Rows of series added by the transaction are gone with it.
+        known.clear();
+        throw error;
+      }
+    },
+    replaceSamples(gridId, removed, added) {
+      try {
+        replace(gridId, removed, added);
+      } catch (error) {
         known.clear();
         throw error;
       }

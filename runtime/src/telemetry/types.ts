@@ -1,5 +1,5 @@
 /** The telemetry store: what both servers project from frames and read history from. */
-import type { Frame, QualityCode, Resolution, WindowColumns } from '@villagrid/contracts';
+import type { Frame, QualityCode, Resolution, Sample, WindowColumns } from '@villagrid/contracts';
 
 /** Gives frames back; the store itself keeps none. */
 export interface FrameReader {
@@ -59,6 +59,12 @@ export interface Applied {
 export interface TelemetryStore {
   /** Projects frames of one log; `source` is the gateway's id. All or none: throws when the database does. */
   applyFrames(gridId: string, source: string, epoch: string, frames: readonly NumberedFrame[]): Applied;
+  /**
+   * Takes samples of applied frames away and puts others in their place (times were put right): windows, newest values and
+   * digests are from then on as if only the new ones had come. The frames given back must be the new ones already. All or
+   * none: throws when the database does.
+   */
+  replaceSamples(gridId: string, removed: readonly Sample[], added: readonly Sample[]): void;
   /** Counts numbers as applied that will never come (given up, refused), so that they hold nothing up. */
   skipNumbers(source: string, epoch: string, first: number, last: number): void;
   /** The number up to which, from 1 on, none of this log is missing here. */

@@ -94,6 +94,20 @@ export function alertStoreSuite(
     t.equal(await store.gridOfAlert(alert), 'alpha');
   });
 
+  t.test(`${name}: an event of a kind that a newer program left behind is kept, and changes nothing`, async (t) => {
+    const store = await make(t);
+    const events = alertEvents();
+    const alert = events.alertId();
+    const raised = events.raised(alert);
+    const newer = { ...events.noted(alert, 'x'), kind: 'escalated' } as unknown as AlertEvent;
+    await store.append(newer);
+    t.equal(await store.get(alert), undefined);
+    await store.append(raised);
+    t.same(await store.get(alert), reduceAlert([raised]));
+    t.same(await store.list('alpha'), [reduceAlert([raised])]);
+    t.equal((await store.events(alert)).length, 2);
+  });
+
   t.test(`${name}: a clearing that overtakes its raising ends it all the same`, async (t) => {
     const store = await make(t);
     const events = alertEvents();

@@ -291,4 +291,57 @@ export function telemetryStoreSuite(t: Test, name: string, makeStore: MakeTeleme
     );
     t.same(store.windows(grid, 'meter', 'consumption_kw', '1h', startMs - 1e9, startMs + 1e10), hours);
   });
+
+  t.test(`${name}: samples put in place of others leave no trace of these`, async (t) => {
+    const shift = 3 * 3_600_000 + 17;
+    const isMoved = (sample: Sample) =>
+      sample.deviceId === 'inv-1' &&
+      sample.timeMs >= startMs + 2300 * stepMs &&
+      sample.timeMs < startMs + 2480 * stepMs;
+    const moved = frames.map(({ number, frame }) => ({
+      number,
+      frame: telemetryFrame(frame.samples.map((one) => (isMoved(one) ? { ...one, timeMs: one.timeMs + shift } : one))),
+    }));
+    let now = frames;
+    const changing: FrameReader = {
+      framesOverlapping: (...args) => readerOf(now).framesOverlapping(...args),
+    };
+    const under = makeStore({ frames: changing, zone: zones[0] as string });
+    under.store.applyFrames(grid, 'gw', 'e1', frames);
+    const removed = frames.flatMap(({ frame }) => frame.samples.filter(isMoved));
+    const added = removed.map((one) => ({ ...one, timeMs: one.timeMs + shift }));
+    now = moved;
+    under.store.replaceSamples(grid, removed, added);
+    const wanted = makeStore({ frames: readerOf(moved), zone: zones[0] as string }).store;
+    wanted.applyFrames(grid, 'gw', 'e1', moved);
+    const [last, whole] = [startMs + 2600 * stepMs, Math.floor(untilMs / 3.6e6) * 3.6e6];
+    for (const until of [last, whole]) t.same(facts(under.store, until), facts(wanted, until));
+    const raw = (store: TelemetryStore) =>
+      store.raw(grid, 'inv-1', 'generation_kw', startMs + 2250 * stepMs, startMs + 3000 * stepMs);
+    t.same(raw(under.store), raw(wanted));
+    t.same(facts(under.reopen(), last), facts(wanted, last), 'and it lasts');
+  });
+
+  t.test(`${name}: when the newest sample's time was wrong, the newest value is another one`, async (t) => {
+    const sample = (timeMs: number, value: number): Sample => ({
+      deviceId: 'meter',
+      metric: 'consumption_kw',
+      timeMs,
+      value,
+      quality: 0,
+    });
+    let now = [sample(startMs, 1), sample(startMs + 9e9, 2)];
+    const { store } = makeStore({
+      frames: { framesOverlapping: () => [telemetryFrame(now)] },
+      zone: zones[0] as string,
+    });
+    store.applyFrames(grid, 'gw', 'e1', [{ number: 1, frame: telemetryFrame(now) }]);
+    t.match(store.latest(grid), [{ value: 2 }]);
+    const right = sample(startMs - 5e7, 2);
+    const before = now;
+    now = [right, sample(startMs, 1)];
+    store.replaceSamples(grid, [before[1] as Sample], [right]);
+    t.match(store.latest(grid), [{ value: 1, timeMs: startMs }]);
+    t.same(store.windows(grid, 'meter', 'consumption_kw', '1h', startMs - 1e9, startMs + 1e10).last, [2, 1]);
+  });
 }

@@ -23,7 +23,9 @@ const builtins = new Set(builtinModules);
 const isTest = (path: string) =>
   /\.test\.tsx?$/.test(path) || /(^|\/)(test|testing|e2e)\//.test(path.split('/').slice(1).join('/'));
 /** Modules that build a workspace and are no part of it. */
-const isBuild = (path: string) => /^[^/]+\/(build\/|bench\/|[^/]+$)/.test(path);
+const isBuild = (path: string) => /^[^/]+\/(build\/|[^/]+$)/.test(path);
+/** A bench measures a whole from outside of it and runs from source, so it may import what stands over the whole. */
+const isBench = (path: string) => /^[^/]+\/bench\//.test(path);
 const within = (path: string, folder: string) => path === folder || path.startsWith(`${folder}/`);
 
 /** Reads the repository at `root` and gives every import that the table or a package.json does not allow. */
@@ -82,7 +84,8 @@ function judge(place: Place, one: ModuleImport): string | undefined {
   const rule = table.workspaces[folder] as WorkspaceArrows;
   const { specifier } = one;
   if (specifier.startsWith('.')) return judgePath(place, rule, one);
-  const loose = isTest(module.path) || isBuild(module.path);
+  const bench = isBench(module.path);
+  const loose = bench || isTest(module.path) || isBuild(module.path);
   const bare = specifier.replace(/^node:/, '');
   if (specifier.startsWith('node:') || builtins.has(bare)) {
     if (!specifier.startsWith('node:')) return `write node:${bare}.`;
@@ -91,13 +94,13 @@ function judge(place: Place, one: ModuleImport): string | undefined {
   const name = packageOf(specifier);
   const ours = name.startsWith(table.scope) ? name.slice(table.scope.length) : undefined;
   if (ours !== undefined) {
-    const allowed = rule.imports === 'all' || rule.imports.includes(ours) || (loose && ours === folder);
+    const allowed = bench || rule.imports === 'all' || rule.imports.includes(ours) || (loose && ours === folder);
     if (!allowed) return `${folder} may import ${list(rule.imports)}. ${rule.ask}`;
-    if (specifier.endsWith('/testing') && !loose) return 'only tests may use what is made for tests.';
+    if (specifier.endsWith('/testing') && !loose) return 'only tests and benches may use what is made for them.';
     const forbidden = forbiddenName(place, ours, one);
     if (forbidden && !loose) return forbidden;
     // Workspaces are all linked; what stands over the whole and is never published need not list them.
-    if (ours === folder || rule.imports === 'all') return undefined;
+    if (ours === folder || bench || rule.imports === 'all') return undefined;
   }
   return declared(place, rule, name, loose);
 }
@@ -109,8 +112,8 @@ function judgePath(place: Place, rule: WorkspaceArrows, one: ModuleImport): stri
     if (isTest(module.path) && rule.reaches?.some((reached) => within(target, reached))) return undefined;
     return `that is outside of ${folder}: import a workspace by its name.`;
   }
-  if (isTest(module.path) || isBuild(module.path)) return undefined;
-  if (isTest(target)) return 'only tests may use what is made for tests.';
+  if (isTest(module.path) || isBuild(module.path) || isBench(module.path)) return undefined;
+  if (isTest(target) || isBench(target)) return 'only tests and benches may use what is made for them.';
   const rooms = table.rooms[folder];
   const source = `${folder}/src`;
   if (!rooms || !within(module.path, source) || !within(target, source)) return undefined;

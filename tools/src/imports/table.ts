@@ -114,9 +114,14 @@ export const arrows: ArrowTable = {
         ask: 'Rules know no driver: they see samples and figures, whoever measured them.',
       },
       project: { imports: ['log'], ask: 'The projector reads the log and writes runtime’s stores.' },
+      store: { imports: [], ask: 'The history store knows no log: frames are given to it, and their numbers.' },
+      retention: {
+        imports: ['log', 'store'],
+        ask: 'What is deleted is asked of the log and of the history store; what others still need comes as numbers.',
+      },
       uplink: { imports: ['log'], ask: 'The uplink reads the log with a cursor, and nothing else.' },
       grid: {
-        imports: ['log', 'live', 'alerts', 'project'],
+        imports: ['log', 'live', 'alerts', 'project', 'store'],
         ask: 'This room fills the API’s port from the rooms that know; it has no SQL of its own.',
       },
       health: {
@@ -130,8 +135,8 @@ export const arrows: ArrowTable = {
       from: 'runtime',
       names: /Database|^migrate/,
       in: ['api', 'gateway'],
-      except: ['gateway/src/app.ts', 'gateway/src/log'],
-      ask: 'Routes and rooms know no SQL: ask the log (gateway/src/log) or a store of runtime.',
+      except: ['gateway/src/app.ts', 'gateway/src/log', 'gateway/src/store'],
+      ask: 'Routes and rooms know no SQL: ask the log (gateway/src/log), history (gateway/src/store) or a store of runtime.',
     },
     {
       from: 'runtime',

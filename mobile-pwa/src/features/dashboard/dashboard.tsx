@@ -12,7 +12,7 @@ import { Icon } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
 import { Header, useSource } from '../../ui/shell.js';
 import { wide } from '../../ui/theme.js';
-import { ageText, figureFreshness, Value } from '../../ui/value.js';
+import { ageText, figureFreshness, LiveAge, Value } from '../../ui/value.js';
 import { AlertRow } from '../alerts/alert-row.js';
 import { DayChart } from './day-chart.js';
 import { FlowPicture } from './flow-picture.js';
@@ -141,7 +141,9 @@ export function Dashboard({ gridId }: { gridId: string }) {
                 const age = ageText(figure, now, zone, connected);
                 return (
                   <a class="kpi" key={metric} href={links.history(gridId, [metric])}>
-                    <span class="l">{label}</span>
+                    <span class="l">
+                      {label} <LiveAge figure={figure} nowMs={now} heard={connected} />
+                    </span>
                     <Value metric={metric} figure={figure} nowMs={now} heard={connected} />
                     {figure?.value != null && direction !== '' && <span class="n">{direction}</span>}
                     {age !== '' && <span class="n age">{age}</span>}
@@ -169,6 +171,13 @@ export function Dashboard({ gridId }: { gridId: string }) {
                 ))}
               </dl>
             </section>
+            <a class="row devices-row" href={links.reports(gridId)}>
+              <Icon name="table" />
+              <span class="main">
+                <span class="t plain">{t('reports.open')}</span>
+              </span>
+              <Icon name="next" flip class="chev" />
+            </a>
             <a class="row devices-row" href={links.devices(gridId)}>
               <Icon name="chip" />
               <span class="main">

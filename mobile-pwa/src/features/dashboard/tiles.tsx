@@ -7,7 +7,7 @@ import { componentName, quantityText } from '../../i18n/format.js';
 import { t } from '../../i18n/messages.js';
 import { Severity } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
-import { ageText, figureFreshness, Value } from '../../ui/value.js';
+import { ageText, figureFreshness, LiveAge, Value } from '../../ui/value.js';
 
 interface TileProps {
   readonly summary: Summary;
@@ -51,6 +51,7 @@ function Tile({ summary, label, metric, detail, day, nowMs, heard, alert }: Tile
       <span class="l">{label}</span>
       <span class="vr">
         <Value metric={metric} figure={figure} nowMs={nowMs} heard={heard} />
+        <LiveAge figure={figure} nowMs={nowMs} heard={heard} />
         {beyond && alert !== undefined && <Severity severity={alert.severity} small />}
       </span>
       <span class="n">{below}</span>
@@ -66,7 +67,9 @@ function GridTie({ summary, nowMs, heard }: { summary: Summary; nowMs: number; h
   const age = ageText(connected, nowMs, summary.zone, heard);
   return (
     <a class="tile" href={links.history(summary.grid_id, ['grid_tie_connected'])}>
-      <span class="l">{t('tile.grid_tie')}</span>
+      <span class="l">
+        {t('tile.grid_tie')} <LiveAge figure={connected} nowMs={nowMs} heard={heard} />
+      </span>
       {connected === undefined || connected.value === null ? (
         <Value metric="grid_tie_connected" figure={connected} nowMs={nowMs} />
       ) : (

@@ -51,6 +51,16 @@ export function More() {
             </a>
           )}
           {gridId !== null && (
+            <a class="row" href={links.reports(gridId)}>
+              <Icon name="table" />
+              <span class="main">
+                <span class="t plain">{t('reports.title')}</span>
+                <span class="d">{t('reports.open')}</span>
+              </span>
+              <Icon name="next" flip class="chev" />
+            </a>
+          )}
+          {gridId !== null && (
             <a class="row" href={links.devices(gridId)}>
               <Icon name="chip" />
               <span class="main">

@@ -1,0 +1,12 @@
+/** Figures of a period, and series as a file. */
+import { exportCsv } from '../views/export.js';
+import { reportView } from '../views/report.js';
+import { StreamedAnswer, type Handler } from './handler.js';
+
+export const report: Handler<'report'> = ({ services, grid, query }) =>
+  reportView(grid, query, Math.floor(services.clock.nowMs()));
+
+export const exportSeries: Handler<'export'> = ({ services, grid, query }) => {
+  const { parts, contentType, fileName } = exportCsv(grid, query, Math.floor(services.clock.nowMs()));
+  return new StreamedAnswer(parts, contentType, fileName);
+};

@@ -1,0 +1,156 @@
+/** What the store holds in memory: series with their open hours, and which numbers of which logs are in. Pure. */
+import {
+  emptyDigest,
+  metricPrecision,
+  seriesHasher,
+  type ChunkColumns,
+  type Frame,
+  type Sample,
+  type SeriesDigest,
+} from '@villagrid/contracts';
+import { NumberRanges, type NumberRange } from '@villagrid/runtime';
+import { noColumns, OpenHour } from './columns.js';
+import { hourMs } from './schema.js';
+import type { Hasher } from './sealed.js';
+
+/** The newest sample of a series; `value` scaled, NaN for none. */
+export interface Latest {
+  readonly timeMs: number;
+  readonly value: number;
+  readonly quality: number;
+}
+
+/** A series of a grid. */
+export class SeriesState {
+  /** Row id; undefined until it is first sealed. */
+  id: number | undefined;
+  readonly gridId: string;
+  readonly deviceId: string;
+  readonly metric: string;
+  readonly precision: number;
+  readonly hash: Hasher;
+  /** Digest of everything that is sealed. */
+  sealed: SeriesDigest = emptyDigest();
+  latest: Latest | undefined;
+  open: OpenHour[] = [];
+
+  constructor(gridId: string, deviceId: string, metric: string, precision = metricPrecision(metric)) {
+    this.gridId = gridId;
+    this.deviceId = deviceId;
+    this.metric = metric;
+    this.precision = precision;
+    this.hash = seriesHasher(deviceId, metric);
+  }
+
+  get factor(): number {
+    return 10 ** this.precision;
+  }
+
+  /** Adds a sample to its hour, unless it is sealed already, and to the newest. */
+  add(sample: Sample, sealedBeforeMs: number): boolean {
+    // Frames keep whole milliseconds; a frame that was not packed yet may still hold fractions.
+    const timeMs = Math.round(sample.timeMs);
+    const { quality } = sample;
+    const value = sample.value === null ? Number.NaN : Math.round(sample.value * this.factor) + 0;
+    if (this.latest === undefined || timeMs >= this.latest.timeMs) this.latest = { timeMs, value, quality };
+    if (timeMs < sealedBeforeMs) return false;
+    const hour = Math.floor(timeMs / hourMs);
+    let part = this.open.findLast((one) => one.hour === hour && !one.frozen);
+    if (!part) this.open.push((part = new OpenHour(hour)));
+    part.add(timeMs, value, quality);
+    this.hash(part.digest, timeMs, value === value ? value / this.factor : null, quality);
+    return true;
+  }
+
+  /** Open samples of hours that touch [fromMs, toMs), in the order in which they came. */
+  openColumns(fromMs: number, toMs: number): ChunkColumns[] {
+    const touched = this.open.filter(({ hour }) => (hour + 1) * hourMs > fromMs && hour * hourMs < toMs);
+    return touched.length === 0 ? [noColumns] : touched.map((part) => part.columns());
+  }
+}
+
+/** The numbers of one log: those whose samples are all sealed, those of which only hours before a time are, those open. */
+export class LogState {
+  readonly source: string;
+  readonly epoch: string;
+  /** Every number that is in, sealed or open. */
+  readonly applied: NumberRanges;
+  /** Numbers whose samples are all sealed. */
+  done: NumberRanges;
+  /** Numbers whose samples before a time are sealed. */
+  part: NumberRanges;
+  partBeforeMs: number;
+  /** Frames that are in and not done, with their newest sample's time. */
+  #open: Array<{ readonly number: number; readonly newestMs: number }> = [];
+  /** The lowest number that was open when last sealed; sealed whole when it still is at the next time. */
+  waiting = Number.NaN;
+
+  constructor(
+    source: string,
+    epoch: string,
+    done: readonly NumberRange[] = [],
+    part: readonly NumberRange[] = [],
+    partBeforeMs = 0,
+  ) {
+    this.source = source;
+    this.epoch = epoch;
+    this.applied = new NumberRanges(done);
+    this.done = new NumberRanges(done);
+    this.part = new NumberRanges(part);
+    this.partBeforeMs = partBeforeMs;
+  }
+
+  /** Notes a frame; gives the time before which its samples are sealed already, or undefined when it is in. */
+  take(number: number, frame: Frame): number | undefined {
+    if (this.applied.has(number)) return undefined;
+    this.applied.add(number);
+    let newestMs = Number.NEGATIVE_INFINITY;
+    for (const { timeMs } of frame.samples) if (timeMs > newestMs) newestMs = Math.round(timeMs);
+    this.#open.push({ number, newestMs });
+    return this.part.has(number) ? this.partBeforeMs : Number.NEGATIVE_INFINITY;
+  }
+
+  /** Numbers that count as in although they never will be. */
+  skip(first: number, last: number): void {
+    this.applied.add(first, last);
+    this.done.add(first, last);
+  }
+
+  /** Whether a frame that was open when last sealed still would be: a sample of it lies in the future. */
+  isStuck(beforeMs: number): boolean {
+    return this.#open.some(({ number, newestMs }) => number === this.waiting && newestMs >= beforeMs);
+  }
+
+  /** Whether some frames are sealed in part. */
+  get hasPart(): boolean {
+    return this.part.ranges.length > 0;
+  }
+
+  /** What will be true once every open sample before a time is sealed; taken over by `seal`. */
+  sealing(beforeMs: number): Sealing {
+    const done = new NumberRanges(this.done.ranges);
+    const open = this.#open.filter(({ newestMs }) => newestMs >= beforeMs);
+    const part = new NumberRanges(open.map(({ number }) => [number, number] as const));
+    for (const { number, newestMs } of this.#open) if (newestMs < beforeMs) done.add(number);
+    return { done, part, open, beforeMs, through: this.#open.length };
+  }
+
+  /** Takes over what was sealed. */
+  seal({ done, part, open, beforeMs, through }: Sealing): void {
+    this.done = done;
+    this.part = part;
+    this.partBeforeMs = beforeMs;
+    this.#open = [...open, ...this.#open.slice(through)];
+    this.waiting = open[0]?.number ?? Number.NaN;
+  }
+}
+
+/** What a log's numbers will be when a seal is durable. */
+export interface Sealing {
+  readonly done: NumberRanges;
+  readonly part: NumberRanges;
+  readonly beforeMs: number;
+  readonly open: ReadonlyArray<{ readonly number: number; readonly newestMs: number }>;
+  /** Frames that were open when the seal began. */
+  readonly through: number;
+}

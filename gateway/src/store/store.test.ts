@@ -1,0 +1,238 @@
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import t, { type Test } from 'tap';
+import { openDatabase, silentLogger, type NumberedFrame, type TelemetryStore } from '@villagrid/runtime';
+import { telemetryFrame, telemetryStoreSuite, tempDir } from '@villagrid/runtime/testing';
+import { createHistoryStore, type HistoryStore } from './store.js';
+
+const dir = tempDir(t);
+let made = 0;
+const path = () => join(dir, `${(made += 1)}.db`);
+
+/** What a store does between two calls of the suite; a sealed store must not be told from an open one. */
+const ways: Readonly<Record<string, (store: HistoryStore) => void>> = {
+  'all of it open': () => {},
+  'sealed up to some hour, finished days packed': (store) => {
+    store.sealNow(Date.UTC(2026, 2, 28, 14));
+    store.packNow(Date.UTC(2026, 2, 29));
+  },
+  'all of it sealed and packed': (store) => {
+    store.sealNow();
+    store.packNow(Date.UTC(2027, 0));
+  },
+};
+
+for (const [way, between] of Object.entries(ways)) {
+  telemetryStoreSuite(t, `history store, ${way}`, ({ zone }) => {
+    const file = path();
+    let database = openDatabase({ path: file });
+    let store = createHistoryStore({ database, zoneOf: () => zone, log: silentLogger() });
+    const shown = (): TelemetryStore => ({
+      ...store,
+      applyFrames(...args) {
+        const applied = store.applyFrames(...args);
+        between(store);
+        return applied;
+      },
+    });
+    return {
+      store: shown(),
+      reopen: () => {
+        store.sealNow();
+        database.close();
+        database = openDatabase({ path: file });
+        store = createHistoryStore({ database, zoneOf: () => zone, log: silentLogger() });
+        return shown();
+      },
+    };
+  });
+}
+
+const gridId = 'g1';
+const dayStart = Date.UTC(2026, 5, 1);
+const hour = 3_600_000;
+const day = 24 * hour;
+
+/** Frames of two devices, two metrics each, a reading a minute from a time on; numbers from `first` on. */
+function frames(fromMs: number, minutes: number, first = 1): NumberedFrame[] {
+  return Array.from({ length: minutes }, (_, i) => {
+    const timeMs = fromMs + i * 60_000;
+    const samples = ['a', 'b'].flatMap((deviceId) =>
+      (['generation_kw', 'ambient_temp_c'] as const).map((metric) => ({
+        deviceId,
+        metric,
+        timeMs: timeMs + (deviceId === 'a' ? 3 : 5),
+        value: (i % 97) / 4,
+        quality: 0,
+      })),
+    );
+    return { number: first + i, frame: telemetryFrame(samples) };
+  });
+}
+
+function house(file = path()) {
+  const open = () => {
+    const database = openDatabase({ path: file });
+    return { database, store: createHistoryStore({ database, zoneOf: () => 'Africa/Maputo', log: silentLogger() }) };
+  };
+  let now = open();
+  return {
+    get store() {
+      return now.store;
+    },
+    get database() {
+      return now.database;
+    },
+    /** As after a kill: what was in memory is gone. */
+    restart() {
+      now.database.close();
+      now = open();
+      return now.store;
+    },
+  };
+}
+
+/** All that is told of a store. */
+const told = (store: HistoryStore, fromMs = dayStart - day, toMs = dayStart + 40 * day) => ({
+  series: store.series(gridId).map(({ deviceId, metric }) => ({
+    deviceId,
+    metric,
+    windows: (['1m', '15m', '1h', '1d'] as const).map((one) =>
+      store.windows(gridId, deviceId, metric, one, fromMs, toMs),
+    ),
+    raw: store.raw(gridId, deviceId, metric, fromMs, toMs),
+  })),
+  latest: store.latest(gridId),
+  completeness: [dayStart + hour, dayStart + 90 * 60_000, toMs].map((until) => store.completeness(gridId, until)),
+});
+
+/** Two stores tell the same, in words that are short when they do not. */
+function same(t: Test, found: HistoryStore, wanted: HistoryStore, what: string) {
+  t.ok(isDeepStrictEqual(told(found), told(wanted)), what);
+}
+
+t.test('after a kill at any point, applying the frames that are not done gives the same as before', async (t) => {
+  const all = frames(dayStart + 30 * 60_000, 26 * 60);
+  // A node resends what it kept; one frame holds readings of yesterday and of now.
+  const late = frames(dayStart - 5 * hour, 30, all.length + 1);
+  all.push(...late);
+  const plain = house();
+  plain.store.applyFrames(gridId, 'gw', 'e', all);
+  for (const cut of [0, 45, 600, 1500, 1570, all.length]) {
+    const one = house();
+    one.store.applyFrames(gridId, 'gw', 'e', all.slice(0, cut));
+    const nowMs = dayStart + 30 * 60_000 + cut * 60_000;
+    await one.store.seal(Math.floor((nowMs - 120_000) / hour) * hour);
+    await one.store.packDays(nowMs - hour);
+    one.store.applyFrames(gridId, 'gw', 'e', all.slice(cut, cut + 20));
+    const store = one.restart();
+    const from = store.cursor('gw', 'e');
+    t.ok(from <= cut, `${from} of ${cut} frames were done`);
+    if (cut >= 600) t.ok(from > cut - 70, 'at most about an hour is read again');
+    store.applyFrames(gridId, 'gw', 'e', all.slice(from));
+    same(t, store, plain.store, `killed after ${cut} frames`);
+    await store.seal();
+    await store.packDays(dayStart + 40 * day);
+    t.equal(store.sealedNumber('gw', 'e'), all.length);
+    same(t, store, plain.store, 'and sealed');
+    same(t, one.restart(), plain.store, 'and started again');
+  }
+});
+
+t.test('what comes while an hour is being sealed is neither lost nor doubled', async (t) => {
+  const all = frames(dayStart, 180);
+  const plain = house();
+  plain.store.applyFrames(gridId, 'gw', 'e', all);
+  const { store } = house();
+  store.applyFrames(
+    gridId,
+    'gw',
+    'e',
+    all.filter(({ number }) => number <= 150),
+  );
+  const sealing = store.seal(dayStart + 2 * hour);
+  for (const one of all.slice(150)) {
+    await new Promise((resolve) => setImmediate(resolve));
+    store.applyFrames(gridId, 'gw', 'e', [one]);
+  }
+  await sealing;
+  same(t, store, plain.store, 'while it was');
+  await Promise.all([store.seal(), store.seal(), store.packDays(dayStart + 2 * day)]);
+  same(t, store, plain.store, 'afterwards');
+  t.equal(store.openSamples(), 0);
+});
+
+t.test('a seal that fails leaves everything as it was, and the next one does it', async (t) => {
+  const all = frames(dayStart, 180);
+  const plain = house();
+  plain.store.applyFrames(gridId, 'gw', 'e', all);
+  const one = house();
+  one.store.applyFrames(gridId, 'gw', 'e', all);
+  one.database.exec(
+    "CREATE TRIGGER full BEFORE INSERT ON store_applied BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END",
+  );
+  await t.rejects(one.store.seal(), /disk is full/);
+  same(t, one.store, plain.store, 'after the failure');
+  t.equal(one.store.sealedNumber('gw', 'e'), 0);
+  one.database.exec('DROP TRIGGER full');
+  await one.store.seal();
+  same(t, one.store, plain.store, 'after the next');
+  same(t, one.restart(), plain.store, 'and after a start');
+});
+
+t.test('samples that go keep their minutes; late ones repair the windows of days whose samples are gone', async (t) => {
+  const all = frames(dayStart, 3 * 24 * 60);
+  const plain = house();
+  plain.store.applyFrames(gridId, 'gw', 'e', all);
+  const one = house();
+  one.store.applyFrames(gridId, 'gw', 'e', all);
+  await one.store.seal();
+  await one.store.packDays(dayStart + 3 * day);
+  t.equal(one.store.oldestRawMs(), dayStart);
+  t.equal(await one.store.pruneRaw(dayStart + 2 * day + hour), 8, 'two days of four series');
+  t.equal(one.store.oldestRawMs(), dayStart + 2 * day);
+  for (const late of [[], frames(dayStart + 5 * hour + 7, 90, all.length + 1)]) {
+    for (const { store } of [plain, one]) store.applyFrames(gridId, 'gw', 'e', late);
+    await one.store.seal();
+    one.restart();
+    const windows = (store: HistoryStore) =>
+      (['1m', '15m', '1h', '1d'] as const).map((width) =>
+        store.windows(gridId, 'a', 'generation_kw', width, dayStart, dayStart + 3 * day),
+      );
+    t.ok(isDeepStrictEqual(windows(one.store), windows(plain.store)), `${late.length} late frames`);
+    for (const until of [dayStart + 6 * hour, dayStart + 30 * hour, dayStart + 60.5 * hour, dayStart + 9 * day])
+      t.same(one.store.completeness(gridId, until), plain.store.completeness(gridId, until));
+    t.same(one.store.raw(gridId, 'a', 'generation_kw', dayStart, dayStart + 2 * day).t, []);
+  }
+  const gone = frames(dayStart, 1)[0]?.frame.samples ?? [];
+  one.store.replaceSamples(gridId, gone, []);
+  const [{ count } = { count: 0 }] = one.store.completeness(gridId, dayStart + hour);
+  t.equal(count, 60, 'what is gone cannot be replaced');
+});
+
+t.test('a damaged piece is told and taken as missing; everything else goes on', async (t) => {
+  const one = house();
+  one.store.applyFrames(gridId, 'gw', 'e', frames(dayStart, 180));
+  await one.store.seal();
+  one.database.exec("UPDATE store_chunk SET body = x'00112233445566' WHERE id = (SELECT min(id) FROM store_chunk)");
+  const { store } = one;
+  t.equal(store.raw(gridId, 'a', 'generation_kw', dayStart, dayStart + day).t.length, 120);
+  t.equal(store.windows(gridId, 'a', 'generation_kw', '1h', dayStart, dayStart + day).t.length, 3, 'its head is whole');
+  t.equal(store.raw(gridId, 'a', 'ambient_temp_c', dayStart, dayStart + day).t.length, 180);
+  t.equal(store.damaged(), 1);
+  await store.packDays(dayStart + 2 * day);
+  t.equal(store.raw(gridId, 'b', 'generation_kw', dayStart, dayStart + day).t.length, 180);
+});
+
+t.test('a sample of the far future holds nothing up for longer than an hour', async (t) => {
+  const { store } = house();
+  const all = frames(dayStart, 300);
+  const wild = { deviceId: 'a', metric: 'generation_kw', timeMs: Date.UTC(2089, 0), value: 1, quality: 0 };
+  all[30] = { number: 31, frame: telemetryFrame([wild]) };
+  store.applyFrames(gridId, 'gw', 'e', all.slice(0, 65));
+  await store.seal(dayStart + hour);
+  t.equal(store.sealedNumber('gw', 'e'), 30);
+  store.applyFrames(gridId, 'gw', 'e', all.slice(65, 125));
+  await store.seal(dayStart + 2 * hour);
+  t.equal(store.sealedNumber('gw', 'e'), 125);
+});
