@@ -26,7 +26,7 @@ import { Ballast } from './log/ballast.js';
 import { DataFolder } from './log/data-folder.js';
 import { openLogStore } from './log/log-store.js';
 import type { DurableLog } from './log/log.js';
-import { skipSalvaged } from './log/salvage.js';
+import { settleSalvaged } from './log/salvage.js';
 import { NodeSequences } from './log/sequences.js';
 import { gatewayParts } from './parts.js';
 import { uplinkCursor } from './uplink/index.js';
@@ -123,7 +123,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
     zoneOf: () => site.zone,
     log: logger.child('history'),
   });
-  skipSalvaged(log, telemetry, site.gateway_id);
+  settleSalvaged(log, telemetry, { gridId, gatewayId: site.gateway_id });
   const live = new Live({ site, clock, logger: logger.child('live') });
   live.restore(telemetry.latest(gridId));
   const sequences = new NodeSequences(log);
