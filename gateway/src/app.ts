@@ -29,7 +29,7 @@ import { Ballast } from './log/ballast.js';
 import { DataFolder } from './log/data-folder.js';
 import { openLogStore } from './log/log-store.js';
 import type { DurableLog } from './log/log.js';
-import { skipSalvaged } from './log/salvage.js';
+import { settleSalvaged } from './log/salvage.js';
 import { NodeSequences } from './log/sequences.js';
 import { gatewayParts } from './parts.js';
 import { uplinkCursor } from './uplink/index.js';
@@ -38,6 +38,9 @@ import { createRetention } from './retention/retention.js';
 import { createFileRoom } from './store/file-room.js';
 import { createHistoryKeeper } from './store/keeper.js';
 import { createHistoryStore } from './store/store.js';
+
+// For whoever reads a log's file without a gateway: the bench, tools.
+export { unpackFrame } from './log/packed.js';
 
 /** Files in the data folder. People's accounts are apart from measurements, so that either survives the other. */
 export const databaseFiles = { log: 'log.db', telemetry: 'telemetry.db', settings: 'settings.db' } as const;
@@ -143,7 +146,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     zoneOf: () => site.zone,
     log: logger.child('history'),
   });
-  skipSalvaged(log, telemetry, site.gateway_id);
+  settleSalvaged(log, telemetry, { gridId, gatewayId: site.gateway_id });
   const live = new Live({ site, clock, logger: logger.child('live') });
   live.restore(telemetry.latest(gridId));
   const sequences = new NodeSequences(log);

@@ -3,4 +3,3 @@ export * from './config/schema.js';
 export * from './config/load.js';
 export * from './config/credentials.js';
 export * from './app.js';
-export { unpackFrame } from './log/packed.js';

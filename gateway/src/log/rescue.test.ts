@@ -14,7 +14,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { topics } from '@villagrid/contracts';
 import { openDatabase, realClock, seededRandom, silentLogger } from '@villagrid/runtime';
@@ -178,6 +178,46 @@ t.test(
         frames >= keeps,
         `${what}: ${frames} of ${cut.newest} frames (${old} with a receipt), ${tokens.size} readings, ${events} events`,
       );
+    }
+  },
+);
+
+t.test(
+  'a gateway whose log was zeroed in part counts no sample twice in its history, and misses none that was left',
+  async (t) => {
+    const config = await gatewayFolder(t);
+    const clock = realClock();
+    const data = join(dirname(config), 'data');
+    const path = join(data, 'log.db');
+    const first = await startHouse(t, config);
+    const client = await first.connect('meter-1');
+    const beginMs = clock.nowMs() - 1000;
+    for (let seq = 1; seq <= 40; seq += 1) {
+      const payload = JSON.stringify({ v: 1, boot: 'b', seq, up: seq * 10, metrics: { consumption_kw: seq } });
+      await client.publishAsync(topics.telemetry(gridId, 'meter-1'), payload, { qos: 1 });
+    }
+    first.gateway.log.setCursor('uplink', first.gateway.log.newestNumber() - 10);
+    const count = async ({ gateway }: Awaited<ReturnType<typeof startHouse>>) => {
+      const grid = gateway.api.grids.get(gridId);
+      const windows = await grid?.windows('meter-1', 'consumption_kw', '1m', beginMs - 60_000, clock.nowMs() + 60_000);
+      return (windows?.count ?? []).reduce((sum, one) => sum + one, 0);
+    };
+    t.equal(await count(first), 40);
+    await first.gateway.stop();
+    rmSync(`${path}.clean`);
+    const bytes = readFileSync(path);
+    bytes.fill(0, 0, 4096);
+    writeFileSync(path, bytes);
+    for (const start of ['first', 'second']) {
+      const house = await startHouse(t, config);
+      t.match(house.gateway.log.read(1, { maxFrames: 1, maxBytes: 1e6 })[0]?.frame.entries[0], { reason: 'salvaged' });
+      t.equal(await count(house), 40, `${start} start`);
+      const told = async () => {
+        const open = await house.gateway.api.grids.get(gridId)?.alerts({ status: 'active' });
+        return open?.some((one) => one.message.includes('set aside')) === true;
+      };
+      t.ok(await until(told), 'and somebody is told');
+      await house.gateway.stop();
     }
   },
 );

@@ -111,21 +111,35 @@ export function salvageLog(
 export interface AppliedFrames {
   appliedRanges(source: string, epoch: string): readonly (readonly [number, number])[];
   skipNumbers(source: string, epoch: string, first: number, last: number): void;
+  applyFrames(
+    gridId: string,
+    source: string,
+    epoch: string,
+    frames: readonly { readonly number: number; readonly frame: Frame }[],
+  ): unknown;
 }
 
-/** Frames that history knows under their former numbers are not counted into it again under their new ones. */
-export function skipSalvaged(
-  log: Pick<DurableLog, 'epoch' | 'state'>,
+/**
+ * Makes history agree with a salvaged log: frames that it knows under their former numbers are not counted into it again
+ * under their new ones, and those that nobody is sent any more are given to it under their former ones.
+ */
+export function settleSalvaged(
+  log: Pick<DurableLog, 'epoch' | 'state' | 'read'>,
   history: AppliedFrames,
-  gatewayId: string,
+  { gridId, gatewayId }: { readonly gridId: string; readonly gatewayId: string },
 ): void {
   const kept = log.state(salvageState);
   if (!kept) return;
   const { previousEpoch, renumbered } = JSON.parse(kept.value) as Salvaged;
-  if (previousEpoch === null) return;
-  const applied = history.appliedRanges(gatewayId, previousEpoch);
+  // Without a name of the former epoch nothing of it can be told apart.
+  const former = previousEpoch ?? 'unknown';
+  const applied = history.appliedRanges(gatewayId, former);
   for (const [then, now, count] of renumbered) {
-    if (now < 1) continue;
+    if (now < 1) {
+      for (const { number, frame } of log.read(now, { maxFrames: count, maxBytes: Number.POSITIVE_INFINITY }))
+        if (number < 1) history.applyFrames(gridId, gatewayId, former, [{ number: then + number - now, frame }]);
+      continue;
+    }
     for (const [first, last] of applied) {
       const from = Math.max(first, then);
       const to = Math.min(last, then + count - 1);
