@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // `npm test`: installs and builds what tests need, runs them all, and ends with `N passed, N failed`.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { prepare } from './prepare.mjs';
@@ -31,7 +31,10 @@ if (missing.length > 0) {
 
 await prepare(root, { app: true });
 const tap = join(root, 'node_modules/.bin/tap');
-if (!existsSync(join(root, '.tap/plugins'))) spawnSync(tap, ['build'], { cwd: root, stdio: ['ignore', 2, 2] });
+// tap keeps what it built in node_modules, so a new installation needs it again.
+const tapBuilt = join(root, 'node_modules/.tap-built');
+if (!existsSync(tapBuilt) && spawnSync(tap, ['build'], { cwd: root, stdio: ['ignore', 2, 2] }).status === 0)
+  writeFileSync(tapBuilt, '');
 
 const begun = Date.now();
 const run = spawn(tap, ['run', '--reporter=tap', ...files], { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
