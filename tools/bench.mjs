@@ -3,9 +3,10 @@
 import { spawn } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { prepare } from './prepare.mjs';
+import { checkWords, prepare } from './prepare.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
+await checkWords(root, 'bench', process.argv.slice(2));
 await prepare(root, { app: false });
 
 // Benches are TypeScript and run from source; what they measure is the compiled build.

@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { takeLock } from './lock.mjs';
 
 const oldest = [20, 19];
 
@@ -33,8 +34,52 @@ function newest(folder) {
   return latest;
 }
 
+/**
+ * Refuses a wrong command line before anything is compiled, and answers --help, when that part is compiled already as it
+ * is; else the command itself does, later. `part` is the folder of its options.ts.
+ */
+export async function checkWords(root, part, words) {
+  const built = join(root, 'tools/dist', part, 'options.js');
+  if (modified(built) === 0 || modified(join(root, 'tools/src', part, 'options.ts')) > modified(built)) return;
+  const { help, readOptions } = await import(built);
+  try {
+    if (!readOptions(words, root).help) return;
+  } catch (error) {
+    process.stderr.write(`${error.message}\n\n${help}`);
+    process.exit(2);
+  }
+  process.stdout.write(help);
+  process.exit(0);
+}
+
+/** Waits until no other command prepares this clone: two at once would read each other's half-written files. */
+async function alone(root) {
+  for (let told = false; ; told = true) {
+    let lock;
+    try {
+      lock = takeLock(join(root, '.prepare.lock'));
+    } catch (error) {
+      // A clone that cannot be written has to be complete already.
+      if (['EACCES', 'EROFS', 'EPERM'].includes(error.code)) return;
+      throw error;
+    }
+    if (lock.pid === undefined) {
+      process.on('exit', () => lock.release());
+      return lock;
+    }
+    if (!told) process.stderr.write(`Another command (pid ${lock.pid}) prepares this clone; waiting for it.\n`);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
 /** Prepares the clone at `root`; `app: true` builds the phone app too. */
-export async function prepare(root, { app }) {
+export async function prepare(root, wanted) {
+  const lock = await alone(root);
+  prepareAlone(root, wanted);
+  lock?.release();
+}
+
+function prepareAlone(root, { app }) {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   if (major < oldest[0] || (major === oldest[0] && minor < oldest[1])) {
     process.stderr.write(`Node ${oldest.join('.')} or later is needed; this is ${process.version}.\n`);

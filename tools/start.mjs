@@ -3,10 +3,11 @@
 import { spawn } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { prepare } from './prepare.mjs';
+import { checkWords, prepare } from './prepare.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const words = process.argv.slice(2);
+await checkWords(root, 'start', words);
 if (!words.includes('--help') && !words.includes('-h')) await prepare(root, { app: true });
 else await prepare(root, { app: false });
 

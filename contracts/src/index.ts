@@ -24,6 +24,7 @@ export * from './rules/kind.js';
 export * from './rules/rule.js';
 export * from './rules/check.js';
 export * from './rules/defaults.js';
+export * from './rules/fold.js';
 export * from './rules/engine.js';
 export * from './rules/subject.js';
 export * from './site/site.js';

@@ -180,6 +180,15 @@ t.test('a counter never counts backwards and never giant amounts', async (t) => 
     ],
     'a new meter',
   );
+  t.same(
+    at([5000, 5001, 900, 901]),
+    [
+      [0, 1, 1, 'counted'],
+      [1, 2, 0, 'replaced'],
+      [2, 3, 1, 'counted'],
+    ],
+    'another meter with a lower count is not 900 kWh in a quarter of an hour',
+  );
   t.same(at([100, 0, 101]), [[0, 2, 1, 'counted']], 'a single zero');
   t.same(at([100, 999, 998, 997, 101]), [[0, 4, 1, 'counted']], 'a run of wrong readings that returns');
   t.same(
@@ -503,17 +512,19 @@ t.test('battery by hand', async (t) => {
 t.test('scripted outages with scripted gaps: minutes, counts and causes are exact', async (t) => {
   const startMs = Date.UTC(2026, 5, 1, 21);
   const minute = (m: number) => startMs + m * 60_000;
-  // Minutes of a day. Out: 60-100 (40 min), 300-303 (3 min), 600-640 with a gap 610-630, 900-960 behind a gap 880-910.
+  // Minutes of a day without power: 40, 3, 40 with a gap of 20 inside, 20 before a gap, 60 of which a gap hides 10.
   const out = [
     [60, 100],
     [300, 303],
     [600, 640],
+    [700, 720],
     [900, 960],
   ];
   // Not known: 200-260 (all was well there), 610-630, 880-910, and an outage 1200-1230 nobody saw.
   const gaps = [
     [200, 260],
     [610, 630],
+    [720, 730],
     [880, 910],
     [1190, 1240],
   ];
@@ -529,8 +540,8 @@ t.test('scripted outages with scripted gaps: minutes, counts and causes are exac
         frequencyHz: inside(out, m) ? 0 : 50,
       });
   const supply = supplyOf(spans, interruptionLimits(230, 50), startMs, minute(1440));
-  t.equal(supply.unknownMs / 60_000, 60 + 20 + 30 + 50, 'unknown minutes');
-  t.equal(supply.offMs / 60_000, 40 + 3 + 20 + 50, 'minutes without power; what nobody saw is not among them');
+  t.equal(supply.unknownMs / 60_000, 60 + 20 + 10 + 30 + 50, 'unknown minutes');
+  t.equal(supply.offMs / 60_000, 40 + 3 + 20 + 20 + 50, 'minutes without power; what nobody saw is not among them');
   t.equal(supply.onMs + supply.offMs + supply.unknownMs, day, 'nothing is lost');
   t.same(
     supply.interruptions.map(({ fromMs, toMs, offMs, startsInGap, endsInGap }) => [
@@ -544,16 +555,17 @@ t.test('scripted outages with scripted gaps: minutes, counts and causes are exac
       [60, 100, 40, false, false],
       [300, 303, 3, false, false],
       [600, 640, 20, false, false],
+      [700, 720, 20, false, true],
       [910, 960, 50, true, false],
     ],
   );
   const indices = reliability(supply);
-  // Sustained: 40 + 20 + 50 = 110 min in 3; one momentary. Known: 1440 - 160 = 1280 min, of them 1167 with power.
-  near(t, indices.saidiHours, 110 / 60, 'SAIDI');
-  t.equal(indices.saifi, 3);
+  // Sustained: 40 + 20 + 20 + 50 = 130 min in 4; one momentary. Known: 1440 - 170 = 1270 min, of them 1137 with power.
+  near(t, indices.saidiHours, 130 / 60, 'SAIDI');
+  t.equal(indices.saifi, 4);
   t.equal(indices.maifi, 1);
-  near(t, indices.caidiHours, 110 / 180, 'CAIDI');
-  near(t, indices.availability, 1167 / 1280, 'availability over known time');
+  near(t, indices.caidiHours, 130 / 240, 'CAIDI');
+  near(t, indices.availability, 1137 / 1270, 'availability over known time');
   // 230 V is good; 200 V (87 %) is a sag, not an outage; two of them with good supply between.
   const poor = spans
     .slice(0, 50)

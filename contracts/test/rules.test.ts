@@ -292,6 +292,42 @@ t.test('default rules are whole: valid, with every text, and the words of the pr
   ]);
 });
 
+t.test('a dead line is one alert: no power, and not also a voltage and a frequency out of limits', async (t) => {
+  const wiring = { ac_output_voltage_v: {}, 'ac_output_voltage_v.feeder-2': {}, ac_frequency_hz: {} };
+  const rules = defaultRules(defaultLimits(), { plant: { battery_floor_pct: 25 }, wiring });
+  for (const rule of rules) t.same(checkRule(rule), rule, rule.id);
+  const present = new Map<string, number>();
+  const engine = createRuleEngine({ rules, devices: [], context: { figure: (metric) => present.get(metric) } });
+  let nowMs = start;
+  const run = (values: Record<string, number>): string[] => {
+    for (const [metric, value] of Object.entries(values)) present.set(metric, value);
+    const found: string[] = [];
+    for (let second = 0; second < 90; second += 5, nowMs += 5000)
+      for (const [metric, value] of Object.entries(values))
+        for (const { rule, transition } of engine.onFigure(metric, nowMs, value))
+          found.push(`${transition.type} ${rule.id}`);
+    return found;
+  };
+  const feeder = 'ac_output_voltage_v.feeder-2';
+  t.same(run({ ac_output_voltage_v: 231, [feeder]: 230, ac_frequency_hz: 50 }), []);
+  t.same(run({ ac_output_voltage_v: 231, [feeder]: 0, ac_frequency_hz: 50 }), ['raise no_power_feeder_2']);
+  t.same(run({ ac_output_voltage_v: 180, [feeder]: 0, ac_frequency_hz: 50 }), ['raise ac_voltage_out_of_limits']);
+  t.same(run({ ac_output_voltage_v: 0, [feeder]: 0, ac_frequency_hz: 0 }).sort(), [
+    'clear ac_voltage_out_of_limits',
+    'clear no_power_feeder_2',
+    'raise no_power',
+  ]);
+  t.same(run({ ac_output_voltage_v: 231, [feeder]: 230, ac_frequency_hz: 50 }), ['clear no_power']);
+  const battery = rules.find(({ id }) => id === 'critical_battery') as Rule;
+  const raise: Transition = { type: 'raise', atMs: start, value: 18, limit: 22 };
+  t.equal(
+    alertSubject({ rule: battery, subject: 's', deviceId: null, metric: 'battery_soc_pct', transition: raise }, null)
+      .what,
+    'The battery holds 18 %; at 25 % the inverters switch the village off.',
+    'true before and after the village went dark',
+  );
+});
+
 t.test('solar output is low: scaled to the plant, silent while a full battery holds it back', async (t) => {
   t.equal(defaultLimits().generation_low_kw, 7);
   t.equal(defaultLimits({ pv_kwp: 20 }).generation_low_kw, 7);
@@ -429,6 +465,61 @@ t.test('killed and restored at any points, the engine concludes the same', async
   );
   t.ok(transitions > 300, `${transitions} transitions seen`);
 });
+
+t.test(
+  'a device with hundreds of hot series raises a handful of alerts, and one that stands for the rest',
+  async (t) => {
+    const rules = defaultRules(defaultLimits()).filter(({ id }) => id === 'high_equipment_temperature');
+    const make = (saved?: string) => createRuleEngine({ rules, devices: [], context: noFigures, saved });
+    let engine = make();
+    let nowMs = start;
+    const open = new Map<string, string>();
+    const round = (value: (place: number) => number, places = 256) => {
+      const found: string[] = [];
+      nowMs += 90_000;
+      for (let place = 1; place <= places; place += 1) {
+        const sample = { deviceId: 'odd', metric: `equipment_temp_c.x${place}`, timeMs: nowMs, value: value(place) };
+        for (const one of engine.onSeriesSample(sample)) {
+          found.push(`${one.transition.type} ${one.metric}`);
+          if (one.transition.type === 'clear') open.delete(one.subject);
+          else open.set(one.subject, alertSubject(one, 'Odd device').what);
+        }
+      }
+      return found;
+    };
+    t.equal(round(() => 80).length, 9);
+    t.equal(open.size, 9);
+    t.equal(
+      open.get('series:odd/equipment_temp_c._others'),
+      'Odd device (x9) has 80 °C; the limit is 60 °C. Further places of it are beyond it too.',
+    );
+    engine = make(engine.exportState());
+    t.same(
+      round(() => 81),
+      [],
+      'nothing anew after a restart',
+    );
+    round((place) => (place <= 3 || place >= 200 ? 20 : 80));
+    t.same(
+      round((place) => (place <= 3 || place >= 200 ? 20 : 80)),
+      ['clear equipment_temp_c.x1', 'clear equipment_temp_c.x2', 'clear equipment_temp_c.x3'],
+    );
+    t.same(
+      round((place) => (place === 1 || place === 200 ? 80 : place < 200 ? 81 : 20)),
+      ['raise equipment_temp_c.x1', 'raise equipment_temp_c.x2', 'raise equipment_temp_c.x3'],
+    );
+    round(() => 20);
+    t.equal(round(() => 20).length, 9);
+    t.equal(open.size, 0);
+    round(() => 80);
+    const gone = (JSON.parse(engine.exportState()) as [string, object][]).map(([key, state]) =>
+      key.endsWith('_others') ? [key, { raised: true, own: [], folded: [] }] : [key, { ...state, raised: false }],
+    );
+    engine = make(JSON.stringify(gone));
+    const later = Array.from({ length: 8 }, () => round(() => 20, 3)).flat();
+    t.same(later, ['clear equipment_temp_c._others'], 'an alert with nobody behind it any more ends');
+  },
+);
 
 t.test('saved state that is damaged, or of rules and devices that are gone, does not stop the engine', async (t) => {
   const rules = defaultRules(defaultLimits());

@@ -318,12 +318,25 @@ t.test(
     t.same(figureWindows('generation_kw', { terms: [term('a')] }, series).mean, [2, 2, 6], 'no noise digits');
     t.same(figureWindows('generation_kw', { terms: [term('nobody')] }, series), emptyColumns());
     t.same(figureWindows('generation_kw', { terms: [term('nobody'), term('a')] }, series), emptyColumns());
-    const quarter = columns([
-      [0, 0, 4, 0],
-      [1, 0, -2, 0],
-      [2, 0, 0, 0],
-    ]);
-    t.same(energyKwh(quarter, 15 * minute), { kwh: 0.5, positiveKwh: 1, negativeKwh: 0.5 });
+    const quarter = 15 * minute;
+    const powers = (at: number[], mean: number[], count: number[]) => ({
+      ...emptyColumns(),
+      t: at.map((one) => one * quarter),
+      mean,
+      count,
+    });
+    const timing = { widthMs: quarter, periodMs: 10_000, fromMs: 0, nowMs: 3 * quarter };
+    t.same(energyKwh(powers([-1, 0, 1, 2], [9, 4, -2, 0], [90, 90, 90, 90]), timing), {
+      kwh: 0.5,
+      positiveKwh: 1,
+      negativeKwh: 0.5,
+    });
+    const begun = powers([0, 2], [6, 6], [9, 3]);
+    t.equal(
+      energyKwh(begun, { ...timing, nowMs: 2.1 * quarter }).kwh,
+      0.2,
+      'windows only begun: 90 s and 30 s at 6 kW',
+    );
   },
 );
 
@@ -368,6 +381,17 @@ t.test(
       power: 'off',
       empty_at_ms: now,
     });
+    const feeders = (...volts: (number | null)[]) =>
+      Object.fromEntries(volts.map((value, at) => [`ac_output_voltage_v.feeder-${at + 1}`, figure(value)]));
+    const plantAlive = { ac_output_voltage_v: figure(232) };
+    t.equal(verdict({ ...plantAlive, ...feeders(0, 0) }).power, 'off', 'what the inverters give reaches nobody');
+    t.equal(verdict({ ...plantAlive, ...feeders(231, 0) }).power, 'partly');
+    t.equal(verdict({ ...plantAlive, ...feeders(231, null) }).power, 'powered');
+    t.equal(verdict({ ac_output_voltage_v: figure(0), ...feeders(231, 230) }).power, 'partly', 'a phase or a place');
+    t.equal(verdict({ ac_output_voltage_v: figure(70) }, { nominalV: 120 }).power, 'powered');
+    const fromPlant = { ac_output_voltage_v: { ...figure(232), usedFallback: true } };
+    t.equal(verdict({ ...fromPlant, consumption_kw: figure(3) }).power, 'powered');
+    t.equal(verdict({ ...fromPlant, consumption_kw: figure(0) }).power, 'unknown', 'nobody uses what the plant offers');
     t.match(verdict({ battery_soc_pct: figure(70), battery_power_kw: figure(2) }), {
       power: 'unknown',
       charging: true,

@@ -20,7 +20,7 @@ import { clockCorrectedSubject } from './clock/corrected-alert.js';
 import { createClockKeeper, createVillageClock } from './clock/keeper.js';
 import { systemTimeSources, type TimeSources } from './clock/sources.js';
 import type { GatewayConfig } from './config/schema.js';
-import type { DriverSink } from './drivers/port.js';
+import { loadProfiles, profilesDirectory, withPollPeriods, type DriverSink, type Profile } from './drivers/index.js';
 import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { createHealth, diskUsedPct } from './health/health.js';
 import { createIntake } from './intake/intake.js';
@@ -92,9 +92,12 @@ export const gatewayVersion = (
 ).version;
 
 /** Opens the stores and makes all parts. Throws E_STORE_OPEN, E_CERTIFICATE or E_CONFIG_*. */
-export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gateway {
+export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gateway {
   const { realClock, random, log: logger } = ports;
-  const { site } = config;
+  const connections = given.modbus?.connections ?? [];
+  const profiles = connections.length === 0 ? new Map<string, Profile>() : loadProfiles(profilesDirectory);
+  const site = withPollPeriods(given.site, connections, profiles);
+  const config = { ...given, site };
   const gridId = site.grid_id;
   // A demonstration's time is what its settings say.
   const trustSetting = config.clock_trust === 'auto' && config.clock ? 'ntp' : config.clock_trust;
@@ -148,6 +151,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
   const alerts = createAlerts({
     site,
     limits: config.limits,
+    speed: config.clock?.speed,
     log,
     corrected: (frame) => ledger.restamp(gridId, frame),
     store: alertStore,
@@ -249,6 +253,7 @@ export function createGateway(config: GatewayConfig, ports: GatewayPorts): Gatew
   });
   const { parts, uplink } = gatewayParts({
     config,
+    profiles,
     version: gatewayVersion,
     log,
     sink,

@@ -1,8 +1,18 @@
 import t, { type Test } from 'tap';
 import type { MqttClient } from 'mqtt';
 import { addConformancePeople, apiConformanceSuite, ask, logIn } from '@villagrid/api/testing';
-import { legacyDeviceId, newId, topics, type AlertEvent, type Sample } from '@villagrid/contracts';
+import {
+  createRuleEngine,
+  defaultLimits,
+  defaultRules,
+  legacyDeviceId,
+  newId,
+  topics,
+  type AlertEvent,
+  type Sample,
+} from '@villagrid/contracts';
 import { cryptoRandom, realClock } from '@villagrid/runtime';
+import { reconcileState } from './alerts/rule-state.js';
 import type { Gateway } from './index.js';
 import { devicePassword, gatewayFolder, gridId, startHouse, until } from './testing/house.js';
 
@@ -435,4 +445,31 @@ t.test('a gateway answers as the API says', (t) =>
       stop: () => gateway.stop(),
     };
   }),
+);
+
+t.test(
+  'a silent device is told ten minutes after its last word, also when the gateway starts again meanwhile',
+  async (t) => {
+    const rules = defaultRules(defaultLimits());
+    const minute = 60_000;
+    const heardMs = 1_795_600_000_000;
+    const options = { rules, devices: ['cabinet-1', 'never-1'], context: { figure: () => undefined } };
+    const first = createRuleEngine(options);
+    first.onTick(heardMs);
+    first.onSeriesSample({ deviceId: 'cabinet-1', metric: 'equipment_temp_c', timeMs: heardMs, value: 30 });
+    /** Minutes after the last word at which each device is told, when the gateway is off until a minute. */
+    const told = (startMin: number) => {
+      const sinceMs = heardMs + startMin * minute;
+      const saved = reconcileState(first.exportState(), rules, [], { sinceMs, graceMs: minute });
+      const engine = createRuleEngine({ ...options, saved });
+      const found: Record<string, number> = {};
+      for (let nowMs = sinceMs; nowMs < sinceMs + 30 * minute; nowMs += 5000)
+        for (const { deviceId, transition } of engine.onTick(nowMs))
+          if (transition.type === 'raise') found[deviceId ?? ''] = (nowMs - heardMs) / minute;
+      return found;
+    };
+    t.same(told(0.25), { 'cabinet-1': 10, 'never-1': 10 });
+    t.same(told(7), { 'cabinet-1': 10, 'never-1': 10 });
+    t.same(told(90), { 'cabinet-1': 91, 'never-1': 91 }, 'who was not listened to has a minute to speak');
+  },
 );

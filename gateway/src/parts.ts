@@ -9,7 +9,7 @@ import {
 } from '@villagrid/contracts';
 import type { LifecyclePart, Logger } from '@villagrid/runtime';
 import type { GatewayConfig } from './config/schema.js';
-import { createModbusDrivers, type DriverSink, loadProfiles, profilesDirectory } from './drivers/index.js';
+import { createModbusDrivers, type DriverSink, type Profile } from './drivers/index.js';
 import type { Log } from './log/port.js';
 import { createMqttDestination, createUplink, type Uplink } from './uplink/index.js';
 
@@ -19,6 +19,8 @@ const systemWrongMs = 3_600_000;
 /** What the parts are given. */
 export interface PartsContext {
   readonly config: GatewayConfig;
+  /** Device profiles by id; none are needed without connections. */
+  readonly profiles: ReadonlyMap<string, Profile>;
   readonly version: string;
   readonly log: Log;
   /** Where drivers put what they learn. */
@@ -43,14 +45,14 @@ export interface GatewayParts {
 
 /** Makes the parts that the settings ask for. */
 export function gatewayParts(context: PartsContext): GatewayParts {
-  const { config, sink, clock, realClock, random, logger } = context;
+  const { config, profiles, sink, clock, realClock, random, logger } = context;
   const connections = config.modbus?.connections ?? [];
   const drivers =
     connections.length === 0
       ? []
       : createModbusDrivers({
           connections,
-          profiles: loadProfiles(profilesDirectory),
+          profiles,
           sink,
           clock,
           realClock,

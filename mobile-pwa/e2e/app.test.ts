@@ -8,6 +8,7 @@ import t from 'tap';
 import type { AlertView, DeviceView } from '@villagrid/contracts';
 import { build } from 'vite';
 import { answeredAlerts, applyFrame, type GridView } from '../src/live/apply.js';
+import { verdictWords } from '../src/i18n/verdict.js';
 import { chromiumPath, runAppChecks } from './run-app-checks.js';
 import { startStub } from './stub/server.js';
 
@@ -67,6 +68,36 @@ t.test('frames change what is known: spares are not counted, and an older answer
     [alert('old', 'resolved'), alert('new', 'active')],
     'what the answer no longer has goes, what the channel told meanwhile stays',
   );
+});
+
+t.test('the verdict says once that there is no power, and why where an alert tells', async (t) => {
+  const alert = (type: string, message: string) =>
+    ({ type, message, severity: 'critical', shelved_until_ms: null }) as const;
+  const words = (power: 'off' | 'powered', ...openAlerts: ReturnType<typeof alert>[]) =>
+    verdictWords({
+      summary: {
+        zone: 'UTC',
+        plant: { pv_kwp: 45, battery_kwh: 160, battery_floor_pct: 20, has_genset: false, has_mains: false },
+        verdict: {
+          power,
+          battery_soc_pct: 15,
+          empty_at_ms: power === 'off' ? 0 : null,
+          charging: false,
+          open_alerts: openAlerts.length,
+          worst_severity: 'critical',
+        },
+      },
+      openAlerts,
+      current: true,
+      asOfMs: 0,
+      nowMs: 0,
+    });
+  const dead = alert('no_power', 'village has no power');
+  const empty = alert('critical_battery', 'battery is almost empty');
+  t.equal(words('off', dead).lead, 'No power.');
+  t.equal(words('off', dead, empty).lead, 'No power. Battery is almost empty.');
+  t.equal(words('off', dead).rest, 'Battery 15\u00a0%.', 'no word of how long it will last when it is over');
+  t.equal(words('powered', dead).lead, 'Village powered.', 'the alert is over in a minute');
 });
 
 t.test(

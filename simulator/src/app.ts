@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { type Clock, type RandomSource, VillagridError } from '@villagrid/contracts';
 import type { Logger } from '@villagrid/runtime';
 import type { SimulatorConfig } from './config.js';
-import { type ControlAnswer, type ControlRequest, startControl } from './control/control.js';
+import { type ControlAnswer, type ControlRequest, snakeCased, startControl } from './control/control.js';
 import { loadMeasured } from './data/load.js';
 import { faultCatalogue, isFaultName } from './faults/faults.js';
 import { type RunningGrid, startGrid } from './grid.js';
@@ -46,7 +46,7 @@ export async function startSimulator(config: SimulatorConfig, ports: SimulatorPo
           ok: true,
           seed: config.seed,
           time_ms: Math.round(ports.villageClock.nowMs()),
-          grids: grids.map((grid) => grid.status()),
+          grids: grids.map((grid) => snakeCased(grid.status())),
         };
       case 'faults':
         return { ok: true, faults: Object.entries(faultCatalogue).map(([name, fault]) => ({ name, ...fault })) };

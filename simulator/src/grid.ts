@@ -185,6 +185,11 @@ export async function startGrid(config: GridConfig, context: GridContext): Promi
   const inverterIds = new Map(Array.from({ length: config.plant.inverters }, (_, i) => [inverterId(i), inverterId(i)]));
 
   function setFault({ name, deviceId, metric, on }: FaultSwitch): void {
+    const { target } = faultCatalogue[name];
+    if (target === 'grid' && deviceId !== undefined)
+      throw new Error(`${name} is a fault of the whole village: leave "${deviceId}" out.`);
+    if (target !== 'device-metric' && metric !== undefined)
+      throw new Error(`${name} takes no metric: leave "${metric}" out.`);
     switch (name) {
       case 'node-dies':
         pick(nodes, deviceId, 'a node').setDead(on);

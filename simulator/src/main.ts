@@ -12,7 +12,7 @@ import {
 import { startSimulator, type Simulator } from './app.js';
 import { loadSimulatorConfig } from './config.js';
 
-/** The starter of the village kills what has not ended after 3.5 s. */
+/** The starter of the village kills what has not ended after 1.9 s, if the gateways have used up their time. */
 const stopWithinMs = 1800;
 
 async function main(): Promise<void> {

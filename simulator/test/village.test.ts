@@ -1,5 +1,7 @@
+import { powerState, resolveFigure, type Wire } from '@villagrid/contracts';
 import t from 'tap';
-import { createVillage, defaultPlant, loadMeasured, type VillageState } from '../src/index.js';
+import { createVillage, defaultPlant, loadMeasured, villageWiring, type VillageState } from '../src/index.js';
+import { meterSignal, nodeSignals, type Signal } from '../src/reference/signals.js';
 import { createDemand } from '../src/village/load.js';
 import { batteryTerminals, pvInverterAcKw, pvInverterLossKw } from '../src/village/electric.js';
 import { clearSkyWm2 } from '../src/village/sun.js';
@@ -220,5 +222,15 @@ t.test('a collapsing battery loses its charge, sags, and takes the village down'
   const early = village.snapshot();
   t.ok(early.batterySocPct < before.batterySocPct - 1.5 && early.batteryVoltageV < before.batteryVoltageV);
   village.advanceTo(startMs + 50 * 60_000);
-  t.ok(village.snapshot().dark);
+  const dark = village.snapshot();
+  t.ok(dark.dark && dark.acVoltageV > 200, 'the feeders are shed, the inverters still run');
+  const wire = villageWiring().ac_output_voltage_v as Wire;
+  const signals: Record<string, Signal> = { ...nodeSignals, 'village-meter': meterSignal };
+  const figure = resolveFigure(
+    'ac_output_voltage_v',
+    wire,
+    (deviceId, metric) => ({ timeMs: dark.timeMs, quality: 0, value: signals[deviceId]?.(dark)[metric] ?? null }),
+    dark.timeMs,
+  );
+  t.equal(powerState({ ac_output_voltage_v: figure }, dark.timeMs), 'off', 'as the reference village is wired');
 });

@@ -337,6 +337,17 @@ t.test(
       error: /Name a node: meteo-1/,
     });
     t.match(await ask({ command: 'fault', name: 'wan-cut', on: true }), { ok: false, error: /wan_proxy/ });
+    t.match(await ask({ command: 'fault', name: 'wan-cut', target: 'meteo-1', on: true }), {
+      ok: false,
+      error: /wan-cut is a fault of the whole village: leave "meteo-1" out/,
+    });
+    t.match(await ask({ command: 'fault', name: 'node-dies', target: 'meteo-1:irradiance_w_m2', on: true }), {
+      ok: false,
+      error: /node-dies takes no metric/,
+    });
+    const told = JSON.stringify(await ask({ command: 'status' }));
+    t.notMatch(told, /"[a-z]+[A-Z]\w*":/, 'one spelling of names');
+    t.match(told, /"consumption_kw":/);
     t.match(await ask({ command: 'dance' }), { ok: false, error: /status, faults, fault/ });
     const garbage = await new Promise<string>((resolve) => {
       const socket = connect(simulator.controlSocket, () => socket.write('no json\n'));

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { tempDir } from '@villagrid/runtime/testing';
 import t from 'tap';
 import { chromiumPath, runAppChecks } from '../../mobile-pwa/e2e/run-app-checks.js';
+import { freePortBase } from './port-base.js';
 
 t.setTimeout(230_000);
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
@@ -16,7 +17,7 @@ t.test(
   { skip: missing ? `${missing} is not installed` : false },
   async (t) => {
     const data = tempDir(t);
-    const portBase = 12_000 + (process.pid % 70) * 100;
+    const portBase = await freePortBase(2);
     const child: ChildProcess = spawn(
       process.execPath,
       [

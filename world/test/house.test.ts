@@ -5,16 +5,19 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { realClock } from '@villagrid/runtime';
 import { tempDir } from '@villagrid/runtime/testing';
+import { runVillage } from '@villagrid/tools/village';
 import mqtt from 'mqtt';
 import t from 'tap';
 import { WebSocket } from 'ws';
+import { freePortBase } from './port-base.js';
 
 t.setTimeout(220_000);
 const run = promisify(execFile);
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const data = tempDir(t);
-const portBase = 20_000 + (process.pid % 300) * 100;
+const portBase = await freePortBase(1);
 
 interface Ready {
   readonly gateway: { readonly http: string; readonly mqtt: string; readonly mqtts: string };
@@ -130,8 +133,37 @@ async function publish(
   });
 }
 
+/** Runs a start to its end. */
+function startAnother(...words: string[]): Promise<{ code: number; out: string; err: string }> {
+  return run(process.execPath, [join(root, 'tools/dist/start/main.js'), ...words], { timeout: 90_000 }).then(
+    ({ stdout, stderr }) => ({ code: 0, out: stdout, err: stderr }),
+    (error: { code: number; stdout: string; stderr: string }) => ({
+      code: error.code,
+      out: error.stdout,
+      err: error.stderr,
+    }),
+  );
+}
+/** Runs `npm run village` for this village, in this process: a new one for each would take long. */
+async function village(...words: string[]): Promise<{ code: number; out: string; err: string }> {
+  let [out, err] = ['', ''];
+  const code = await runVillage(words, {
+    clock: realClock(),
+    defaultData: data,
+    print: (text) => (out += `${text}\n`),
+    printError: (text) => (err += `${text}\n`),
+  });
+  return { code, out, err };
+}
+
+let second: Awaited<ReturnType<typeof startAnother>>;
 t.before(async () => {
-  ready = await start();
+  const starting = start();
+  // As soon as the first has the folder to itself, which is long before anything answers.
+  await until(async () => existsSync(join(data, 'start.lock')));
+  const sameMoment = startAnother('--data', data, '--port-base', String(portBase), '--speed', '60');
+  ready = await starting;
+  second = await sameMoment;
   credentials = JSON.parse(readFileSync(ready.credentials, 'utf8')) as Credentials;
   await logIn(ready.gateway.http);
   await logIn(ready.cloud.http);
@@ -145,6 +177,80 @@ t.teardown(() => {
     }
   }
   child?.kill('SIGKILL');
+});
+
+t.test(
+  'a second start at the same moment waits for the first, shows its village, and says what it ignores',
+  async (t) => {
+    t.equal(second.code, 0, second.err);
+    t.match(second.err, /Another start \(pid \d+\) is preparing this village; waiting/);
+    t.match(second.err, /runs already/);
+    t.match(second.err, /--speed 60 is ignored: it runs with 1/);
+    t.notMatch(second.err, /--port-base/, 'what is the same is not spoken of');
+    const shown = JSON.parse(second.out.trim().split('\n').at(-1) ?? '') as Ready;
+    t.same([shown.gateway, shown.cloud, shown.pids], [ready.gateway, ready.cloud, ready.pids]);
+  },
+);
+
+t.test('a start that cannot be says why in a sentence and leaves nothing behind', async (t) => {
+  const elsewhere = join(data, 'elsewhere');
+  const ports = await startAnother('--data', elsewhere, '--port-base', String(portBase));
+  t.equal(ports.code, 1);
+  for (const [part, port] of [
+    ['gateway of Kisima: app and API', portBase],
+    ['cloud: uplink of gateways', portBase + 13],
+    ['simulator: pv-inverter-1 of Kisima', portBase + 20],
+  ] as const)
+    t.match(ports.err, new RegExp(`\\b${port} +${part}`));
+  t.match(ports.err, /Stop the other program, or take other ports: npm start -- --data .+elsewhere --port-base \d+/);
+  t.notOk(existsSync(elsewhere));
+  const file = await startAnother('--data', join(data, 'clock.json'), '--port-base', String(portBase));
+  t.equal(file.code, 1);
+  t.match(file.err, /^[^\n]+clock\.json is a file[^\n]+--data DIR\.\n$/, 'one sentence, no stack');
+  const word = await startAnother('--sped', '60');
+  t.equal(word.code, 2);
+  t.match(word.err, /^There is no option --sped\.\n\nRuns a whole village/);
+});
+
+t.test('the village command answers people in a table and programs in JSON, and refuses with a code', async (t) => {
+  const people = await village('status');
+  t.equal(people.code, 0, people.err);
+  t.match(people.out, /gateway +runs, pid \d+/);
+  t.match(people.out, /Kisima \(kisima\)\n.*consumption +\d+\.\d\d kW/s);
+  t.ok(people.out.split('\n').length < 45, 'it fits on a screen');
+  const programs = await village('status', '--json');
+  t.match(JSON.parse(programs.out), {
+    parts: [{ part: 'cloud' }, {}, {}],
+    village: { grids: [{ grid_id: 'kisima' }] },
+  });
+  t.notMatch(programs.out, /"[a-z]+[A-Z]\w*":/, 'one spelling of names');
+  for (const [words, reason] of [
+    [['fault', 'nope'], /no fault "nope"/],
+    [['fault', 'inverter-overheats', 'xyz'], /Name an inverter: pv-inverter-1/],
+    [['fault', 'wan-cut', 'foo'], /whole village: leave "foo" out/],
+    [['status', '--grid', 'nope'], /no village "nope". Villages are kisima/],
+    [['stop', 'moon'], /no part "moon"/],
+  ] as const) {
+    const refused = await village(...words);
+    t.equal(refused.code, 1, words.join(' '));
+    t.match(refused.err, reason);
+  }
+  t.match(JSON.parse((await village('fault', 'nope', '--json')).out), { ok: false, error: /nope/ });
+  for (const [words, reason] of [
+    [['fault', 'wan-cut', '--of'], /^There is no option --of\.\n\nTalks to/],
+    [['dance'], /^There is no command "dance"/],
+    [['fault'], /^fault needs a NAME/],
+    [['faults', '--grid', 'kisima'], /^faults takes no --grid/],
+  ] as const) {
+    const wrong = await village(...words);
+    t.equal(wrong.code, 2, words.join(' '));
+    t.match(wrong.err, reason);
+  }
+  t.match((await village('fault', 'wan-slow')).out, /^wan-slow is on\. Faults of kisima now: wan-slow\.\n/);
+  t.match((await village('fault', 'wan-slow', '--off')).out, /now: none\./);
+  const nobody = await village('--data', join(data, 'elsewhere'), 'faults');
+  t.equal(nobody.code, 1);
+  t.match(nobody.err, /No village runs on this data folder: run `npm start -- --data .+elsewhere` first/);
 });
 
 t.test('live, plausible and agreeing figures with unit and age, at the gateway and at the cloud', async (t) => {
@@ -406,7 +512,11 @@ t.test('Ctrl-C stops everything within 5 s; a second start goes on with the data
     return tokens[ready.gateway.http];
   });
   t.equal(await stored(ready.gateway.http), before, 'nothing was lost and nothing came twice');
+  // Also when every part hangs.
+  for (const pid of Object.values(ready.pids)) process.kill(pid, 'SIGSTOP');
   const last = new Promise((resolve) => running().once('exit', resolve));
+  const lastBegun = Date.now();
   running().kill('SIGTERM');
   t.equal(await last, 0);
+  t.ok(Date.now() - lastBegun < 5000, `${Date.now() - lastBegun} ms with parts that hang`);
 });

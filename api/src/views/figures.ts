@@ -25,16 +25,18 @@ export interface GridFigures {
   readonly hottest: string | undefined;
 }
 
-/** How often a device reports, seconds. */
-export function devicePeriodS(site: Site, deviceId: string): number {
-  return site.devices.find((device) => device.device_id === deviceId)?.period_s ?? unknownPeriodS;
+/** How often a device reports, or one series of it, seconds. */
+export function devicePeriodS(site: Site, deviceId: string, metric?: string): number {
+  const device = site.devices.find((one) => one.device_id === deviceId);
+  const own = metric === undefined ? undefined : device?.series_period_s?.[metric];
+  return own ?? device?.period_s ?? unknownPeriodS;
 }
 
 /** The slowest period of a figure's sources, seconds. */
 export function figurePeriodS(site: Site, figure: Figure): number {
   return figure.sources.length === 0
     ? unknownPeriodS
-    : Math.max(...figure.sources.map(({ deviceId }) => devicePeriodS(site, deviceId)));
+    : Math.max(...figure.sources.map(({ deviceId, metric }) => devicePeriodS(site, deviceId, metric)));
 }
 
 /** Resolves every wired figure, and `equipment_temp_c` as the hottest component (a stale one only when all are stale). */

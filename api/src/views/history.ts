@@ -19,7 +19,7 @@ import { devicePeriodS } from './figures.js';
 import { closedWindows, historyRange, parseMetrics, type HistoryQuery, type HistoryRange } from './history-request.js';
 import { addRaw, fillRaw, hottestRaw, usableValues, wireTerms, type RawValues } from './raw-series.js';
 import { slicedWindows } from './slices.js';
-import { figureSource, sourceDevices, windowsOfFigure } from './windows.js';
+import { figureSource, sourcePeriodsS, windowsOfFigure, type FigureSource } from './windows.js';
 
 type HistorySeries = History['series'][number];
 
@@ -71,8 +71,11 @@ export function askedSeries(
   const site = grid.site();
   if (device !== undefined) requireDevice(grid, device);
   return metrics.map((metric) => {
-    const devices = device === undefined ? figureDevices(site, metric) : [deviceSeries(grid, device, metric)];
-    return { metric, periodsS: devices.map((one) => devicePeriodS(site, one)) };
+    const periodsS =
+      device === undefined
+        ? sourcePeriodsS(site, wiredSource(site, metric))
+        : [devicePeriodS(site, deviceSeries(grid, device, metric), metric)];
+    return { metric, periodsS };
   });
 }
 
@@ -89,9 +92,9 @@ function deviceSeries(grid: GridPort, deviceId: string, metric: string): string 
   return deviceId;
 }
 
-function figureDevices(site: Site, metric: string): string[] {
+function wiredSource(site: Site, metric: string): FigureSource {
   const source = figureSource(site, metric);
-  if (source.kind !== 'none') return sourceDevices(site, source);
+  if (source.kind !== 'none') return source;
   const wired = Object.keys(site.wiring).join(', ');
   throw new VillagridError(
     'E_METRIC_UNKNOWN',
@@ -117,7 +120,8 @@ export async function rawOf(
     await Promise.all(
       source.components.map(async (one) => {
         const wire = site.wiring[one] as Wire;
-        const periodMs = Math.max(...wireTerms(wire).map((term) => devicePeriodS(site, term.device_id))) * 1000;
+        const periodMs =
+          Math.max(...wireTerms(wire).map((term) => devicePeriodS(site, term.device_id, term.metric))) * 1000;
         return { values: await rawOfWire(grid, one, wire, fromMs, toMs), periodMs };
       }),
     ),
@@ -133,7 +137,7 @@ async function rawOfWire(grid: GridPort, metric: string, wire: Wire, fromMs: num
         const key = `${term.device_id} ${term.metric}`;
         const pending = fetched.get(key) ?? grid.raw(term.device_id, term.metric, fromMs, toMs).then(usableValues);
         fetched.set(key, pending);
-        return { term, values: await pending, periodMs: devicePeriodS(site, term.device_id) * 1000 };
+        return { term, values: await pending, periodMs: devicePeriodS(site, term.device_id, term.metric) * 1000 };
       }),
     );
   const terms = await fetch(wire.terms);

@@ -2,6 +2,7 @@
 import { compareAlerts, powerState, type Alert, type GridState, type PowerState } from '@villagrid/contracts';
 import type { GridPort } from '../ports.js';
 import { figureView, gridFigures } from './figures.js';
+import { nominal } from './supply-spans.js';
 
 /** Makes the state from the grid's facts and its active alerts; `silentAfterMs` as in `ServerIdentity`. */
 export function gridState(
@@ -14,7 +15,7 @@ export function gridState(
   const { figures, hottest } = gridFigures(grid, nowMs);
   const reported = grid.lastReportedMs();
   const reachable = silentAfterMs === null || (reported !== null && nowMs - reported <= silentAfterMs);
-  const power = reachable ? powerState(figures, nowMs) : 'unknown';
+  const power = reachable ? powerState(figures, nowMs, nominal(grid).nominalV) : 'unknown';
   const battery = figures.battery_soc_pct;
   const soc = battery === undefined ? undefined : figureView(site, 'battery_soc_pct', battery, hottest, nowMs);
   const socPct = soc === undefined || soc.freshness === 'stale' ? null : soc.value;

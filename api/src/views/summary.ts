@@ -3,6 +3,7 @@ import { makeVerdict, type Alert, type Summary, type Verdict } from '@villagrid/
 import type { GridPort, ServerIdentity } from '../ports.js';
 import { deviceViews, seenDevices } from './devices.js';
 import { figureViews, gridFigures, type GridFigures } from './figures.js';
+import { nominal } from './supply-spans.js';
 import { windowsOfFigure } from './windows.js';
 
 /** Span of the mean that the time to empty is judged by, milliseconds. */
@@ -28,7 +29,8 @@ export function verdictOf(
   batteryPowerKw: number | null,
   nowMs: number,
 ): Verdict {
-  return makeVerdict({ figures, plant: grid.site().plant, nowMs, batteryPowerKw, openAlerts: active });
+  const { nominalV } = nominal(grid);
+  return makeVerdict({ figures, plant: grid.site().plant, nowMs, batteryPowerKw, openAlerts: active, nominalV });
 }
 
 /** Makes the summary from facts gathered at `nowMs`. */

@@ -1,19 +1,18 @@
 /** What the village made, used and missed since local midnight. */
 import {
-  energyKwh,
+  deadVoltageV,
   localDayStartMs,
+  measuredTimesMs,
   resolutionMs,
   windowStartMs,
+  voltageFigures,
   type Summary,
-  type WindowColumns,
 } from '@villagrid/contracts';
 import type { GridPort } from '../ports.js';
-import { devicePeriodS } from './figures.js';
-import { figureSource, sourceDevices, windowsOfFigure } from './windows.js';
+import { energyToday } from './energy-today.js';
+import { nominal } from './supply-spans.js';
+import { figureSource, sourcePeriodsS, windowsOfFigure } from './windows.js';
 
-/** Share of the nominal voltage below which the line counts as dead, as in the verdict. */
-const deadVoltage = 115;
-const quarterMs = resolutionMs['15m'];
 const minuteMs = resolutionMs['1m'];
 
 /** Figures whose presence tells how complete the day is, first wired one counts. */
@@ -23,74 +22,60 @@ const witnesses = ['consumption_kw', 'generation_kw', 'battery_soc_pct', 'ac_out
 export async function todayView(grid: GridPort, nowMs: number): Promise<Summary['today']> {
   const site = grid.site();
   const fromMs = localDayStartMs(site.zone, nowMs);
-  const [generation, consumption, battery, off, completeness] = await Promise.all([
-    energyToday(grid, 'generation_kw', fromMs, nowMs),
-    energyToday(grid, 'consumption_kw', fromMs, nowMs),
-    energyToday(grid, 'battery_power_kw', fromMs, nowMs),
+  const [generation, consumption, charge, discharge, off, completeness] = await Promise.all([
+    energyToday(grid, 'generation_energy_kwh', 'generation_kw', 'positive', fromMs, nowMs),
+    energyToday(grid, 'consumption_energy_kwh', 'consumption_kw', 'positive', fromMs, nowMs),
+    energyToday(grid, 'battery_charge_energy_kwh', 'battery_power_kw', 'positive', fromMs, nowMs),
+    energyToday(grid, 'battery_discharge_energy_kwh', 'battery_power_kw', 'negative', fromMs, nowMs),
     withoutPowerMinutes(grid, fromMs, nowMs),
     dayCompleteness(grid, fromMs, nowMs),
   ]);
   return {
     from_ms: fromMs,
-    generation_kwh: generation?.net ?? null,
-    consumption_kwh: consumption?.net ?? null,
-    battery_charge_kwh: battery?.positive ?? null,
-    battery_discharge_kwh: battery?.negative ?? null,
+    generation_kwh: generation,
+    consumption_kwh: consumption,
+    battery_charge_kwh: charge,
+    battery_discharge_kwh: discharge,
     without_power_min: off,
     completeness_pct: completeness,
   };
 }
 
-/** Energy of a power figure since `fromMs`: closed quarter hours, then minutes. */
-async function energyToday(
-  grid: GridPort,
-  metric: string,
-  fromMs: number,
-  nowMs: number,
-): Promise<{ readonly net: number; readonly positive: number; readonly negative: number } | undefined> {
-  const tailMs = Math.max(fromMs, windowStartMs(nowMs, '15m'));
-  const [quarters, minutes] = await Promise.all([
-    tailMs > fromMs ? windowsOfFigure(grid, metric, '15m', fromMs, tailMs) : undefined,
-    windowsOfFigure(grid, metric, '1m', tailMs, nowMs),
-  ]);
-  if ((quarters?.t.length ?? 0) + minutes.t.length === 0) return undefined;
-  const empty = { kwh: 0, positiveKwh: 0, negativeKwh: 0 };
-  const a = quarters === undefined ? empty : energyKwh(quarters, quarterMs);
-  const b = energyKwh(minutes, minuteMs);
-  const round = (kwh: number) => Math.round(kwh * 100) / 100;
-  return {
-    net: round(a.kwh + b.kwh),
-    positive: round(a.positiveKwh + b.positiveKwh),
-    negative: round(a.negativeKwh + b.negativeKwh),
-  };
-}
-
-/** Minutes whose AC voltage was dead; the minutes are only read where a quarter hour had such a voltage. */
+/** Minutes in which no voltage reached the village; the minutes are only read from the first quarter hour with a dead line on. */
 async function withoutPowerMinutes(grid: GridPort, fromMs: number, nowMs: number): Promise<number | null> {
-  const metric = 'ac_output_voltage_v';
+  const deadV = deadVoltageV(nominal(grid).nominalV);
+  const metrics = voltageFigures(Object.keys(grid.site().wiring));
   const tailMs = Math.max(fromMs, windowStartMs(nowMs, '15m'));
-  const quarters = tailMs > fromMs ? await windowsOfFigure(grid, metric, '15m', fromMs, tailMs) : undefined;
-  const dead = (quarters?.t ?? []).filter((_, at) => (quarters?.min[at] ?? deadVoltage) < deadVoltage);
-  const minutesFromMs = dead[0] ?? tailMs;
-  const minutes = await windowsOfFigure(grid, metric, '1m', minutesFromMs, nowMs);
-  if ((quarters?.t.length ?? 0) + minutes.t.length === 0) return null;
-  return countDead(minutes);
+  let firstMs = tailMs;
+  let known = false;
+  for (const metric of tailMs > fromMs ? metrics : []) {
+    const quarters = await windowsOfFigure(grid, metric, '15m', fromMs, tailMs);
+    known ||= quarters.t.length > 0;
+    const at = quarters.min.findIndex((min) => min < deadV);
+    if (at >= 0) firstMs = Math.min(firstMs, quarters.t[at] as number);
+  }
+  const brightest = new Map<number, number>();
+  for (const metric of metrics) {
+    const minutes = await windowsOfFigure(grid, metric, '1m', firstMs, nowMs);
+    for (const [at, timeMs] of minutes.t.entries())
+      brightest.set(timeMs, Math.max(brightest.get(timeMs) ?? 0, minutes.mean[at] as number));
+  }
+  if (!known && brightest.size === 0) return null;
+  return [...brightest.values()].filter((volts) => volts < deadV).length;
 }
 
-const countDead = (minutes: WindowColumns): number => minutes.mean.filter((mean) => mean < deadVoltage).length;
-
-/** Share of the day's closed windows that hold data, percent; null in the first window of a day. */
+/** Measured share of the day so far, percent; null in the first window of a day. */
 async function dayCompleteness(grid: GridPort, fromMs: number, nowMs: number): Promise<number | null> {
   const site = grid.site();
   const metric = witnesses.find((one) => figureSource(site, one).kind !== 'none');
   if (metric === undefined) return null;
-  const devices = sourceDevices(site, figureSource(site, metric));
-  const slow = devices.some((deviceId) => devicePeriodS(site, deviceId) * 1000 > minuteMs);
-  const resolution = slow ? '15m' : '1m';
-  const width = resolutionMs[resolution];
+  const periodMs = Math.max(...sourcePeriodsS(site, figureSource(site, metric))) * 1000;
+  const resolution = periodMs > minuteMs ? '15m' : '1m';
+  const widthMs = resolutionMs[resolution];
   const closedMs = windowStartMs(nowMs, resolution);
-  const expected = Math.floor((closedMs - fromMs) / width);
-  if (expected <= 0) return null;
-  const { t } = await windowsOfFigure(grid, metric, resolution, fromMs, closedMs);
-  return Math.min(100, Math.round((t.length / expected) * 1000) / 10);
+  if (closedMs <= fromMs) return null;
+  const windows = await windowsOfFigure(grid, metric, resolution, fromMs - widthMs, closedMs);
+  const timing = { widthMs, periodMs, fromMs, nowMs: closedMs };
+  const measured = measuredTimesMs(windows, timing).reduce((sum, one) => sum + one, 0);
+  return Math.min(100, Math.round((measured / (closedMs - fromMs)) * 1000) / 10);
 }

@@ -57,6 +57,22 @@ t.test(
   },
 );
 
+t.test('figures: a series that comes more slowly than its device is judged by its own pace', async (t) => {
+  const { grid: bare } = make();
+  const { devices, wiring } = bare.site();
+  const counter = { consumption_energy_kwh: { terms: [{ device_id: 'meter-a', metric: 'energy_kwh', factor: 1 }] } };
+  const slow = devices.map((one) =>
+    one.device_id === 'meter-a' ? { ...one, series_period_s: { energy_kwh: 60 } } : one,
+  );
+  const { grid } = make({ devices: slow, wiring: { ...wiring, ...counter } });
+  grid.feed('meter-a', { consumption_kw: 3, energy_kwh: 7 }, ten - 45_000);
+  const views = figureViews(grid, ten, gridFigures(grid, ten));
+  t.match(views.consumption_energy_kwh, { freshness: 'live', period_s: 60 });
+  t.match(views.consumption_kw, { period_s: 10 });
+  grid.feed('meter-b', { consumption_kw: 3 }, ten - 45_000);
+  t.match(figureViews(grid, ten, gridFigures(grid, ten)).consumption_kw, { freshness: 'late', period_s: 10 });
+});
+
 t.test('devices: link states, and only expected ones are counted', async (t) => {
   const { grid } = make();
   grid.feed('meter-a', { consumption_kw: 3 }, ten - 1000);
@@ -117,6 +133,65 @@ t.test('today: energies from local midnight, minutes without power, completeness
   t.equal(today.without_power_min, 7, 'an hour without data is not an hour without power');
   t.equal(today.completeness_pct, 100);
   t.equal(await recentBatteryPowerKw(grid, now), 1);
+});
+
+t.test('today: an energy is what counters counted, it never leaps and never falls', async (t) => {
+  const wire = (device_id: string, metric: string) => ({ terms: [{ device_id, metric, factor: 1 }] });
+  const { grid: bare } = make();
+  const counter = { consumption_energy_kwh: wire('meter-a', 'consumption_energy_kwh') };
+  const wiring = { ...bare.site().wiring, consumption_kw: wire('meter-a', 'consumption_kw'), ...counter };
+  const { grid } = make({ wiring });
+  const midnight = localDayStartMs('Africa/Nairobi', ten);
+  let kwh = 1000;
+  let shown = 0;
+  const live = async (fromMs: number, toMs: number, { power = true, counts = true } = {}) => {
+    for (let at = fromMs; at < toMs; at += 10_000) {
+      kwh += (6 * 10) / 3600;
+      if (power) grid.feed('meter-a', { consumption_kw: 6 }, at);
+      if (counts && (at - midnight) % 30_000 === 0)
+        grid.feed('meter-a', { consumption_energy_kwh: Math.round(kwh * 100) / 100 }, at);
+      if ((at - midnight) % 50_000 !== 0) continue;
+      const { consumption_kwh } = await todayView(grid, at + 1000);
+      const truth = kwh - 1000;
+      if (consumption_kwh === null) continue;
+      if (consumption_kwh < shown) t.fail(`fell from ${shown} to ${consumption_kwh} at ${new Date(at).toISOString()}`);
+      if (consumption_kwh > truth + 0.35) t.fail(`${consumption_kwh} of ${truth} kWh at ${new Date(at).toISOString()}`);
+      shown = consumption_kwh;
+    }
+  };
+  const begin = midnight + 8 * hour + 13.5 * minute;
+  await live(begin, begin + 20 * minute);
+  t.ok(Math.abs(shown - 2) < 0.25, `${shown} of 2 kWh after twenty minutes`);
+  await live(begin + 20 * minute, begin + 70 * minute, { power: false, counts: false });
+  await live(begin + 70 * minute, begin + 75 * minute);
+  t.ok(Math.abs(shown - 7.5) < 0.35, `${shown} of 7.5 kWh: the counter went on while nobody listened`);
+  const before = shown;
+  for (const [second, wrong] of [0, 42_949_672.95, 3].entries())
+    grid.feed('meter-a', { consumption_energy_kwh: wrong }, begin + 76 * minute + second * 1000);
+  const after = (await todayView(grid, begin + 77 * minute)).consumption_kwh as number;
+  t.ok(after >= before && after < before + 10, `${after} kWh after resets and nonsense`);
+  const { grid: yesterday } = make({ wiring });
+  for (let at = midnight - hour; at < midnight + hour; at += 30_000)
+    yesterday.feed('meter-a', { consumption_energy_kwh: 500 + (at - midnight) / hour }, at);
+  t.equal((await todayView(yesterday, midnight + hour)).consumption_kwh, 1, 'counted from the last word of yesterday');
+});
+
+t.test('a village whose feeders are all dead is without power, whatever its inverters give', async (t) => {
+  const { grid } = make();
+  const wired = (device_id: string) => ({ terms: [{ device_id, metric: 'ac_output_voltage_v', factor: 1 }] });
+  const site = grid.site();
+  const feeders = { 'ac_output_voltage_v.north': wired('meter-a'), 'ac_output_voltage_v.south': wired('meter-b') };
+  const { grid: fed } = make({ wiring: { ...site.wiring, ...feeders } });
+  for (let at = ten - hour; at < ten; at += 10_000) {
+    const late = at - (ten - hour);
+    fed.feed('inverter', { ac_output_voltage_v: 232 }, at);
+    fed.feed('meter-a', { ac_output_voltage_v: late >= 20 * minute && late < 50 * minute ? 0 : 231 }, at);
+    fed.feed('meter-b', { ac_output_voltage_v: late >= 30 * minute ? 0 : 231 }, at);
+  }
+  t.equal((await todayView(fed, ten)).without_power_min, 20, 'only while both were dead');
+  t.equal(gridState(fed, null, [], ten).power, 'partly');
+  fed.feed('meter-a', { ac_output_voltage_v: 1 }, ten);
+  t.match(gridState(fed, null, [], ten), { power: 'off', state: 'no power, no alerts' });
 });
 
 t.test('history of windows: sums, means, alignment, completeness, days of the village', async (t) => {

@@ -9,7 +9,7 @@ import {
   type WindowColumns,
 } from '@villagrid/contracts';
 import type { GridPort } from '../ports.js';
-import { hottestMetric } from './figures.js';
+import { devicePeriodS, hottestMetric } from './figures.js';
 import { slicedWindows } from './slices.js';
 
 /** What a figure is made of: a wire, the hottest of several, or nothing (not wired). */
@@ -33,6 +33,15 @@ export function sourceDevices(site: Site, source: FigureSource): string[] {
   if (source.kind === 'none') return [];
   const wires = source.kind === 'wire' ? [source.wire] : source.components.map((one) => site.wiring[one] as Wire);
   return [...new Set(wires.flatMap((wire) => [...wire.terms, ...(wire.fallback ?? [])].map((term) => term.device_id)))];
+}
+
+/** How often the sources of a figure report, seconds; empty when it is not wired. */
+export function sourcePeriodsS(site: Site, source: FigureSource): number[] {
+  if (source.kind === 'none') return [];
+  const wires = source.kind === 'wire' ? [source.wire] : source.components.map((one) => site.wiring[one] as Wire);
+  return wires.flatMap((wire) =>
+    [...wire.terms, ...(wire.fallback ?? [])].map((term) => devicePeriodS(site, term.device_id, term.metric)),
+  );
 }
 
 /** Windows of a figure whose start lies in [fromMs, toMs); empty when it is not wired. */

@@ -1,6 +1,7 @@
 /** The verdict: is the village powered, will it last, is somebody needed. Facts only; the app puts them into words. */
 import { freshness } from '../devices/freshness.js';
 import type { Severity } from '../alerts/events.js';
+import { parseMetricId } from '../metrics/catalogue.js';
 import type { Figure } from '../site/figures.js';
 import type { Plant } from '../site/site.js';
 
@@ -18,19 +19,42 @@ export interface Verdict {
   readonly worst_severity: Severity | null;
 }
 
-/** Voltage as a share of nominal below which the line counts as dead. */
-const deadShare = 0.5;
+/** Figure of the voltage where power reaches the village; its components (`ac_output_voltage_v.feeder-2`) are single feeders. */
+export const villageVoltage = 'ac_output_voltage_v';
 
-/** Whether the village has power, by the voltage of its AC output; unknown when that is stale. */
+/** Voltage below which a line counts as dead: half of nominal. */
+export const deadVoltageV = (nominalV = 230): number => nominalV * 0.5;
+
+/** Consumption up to which nobody seems to use anything, kW. */
+const nothingUsedKw = 0.02;
+
+/** The figures that tell whether the village has power: its feeders where they are wired one by one, else the one voltage. */
+export function voltageFigures(wired: Iterable<string>): string[] {
+  const found = [...wired].filter((metric) => parseMetricId(metric).base === villageVoltage);
+  const feeders = found.filter((metric) => metric !== villageVoltage);
+  return feeders.length > 0 ? feeders : found;
+}
+
+/**
+ * Whether the village has power, by the voltage that reaches it: off when all feeders are dead, partly when some are;
+ * unknown when nothing of it is fresh, or when only the plant's own voltage is known and nobody uses anything.
+ */
 export function powerState(
   figures: Readonly<Record<string, Figure | undefined>>,
   nowMs: number,
   nominalVoltage = 230,
 ): PowerState {
-  const voltage = figures.ac_output_voltage_v;
-  if (voltage === undefined || voltage.value === null || freshness(voltage.timeMs, nowMs, 10_000) === 'stale')
-    return 'unknown';
-  return voltage.value < nominalVoltage * deadShare ? 'off' : 'powered';
+  const fresh = (figure: Figure | undefined): number | null =>
+    figure === undefined || freshness(figure.timeMs, nowMs, 10_000) === 'stale' ? null : figure.value;
+  const judged = voltageFigures(Object.keys(figures)).filter((metric) => fresh(figures[metric]) !== null);
+  const dead = judged.filter((metric) => (fresh(figures[metric]) as number) < deadVoltageV(nominalVoltage));
+  if (judged.length === 0) return 'unknown';
+  if (dead.length === judged.length) return 'off';
+  const whole = fresh(figures[villageVoltage]);
+  if (dead.length > 0 || (whole !== null && whole < deadVoltageV(nominalVoltage))) return 'partly';
+  const used = fresh(figures.consumption_kw);
+  const behindPlant = judged.every((metric) => figures[metric]?.usedFallback === true);
+  return behindPlant && used !== null && used <= nothingUsedKw ? 'unknown' : 'powered';
 }
 
 /**
@@ -51,6 +75,8 @@ export function makeVerdict(options: {
   readonly nowMs: number;
   readonly batteryPowerKw?: number | null;
   readonly openAlerts: readonly { readonly severity: Severity }[];
+  /** Nominal AC voltage, 230 V when left out. */
+  readonly nominalV?: number;
 }): Verdict {
   const { figures, plant, nowMs, openAlerts } = options;
   const soc = figures.battery_soc_pct;
@@ -62,7 +88,7 @@ export function makeVerdict(options: {
   const power = options.batteryPowerKw ?? presentKw;
   const order: Severity[] = ['critical', 'high', 'medium', 'low'];
   return {
-    power: powerState(figures, nowMs),
+    power: powerState(figures, nowMs, options.nominalV),
     battery_soc_pct: socPct,
     empty_at_ms: socPct === null || power === null ? null : batteryEmptyAtMs(socPct, -power, plant, nowMs),
     charging: power === null ? null : power > 0,

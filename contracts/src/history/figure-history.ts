@@ -85,17 +85,43 @@ function fillFrom(primary: WindowColumns, fallback: WindowColumns): WindowColumn
   };
 }
 
-/** Energy in kWh of a power figure's windows of one width: mean kW times hours, over the windows that have data. */
+/** How windows stand in time: their width, how often their source reports, since when they count, and now; all ms. */
+export interface WindowTiming {
+  readonly widthMs: number;
+  readonly periodMs: number;
+  /** Windows before it only tell whether the first one goes on from them. */
+  readonly fromMs: number;
+  readonly nowMs: number;
+}
+
+/**
+ * Measured time of each window, ms: its width when it is over and the one before it has data too, else what its samples
+ * stand for. So a window that has only begun, or begins after a gap, does not count as whole. 0 before `fromMs`.
+ */
+export function measuredTimesMs(
+  { t, count }: Pick<WindowColumns, 't' | 'count'>,
+  { widthMs, periodMs, fromMs, nowMs }: WindowTiming,
+): number[] {
+  return t.map((timeMs, at) => {
+    if (timeMs < fromMs) return 0;
+    return at > 0 && t[at - 1] === timeMs - widthMs && timeMs + widthMs <= nowMs
+      ? widthMs
+      : Math.min((count[at] as number) * periodMs, Math.max(widthMs, periodMs));
+  });
+}
+
+/** Energy in kWh of a power figure's windows of one width: mean kW times measured hours, also of either sign. */
 export function energyKwh(
   columns: WindowColumns,
-  widthMs: number,
+  timing: WindowTiming,
 ): { readonly kwh: number; readonly positiveKwh: number; readonly negativeKwh: number } {
-  const hours = widthMs / 3_600_000;
+  const times = measuredTimesMs(columns, timing);
   let positive = 0;
   let negative = 0;
-  for (const mean of columns.mean) {
-    if (mean >= 0) positive += mean * hours;
-    else negative += -mean * hours;
+  for (const [at, mean] of columns.mean.entries()) {
+    const kwh = (mean * (times[at] as number)) / 3_600_000;
+    if (kwh >= 0) positive += kwh;
+    else negative -= kwh;
   }
   return { kwh: positive - negative, positiveKwh: positive, negativeKwh: negative };
 }

@@ -89,8 +89,6 @@ export function meterFault(inputs: BalanceInputs, from: number, to: number): Met
   );
   const asIs = unexplained(measured);
   if (asIs.share <= tolerance) return socFault(inputs, from, to);
-  const stuck = stuckChannel(inputs, wired, rows, measured);
-  if (stuck !== undefined) return stuck;
 
   const mended: { fault: MeterFault; share: number }[] = [];
   const tryOne = (fault: MeterFault, columns: Columns) => {
@@ -115,7 +113,9 @@ export function meterFault(inputs: BalanceInputs, from: number, to: number): Met
   if (offset !== undefined) mended.push(offset);
   mended.sort((a, b) => a.share - b.share);
   const best = mended[0];
-  if (best === undefined || best.share > tolerance || best.share > asIs.share / 2) return undefined;
+  // A flat stretch is judged last: what an offset or a battery at rest makes flat is not stuck.
+  if (best === undefined || best.share > tolerance || best.share > asIs.share / 2)
+    return stuckChannel(inputs, wired, rows, measured);
   const rival = mended.find(({ fault }) => !sameChannel(fault, best.fault));
   return rival !== undefined && rival.share < best.share * 1.3 ? undefined : best.fault;
 }
@@ -203,7 +203,7 @@ function line(x: ArrayLike<number>, y: ArrayLike<number>): { slope: number; cons
 
 /** A channel that did not move for hours although the others say it must have. */
 function stuckChannel(
-  { channels }: BalanceInputs,
+  { channels, raster }: BalanceInputs,
   wired: readonly BalanceChannel[],
   rows: readonly number[],
   measured: Columns,
@@ -216,6 +216,11 @@ function stuckChannel(
       (at, before) => min[at] === max[at] && (before === undefined || max[at] === max[before]),
     );
     if (flat.length < stuckQuarters) continue;
+    // At 0 a battery rests and the sun is down; a level of generation that is flat at night only is an offset.
+    const first = rows[flat.positions[0] as number] as number;
+    if ((max[first] as number) === 0) continue;
+    const byDay = flat.positions.filter((position) => isDay(raster.hour[rows[position] as number] as number)).length;
+    if (channel === 'generation_kw' && byDay < stuckQuarters / 2) continue;
     // A quiet night is flat too: only a run that breaks the balance is a stuck meter, and only if the rest is whole.
     const inside = pick(measured, flat.positions);
     const outside = pick(
@@ -229,6 +234,9 @@ function stuckChannel(
   }
   return worst === undefined ? undefined : { channel: worst.channel, kind: 'stuck' };
 }
+
+/** Whether the sun surely stands high at a local hour. */
+const isDay = (hour: number): boolean => hour >= 8 && hour < 16;
 
 function longestRun(rows: readonly number[], same: (at: number, before: number | undefined) => boolean) {
   let best: number[] = [];

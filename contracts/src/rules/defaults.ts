@@ -1,4 +1,6 @@
 /** The default rules of a village, with limits scaled to its plant. */
+import { deadVoltageV, villageVoltage, voltageFigures } from '../dashboard/verdict.js';
+import { parseMetricId } from '../metrics/catalogue.js';
 import type { Rule } from './rule.js';
 
 /** Limits a grid may set; every one has a default. */
@@ -35,8 +37,16 @@ export function defaultLimits(plant: { readonly pv_kwp?: number | undefined } = 
 
 const minutes = (count: number) => count * 60_000;
 
+/** What the default rules want to know of a site: its battery's floor, and which figures are wired. */
+export interface RuleSite {
+  readonly plant?: { readonly battery_floor_pct?: number | undefined };
+  readonly wiring?: Readonly<Record<string, unknown>>;
+}
+
 /** The default rules for a grid's limits. */
-export function defaultRules(limits: RuleLimits): Rule[] {
+export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
+  const deadV = deadVoltageV(limits.ac_voltage_nominal_v);
+  const floorPct = site.plant?.battery_floor_pct ?? 20;
   return [
     {
       id: 'high_consumption',
@@ -126,14 +136,35 @@ export function defaultRules(limits: RuleLimits): Rule[] {
         off_delay_ms: minutes(2),
       },
       message: 'battery is almost empty',
-      what: 'The battery holds {value} {unit}; at {limit} {unit} the village is about to go dark.',
-      why: 'The inverters switch off to protect the battery; clinic and fridges lose power.',
+      what: `The battery holds {value} {unit}; at ${floorPct} {unit} the inverters switch the village off.`,
+      why: 'They do so to protect the battery; clinic and fridges then have no power.',
       steps: [
         'Warn the clinic and the shop.',
         'Switch off every load that can wait.',
         'Start the generator if there is one.',
       ],
     },
+    {
+      id: 'no_power',
+      kind: 'threshold',
+      enabled: true,
+      severity: 'critical',
+      selector: { scope: 'figure', metric: villageVoltage },
+      parameters: { below: deadV, deadband: 50, on_delay_ms: 10_000, off_delay_ms: minutes(1) },
+      message: 'village has no power',
+      what: "The village's line has {value} {unit}: it is dead.",
+      why: 'Nobody in the village has power; clinic and fridges neither.',
+      steps: [
+        'Tell the clinic and the shop.',
+        'Look at the battery: an empty one switches the village off, and on again by itself when it has charged.',
+        'Look whether the main breaker or an inverter has switched off.',
+        'Do not touch a line because it is dead: power may come back at any moment.',
+        'If you find no reason, call your technician.',
+      ],
+    },
+    ...voltageFigures(Object.keys(site.wiring ?? {}))
+      .filter((metric) => metric !== villageVoltage)
+      .map((metric) => feederRule(metric, deadV)),
     {
       id: 'ac_voltage_out_of_limits',
       kind: 'threshold',
@@ -143,6 +174,8 @@ export function defaultRules(limits: RuleLimits): Rule[] {
       parameters: {
         above: Math.round(limits.ac_voltage_nominal_v * 1.1),
         below: Math.round(limits.ac_voltage_nominal_v * 0.85),
+        // A dead line is told by its own alert.
+        unless_below: deadV,
         deadband: 3,
         on_delay_ms: 10_000,
         off_delay_ms: minutes(1),
@@ -165,6 +198,7 @@ export function defaultRules(limits: RuleLimits): Rule[] {
       parameters: {
         above: limits.ac_frequency_nominal_hz + 2.5,
         below: limits.ac_frequency_nominal_hz - 2,
+        unless_below: limits.ac_frequency_nominal_hz / 2,
         deadband: 0.3,
         on_delay_ms: 30_000,
         off_delay_ms: minutes(1),
@@ -276,4 +310,31 @@ export function defaultRules(limits: RuleLimits): Rule[] {
       steps: ['Check the link to the internet: modem lamp, airtime, antenna.'],
     },
   ];
+}
+
+/** A single feeder that is dead while the village as a whole is not. */
+function feederRule(metric: string, deadV: number): Rule {
+  const feeder = parseMetricId(metric).suffix ?? metric;
+  return {
+    id: `no_power_${feeder.replaceAll('-', '_')}`,
+    kind: 'comparison',
+    enabled: true,
+    severity: 'critical',
+    selector: { scope: 'figure', metric },
+    parameters: {
+      all: [{ metric, below: deadV }],
+      unless: [{ metric: villageVoltage, below: deadV }],
+      max_age_ms: 120_000,
+      on_delay_ms: 10_000,
+      off_delay_ms: minutes(1),
+    },
+    message: `${feeder} has no power`,
+    what: `The line at ${feeder} has {value} {unit}: it is dead.`,
+    why: 'Everybody on this line has no power.',
+    steps: [
+      'Look whether the breaker of this line has switched off.',
+      'Before it is switched on again, look along the line for damage; keep people away from it.',
+      'If it switches off again, leave it off and call your technician.',
+    ],
+  };
 }

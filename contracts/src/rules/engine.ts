@@ -5,6 +5,7 @@
 import { parseMetricId } from '../metrics/catalogue.js';
 import type { RuleContext, RuleKind, RuleSample, Step, Transition } from './kind.js';
 import { checkRule } from './check.js';
+import { Fold, othersSuffix } from './fold.js';
 import { ruleKinds, type Rule } from './rule.js';
 
 /** A transition of one rule for one subject. */
@@ -14,6 +15,8 @@ export interface RuleTransition {
   readonly subject: string;
   readonly deviceId: string | null;
   readonly metric: string | null;
+  /** The series that raised it, where one alert stands for many series of a device. */
+  readonly foldedMetric?: string;
   readonly transition: Transition;
 }
 
@@ -42,6 +45,8 @@ interface Subject {
   readonly key: string;
   readonly deviceId: string | null;
   readonly metric: string | null;
+  /** Of a series: what bounds the alerts of its rule and device. */
+  readonly fold?: { readonly metric: string; readonly of: Fold };
   state: unknown;
 }
 
@@ -65,9 +70,16 @@ export function createRuleEngine(options: {
   const byDevice = new Map<string, Subject[]>();
   const ticking: Subject[] = [];
   const all = new Map<string, Subject>();
+  const folds = new Map<string, Fold>();
   let dirty = false;
 
-  const make = (rule: Rule, key: string, deviceId: string | null, metric: string | null): Subject => {
+  const make = (
+    rule: Rule,
+    key: string,
+    deviceId: string | null,
+    metric: string | null,
+    fold?: Subject['fold'],
+  ): Subject => {
     const kind = ruleKinds[rule.kind] as unknown as UntypedKind;
     const full = `${rule.id}|${key}`;
     const before = saved.get(full);
@@ -78,6 +90,7 @@ export function createRuleEngine(options: {
       key,
       deviceId,
       metric,
+      ...(fold === undefined ? {} : { fold }),
       state: kind.isState(before) ? before : kind.initial(),
     };
     all.set(full, subject);
@@ -133,11 +146,54 @@ export function createRuleEngine(options: {
   const show = (subjects: readonly Subject[], sample: RuleSample): readonly RuleTransition[] => {
     let found: RuleTransition[] | undefined;
     for (const subject of subjects) {
-      const { kind, rule, state } = subject;
-      const one = take(subject, kind.onSample(rule.parameters, state, sample, options.context));
+      const { kind, rule, state, fold, metric } = subject;
+      const step = kind.onSample(rule.parameters, state, sample, options.context);
+      if (fold !== undefined && metric !== null) {
+        const folded = takeFolded(subject, fold, metric, step, sample.timeMs);
+        if (folded.length > 0) (found ??= []).push(...folded);
+        continue;
+      }
+      const one = take(subject, step);
       if (one) (found ??= []).push(one);
     }
     return found ?? none;
+  };
+
+  /** A step of a series, whose alerts are bounded per rule and device. */
+  const takeFolded = (
+    subject: Subject,
+    fold: NonNullable<Subject['fold']>,
+    metric: string,
+    { state, transition }: Step<unknown>,
+    timeMs: number,
+  ): readonly RuleTransition[] => {
+    const { rule, deviceId } = subject;
+    const { raised } = state as { readonly raised?: unknown };
+    const told = fold.of.take(metric, raised === true, timeMs, transition);
+    const own = take(subject, { state, ...(told.own === undefined ? {} : { transition: told.own }) });
+    if (told.others === undefined) return own ? [own] : none;
+    dirty = true;
+    const others: RuleTransition = {
+      rule,
+      subject: `series:${deviceId}/${fold.metric}`,
+      deviceId,
+      metric: fold.metric,
+      foldedMetric: metric,
+      transition: told.others,
+    };
+    return own ? [own, others] : [others];
+  };
+
+  const foldOf = (rule: Rule, deviceId: string, metric: string): Subject['fold'] => {
+    const others = `${parseMetricId(metric).base}.${othersSuffix}`;
+    const key = `${rule.id}|series:${deviceId}/${others}`;
+    let of = folds.get(key);
+    if (of === undefined) {
+      of = new Fold(saved.get(key));
+      saved.delete(key);
+      folds.set(key, of);
+    }
+    return { metric: others, of };
   };
 
   const subjectsOfSeries = (deviceId: string, metric: string): Subject[] => {
@@ -149,7 +205,7 @@ export function createRuleEngine(options: {
       for (const rule of seriesRules.get(parseMetricId(metric).base) ?? []) {
         const only = rule.selector.scope === 'series' ? rule.selector.device_id : undefined;
         if (only === undefined || only === deviceId)
-          subjects.push(make(rule, `series:${deviceId}/${metric}`, deviceId, metric));
+          subjects.push(make(rule, `series:${deviceId}/${metric}`, deviceId, metric, foldOf(rule, deviceId, metric)));
       }
       subjects.push(...(byDevice.get(deviceId) ?? []));
       ofDevice.set(metric, subjects);
@@ -180,7 +236,8 @@ export function createRuleEngine(options: {
     exportState() {
       dirty = false;
       const states: [string, unknown][] = [...all].map(([key, subject]) => [key, subject.state]);
-      return JSON.stringify([...states, ...[...saved].filter(([key]) => waiting(key))]);
+      const folded = [...folds].map(([key, fold]) => [key, fold.state()]);
+      return JSON.stringify([...states, ...folded, ...[...saved].filter(([key]) => waiting(key))]);
     },
     get dirty() {
       return dirty;

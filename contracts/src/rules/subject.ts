@@ -14,7 +14,8 @@ export function alertSubject(found: RuleTransition, deviceName: string | null): 
         ? Math.round(Number((rule.parameters as { silent_for_ms?: number }).silent_for_ms ?? 0) / 60_000)
         : null;
   const unit = metric === null ? null : (metricDefinition(metric)?.unit ?? null);
-  const suffix = metric === null ? undefined : parseMetricId(metric).suffix;
+  const named = found.foldedMetric ?? metric;
+  const suffix = named === null ? undefined : parseMetricId(named).suffix;
   const texts: Record<string, string> = {
     device: deviceName ?? deviceId ?? 'The village',
     component: suffix === undefined ? '' : ` (${suffix})`,
@@ -28,7 +29,8 @@ export function alertSubject(found: RuleTransition, deviceName: string | null): 
     type: rule.id,
     severity: rule.severity,
     message: fill(rule.message),
-    what: fill(rule.what),
+    what:
+      found.foldedMetric === undefined ? fill(rule.what) : `${fill(rule.what)} Further places of it are beyond it too.`,
     why: fill(rule.why),
     steps: rule.steps.map(fill),
     device_id: deviceId,

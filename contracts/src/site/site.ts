@@ -50,6 +50,12 @@ export const siteDeviceSchema = Type.Object(
       minimum: 0.1,
       description: 'how often it reports, seconds; ages are judged by it',
     }),
+    series_period_s: Type.Optional(
+      Type.Record(Type.String(), Type.Number({ minimum: 0.1 }), {
+        description:
+          'seconds between samples of single series that come at another pace than the device, by metric; of Modbus devices the gateway knows it from the profile',
+      }),
+    ),
     location: Type.Optional(Type.String({ maxLength: 200 })),
     /** False for a device that is not watched for silence (a spare, a hand-held). */
     expected: Type.Boolean({ default: true }),

@@ -37,6 +37,8 @@ const tickEveryMs = 5000;
 const keepStateEveryMs = 30_000;
 /** Frames looked through at the start to bring the rules' state up to date. */
 const replayFrames = 5000;
+/** How long devices have after a start to connect again before their silence is told, real milliseconds. */
+const comeBackMs = 60_000;
 const retryMs = 1000;
 const stateName = 'rules';
 
@@ -52,6 +54,8 @@ export interface AlertsOptions {
   readonly realClock: Clock;
   readonly random: RandomSource;
   readonly logger: Logger;
+  /** How much faster than real time the village runs; 1 when left out. */
+  readonly speed?: number | undefined;
   /** Called for each event once it is durable; for one of the gateway's own also when the card did not take it. */
   readonly tell: (event: AlertEvent, alert: Alert | undefined) => void;
 }
@@ -84,10 +88,11 @@ export interface Alerts extends LifecyclePart {
 /** Makes the alerts and restores their state. */
 export function createAlerts(options: AlertsOptions): Alerts {
   const { site, log, store, live, clock, realClock, random, logger } = options;
+  const graceMs = comeBackMs * (options.speed ?? 1);
   const gridId = site.grid_id;
   const origin = { kind: 'gateway', id: site.gateway_id } as const;
   const limits: RuleLimits = { ...defaultLimits(site.plant), ...options.limits };
-  const rules = defaultRules(limits);
+  const rules = defaultRules(limits, site);
   const context = { figure: live.figureValue.bind(live) };
   const watched = site.devices.filter((one) => one.expected && one.protocol !== 'internal').map((one) => one.device_id);
   const engineFrom = (saved: string | undefined) => createRuleEngine({ rules, devices: watched, context, saved });
@@ -112,7 +117,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
         evaluate(frame.samples, live.apply(frame.samples, frame.wallMs), frame.wallMs);
       number += frames.length;
     }
-    engine = engineFrom(reconcileState(engine.exportState(), rules, active, clock.nowMs()));
+    engine = engineFrom(reconcileState(engine.exportState(), rules, active, { sinceMs: clock.nowMs(), graceMs }));
   }
 
   let keptMs = realClock.monotonicMs();

@@ -30,6 +30,7 @@ const localIdentity: Who = { kind: 'local', id: 'local-legacy' };
 
 /** How long a device may be without a connection before its link is down, real milliseconds. */
 const goneAfterMs = 1000;
+const mostTopics = 1000;
 
 /** What the broker's clients say, sorted. Each promise resolves when the publish may be acknowledged. */
 export interface BrokerIntake {
@@ -71,6 +72,17 @@ export function createIngestBroker({
     return 'refused' in answer ? answer : { identity: { kind: 'device' as const, id: answer.deviceId } };
   };
 
+  /** Topics that were published to: a device sends to the same one again and again. Bounded. */
+  const topicsSeen = new Map<string, ReturnType<typeof parseTopic>>();
+  const topicOf = (topic: string): ReturnType<typeof parseTopic> => {
+    const known = topicsSeen.get(topic);
+    if (known) return known;
+    const parsed = parseTopic(topic);
+    if (topicsSeen.size >= mostTopics) topicsSeen.clear();
+    topicsSeen.set(topic, parsed);
+    return parsed;
+  };
+
   const mayPublish = (who: Who, topic: string): boolean => {
     const parsed = parseTopic(topic);
     if (who.kind === 'local') return parsed?.kind === 'legacyData' || parsed?.kind === 'legacyAlerts';
@@ -85,7 +97,7 @@ export function createIngestBroker({
     who.kind === 'local' ? localFilters.has(filter) : filter === topics.command(gridId, who.id);
 
   const onPublish = (who: Who, publish: BrokerPublish): Promise<unknown> => {
-    const parsed = parseTopic(publish.topic);
+    const parsed = topicOf(publish.topic);
     switch (parsed?.kind) {
       case 'telemetry':
         return intake.telemetry(who.id, publish.payload);

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { VillagridError } from '@villagrid/contracts';
+import { VillagridError, type Site } from '@villagrid/contracts';
 import { seededRandom } from '@villagrid/runtime';
 import t from 'tap';
 import { findBase, walkChain } from '../drivers/sunspec-discovery.js';
+import { withPollPeriods } from '../drivers/site-periods.js';
 import { LinkError } from '../links/index.js';
 import {
   decodePoints,
@@ -344,4 +345,17 @@ t.test('a wrong profile says file, line and what to do, and never loads by half'
     /registers 10 to 14 are forbidden/,
   );
   refused('unit: Hz', 'unit: [', 'unit: [', /eastron-sdm120.yaml/);
+});
+
+t.test('a site is told how often polled series come, so that a slow counter is not called late', async (t) => {
+  const device = (device_id: string, more = {}) => ({ device_id, period_s: 10, ...more });
+  const site = { devices: [device('meter'), device('node'), device('inverter', { series_period_s: { x: 1 } })] };
+  const poll = (device_id: string, profile: string, period_s: number) => ({ device_id, profile, period_s });
+  const devices = [poll('meter', 'eastron-sdm630', 25), poll('inverter', 'sunspec-inverter', 5)];
+  const told = withPollPeriods(site as unknown as Site, [{ name: 'a', host: 'h', port: 502, devices }], profiles);
+  const [meter, node, inverter] = told.devices;
+  t.match(meter, { period_s: 25, series_period_s: { consumption_energy_kwh: 75 } }, 'on the beat of its polls');
+  t.notOk('consumption_kw' in (meter?.series_period_s ?? {}), 'what every poll reads comes with the device');
+  t.same(node, device('node'));
+  t.match(inverter?.series_period_s, { x: 1, generation_energy_kwh: 60 });
 });

@@ -89,6 +89,15 @@ function resolve(
   };
 }
 
+/** Metrics that only slow points of a profile feed. */
+export function slowMetrics(profile: Profile): string[] {
+  const points = [...(profile.points ?? []), ...(profile.sunspec?.models ?? []).flatMap((model) => model.points)];
+  const fed = (slow: boolean) =>
+    points.flatMap(({ metric, polling }) => (metric !== undefined && (polling === 'slow') === slow ? [metric] : []));
+  const fast = new Set(fed(false));
+  return [...new Set(fed(true))].filter((metric) => !fast.has(metric));
+}
+
 /** The layout of a profile with fixed addresses. */
 export function fixedLayout(profile: Profile): Layout {
   const points = (profile.points ?? []).map((point) => resolve(profile, point, point.address, point.missing ?? []));

@@ -1,4 +1,5 @@
 /** Drivers: what polls devices and delivers readings. */
 export * from './port.js';
 export * from './modbus.js';
+export * from './site-periods.js';
 export { loadProfile, loadProfiles, type Profile, profilesDirectory } from '../devices/index.js';

@@ -71,6 +71,10 @@ export interface Intake {
   readonly counters: IntakeCounters;
 }
 
+/** UTF-8 bytes as text, without a copy of the bytes. */
+const textOf = ({ buffer, byteOffset, byteLength }: Uint8Array): string =>
+  Buffer.from(buffer, byteOffset, byteLength).toString('utf8');
+
 /** Makes the intake of one grid. */
 export function createIntake(options: IntakeOptions): Intake {
   const { log, sequences, clock, logger } = options;
@@ -227,8 +231,8 @@ export function createIntake(options: IntakeOptions): Intake {
 
   return {
     counters,
-    telemetry: (deviceId, payload) => take(deviceId, parseTelemetryText(Buffer.from(payload).toString('utf8'))),
-    legacy: (payload) => take(legacyDeviceId, parseLegacy(Buffer.from(payload).toString('utf8'))),
+    telemetry: (deviceId, payload) => take(deviceId, parseTelemetryText(textOf(payload))),
+    legacy: (payload) => take(legacyDeviceId, parseLegacy(textOf(payload))),
     async driver({ deviceId, timeMs, values }) {
       const samples: Sample[] = [];
       const good = markedQuality({ quality: qualityCodes.good, byGateway: true });

@@ -28,6 +28,7 @@ export class SeriesState {
   readonly deviceId: string;
   readonly metric: string;
   readonly precision: number;
+  readonly factor: number;
   readonly hash: Hasher;
   /** Digest of everything that is sealed. */
   sealed: SeriesDigest = emptyDigest();
@@ -39,11 +40,8 @@ export class SeriesState {
     this.deviceId = deviceId;
     this.metric = metric;
     this.precision = precision;
+    this.factor = 10 ** precision;
     this.hash = seriesHasher(deviceId, metric);
-  }
-
-  get factor(): number {
-    return 10 ** this.precision;
   }
 
   /** Adds a sample to its hour, unless it is sealed already, and to the newest. */
@@ -55,7 +53,10 @@ export class SeriesState {
     if (this.latest === undefined || timeMs >= this.latest.timeMs) this.latest = { timeMs, value, quality };
     if (timeMs < sealedBeforeMs) return false;
     const hour = Math.floor(timeMs / hourMs);
-    let part = this.open.findLast((one) => one.hour === hour && !one.frozen);
+    const last = this.open.at(-1);
+    // Nearly always the hour that is going on.
+    let part =
+      last?.hour === hour && !last.frozen ? last : this.open.findLast((one) => one.hour === hour && !one.frozen);
     if (!part) this.open.push((part = new OpenHour(hour)));
     part.add(timeMs, value, quality);
     this.hash(part.digest, timeMs, value === value ? value / this.factor : null, quality);

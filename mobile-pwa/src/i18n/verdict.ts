@@ -30,7 +30,7 @@ export function lastsTheNight(emptyAtMs: number, nowMs: number, zone: string): b
  */
 export function verdictWords(options: {
   readonly summary: Pick<Summary, 'verdict' | 'zone' | 'plant'>;
-  readonly openAlerts: readonly Pick<AlertView, 'severity' | 'message' | 'shelved_until_ms'>[];
+  readonly openAlerts: readonly Pick<AlertView, 'type' | 'severity' | 'message' | 'shelved_until_ms'>[];
   readonly current: boolean;
   readonly asOfMs: number | null;
   readonly nowMs: number;
@@ -50,7 +50,10 @@ export function verdictWords(options: {
       small: '',
     };
   }
-  const serious = openAlerts.find(({ severity }) => severity === 'critical' || severity === 'high');
+  // Whether there is power is the lead itself; another alert may say why.
+  const serious = openAlerts.find(
+    ({ severity, type }) => (severity === 'critical' || severity === 'high') && !type.startsWith('no_power'),
+  );
   const what = serious === undefined ? undefined : serious.message.replace(/\.$/, '');
   const lead =
     verdict.power === 'off'
@@ -72,6 +75,7 @@ function batteryLine(
   { summary, nowMs }: { readonly summary: Pick<Summary, 'verdict' | 'zone' | 'plant'>; readonly nowMs: number },
 ): { rest: string; small: string } {
   const { verdict, zone, plant } = summary;
+  if (verdict.power === 'off' && verdict.charging !== true) return { rest: t('verdict.battery', { soc }), small: '' };
   const empty = verdict.empty_at_ms;
   if (empty !== null) {
     const when = empty - nowMs > 20 * 3_600_000 ? momentText(empty, nowMs, zone) : clockText(empty, zone);

@@ -119,7 +119,8 @@ export function villageWiring(): Record<string, Wire> {
     battery_power_kw: one('battery-monitor', 'battery_power_kw'),
     dc_bus_voltage_v: one('battery-monitor', 'dc_bus_voltage_v', term('bus-meter', 'dc_bus_voltage_v')),
     dc_bus_current_a: one('battery-monitor', 'dc_bus_current_a', term('bus-meter', 'dc_bus_current_a')),
-    ac_output_voltage_v: one('village-meter', 'ac_output_voltage_v', term('feeder-1', 'ac_output_voltage_v')),
+    // Where power reaches the village: behind its switches, so that a shed feeder is seen. The busbar is only second best.
+    ac_output_voltage_v: one('feeder-1', 'ac_output_voltage_v', term('village-meter', 'ac_output_voltage_v')),
     ac_frequency_hz: one('village-meter', 'ac_frequency_hz', term('feeder-1', 'ac_frequency_hz')),
     grid_tie_enabled: one('tie-switch', 'grid_tie_enabled'),
     grid_tie_connected: one('tie-switch', 'grid_tie_connected'),

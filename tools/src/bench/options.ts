@@ -1,5 +1,6 @@
 /** Options of `npm run bench`. */
 import { parseArgs } from 'node:util';
+import { wrongOption } from '../words.js';
 
 /** What was asked for. */
 export interface BenchOptions {
@@ -35,18 +36,7 @@ Examples: npm run bench
 
 /** Reads the options; throws an Error that says which is wrong. */
 export function readOptions(words: readonly string[], defaultData: string): BenchOptions {
-  const { values } = parseArgs({
-    args: [...words],
-    options: {
-      json: { type: 'string' },
-      runs: { type: 'string' },
-      only: { type: 'string' },
-      data: { type: 'string' },
-      profile: { type: 'string' },
-      list: { type: 'boolean' },
-      help: { type: 'boolean', short: 'h' },
-    },
-  });
+  const values = parse(words);
   const runs = Number(values.runs ?? defaultRuns);
   if (!Number.isInteger(runs) || runs < 1 || runs > 99)
     throw new Error(`--runs ${values.runs}: give a whole number from 1 to 99.`);
@@ -59,4 +49,23 @@ export function readOptions(words: readonly string[], defaultData: string): Benc
     list: values.list ?? false,
     help: values.help ?? false,
   };
+}
+
+function parse(words: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...words],
+      options: {
+        json: { type: 'string' },
+        runs: { type: 'string' },
+        only: { type: 'string' },
+        data: { type: 'string' },
+        profile: { type: 'string' },
+        list: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    }).values;
+  } catch (error) {
+    throw new Error(wrongOption(error), { cause: error });
+  }
 }

@@ -88,7 +88,10 @@ export const arrows: ArrowTable = {
   rooms: {
     gateway: {
       'main.ts': { imports: ['app.ts', 'config'], ask: 'The process reads arguments; app.ts composes.' },
-      'index.ts': { imports: ['app.ts', 'config'], ask: 'Outside, a gateway is its settings and createGateway.' },
+      'index.ts': {
+        imports: ['app.ts', 'config', 'log/packed.ts'],
+        ask: 'Outside, a gateway is its settings and createGateway; benches count what its log holds.',
+      },
       'app.ts': { imports: 'all', ask: '' },
       'parts.ts': {
         imports: ['config', 'drivers', 'log', 'uplink'],

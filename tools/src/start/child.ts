@@ -9,8 +9,8 @@ export interface Child {
   pid(): number | undefined;
   /** Starts it unless it runs; resolves with its ready line, an object parsed from JSON. */
   start(): Promise<Record<string, unknown>>;
-  /** Stops it and keeps it stopped. */
-  stop(): Promise<void>;
+  /** Stops it and keeps it stopped; it is killed when it has not ended within so many milliseconds. */
+  stop(withinMs?: number): Promise<void>;
   running(): boolean;
 }
 
@@ -29,6 +29,8 @@ export function makeChild(options: {
   readonly logFile: string;
   readonly clock: Clock;
   readonly keepRunning: boolean;
+  /** The command that starts it again when it is not restarted. */
+  readonly startAgain: string;
   readonly onChange: (what: string) => void;
 }): Child {
   const { name, clock } = options;
@@ -75,14 +77,15 @@ export function makeChild(options: {
         );
         if (!wanted) return;
         options.onChange(
-          `${name} ended (${signal ?? `code ${code}`})${options.keepRunning ? ', starting it again' : `; start it again with: npm run village -- start ${name}`}`,
+          `${name} ended (${signal ?? `code ${code}`})${options.keepRunning ? ', starting it again' : `; start it again with: ${options.startAgain}`}`,
         );
         if (!options.keepRunning) {
           wanted = false;
           return;
         }
         restart = clock.after(restartAfterMs, () => {
-          if (!wanted) return;
+          // Somebody else may have started it meanwhile.
+          if (!wanted || process !== undefined) return;
           ready = begin();
           ready.then(
             () => options.onChange(`${name} runs again, pid ${process?.pid}`),
@@ -99,16 +102,17 @@ export function makeChild(options: {
     running: () => process !== undefined,
     start() {
       wanted = true;
+      restart?.cancel();
       if (process === undefined || ready === undefined) ready = begin();
       return ready;
     },
-    async stop() {
+    async stop(withinMs = stopWithinMs) {
       wanted = false;
       restart?.cancel();
       const child = process;
       if (child === undefined || child.exitCode !== null) return;
       await new Promise<void>((resolve) => {
-        const kill = clock.after(stopWithinMs, () => child.kill('SIGKILL'));
+        const kill = clock.after(withinMs, () => child.kill('SIGKILL'));
         child.once('exit', () => {
           kill.cancel();
           resolve();

@@ -56,6 +56,7 @@ export const villageFiles = (data: string) => ({
   simulatorState: join(data, 'simulator'),
   simulatorSocket: join(data, 'simulator.sock'),
   startSocket: join(data, 'start.sock'),
+  lock: join(data, 'start.lock'),
   running: join(data, 'running.json'),
   logs: join(data, 'logs'),
   cloud: join(data, 'cloud'),

@@ -35,7 +35,7 @@ export function serveLines(
   });
 }
 
-/** Asks one question; undefined when nobody listens there. */
+/** Asks one question; undefined when nobody listens there. Rejects with what was answered, or when there was no answer. */
 export function askLine(path: string, question: Record<string, unknown>): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const socket = connect(path);
@@ -47,8 +47,8 @@ export function askLine(path: string, question: Record<string, unknown>): Promis
     socket.setEncoding('utf8').on('data', (chunk: string) => {
       text += chunk;
     });
-    socket.on('end', () => {
-      if (text === '') return;
+    socket.on('close', () => {
+      if (!text.endsWith('\n')) return reject(new Error('The start that runs this village ended without an answer.'));
       const reply = JSON.parse(text) as { ok: boolean; result?: unknown; error?: string };
       if (reply.ok) resolve(reply.result ?? null);
       else reject(new Error(reply.error));

@@ -1,24 +1,34 @@
 /** `npm start`: prepares the data folder, runs cloud, simulator and gateways, shows where everything is. */
-import { mkdirSync, readFileSync, existsSync } from 'node:fs';
+import { existsSync, readFileSync, rmdirSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { VillagridError } from '@villagrid/contracts';
 import { writeSecretJson } from '@villagrid/provisioning';
 import { createLogger, cryptoRandom, realClock } from '@villagrid/runtime';
 import { controlSocketPath } from '@villagrid/simulator';
+import { takeLock } from '../../lock.mjs';
+import { quoted } from '../words.js';
 import { type Child, makeChild } from './child.js';
+import { inPlainWords, openDataFolder, PlainError } from './data-folder.js';
 import { askLine, serveLines } from './line-socket.js';
 import { villageFiles } from './layout.js';
-import { help, readOptions, type StartOptions } from './options.js';
-import { prepareVillage } from './prepare.js';
+import { help, readOptions, type SettingName, settingOf, settings, type StartOptions } from './options.js';
+import { neededPorts, portsInWords, takenPorts } from './ports.js';
+import { type Prepared, prepareVillage } from './prepare.js';
 import { continueTime, keepTime } from './village-time.js';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
 const clock = realClock();
 const say = (text: string) => process.stderr.write(`${text}\n`);
+/** A whole stop takes at most 5 s even when parts hang; the gateways leave the others so much of it. Milliseconds. */
+const stopWithinMs = 4300;
+const othersStopWithinMs = 1900;
+let lock: { readonly release: () => void } | undefined;
 
+const usualData = join(root, '.village');
 let start: StartOptions;
 try {
-  start = readOptions(process.argv.slice(2), join(root, '.village'));
+  start = readOptions(process.argv.slice(2), usualData);
 } catch (error) {
   say(`${error instanceof Error ? error.message : String(error)}\n\n${help}`);
   process.exit(2);
@@ -29,30 +39,60 @@ if (start.help) {
 }
 start = { ...start, data: resolve(start.data) };
 const files = villageFiles(start.data);
-mkdirSync(start.data, { recursive: true, mode: 0o700 });
-
+const dataWords = start.data === usualData ? '' : ` --data ${quoted(start.data)}`;
+const villageCommand = `npm run village --${dataWords}`;
 const startSocket = controlSocketPath(files.startSocket);
-const already = await askLine(startSocket, { command: 'ensure' });
-if (already !== undefined) {
-  say('This village runs already; what had ended was started again.');
-  process.stdout.write(`${JSON.stringify(already)}\n`);
-  process.exit(0);
+
+/** Ends with what is wrong in words; an error nobody foresaw keeps its stack. */
+function fail(error: unknown): never {
+  const plain = error instanceof PlainError ? error : inPlainWords(error, start.data);
+  if (plain !== undefined) say(plain.message);
+  else if (error instanceof VillagridError) say(`${error.message}\n${error.next}`);
+  else throw error;
+  process.exit(1);
 }
-endLeftovers();
+
+let made: boolean;
+try {
+  made = openDataFolder(start.data);
+  await beTheOnlyOne();
+} catch (error) {
+  fail(error);
+}
+const endedSome = endLeftovers();
+
+const needed = neededPorts(start.grids, start.portBase);
+let taken = await takenPorts(needed);
+// What was just ended may hold its ports for a moment.
+for (let tries = 0; endedSome && taken.length > 0 && tries < 20; tries += 1) {
+  await clock.sleep(100);
+  taken = await takenPorts(needed);
+}
+if (taken.length > 0) {
+  say(await portsInWords(taken, start.grids, commandLine()));
+  lock?.release();
+  if (made) rmdirSync(start.data);
+  process.exit(1);
+}
 
 const time = continueTime(files.clock, start.speed, clock.nowMs());
-keepTime(files.clock, time, clock.nowMs());
 const log = createLogger({ name: 'start', level: 'warn', clock });
-say(`Preparing the village in ${start.data}`);
-const prepared = await prepareVillage({
-  root,
-  start,
-  time,
-  realClock: clock,
-  random: cryptoRandom(),
-  log,
-  progress: (text) => say(`  ${text}`),
-});
+let prepared: Prepared;
+try {
+  keepTime(files.clock, time, clock.nowMs());
+  say(`Preparing the village in ${start.data}`);
+  prepared = await prepareVillage({
+    root,
+    start,
+    time,
+    realClock: clock,
+    random: cryptoRandom(),
+    log,
+    progress: (text) => say(`  ${text}`),
+  });
+} catch (error) {
+  fail(error);
+}
 
 const child = (name: string, file: string, config: string, readyKey: string, keepRunning: boolean): Child =>
   makeChild({
@@ -63,6 +103,7 @@ const child = (name: string, file: string, config: string, readyKey: string, kee
     logFile: join(files.logs, `${name}.log`),
     clock,
     keepRunning,
+    startAgain: `${villageCommand} start ${name}`,
     onChange: changed,
   });
 // The cloud is far away: when it is killed it stays away until it is started again, as an outage would. A box restarts its gateway.
@@ -86,9 +127,10 @@ function writeRunning(): void {
   });
 }
 
-/** Ends parts of a former start that was killed without being able to stop them. */
-function endLeftovers(): void {
-  if (!existsSync(files.running)) return;
+/** Ends parts of a former start that was killed without being able to stop them; gives whether there were any. */
+function endLeftovers(): boolean {
+  let ended = false;
+  if (!existsSync(files.running)) return ended;
   const { parts } = JSON.parse(readFileSync(files.running, 'utf8')) as { parts: { name: string; pid?: number }[] };
   for (const { name, pid } of parts) {
     if (pid === undefined) continue;
@@ -96,10 +138,52 @@ function endLeftovers(): void {
       if (!readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(start.data)) continue;
       say(`Ending ${name} (pid ${pid}), left over from a start that was killed.`);
       process.kill(pid, 'SIGKILL');
+      ended = true;
     } catch {
       // It is gone, or it is not ours.
     }
   }
+  return ended;
+}
+
+/** Becomes the one start of this data folder; a village that runs there is shown instead, and one being started is waited for. */
+async function beTheOnlyOne(): Promise<void> {
+  for (let told = false; ; told = true) {
+    const theirs = await askLine(startSocket, { command: 'settings' });
+    if (theirs !== undefined) await attach(theirs as Partial<Record<SettingName, number>>);
+    const taken = takeLock(files.lock);
+    if (taken.pid === undefined) {
+      lock = taken;
+      process.on('exit', () => taken.release());
+      return;
+    }
+    if (!told) say(`Another start (pid ${taken.pid}) is preparing this village; waiting for it.`);
+    await clock.sleep(200);
+  }
+}
+
+/** Shows the village that runs already, after what had ended of it was started again. */
+async function attach(theirs: Partial<Record<SettingName, number>>): Promise<never> {
+  let ready: unknown;
+  try {
+    ready = await askLine(startSocket, { command: 'ensure' });
+  } catch (error) {
+    throw new PlainError(`This village is run by another start, and: ${error instanceof Error ? error.message : ''}`);
+  }
+  say('This village runs already; what had ended was started again.');
+  const other = start.given.filter((name) => settingOf(start, name) !== theirs[name]);
+  for (const name of other)
+    say(`--${name} ${settingOf(start, name)} is ignored: it runs with ${theirs[name] ?? 'the usual ones'}.`);
+  if (other.length > 0) say('To change that, stop the village (Ctrl-C where it was started) and start it again.');
+  process.stdout.write(`${JSON.stringify(ready)}\n`);
+  process.exit(0);
+}
+
+/** This command line without its ports, to be pasted into a shell. */
+function commandLine(): string {
+  const others = start.given.filter((name) => name !== 'port-base');
+  const words = others.map((name) => ` --${name} ${settingOf(start, name)}`).join('');
+  return `npm start --${dataWords}${words}`;
 }
 
 let stopping: Promise<void> | undefined;
@@ -109,9 +193,10 @@ async function stop(code: number): Promise<void> {
     say('Stopping …');
     heartbeat.cancel();
     control?.close();
+    const endMs = clock.monotonicMs() + stopWithinMs;
     // Gateways first: they say goodbye to the cloud over the simulator's link.
-    await Promise.all(gateways.map((one) => one.stop()));
-    await Promise.all([simulator.stop(), cloud.stop()]);
+    await Promise.all(gateways.map((one) => one.stop(stopWithinMs - othersStopWithinMs)));
+    await Promise.all([simulator, cloud].map((one) => one.stop(endMs - clock.monotonicMs())));
     keepTime(files.clock, time, clock.nowMs());
     say('Stopped. The data is kept; `npm start` goes on with it.');
     process.exit(code);
@@ -149,10 +234,12 @@ function readyLine(): Record<string, unknown> {
 
 const control = await serveLines(startSocket, async ({ command, part }) => {
   if (command === 'ensure') {
-    for (const one of everybody) if (!one.running()) await begin(one);
+    // Also those that run: one that is being started right now has no addresses yet.
+    for (const one of everybody) await begin(one);
     writeRunning();
     return readyLine();
   }
+  if (command === 'settings') return Object.fromEntries(settings.map((name) => [name, settingOf(start, name)]));
   if (command === 'status')
     return everybody.map((one) => ({ part: one.name, running: one.running(), pid: one.pid() ?? null }));
   const chosen = everybody.find((one) => one.name === part);
@@ -200,7 +287,7 @@ rows.push(
 rows.push(
   ['Names and passwords', files.credentials],
   ['Logs', files.logs],
-  ['Faults and parts', 'npm run village -- --help'],
+  ['Faults and parts', `${villageCommand} --help`],
 );
 const width = Math.max(...rows.map(([name]) => name.length));
 process.stdout.write(

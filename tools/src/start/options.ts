@@ -1,5 +1,6 @@
 /** Options of `npm start`. */
 import { parseArgs } from 'node:util';
+import { wrongOption } from '../words.js';
 
 /** What was asked for. */
 export interface StartOptions {
@@ -9,7 +10,17 @@ export interface StartOptions {
   readonly seed: number;
   readonly grids: number;
   readonly help: boolean;
+  /** Those of the options for a village that were on the command line, as they are written there. */
+  readonly given: readonly SettingName[];
 }
+
+/** Options that make the village what it is; a start that finds it running cannot change them. */
+export const settings = ['port-base', 'speed', 'seed', 'grids'] as const;
+export type SettingName = (typeof settings)[number];
+
+/** The value of such an option. */
+export const settingOf = (start: StartOptions, name: SettingName): number | undefined =>
+  name === 'port-base' ? start.portBase : start[name];
 
 /** Most villages one start runs: their ports are 100 apart. */
 export const mostGrids = 9;
@@ -30,7 +41,7 @@ Example: npm start -- --port-base 20000 --speed 60 --seed 7
 
 const number = (name: string, text: string | undefined, fallback: number, min: number, max: number): number => {
   if (text === undefined) return fallback;
-  const value = Number(text);
+  const value = text.trim() === '' ? Number.NaN : Number(text);
   if (!Number.isFinite(value) || value < min || value > max)
     throw new Error(`--${name} ${text}: give a number from ${min} to ${max}.`);
   return value;
@@ -38,17 +49,8 @@ const number = (name: string, text: string | undefined, fallback: number, min: n
 
 /** Reads the options; throws an Error that says which is wrong. */
 export function readOptions(words: readonly string[], defaultData: string): StartOptions {
-  const { values } = parseArgs({
-    args: [...words],
-    options: {
-      data: { type: 'string' },
-      'port-base': { type: 'string' },
-      speed: { type: 'string' },
-      seed: { type: 'string' },
-      grids: { type: 'string' },
-      help: { type: 'boolean', short: 'h' },
-    },
-  });
+  const values = parse(words);
+  if (values.data === '') throw new Error('--data needs a value.');
   const portBase = values['port-base'];
   return {
     data: values.data ?? defaultData,
@@ -57,5 +59,24 @@ export function readOptions(words: readonly string[], defaultData: string): Star
     seed: Math.round(number('seed', values.seed, 1, 0, 2 ** 31)),
     grids: Math.round(number('grids', values.grids, 1, 1, mostGrids)),
     help: values.help ?? false,
+    given: settings.filter((name) => values[name] !== undefined),
   };
+}
+
+function parse(words: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...words],
+      options: {
+        data: { type: 'string' },
+        'port-base': { type: 'string' },
+        speed: { type: 'string' },
+        seed: { type: 'string' },
+        grids: { type: 'string' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    }).values;
+  } catch (error) {
+    throw new Error(wrongOption(error), { cause: error });
+  }
 }

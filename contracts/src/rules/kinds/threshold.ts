@@ -15,6 +15,11 @@ export const thresholdParameters = Type.Object(
   {
     above: Type.Optional(Type.Number({ description: 'raise when the value is above this' })),
     below: Type.Optional(Type.Number({ description: 'raise when the value is below this' })),
+    unless_below: Type.Optional(
+      Type.Number({
+        description: "a value below this is another rule's matter: it does not raise, and it ends what is raised",
+      }),
+    ),
     deadband: Type.Number({
       default: 0,
       minimum: 0,
@@ -27,10 +32,13 @@ export const thresholdParameters = Type.Object(
 );
 export type ThresholdParameters = Static<typeof thresholdParameters>;
 
+const excepted = (p: ThresholdParameters, value: number) => p.unless_below !== undefined && value < p.unless_below;
 const holds = (p: ThresholdParameters, value: number) =>
-  (p.above !== undefined && value > p.above) || (p.below !== undefined && value < p.below);
+  !excepted(p, value) && ((p.above !== undefined && value > p.above) || (p.below !== undefined && value < p.below));
 const over = (p: ThresholdParameters, value: number) =>
-  (p.above === undefined || value <= p.above - p.deadband) && (p.below === undefined || value >= p.below + p.deadband);
+  excepted(p, value) ||
+  ((p.above === undefined || value <= p.above - p.deadband) &&
+    (p.below === undefined || value >= p.below + p.deadband));
 
 /** Threshold with hysteresis and delays. */
 export const threshold: RuleKind<ThresholdParameters, DelayState> = {

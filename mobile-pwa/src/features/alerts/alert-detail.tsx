@@ -2,7 +2,7 @@
 import './alerts.css';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { agoText, durationText, momentText, quantityText, sentenceStart, unbroken } from '../../i18n/format.js';
-import { isMessageKey, t } from '../../i18n/messages.js';
+import { addTexts, isMessageKey, t } from '../../i18n/messages.js';
 import { withActs, type ShownAlert } from '../../local/acts.js';
 import { useApp } from '../../ui/context.js';
 import { Icon, Severity } from '../../ui/icons.js';
@@ -11,6 +11,9 @@ import { Dialog, Header } from '../../ui/shell.js';
 import { wide } from '../../ui/theme.js';
 import { WaitingActs } from './alert-row.js';
 import { LimitChart } from './limit-chart.js';
+import { alertTexts } from './texts.js';
+
+addTexts(alertTexts);
 
 /** The screen of one alert on a phone. */
 export function AlertScreen({ gridId, alertId }: { gridId: string; alertId: string }) {

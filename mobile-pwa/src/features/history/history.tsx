@@ -24,7 +24,7 @@ import {
   quantityText,
   sameDay,
 } from '../../i18n/format.js';
-import { t } from '../../i18n/messages.js';
+import { addTexts, t } from '../../i18n/messages.js';
 import { ApiFailure } from '../../origin/api.js';
 import { useApp } from '../../ui/context.js';
 import { Icon } from '../../ui/icons.js';
@@ -32,6 +32,9 @@ import { Header } from '../../ui/shell.js';
 import { wide } from '../../ui/theme.js';
 import { HistoryTable } from './history-table.js';
 import { addLine, maxLines, metricUnit } from './lines.js';
+import { historyTexts } from './texts.js';
+
+addTexts(historyTexts);
 
 const presets = ['24h', '7d', '30d', '1y'] as const;
 type Preset = (typeof presets)[number];

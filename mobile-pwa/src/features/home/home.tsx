@@ -137,7 +137,7 @@ export function homeVerdict(grids: readonly GridState[]): { lead: string; rest: 
       rest:
         needs.length > 1
           ? t('home.more', { n: needs.length - 1 })
-          : first.worst_message === null
+          : first.worst_message === null || (first.power === 'off' && /\bno power$/i.test(first.worst_message))
             ? ''
             : `${sentenceStart(first.worst_message)}.`,
     };

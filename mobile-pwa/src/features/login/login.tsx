@@ -2,10 +2,13 @@
 import './login.css';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { momentText, percentText, sentenceMiddle } from '../../i18n/format.js';
-import { t } from '../../i18n/messages.js';
+import { addTexts, t } from '../../i18n/messages.js';
 import { ApiFailure } from '../../origin/api.js';
 import { useApp } from '../../ui/context.js';
 import { Icon } from '../../ui/icons.js';
+import { loginTexts } from './texts.js';
+
+addTexts(loginTexts);
 
 /** Which server the words go to, in words. */
 function Origin() {

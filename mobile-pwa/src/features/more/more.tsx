@@ -2,12 +2,15 @@
 import './more.css';
 import { useEffect, useState } from 'preact/hooks';
 import { bytesText } from '../../i18n/format.js';
-import { isMessageKey, t } from '../../i18n/messages.js';
+import { addTexts, isMessageKey, t } from '../../i18n/messages.js';
 import { useApp } from '../../ui/context.js';
 import { Icon } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
 import { Header, tabGridId, useSource } from '../../ui/shell.js';
 import { chooseTheme, themeChoice, type ThemeChoice } from '../../ui/theme.js';
+import { moreTexts } from './texts.js';
+
+addTexts(moreTexts);
 
 declare const __APP_VERSION__: string;
 const themes: readonly ThemeChoice[] = ['dark', 'sunlight', 'system'];

@@ -13,6 +13,9 @@ import { EnergyBars, rowName } from './bars.js';
 import { fetchFile, fetchReport, saveFile } from './fetch.js';
 import { reportTexts } from './texts.js';
 import { figureName, figureNote, figureQuantity, monthText, shareText, yearText } from './words.js';
+import { historyTexts } from '../history/texts.js';
+
+addTexts(historyTexts);
 
 addTexts(reportTexts);
 
