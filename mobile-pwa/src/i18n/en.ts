@@ -1,4 +1,5 @@
 import type { historyTexts } from '../features/history/texts.js';
+import type { clockTexts } from '../features/clock/texts.js';
 import type { loginTexts } from '../features/login/texts.js';
 import type { alertTexts } from '../features/alerts/texts.js';
 import type { moreTexts } from '../features/more/texts.js';
@@ -211,9 +212,6 @@ export const en = {
   'notice.clock': 'This phone’s clock is {difference} {direction}; the {server}’s clock is used.',
   'notice.ahead': 'ahead',
   'notice.behind': 'behind',
-  'clock.wrong': 'The gateway does not know the time. It shows {shown}; that is {difference} off this phone’s clock.',
-  'clock.set': 'Set it from this phone: {now}',
-  'clock.notTaken': 'The gateway did not take this time.',
   'notice.clockUncertain': 'The gateway’s clock is not certain; times may be off.',
 
   'alerts.title': 'Alerts',
@@ -286,6 +284,7 @@ export const en = {
 export type MessageKey =
   | keyof typeof en
   | keyof typeof alertTexts
+  | keyof typeof clockTexts
   | keyof typeof loginTexts
   | keyof typeof historyTexts
   | keyof typeof moreTexts

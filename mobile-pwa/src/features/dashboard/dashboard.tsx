@@ -7,7 +7,7 @@ import { openAlerts } from '../../live/apply.js';
 import { withActs } from '../../local/acts.js';
 import { phoneZone } from '../../platform/platform.js';
 import { clockDifference } from '../../ui/clock-notice.js';
-import { ClockOffer } from '../../ui/clock-offer.js';
+import { lazy } from '../../ui/lazy.js';
 import { useApp } from '../../ui/context.js';
 import { Icon } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
@@ -18,6 +18,9 @@ import { AlertRow } from '../alerts/alert-row.js';
 import { DayChart } from './day-chart.js';
 import { FlowPicture } from './flow-picture.js';
 import { Tiles } from './tiles.js';
+
+/** Rarely needed, so not part of the first load. */
+const ClockOffer = lazy(() => import('../clock/clock-offer.js').then((module) => module.ClockOffer));
 
 /** Open alerts shown on top; the rest is one tap away. */
 const alertsOnTop = 3;
@@ -131,7 +134,7 @@ export function Dashboard({ gridId }: { gridId: string }) {
             )}
           </section>
         )}
-        <ClockOffer summary={summary} />
+        {!clockKnown && <ClockOffer summary={summary} />}
         <div class="columns">
           <div class="column">
             <section class={`verdict ${words.lead.length > 36 ? 'long' : ''}`} data-verdict>

@@ -1,11 +1,15 @@
 /** When the gateway does not know the time: what it shows, and to who may, the offer to set it from this phone. */
+import './clock-offer.css';
 import { useState } from 'preact/hooks';
 import type { Summary } from '@villagrid/contracts';
-import { ApiFailure } from '../origin/api.js';
-import { momentText } from '../i18n/format.js';
-import { t } from '../i18n/messages.js';
-import { clockDifference } from './clock-notice.js';
-import { useApp } from './context.js';
+import { ApiFailure } from '../../origin/api.js';
+import { momentText } from '../../i18n/format.js';
+import { addTexts, t } from '../../i18n/messages.js';
+import { clockDifference } from '../../ui/clock-notice.js';
+import { useApp } from '../../ui/context.js';
+import { clockTexts } from './texts.js';
+
+addTexts(clockTexts);
 
 /** Nothing while the clock is trusted, or when this is not the gateway itself. */
 export function ClockOffer({ summary }: { summary: Summary }) {

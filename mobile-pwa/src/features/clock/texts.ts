@@ -1,0 +1,6 @@
+/** Texts of the clock's offer in English. They come with it. */
+export const clockTexts = {
+  'clock.wrong': 'The gateway does not know the time. It shows {shown}; that is {difference} off this phone’s clock.',
+  'clock.set': 'Set it from this phone: {now}',
+  'clock.notTaken': 'The gateway did not take this time.',
+} as const;
