@@ -35,7 +35,7 @@ function clone(
          absent: { what: 'peer', missing: () => 'It is not installed.', run: says([]) },
        },
        ${over}
-     }, { id: 'part.zzz', unit: 's', what: 'Fails.', own: { what: 'ours', run: async () => { throw new Error('the data are lost'); } } }];`,
+     }, { id: 'part.tiny_too', unit: 's', what: 'Nothing.', own: { what: 'ours', run: async () => 1 } }, { id: 'part.zzz', unit: 's', what: 'Fails.', own: { what: 'ours', run: async () => { throw new Error('the data are lost'); } } }];`,
   );
   return {
     root,
@@ -89,7 +89,8 @@ t.test(
     const all = await run('--runs', '1', '--json', file);
     t.equal(all.code, 1);
     t.match(all.said, /FAILED: the data are lost/);
-    t.equal(JSON.parse(readFileSync(file, 'utf8')).results.length, 1);
+    t.equal(JSON.parse(readFileSync(file, 'utf8')).results.length, 2);
+    t.match(await run('--only', 'part.tin', '--list'), { out: /tiny .*[^]*tiny_too/ });
     t.match(await run('--only', 'nothing'), { code: 2, said: /no bench has an id/ });
     t.match(await run('--runs', 'many'), { code: 2, said: /--runs many: give a whole number/ });
     t.match(await run('--list'), { code: 0, out: /part\.tiny \(things\/s\)/ });

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Bench, BenchFile } from './bench.js';
 
-/** All benches below `root` whose id begins with `prefix`, ordered by id. Throws for an id that is there twice. */
-export async function findBenches(root: string, prefix = ''): Promise<Bench[]> {
+/** The bench with this id, or all whose id begins so, ordered by id. Throws for an id that is there twice. */
+export async function findBenches(root: string, only = ''): Promise<Bench[]> {
   const found = new Map<string, Bench>();
   for (const workspace of readdirSync(root).sort()) {
     const folder = join(root, workspace, 'bench');
@@ -20,5 +20,7 @@ export async function findBenches(root: string, prefix = ''): Promise<Bench[]> {
       }
     }
   }
-  return [...found.values()].filter(({ id }) => id.startsWith(prefix)).sort((a, b) => (a.id < b.id ? -1 : 1));
+  const exact = found.get(only);
+  if (exact) return [exact];
+  return [...found.values()].filter(({ id }) => id.startsWith(only)).sort((a, b) => (a.id < b.id ? -1 : 1));
 }

@@ -21,7 +21,7 @@ export const help = `Measures Villagrid with real processes, beside the limit of
 npm run bench -- [options]
   --json FILE    write the results there too
   --runs N       rounds; each contestant runs once in each, the median counts (1 to 99; default ${defaultRuns})
-  --only PREFIX  only benches whose id begins so
+  --only ID      only the bench with this id, or all whose id begins so
   --data DIR     where runs keep their files; the disk under it is part of what is measured (default: tmp/bench in this folder)
   --profile DIR  write CPU profiles of our own processes there (open them in a browser's developer tools); figures are lower then
   --list         only say which benches there are
