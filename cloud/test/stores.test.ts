@@ -150,13 +150,23 @@ t.test('the newest sample stays; one from a gateway whose clock was far ahead gi
   t.equal(put(sample(nowMs + 2000, 5)), 5);
 });
 
-t.test('link states keep the newest word, acts wait until confirmed', async (t) => {
+t.test('link states keep the newest word of the log, whatever its clock said; acts wait until confirmed', async (t) => {
   const database = open(t);
   const links = createLinkStore(database);
+  for (const epoch of ['E1', 'E2'])
+    database.prepare("INSERT INTO cloud_log (gateway_id, epoch, first_ms) VALUES ('gw-1', ?, 0)").run(epoch);
+  const at = (epoch: string, number: number) => ({ gatewayId: 'gw-1', epoch, number });
+  const note = (state: 'online' | 'offline', timeMs: number, place: ReturnType<typeof at>) =>
+    links.note('alpha', 'd', state, timeMs, place);
   t.equal(links.get('alpha', 'd'), undefined);
-  t.ok(links.note('alpha', 'd', 'online', 10));
-  t.notOk(links.note('alpha', 'd', 'offline', 9));
-  t.equal(links.get('alpha', 'd'), 'online');
+  database.exec("INSERT INTO cloud_link (grid_id, device_id, state, time_ms) VALUES ('alpha', 'd', 'offline', 5000)");
+  t.ok(note('online', 10, at('E1', 7)), 'a word of before places were kept gives way');
+  t.notOk(note('offline', 9000, at('E1', 6)), 'what comes late is older, also with a clock that was ahead then');
+  t.ok(note('offline', 3, at('E1', 8)), 'what comes next is newer, also after the clock was set back');
+  t.ok(note('online', 3, at('E1', 8)), 'the last word of a frame counts');
+  t.ok(note('offline', 2, at('E2', 1)), 'a new epoch is newer than all before');
+  t.notOk(note('online', 9000, at('E1', 9)));
+  t.equal(links.get('alpha', 'd'), 'offline');
   t.equal(links.get('beta', 'd'), undefined);
   const acts = createActStore(database);
   const act = (id: string): AlertEvent => ({ ...raisedEvent(id, 'A', 'alpha', 'gw-1') });

@@ -108,7 +108,8 @@ export function createProjector(options: ProjectorOptions): Projector {
     }
     for (const entry of good.frame.entries) {
       if (entry.type !== 'link_state') continue;
-      if (links.note(from.gridId, entry.device_id, entry.state, entry.time_ms)) changed.deviceIds.add(entry.device_id);
+      if (links.note(from.gridId, entry.device_id, entry.state, entry.time_ms, from))
+        changed.deviceIds.add(entry.device_id);
     }
     for (const { what, reason, text } of good.findings)
       letterOf(from, what, 'E_ENVELOPE_INVALID', reason, Buffer.from(text));

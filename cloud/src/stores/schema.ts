@@ -83,4 +83,7 @@ export const cloudMigrations: readonly Migration[] = [
      name TEXT PRIMARY KEY,
      seq INTEGER NOT NULL
    ) WITHOUT ROWID;`,
+  // Which frame a link state came in: a gateway's clock may be set back, its log numbers only grow.
+  `ALTER TABLE cloud_link ADD COLUMN log_id INTEGER;
+   ALTER TABLE cloud_link ADD COLUMN number INTEGER;`,
 ];
