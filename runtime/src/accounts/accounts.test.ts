@@ -14,6 +14,8 @@ import {
 } from '../index.js';
 import { memoryLog, tempDir, testClock } from '../testing/index.js';
 
+// Slow hashes on a busy machine.
+t.setTimeout(180_000);
 const password = 'correct horse battery';
 const viewer: Grant = { role: 'viewer', scope: { kind: 'grid', grid_id: 'alpha' } };
 const admin: Grant = { role: 'admin', scope: { kind: 'everything' } };
