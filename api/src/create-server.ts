@@ -9,7 +9,6 @@ import { LiveChannel } from './live/channel.js';
 import { openapiDocument } from './openapi/document.js';
 import type { ApiPorts, GridPort } from './ports.js';
 import { buildListener } from './server/listener.js';
-import { LoginLimiter, type LoginLimits } from './server/login-limit.js';
 import { RequestCounters } from './server/request-counters.js';
 
 /** An address to listen on; port 0 takes a free one. Key and certificate are PEM texts. */
@@ -43,7 +42,6 @@ export interface ApiServerOptions {
   readonly trustedOrigins?: readonly string[] | undefined;
   /** Village milliseconds per real millisecond; 1 when left out. */
   readonly speed?: number | undefined;
-  readonly loginLimits?: LoginLimits | undefined;
   /** For tests of the server itself: another table, other handlers. */
   readonly routes?: readonly Route[] | undefined;
   readonly handlers?: Handlers | undefined;
@@ -82,7 +80,6 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     speed,
     startedMs: realClock.monotonicMs(),
     counters,
-    loginLimiter: new LoginLimiter(realClock, options.loginLimits),
     board,
     endLive: (token) => live.endToken(token),
     openapi: () => (openapiText ??= JSON.stringify(openapiDocument(routes, ports.identity.version))),

@@ -1,6 +1,5 @@
 /** The one HTTP and WebSocket server of gateway and cloud, over ports. */
 export * from './ports.js';
 export * from './create-server.js';
-export { defaultLoginLimits, type LoginLimits } from './server/login-limit.js';
 export { openapiDocument } from './openapi/document.js';
 export { completenessUntilMs } from './handlers/grids.js';

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -78,6 +78,13 @@ t.test('an installer makes a gateway, its devices and people, and the doctor fin
   t.match(readFileSync(join(folder, 'gateway.yaml'), 'utf8'), /# Settings of the gateway/, 'comments survive a change');
   t.equal((await cli(['device', 'add', '--folder', folder, '--device', 'cabinet-1', '--name', 'Twice'])).code, 1);
   t.equal((await cli(['device', 'credential', '--folder', folder, '--device', 'nobody'])).code, 1);
+  if (process.getuid?.() === 0) {
+    const credentials = join(folder, 'device-credentials.json');
+    chownSync(credentials, 65_534, 65_534);
+    await cli(['device', 'credential', '--folder', folder, '--device', 'cabinet-1']);
+    t.equal(statSync(credentials).uid, 65_534, "what root changes stays the daemon's");
+    chownSync(credentials, 0, 0);
+  }
 
   const person = await cli(
     ['user', 'add', '--folder', folder, '--username', 'asha', '--role', 'admin', '--password-stdin'],

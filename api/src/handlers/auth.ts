@@ -14,17 +14,12 @@ export function userView(principal: Principal): LoginResponse['user'] {
 }
 
 async function logIn(
-  { ports, loginLimiter }: Services,
+  { ports }: Services,
   { username, password }: { readonly username: string; readonly password: string },
   remoteAddress: string,
 ): Promise<LoginResponse> {
-  loginLimiter.admit(remoteAddress, username);
   const login = await ports.auth.login(username, password, remoteAddress);
-  if (login === undefined) {
-    loginLimiter.failed(remoteAddress, username);
-    throw new VillagridError('E_LOGIN_FAILED', 'No account has this name and password.');
-  }
-  loginLimiter.succeeded(username);
+  if (login === undefined) throw new VillagridError('E_LOGIN_FAILED', 'No account has this name and password.');
   return {
     token: login.token,
     token_type: 'Bearer',

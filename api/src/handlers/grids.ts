@@ -1,6 +1,7 @@
 /** Grids, summary, devices, completeness. */
-import { mayOnGrid } from '@villagrid/contracts';
+import { mayOnGrid, VillagridError } from '@villagrid/contracts';
 import { deviceViews } from '../views/devices.js';
+import { parseTime } from '../views/history-request.js';
 import { gridState } from '../views/state.js';
 import { Answer, type Handler } from './handler.js';
 
@@ -37,7 +38,13 @@ export function completenessUntilMs(nowMs: number, speed: number): number {
 }
 
 export const completeness: Handler<'completeness'> = async ({ services, grid, query }) => {
-  const untilMs = query.until_ms ?? Math.max(0, completenessUntilMs(services.clock.nowMs(), services.speed));
+  if (query.to !== undefined && query.until_ms !== undefined)
+    throw new VillagridError(
+      'E_REQUEST_INVALID',
+      'query.to and query.until_ms contradict each other; give one of them.',
+    );
+  const asked = query.to === undefined ? query.until_ms : parseTime(query.to, 'to', grid.site().zone);
+  const untilMs = Math.max(0, asked ?? completenessUntilMs(services.clock.nowMs(), services.speed));
   const facts = await grid.completeness(untilMs);
   return {
     grid_id: grid.gridId,

@@ -3,7 +3,6 @@ import type { Clock, Principal, RandomSource, RouteId, routes } from '@villagrid
 import type { Static, TSchema } from 'typebox';
 import type { GridBoard } from '../board.js';
 import type { ApiPorts, GridPort } from '../ports.js';
-import type { LoginLimiter } from '../server/login-limit.js';
 import type { RequestCounters } from '../server/request-counters.js';
 
 /** What every handler may use. */
@@ -17,7 +16,6 @@ export interface Services {
   readonly speed: number;
   readonly startedMs: number;
   readonly counters: RequestCounters;
-  readonly loginLimiter: LoginLimiter;
   board(grid: GridPort): GridBoard;
   /** Ends the live channels of a token. */
   endLive(token: string): void;

@@ -35,7 +35,7 @@ export class MemoryAuth implements AuthPort {
     this.#random = random;
   }
 
-  async login(username: string, password: string) {
+  async login(username: string, password: string, _remoteAddress: string) {
     const person = this.#people.find(({ principal }) => principal.username === username);
     if (person === undefined || person.password !== password) return undefined;
     const token = Buffer.from(this.#random.bytes(24)).toString('base64url');

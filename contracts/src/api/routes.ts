@@ -254,7 +254,15 @@ export const routes = [
     summary: 'Count and hash per series, to compare the two sides',
     access: viewer(),
     params: gridParams,
-    query: Type.Object({ until_ms: Type.Optional(Type.Integer({ minimum: 0 })) }, { additionalProperties: false }),
+    query: Type.Object(
+      {
+        to: Type.Optional(
+          Type.String({ description: 'samples measured before this are counted; ISO 8601 or Unix milliseconds' }),
+        ),
+        until_ms: Type.Optional(Type.Integer({ minimum: 0, description: 'the same in Unix milliseconds' })),
+      },
+      { additionalProperties: false },
+    ),
     response: s.completenessSchema,
   },
   {

@@ -1,5 +1,16 @@
 /** Files a box cannot live without: written whole or not at all, secrets readable by their owner only. */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fchownSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { VillagridError } from '@villagrid/contracts';
 import { type Document, parseDocument } from 'yaml';
@@ -25,6 +36,7 @@ export function writeTogether(files: readonly FileToWrite[]): void {
       const file = openSync(temporary, 'w', secret ? 0o600 : 0o644);
       try {
         writeSync(file, text);
+        keepOwner(file, path);
         fsyncSync(file);
       } finally {
         closeSync(file);
@@ -43,6 +55,13 @@ export function writeTogether(files: readonly FileToWrite[]): void {
       closeSync(folder);
     }
   }
+}
+
+/** What root changes stays the daemon's when it was so before; else the daemon could not read it any more. */
+function keepOwner(file: number, path: string): void {
+  if (process.getuid?.() !== 0) return;
+  const before = statSync(path, { throwIfNoEntry: false });
+  if (before !== undefined) fchownSync(file, before.uid, before.gid);
 }
 
 /** Writes a secret (mode 0600): complete on the disk when it returns. */

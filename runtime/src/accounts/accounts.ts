@@ -222,6 +222,8 @@ export function createAccounts({
         }
         const token = Buffer.from(random.bytes(32)).toString('base64url');
         startLogin(present, sha256(token));
+        // The person knows the secret after all; the address may still be trying other names.
+        triesOfName.forget(name);
         log.info('logged in', { user_id: present.user_id, address });
         return { token, expiresInS: tokenLifeS, principal: principalOf(present) };
       });

@@ -13,6 +13,8 @@ export interface TryLimit {
   /** Milliseconds until the next try is allowed; 0 when allowed now. */
   waitMs(key: string, nowMs: number): number;
   fail(key: string, nowMs: number): void;
+  /** Forgives what failed. */
+  forget(key: string): void;
 }
 
 /** Makes a limit of tries. */
@@ -24,6 +26,9 @@ export function createTryLimit({ failures, windowMs, keys = 10_000 }: TryLimitOp
       const list = recent(key, nowMs);
       const freesIt = list[list.length - failures];
       return freesIt === undefined ? 0 : windowMs - (nowMs - freesIt);
+    },
+    forget(key) {
+      times.delete(key);
     },
     fail(key, nowMs) {
       const list = recent(key, nowMs);
