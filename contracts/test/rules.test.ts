@@ -115,6 +115,24 @@ t.test('threshold: a delay is over when it has lasted exactly so long, and start
   t.same(play('threshold', slow, [[0, 15], [1000]]), [], 'time alone raises nothing');
 });
 
+t.test(
+  'what was over at the last sample ends after the delay without a further one, but nothing begins so',
+  async (t) => {
+    const p = { above: 60, deadband: 3, on_delay_ms: 0, off_delay_ms: 60_000 };
+    t.same(play('threshold', p, [[0, 75], [5, 40], [64], [65], [70]]), ['0 raise 75 60', '65 clear ']);
+    t.same(play('threshold', p, [[0, 75], [5, 59], [900]]), ['0 raise 75 60'], 'not yet inside the limit');
+    t.same(play('threshold', { ...p, on_delay_ms: 10_000 }, [[0, 75], [900]]), []);
+    const rules = defaultRules(defaultLimits()).filter(({ id }) => id === 'high_equipment_temperature');
+    const engine = createRuleEngine({ rules, devices: [], context: noFigures });
+    const say = (second: number, value: number) =>
+      engine.onSeriesSample({ deviceId: 'spare-1', metric: 'equipment_temp_c', timeMs: start + second * 1000, value });
+    t.equal(say(0, 75.25).length, 1);
+    say(5, 40);
+    t.same(engine.onTick(start + 64_999), []);
+    t.match(engine.onTick(start + 65_000), [{ deviceId: 'spare-1', transition: { type: 'clear' } }]);
+  },
+);
+
 t.test('no_data: raises after exactly so much silence, counted from the first tick for one never heard', async (t) => {
   const silent = { silent_for_ms: 600_000 };
   t.same(play('no_data', silent, [[0], [599.999], [600], [700]]), ['600 raise  ']);
@@ -271,7 +289,8 @@ t.test('default rules are whole: valid, with every text, and the words of the pr
   const hot = byId.high_equipment_temperature as Rule;
   const raise: Transition = { type: 'raise', atMs: start, value: 75.25, limit: 60 };
   const found = { rule: hot, subject: 's', deviceId: 'inv-1', metric: 'equipment_temp_c.inverter', transition: raise };
-  t.equal(alertSubject(found, 'Inverter 1').what, 'Inverter 1 (inverter) has 75.3 °C; the limit is 60 °C.');
+  t.equal(alertSubject(found, 'Inverter 1').what, 'Inverter 1 has 75.3 °C; the limit is 60 °C.');
+  t.equal(alertSubject(found, 'Powerhouse').what, 'Powerhouse (inverter) has 75.3 °C; the limit is 60 °C.');
   const silent = {
     rule: byId.device_silent as Rule,
     subject: 's',

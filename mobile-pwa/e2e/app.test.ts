@@ -5,10 +5,13 @@ import { join } from 'node:path';
 import { brotliCompressSync } from 'node:zlib';
 import { readdirSync, readFileSync } from 'node:fs';
 import t from 'tap';
-import type { AlertView, DeviceView } from '@villagrid/contracts';
+import type { AlertView, DeviceView, FigureView, Summary } from '@villagrid/contracts';
 import { build } from 'vite';
 import { answeredAlerts, applyFrame, type GridView } from '../src/live/apply.js';
+import { alertValueText, presentText } from '../src/features/alerts/alert-value.js';
+import { spanEndText } from '../src/i18n/format.js';
 import { verdictWords } from '../src/i18n/verdict.js';
+import { sourceLine } from '../src/ui/source.js';
 import { chromiumPath, runAppChecks } from './run-app-checks.js';
 import { startStub } from './stub/server.js';
 
@@ -99,6 +102,59 @@ t.test('the verdict says once that there is no power, and why where an alert tel
   t.equal(words('off', dead).rest, 'Battery 15\u00a0%.', 'no word of how long it will last when it is over');
   t.equal(words('powered', dead).lead, 'Village powered.', 'the alert is over in a minute');
 });
+
+t.test(
+  'a value tells of which moment it is, a gap when it ends, and a cut link since when the village is away',
+  async (t) => {
+    const noon = Date.UTC(2026, 10, 25, 9);
+    const figure = (value: number | null, ageMs = 0, device_id = 'inverter-1') =>
+      ({
+        value,
+        unit: '°C',
+        time_ms: noon - ageMs,
+        period_s: 5,
+        sources: [{ device_id, metric: 'equipment_temp_c' }],
+      }) as FigureView;
+    const alert = {
+      metric: 'equipment_temp_c',
+      device_id: 'inverter-1',
+      value: 61,
+      unit: '°C',
+      status: 'active',
+      raised_at_ms: noon - 30 * 60_000,
+    } as AlertView;
+    const words = (figures: Record<string, FigureView>, heard = true, more: Partial<AlertView> = {}) => {
+      const one = { ...alert, ...more };
+      const present = presentText(one, { summary: { figures } } as unknown as GridView, noon, heard);
+      return alertValueText(one, present, noon, 'Africa/Nairobi')?.replaceAll('\u00a0', ' ');
+    };
+    t.equal(words({ 'equipment_temp_c.inverter': figure(78) }), '61 °C, now 78 °C');
+    t.equal(words({ 'equipment_temp_c.inverter': figure(61) }), '61 °C');
+    t.equal(
+      words({ 'equipment_temp_c.cabinet': figure(78, 0, 'other') }),
+      '61 °C at 11:30',
+      'another device says nothing of it',
+    );
+    t.equal(words({ a: figure(78, 3_600_000) }), '61 °C at 11:30', 'an old value is not now');
+    t.equal(words({ a: figure(78) }, false), '61 °C at 11:30', 'nor is a saved one');
+    t.equal(words({ a: figure(20) }, true, { status: 'resolved' }), '61 °C at 11:30');
+    t.equal(words({ equipment_temp_c: figure(78) }, true, { device_id: null }), '61 °C, now 78 °C');
+    t.equal(words({}, true, { value: null }), undefined);
+    t.equal(spanEndText(noon, noon + 3_600_000, 'Africa/Nairobi'), '13:00');
+    t.equal(spanEndText(noon, noon + 15 * 3_600_000, 'Africa/Nairobi'), '26 Nov, 03:00');
+    const line = (kind: string, ageMs: number) =>
+      sourceLine({
+        summary: { zone: 'Africa/Nairobi', source: { kind, last_reported_ms: noon - ageMs } } as unknown as Summary,
+        answeredAtMs: noon,
+        channel: 'live',
+        loggedIn: true,
+        nowMs: noon,
+      }).text;
+    t.equal(line('cloud', 20_000), 'Cloud · live');
+    t.equal(line('cloud', 61_000), 'Cloud · village away since 11:58');
+    t.equal(line('gateway', 61_000), 'Gateway · live');
+  },
+);
 
 t.test(
   'every screen at both sizes is whole, accessible, live and works offline',

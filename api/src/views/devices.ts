@@ -1,5 +1,12 @@
 /** Devices of a grid with link state and last seen. */
-import { linkState, metricDefinition, qualityName, type DeviceView, type SiteDevice } from '@villagrid/contracts';
+import {
+  legacyDeviceId,
+  linkState,
+  metricDefinition,
+  qualityName,
+  type DeviceView,
+  type SiteDevice,
+} from '@villagrid/contracts';
 import type { GridPort } from '../ports.js';
 
 /** One device as the API shows it. */
@@ -32,9 +39,26 @@ export function deviceView(grid: GridPort, device: SiteDevice, nowMs: number): D
   };
 }
 
+/** What the prototype's messages come from, where the site has no entry for it: nobody knows its pace, so nobody watches it. */
+const legacyDevice: SiteDevice = {
+  device_id: legacyDeviceId,
+  name: 'First-generation device',
+  kind: 'other',
+  protocol: 'mqtt',
+  period_s: 60,
+  expected: false,
+};
+
+/** Devices of a grid: those of the site, and the prototype's when it has spoken. */
+export function gridDevices(grid: GridPort): readonly SiteDevice[] {
+  const { devices } = grid.site();
+  const declared = devices.some(({ device_id }) => device_id === legacyDeviceId);
+  return declared || grid.metricsOf(legacyDeviceId).length === 0 ? devices : [...devices, legacyDevice];
+}
+
 /** All devices of a grid, in the site's order. */
 export function deviceViews(grid: GridPort, nowMs: number): DeviceView[] {
-  return grid.site().devices.map((device) => deviceView(grid, device, nowMs));
+  return gridDevices(grid).map((device) => deviceView(grid, device, nowMs));
 }
 
 /** How many of the expected devices were heard of lately (connected or late). */

@@ -83,6 +83,18 @@ t.test('devices: link states, and only expected ones are counted', async (t) => 
   const states = Object.fromEntries(views.map(({ device_id, link_state }) => [device_id, link_state]));
   t.match(states, { 'meter-a': 'connected', 'meter-b': 'late', inverter: 'offline', battery: 'never_seen' });
   t.same(seenDevices(views), { seen: 2, total: 5 });
+  grid.feed('legacy', { consumption_kw: 12.5 }, ten - 1000);
+  const spoken = deviceViews(grid, ten);
+  t.match(spoken.at(-1), { device_id: 'legacy', expected: false, link_state: 'connected' }, 'the prototype has spoken');
+  t.same(seenDevices(spoken), { seen: 2, total: 5 });
+  const { devices, wiring } = grid.site();
+  const legacy = { ...devices[0]!, device_id: 'legacy', name: 'First node' };
+  const consumption_kw = { terms: [{ device_id: 'legacy', metric: 'consumption_kw', factor: 1 }] };
+  const { grid: wired } = make({ devices: [...devices, legacy], wiring: { ...wiring, consumption_kw } });
+  wired.feed('legacy', { consumption_kw: 12.5 }, ten - 1000);
+  const names = deviceViews(wired, ten).filter(({ device_id }) => device_id === 'legacy');
+  t.match(names, [{ name: 'First node', expected: true }], 'once, as the site calls it');
+  t.match(figureViews(wired, ten, gridFigures(wired, ten)).consumption_kw, { value: 12.5, freshness: 'live' });
 });
 
 t.test('state: a gateway that does not report is neither healthy nor off', async (t) => {

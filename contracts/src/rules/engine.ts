@@ -68,7 +68,6 @@ export function createRuleEngine(options: {
   /** What watches a series or its device, by device and metric: asked for every sample. */
   const seriesSubjects = new Map<string, Map<string, Subject[]>>();
   const byDevice = new Map<string, Subject[]>();
-  const ticking: Subject[] = [];
   const all = new Map<string, Subject>();
   const folds = new Map<string, Fold>();
   let dirty = false;
@@ -121,12 +120,11 @@ export function createRuleEngine(options: {
         if (selector.device_id !== undefined && selector.device_id !== deviceId) continue;
         const subject = make(rule, `device:${deviceId}`, deviceId, null);
         push(byDevice, deviceId, subject);
-        ticking.push(subject);
       }
     }
   }
 
-  // Series make their subjects when they are first heard; until then their saved state must outlive further saves.
+  // Whether a saved state is of a series rule: what stands for many series may come before them, and outlives further saves.
   const waiting = (key: string): boolean => {
     const [ruleId, subject = ''] = key.split('|');
     return subject.startsWith('series:') && [...seriesRules.values()].flat().some((rule) => rule.id === ruleId);
@@ -213,6 +211,13 @@ export function createRuleEngine(options: {
     return subjects;
   };
 
+  // Time goes on for series of before, also while they are not heard.
+  for (const key of [...saved.keys()]) {
+    const [, deviceId, metric] = /\|series:([^/]+)\/(.+)$/.exec(key) ?? [];
+    if (deviceId !== undefined && metric !== undefined && !metric.endsWith(`.${othersSuffix}`) && waiting(key))
+      subjectsOfSeries(deviceId, metric);
+  }
+
   return {
     onSeriesSample: (sample) =>
       sample.deviceId === null ? none : show(subjectsOfSeries(sample.deviceId, sample.metric), sample),
@@ -222,10 +227,15 @@ export function createRuleEngine(options: {
     },
     onTick(nowMs) {
       const found: RuleTransition[] = [];
-      for (const subject of ticking) {
-        const { kind, rule, state } = subject;
-        const one = take(subject, kind.onTick(rule.parameters, state, nowMs, options.context));
-        if (one) found.push(one);
+      for (const subject of all.values()) {
+        const { kind, rule, state, fold, metric } = subject;
+        const step = kind.onTick(rule.parameters, state, nowMs, options.context);
+        if (step.state === state && step.transition === undefined) continue;
+        if (fold !== undefined && metric !== null) found.push(...takeFolded(subject, fold, metric, step, nowMs));
+        else {
+          const one = take(subject, step);
+          if (one) found.push(one);
+        }
       }
       return found;
     },

@@ -100,3 +100,15 @@ export function delayed(
     return { state: { raised: state.raised, pendingSinceMs: since, lastMs }, change: undefined };
   return { state: { raised: !state.raised, pendingSinceMs: null, lastMs }, change: state.raised ? 'clear' : 'raise' };
 }
+
+/**
+ * Time has passed without a sample: what was over at the last one stays over, so a raised condition ends after its
+ * off-delay. It does not begin so: one sample beyond the limit and then silence is no lasting condition.
+ */
+export function overByTime(state: DelayState, nowMs: number, offDelayMs: number): Step<DelayState> {
+  if (!state.raised || state.pendingSinceMs === null || nowMs - state.pendingSinceMs < offDelayMs) return { state };
+  return {
+    state: { ...state, raised: false, pendingSinceMs: null },
+    transition: { type: 'clear', atMs: nowMs, value: null },
+  };
+}

@@ -18,7 +18,7 @@ export function alertSubject(found: RuleTransition, deviceName: string | null): 
   const suffix = named === null ? undefined : parseMetricId(named).suffix;
   const texts: Record<string, string> = {
     device: deviceName ?? deviceId ?? 'The village',
-    component: suffix === undefined ? '' : ` (${suffix})`,
+    component: suffix === undefined || namesIt(deviceName, suffix) ? '' : ` (${suffix})`,
     value: value === null ? '' : shortNumber(value),
     limit: limit === null ? '' : shortNumber(limit),
     unit: unit ?? '',
@@ -40,6 +40,16 @@ export function alertSubject(found: RuleTransition, deviceName: string | null): 
     limit,
     unit,
   };
+}
+
+/** Whether a device's name says the component already: "Cabinet temperature" of `cabinet`. */
+function namesIt(deviceName: string | null, suffix: string): boolean {
+  const words = (text: string) =>
+    ` ${text
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}]+/gu, ' ')
+      .trim()} `;
+  return deviceName !== null && words(deviceName).includes(words(suffix));
 }
 
 /** A number for a sentence: three significant digits, at most two decimals, no trailing zeros. */

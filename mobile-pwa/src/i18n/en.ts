@@ -2,8 +2,10 @@ import type { historyTexts } from '../features/history/texts.js';
 import type { clockTexts } from '../features/clock/texts.js';
 import type { loginTexts } from '../features/login/texts.js';
 import type { alertTexts } from '../features/alerts/texts.js';
+import type { homeTexts } from '../features/home/texts.js';
 import type { moreTexts } from '../features/more/texts.js';
 import type { reportTexts } from '../features/reports/texts.js';
+import type { sheetTexts } from '../ui/connection-sheet-texts.js';
 
 /**
  * Every text of the app in English, the language all others are translated from. `{name}` is filled in;
@@ -30,7 +32,7 @@ export const en = {
   'source.live': '{server} · live',
   'source.polling': '{server} · every 15 s',
   'source.connecting': 'Connecting',
-  'source.gatewayLast': '{server} · gateway last reported {when}',
+  'source.away': '{server} · village away since {when}',
   'source.serverLast': '{server} · last report {when}',
   'source.phone': 'This phone · saved {when}, no connection',
   'source.phoneConnecting': 'This phone · saved {when}, connecting',
@@ -65,36 +67,8 @@ export const en = {
   'login.again': 'Log in again',
 
   'home.title': 'Grids',
-  'home.needs': 'Needs you',
-  'home.unreachable': 'Not reachable',
-  'home.rest': 'The rest',
-  'home.noPower': '{grid} has no power.',
-  'home.needsYou': '{grid} needs you.',
-  'home.more': '{n, plural, one {# more grid needs you.} other {# more grids need you.}}',
-  'home.allWell': 'All grids are well.',
   'home.allWellKnown': 'No grid needs you.',
-  'home.oneUnreachable': '{n, plural, one {# grid does not report.} other {# grids do not report.}}',
-  'home.noAlerts': 'No alerts',
-  'home.noReportSince': 'No report since {when}',
-  'home.neverReported': 'Has never reported',
-  'home.seen': 'seen',
-  'home.openAlerts': '{n, plural, one {# open alert} other {# open alerts}}',
-  'home.battery': 'Battery {value}',
-  'home.empty.title': 'No grid yet.',
-  'home.empty.body': 'Ask the installer for the QR code, or the administrator to give you a grid.',
-  'home.error.title': 'The list could not be fetched.',
-  'home.error.body': 'Saved values stay here. It is tried again by itself.',
   'home.retry': 'Try now',
-  'home.search': 'Find a grid',
-  'home.nothingFound': 'No grid is called “{text}”.',
-  'home.alertsTable': 'Open alerts',
-  'home.alertsCount': '{n, plural, one {# alert} other {# alerts}}, {unseen} not seen',
-  'home.batteryTitle': 'Batteries now',
-  'home.column.grid': 'Grid',
-  'home.column.what': 'What',
-  'home.column.since': 'Since',
-  'home.column.seenBy': 'Seen by',
-  'home.nobody': 'nobody',
 
   'verdict.powered': 'Village powered.',
   'verdict.poweredBut': 'Village powered, but {what}.',
@@ -188,10 +162,10 @@ export const en = {
   'devices.emptyNext': 'The installer adds them with “villagrid device add”.',
   'devices.silent': 'Silent',
   'devices.answering': 'Answering',
+  'devices.unwatched': 'Spare, not watched for silence',
   'devices.lastSeen': 'last seen {when}',
   'devices.every': 'every {period}',
   'devices.figures': 'What it measures',
-  'devices.notExpected': 'not watched',
   'device.connected': 'Connected',
   'device.late': 'Late',
   'device.stale': 'Silent',
@@ -234,6 +208,8 @@ export const en = {
   'alerts.section': 'Open alerts',
   'alerts.choose': 'Choose an alert.',
   'alerts.announce': 'New alert: {what}',
+  'alerts.valueNow': '{value}, now {now}',
+  'alerts.valueAt': '{value} at {when}',
   'alerts.wholeGrid': 'whole grid',
 
   'alert.waiting.acknowledge': 'You have seen it, {when} · waiting to send',
@@ -254,25 +230,7 @@ export const en = {
 
   'more.waiting': '{n, plural, one {# act waits to be sent} other {# acts wait to be sent}}',
 
-  'sheet.title': 'Where these values come from',
   'sheet.close': 'Close',
-  'sheet.server': 'Server',
-  'sheet.way': 'Way',
-  'sheet.way.live': 'Live: each change at once',
-  'sheet.way.polling': 'Asks every 15 s: the live line does not open here',
-  'sheet.way.connecting': 'Connecting',
-  'sheet.way.down': 'No answer. Tried again by itself.',
-  'sheet.way.idle': 'Nothing asked yet',
-  'sheet.last': 'Last answer',
-  'sheet.never': 'none yet',
-  'sheet.reported': 'Gateway reported',
-  'sheet.clock': 'Clock',
-  'sheet.clock.same': 'phone and server agree',
-  'sheet.saved': 'On this phone',
-  'sheet.help.title': 'What helps',
-  'sheet.help.wifi': 'Wi-Fi joined but no answer: is the lamp of the gateway on?',
-  'sheet.help.mobile': 'Phone uses mobile data: open the Wi-Fi settings and choose “Stay connected”.',
-  'sheet.try': 'Try now',
 
   'update.ready': 'New version ready.',
   'update.use': 'Use it now',
@@ -287,5 +245,7 @@ export type MessageKey =
   | keyof typeof clockTexts
   | keyof typeof loginTexts
   | keyof typeof historyTexts
+  | keyof typeof homeTexts
   | keyof typeof moreTexts
-  | keyof typeof reportTexts;
+  | keyof typeof reportTexts
+  | keyof typeof sheetTexts;

@@ -140,6 +140,10 @@ export function sameDay(a: number, b: number, zone: string): boolean {
 export const momentText = (timeMs: number, nowMs: number, zone: string): string =>
   sameDay(timeMs, nowMs, zone) ? clockText(timeMs, zone) : `${dayText(timeMs, zone)}, ${clockText(timeMs, zone)}`;
 
+/** End of a span whose begin is told: the clock alone on the day it began, else with its day, be that today. */
+export const spanEndText = (fromMs: number, toMs: number, zone: string): string =>
+  sameDay(fromMs, toMs, zone) ? clockText(toMs, zone) : `${dayText(toMs, zone)}, ${clockText(toMs, zone)}`;
+
 /** How long ago: seconds and minutes up to an hour, then clock time, then date and time. */
 export function agoText(timeMs: number, nowMs: number, zone: string): string {
   const seconds = Math.max(0, Math.round((nowMs - timeMs) / 1000));

@@ -1,9 +1,13 @@
 /** The connection sheet: which way the values come, how old the last answer is, what helps. */
 import { agoText, momentText } from '../i18n/format.js';
-import { t } from '../i18n/messages.js';
+import { addTexts, t } from '../i18n/messages.js';
 import { clockDifference } from './clock-notice.js';
 import { useApp } from './context.js';
 import { Dialog } from './shell.js';
+import { awaySinceMs } from './source.js';
+import { sheetTexts } from './connection-sheet-texts.js';
+
+addTexts(sheetTexts);
 
 export function ConnectionSheet() {
   const { state, tryNow } = useApp();
@@ -18,6 +22,11 @@ export function ConnectionSheet() {
   const zone = view?.summary.zone ?? 'UTC';
   const way =
     channel.value === 'idle' ? (login.value !== null && gridsState.value === 'ok' ? 'polling' : 'idle') : channel.value;
+  const heard = channel.value === 'live' || channel.value === 'polling';
+  const away =
+    !heard || view === undefined || view.summary.source.kind === 'gateway'
+      ? null
+      : awaySinceMs(view.summary, nowMs.value);
   const close = () => {
     sheetOpen.value = false;
   };
@@ -38,7 +47,14 @@ export function ConnectionSheet() {
         </div>
         <div>
           <dt>{t('sheet.way')}</dt>
-          <dd>{t(`sheet.way.${way}`)}</dd>
+          <dd>
+            {away === null
+              ? t(`sheet.way.${way}`)
+              : t('sheet.way.away', {
+                  server: t(`source.${kind ?? 'cloud'}`),
+                  when: momentText(away, nowMs.value, zone),
+                })}
+          </dd>
         </div>
         <div>
           <dt>{t('sheet.last')}</dt>

@@ -112,6 +112,12 @@ export function useSource() {
   });
 }
 
+/** Whether values on screen may be called present: a server is heard, or was a moment ago. */
+export function useHeard(): boolean {
+  const { channel } = useApp().state;
+  return useSource().current || channel.value === 'connecting';
+}
+
 /** Header: back, title, status line, sunlight button. `source` replaces the grid's own status line. */
 export function Header({
   title,

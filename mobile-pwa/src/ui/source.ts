@@ -1,6 +1,6 @@
 /** Where the values on screen come from, in words: the status line under every title. Pure. */
 import type { Summary } from '@villagrid/contracts';
-import { agoText, momentText } from '../i18n/format.js';
+import { momentText } from '../i18n/format.js';
 import { t } from '../i18n/messages.js';
 import type { ChannelState } from '../live/channel.js';
 import type { IconName } from './icons.js';
@@ -12,10 +12,16 @@ export interface SourceLine {
   readonly current: boolean;
 }
 
-/** After how long without a report of the gateway the line says so, ms. */
-const reportedLateMs = 120_000;
+/** After how long without a report of the gateway the line says so, ms; away from the village a cut link counts sooner. */
+const reportedLateMs = { gateway: 120_000, cloud: 60_000 } as const;
 /** After how long without any answer the values are the phone's own, ms. */
 export const silentAfterMs = 60_000;
+
+/** When the village was last heard by the server that answers, Unix ms, if that is too long ago; null while all is well. */
+export function awaySinceMs({ source }: Pick<Summary, 'source'>, nowMs: number): number | null {
+  const { kind, last_reported_ms } = source;
+  return last_reported_ms !== null && nowMs - last_reported_ms > reportedLateMs[kind] ? last_reported_ms : null;
+}
 
 /** Makes the line for one grid. */
 export function sourceLine(options: {
@@ -43,16 +49,15 @@ export function sourceLine(options: {
       current: channel === 'connecting' && nowMs - answeredAtMs < 30_000,
     };
   }
-  const { kind, last_reported_ms } = summary.source;
+  const { kind } = summary.source;
   const server = t(`source.${kind}`);
-  const icon = kind;
-  if (last_reported_ms !== null && nowMs - last_reported_ms > reportedLateMs) {
-    const when = agoText(last_reported_ms, nowMs, summary.zone);
-    return {
-      icon,
-      text: t(kind === 'cloud' ? 'source.gatewayLast' : 'source.serverLast', { server, when }),
-      current: true,
-    };
+  const awayMs = awaySinceMs(summary, nowMs);
+  if (awayMs !== null) {
+    const when = momentText(awayMs, nowMs, summary.zone);
+    return kind === 'cloud'
+      ? { icon: 'unreachable', text: t('source.away', { server, when }), current: true }
+      : { icon: kind, text: t('source.serverLast', { server, when }), current: true };
   }
+  const icon = kind;
   return { icon, text: t(channel === 'polling' ? 'source.polling' : 'source.live', { server }), current: true };
 }

@@ -4,6 +4,7 @@ import {
   delayed,
   initialDelayState,
   isDelayState,
+  overByTime,
   movedDelayState,
   stateAt,
   type DelayState,
@@ -70,7 +71,7 @@ export const comparison: RuleKind<ComparisonParameters, DelayState> = {
     };
   },
   moved: movedDelayState,
-  onTick: (_p, state) => ({ state }),
+  onTick: (p, state, nowMs) => overByTime(state, nowMs, p.off_delay_ms),
   describe(p) {
     const say = (one: Condition) =>
       `${one.metric} ${one.below !== undefined ? `below ${one.below}` : `above ${one.above}`}`;

@@ -4,6 +4,7 @@ import {
   delayed,
   initialDelayState,
   isDelayState,
+  overByTime,
   movedDelayState,
   stateAt,
   type DelayState,
@@ -64,7 +65,7 @@ export const threshold: RuleKind<ThresholdParameters, DelayState> = {
     };
   },
   moved: movedDelayState,
-  onTick: (_p, state) => ({ state }),
+  onTick: (p, state, nowMs) => overByTime(state, nowMs, p.off_delay_ms),
   describe(p, unit) {
     const parts = [];
     if (p.above !== undefined) parts.push(`above ${p.above} ${unit}`.trim());

@@ -1,15 +1,16 @@
 /** One alert: what happened, why it matters, what to do, the value against its limit, who did what. */
 import './alerts.css';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { agoText, durationText, momentText, quantityText, sentenceStart, unbroken } from '../../i18n/format.js';
+import { agoText, durationText, momentText, sentenceStart, unbroken } from '../../i18n/format.js';
 import { addTexts, isMessageKey, t } from '../../i18n/messages.js';
 import { withActs, type ShownAlert } from '../../local/acts.js';
 import { useApp } from '../../ui/context.js';
 import { Icon, Severity } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
-import { Dialog, Header } from '../../ui/shell.js';
+import { Dialog, Header, useHeard } from '../../ui/shell.js';
 import { wide } from '../../ui/theme.js';
 import { WaitingActs } from './alert-row.js';
+import { alertValueText, presentText } from './alert-value.js';
 import { LimitChart } from './limit-chart.js';
 import { alertTexts } from './texts.js';
 
@@ -37,6 +38,7 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
   const view = views.value[gridId];
   const found = view?.alerts.find((alert) => alert.alert_id === alertId);
   const [writing, setWriting] = useState(false);
+  const heard = useHeard();
   useEffect(() => {
     if (found === undefined) void app.refreshAlert(gridId, alertId);
   }, [found === undefined, app.state.channel.value]);
@@ -52,6 +54,8 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
   const now = nowMs.value;
   const open = alert.status === 'active';
   const mayAct = login.value !== null && login.value.role !== 'viewer';
+  const present = presentText(alert, view, now, heard);
+  const then = thenText(alert, present, now, zone);
   const waitingSeen = alert.waiting.some((act) => act.type === 'acknowledge');
   return (
     <article class="detail">
@@ -75,6 +79,7 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
           </span>
         </p>
         <h2>{unbroken(sentenceStart(alert.what || alert.message))}</h2>
+        {then !== undefined && <p class="then">{unbroken(then)}</p>}
         <p class="why">{unbroken(alert.why)}</p>
         {alert.refused.map((act) => (
           <div class="refused" key={act.id} role="status">
@@ -176,9 +181,21 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
       ) : (
         <p class="note-line">{t('alert.readOnly')}</p>
       )}
-      <NoteDialog alert={alert} open={writing} onClose={() => setWriting(false)} />
+      <NoteDialog
+        alert={alert}
+        value={alertValueText(alert, present, now, zone)}
+        open={writing}
+        onClose={() => setWriting(false)}
+      />
     </article>
   );
+}
+
+/** The sentence above speaks of the moment of raising: says so, and how it is now. */
+function thenText(alert: ShownAlert, present: string | undefined, nowMs: number, zone: string): string | undefined {
+  if (alert.value === null || alert.metric === null) return undefined;
+  const when = momentText(alert.raised_at_ms, nowMs, zone);
+  return present === undefined ? t('alert.then', { when }) : t('alert.thenNow', { when, now: present });
 }
 
 function StateLine({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: number; zone: string }) {
@@ -266,7 +283,17 @@ function DeviceSeen({ gridId, deviceId }: { gridId: string; deviceId: string }) 
 
 const quickWords = ['alert.note.quick1', 'alert.note.quick2', 'alert.note.quick3'] as const;
 
-function NoteDialog({ alert, open, onClose }: { alert: ShownAlert; open: boolean; onClose: () => void }) {
+function NoteDialog({
+  alert,
+  value,
+  open,
+  onClose,
+}: {
+  alert: ShownAlert;
+  value: string | undefined;
+  open: boolean;
+  onClose: () => void;
+}) {
   const app = useApp();
   const [text, setText] = useState('');
   const area = useRef<HTMLTextAreaElement>(null);
@@ -290,9 +317,7 @@ function NoteDialog({ alert, open, onClose }: { alert: ShownAlert; open: boolean
         }}
       >
         <p class="note-about">
-          {alert.value === null || alert.metric === null
-            ? sentenceStart(alert.message)
-            : `${sentenceStart(alert.message)}: ${quantityText(alert.metric, alert.value, alert.unit ?? undefined)}`}
+          {[sentenceStart(alert.message), value].filter((part) => part !== undefined).join(': ')}
         </p>
         <label class="field">
           <span>{t('alert.note.label')}</span>

@@ -1,9 +1,12 @@
 /** One alert as a row: symbol, short cause, equipment, since, who has seen it; what waits to be sent stays with it. */
-import { agoText, durationText, momentText, quantityText, sentenceStart } from '../../i18n/format.js';
+import { agoText, durationText, momentText, sentenceStart } from '../../i18n/format.js';
 import { t } from '../../i18n/messages.js';
 import type { ShownAlert } from '../../local/acts.js';
+import { useApp } from '../../ui/context.js';
 import { Icon, Severity } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
+import { useHeard } from '../../ui/shell.js';
+import { alertValueText, presentText } from './alert-value.js';
 
 /** "since 13:58", or how long for a fresh one. */
 export function sinceText(alert: ShownAlert, nowMs: number, zone: string): string {
@@ -19,12 +22,8 @@ export function seenText(alert: ShownAlert): string {
   return alert.seen ? t('alerts.seenBy', { name: alert.waiting[0]?.displayName ?? '' }) : t('alerts.notSeen');
 }
 
-/** What it is about in one line: "Kisima · Inverter 1: 68 °C". */
-export function subjectText(alert: ShownAlert, gridName?: string): string {
-  const value =
-    alert.value === null || alert.metric === null
-      ? undefined
-      : quantityText(alert.metric, alert.value, alert.unit ?? undefined);
+/** What it is about in one line: "Kisima · Inverter 1: 68 °C, now 74 °C". */
+function subjectText(alert: ShownAlert, value: string | undefined, gridName?: string): string {
   const device = [alert.device_name ?? undefined, value].filter((part) => part !== undefined).join(': ');
   return [gridName, device].filter((part) => part !== undefined && part !== '').join(' · ');
 }
@@ -67,7 +66,9 @@ export function AlertRow({
   current?: boolean;
   gridName?: string;
 }) {
-  const where = subjectText(alert, gridName);
+  const { views } = useApp().state;
+  const present = presentText(alert, views.value[alert.grid_id], nowMs, useHeard());
+  const where = subjectText(alert, alertValueText(alert, present, nowMs, zone), gridName);
   const open = alert.status === 'active';
   const rest = open
     ? [sinceText(alert, nowMs, zone), seenText(alert)]

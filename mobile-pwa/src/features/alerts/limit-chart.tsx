@@ -5,12 +5,17 @@ import { align, bridged, extent, gaps, type AlignedHistory } from '../../chart/d
 import { clockText, metricLabel, quantity, quantityText } from '../../i18n/format.js';
 import { t } from '../../i18n/messages.js';
 import { useApp } from '../../ui/context.js';
+import { wide } from '../../ui/theme.js';
 
 const hourMs = 3_600_000;
-const box = { width: 328, height: 150, left: 40, right: 12, top: 14, bottom: 26 };
+const margins = { left: 40, right: 12, top: 14, bottom: 26 };
+/** Drawn at the size of its column: enlarged, its words would be too. */
+const phoneBox = { ...margins, width: 328, height: 150 };
+const wideBox = { ...margins, width: 672, height: 220 };
 
 export function LimitChart({ alert, zone }: { alert: AlertView; zone: string }) {
   const { api, state } = useApp();
+  const box = wide.value ? wideBox : phoneBox;
   const [history, setHistory] = useState<AlignedHistory>();
   const { metric, device_id, raised_at_ms, cleared_at_ms, limit } = alert;
   const fromMs = raised_at_ms - hourMs;

@@ -8,6 +8,8 @@ export const alertTexts = {
   'alert.since': 'since {when}',
   'alert.sinceFor': 'since {when}, {duration}',
   'alert.lasted': '{from}, lasted {duration}',
+  'alert.then': 'That was at {when}.',
+  'alert.thenNow': 'That was at {when}; now {now}.',
   'alert.why': 'Why it matters',
   'alert.steps': 'What to do now',
   'alert.value': '{metric} against its limit',

@@ -49,11 +49,7 @@ function Device({
         <Icon name={silent ? 'unreachable' : (kindIcons[device.kind] ?? 'chip')} />
         <span class="main">
           <span class="t">{device.name}</span>
-          <span class="d">
-            {[kind, device.location, device.expected ? undefined : t('devices.notExpected')]
-              .filter(Boolean)
-              .join(' · ')}
-          </span>
+          <span class="d">{[kind, device.location].filter(Boolean).join(' · ')}</span>
         </span>
         <span class="end">
           <span class={silent ? 'd off' : 'd'}>{t(`device.${state}`)}</span>
@@ -101,10 +97,10 @@ export function Devices({ gridId }: { gridId: string }) {
   const zone = view?.summary.zone ?? 'UTC';
   const watched = devices.filter(({ expected }) => expected);
   const answers = (device: DeviceView) => ['connected', 'late'].includes(shownLinkState(device, now, connected));
-  const silent = devices
-    .filter((device) => !answers(device))
-    .sort((a, b) => Number(b.expected) - Number(a.expected) || a.name.localeCompare(b.name));
-  const answering = devices.filter(answers).sort((a, b) => a.name.localeCompare(b.name));
+  const byName = (a: DeviceView, b: DeviceView) => a.name.localeCompare(b.name);
+  const silent = watched.filter((device) => !answers(device)).sort(byName);
+  const answering = watched.filter(answers).sort(byName);
+  const unwatched = devices.filter(({ expected }) => !expected).sort(byName);
   const seen = watched.filter(answers).length;
   const name = view?.summary.name ?? gridId;
   return (
@@ -129,6 +125,7 @@ export function Devices({ gridId }: { gridId: string }) {
               [
                 ['devices.silent', silent],
                 ['devices.answering', answering],
+                ['devices.unwatched', unwatched],
               ] as const
             ).map(
               ([key, list]) =>

@@ -8,11 +8,10 @@ import {
   resolutionMs,
   type History as HistoryAnswer,
 } from '@villagrid/contracts';
-import { align, bridged, extent, gaps, type AlignedHistory, type Gap } from '../../chart/day.js';
+import { align, bridged, extent, gaps, type AlignedHistory } from '../../chart/day.js';
 import { LazyPlot } from '../../chart/lazy-plot.js';
 import type { PlotLine } from '../../chart/plot.js';
 import {
-  clockText,
   dateText,
   dayClockText,
   durationText,
@@ -22,7 +21,7 @@ import {
   percentText,
   quantity,
   quantityText,
-  sameDay,
+  spanEndText,
 } from '../../i18n/format.js';
 import { addTexts, t } from '../../i18n/messages.js';
 import { ApiFailure } from '../../origin/api.js';
@@ -314,7 +313,7 @@ export function History({ gridId, query }: { gridId: string; query: URLSearchPar
                 <span>
                   {t('day.gap', {
                     from: momentText(holes.at(-1)?.fromMs ?? 0, nowMs.value, zone),
-                    to: endText(holes.at(-1), nowMs.value, zone),
+                    to: spanEndText(holes.at(-1)?.fromMs ?? 0, holes.at(-1)?.toMs ?? 0, zone),
                   })}
                 </span>
               </p>
@@ -374,12 +373,6 @@ export function History({ gridId, query }: { gridId: string; query: URLSearchPar
       </main>
     </div>
   );
-}
-
-/** End of a gap: the clock alone when it ends on the day it began. */
-function endText(hole: Gap | undefined, nowMs: number, zone: string): string {
-  if (hole === undefined) return '';
-  return sameDay(hole.fromMs, hole.toMs, zone) ? clockText(hole.toMs, zone) : momentText(hole.toMs, nowMs, zone);
 }
 
 const order = (metric: string): number => {

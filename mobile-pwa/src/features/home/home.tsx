@@ -3,7 +3,7 @@ import './home.css';
 import { useEffect, useState } from 'preact/hooks';
 import type { GridState } from '@villagrid/contracts';
 import { agoText, momentText, percentText, sentenceStart, sentenceMiddle } from '../../i18n/format.js';
-import { t } from '../../i18n/messages.js';
+import { addTexts, t } from '../../i18n/messages.js';
 import { openAlerts } from '../../live/apply.js';
 import { withActs } from '../../local/acts.js';
 import { useApp } from '../../ui/context.js';
@@ -13,6 +13,9 @@ import { Header } from '../../ui/shell.js';
 import { wide } from '../../ui/theme.js';
 import { seenText } from '../alerts/alert-row.js';
 import { groupGrids } from './groups.js';
+import { homeTexts } from './texts.js';
+
+addTexts(homeTexts);
 
 /** From how many grids on a search field is shown. */
 const searchFrom = 8;
@@ -111,7 +114,7 @@ export function GridList({ currentId }: { currentId?: string | null }) {
           groups[group].length > 0 && (
             <section key={group} aria-label={t(`home.${group}`)}>
               <h2 class="h2">
-                {t(`home.${group}`)}
+                {t(group === 'rest' && groups.rest.length === shown.length ? 'home.all' : `home.${group}`)}
                 <span>{groups[group].length}</span>
               </h2>
               <div class="rows">

@@ -1,0 +1,22 @@
+/** Texts of the connection sheet in English. They come with it. */
+export const sheetTexts = {
+  'sheet.title': 'Where these values come from',
+  'sheet.server': 'Server',
+  'sheet.way': 'Way',
+  'sheet.way.live': 'Live: each change at once',
+  'sheet.way.polling': 'Asks every 15 s: the live line does not open here',
+  'sheet.way.away': '{server} answers, but the village is away since {when}',
+  'sheet.way.connecting': 'Connecting',
+  'sheet.way.down': 'No answer. Tried again by itself.',
+  'sheet.way.idle': 'Nothing asked yet',
+  'sheet.last': 'Last answer',
+  'sheet.never': 'none yet',
+  'sheet.reported': 'Gateway reported',
+  'sheet.clock': 'Clock',
+  'sheet.clock.same': 'phone and server agree',
+  'sheet.saved': 'On this phone',
+  'sheet.help.title': 'What helps',
+  'sheet.help.wifi': 'Wi-Fi joined but no answer: is the lamp of the gateway on?',
+  'sheet.help.mobile': 'Phone uses mobile data: open the Wi-Fi settings and choose “Stay connected”.',
+  'sheet.try': 'Try now',
+} as const;
