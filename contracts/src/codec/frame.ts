@@ -157,9 +157,15 @@ export function encodeFrame(frame: Frame): Uint8Array {
 function bySeries(samples: readonly Sample[]): Sample[][] {
   const groups: Sample[][] = [];
   const devices = new Map<string, Map<string, Sample[]>>();
+  // Samples of a device come in a row.
+  let deviceId: string | undefined;
+  let metrics = new Map<string, Sample[]>();
   for (const sample of samples) {
-    let metrics = devices.get(sample.deviceId);
-    if (!metrics) devices.set(sample.deviceId, (metrics = new Map()));
+    if (sample.deviceId !== deviceId) {
+      deviceId = sample.deviceId;
+      metrics = devices.get(deviceId) ?? new Map<string, Sample[]>();
+      devices.set(deviceId, metrics);
+    }
     const group = metrics.get(sample.metric);
     if (group) group.push(sample);
     else {

@@ -282,6 +282,8 @@ t.test(
         .every((one: Sample) => one.quality === qualityCodes.uncertain_clock),
     );
     offer(house, nowMs);
+    // What was offered is in the log with the next commit.
+    house.gateway.log.flush();
     await gridOf(house).completeness(0);
     const told = async (deviceId: string, metric: string) =>
       (await gridOf(house).raw(deviceId, metric, trueMs - day, nowMs + day)).t.map((ms) =>

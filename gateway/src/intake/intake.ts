@@ -72,8 +72,8 @@ export interface Intake {
 }
 
 /** UTF-8 bytes as text, without a copy of the bytes. */
-const textOf = ({ buffer, byteOffset, byteLength }: Uint8Array): string =>
-  Buffer.from(buffer, byteOffset, byteLength).toString('utf8');
+const textOf = (bytes: Uint8Array): string =>
+  (bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)).toString('utf8');
 
 /** Makes the intake of one grid. */
 export function createIntake(options: IntakeOptions): Intake {

@@ -161,10 +161,16 @@ export class Live {
 
   #put(samples: readonly Sample[]): Sample[] {
     const changed: Sample[] = [];
+    // Samples of a device come in a row.
+    let ofDevice: string | undefined;
+    let series = new Map<string, SnapshotSample>();
     for (const sample of samples) {
       const { deviceId, metric, timeMs } = sample;
-      let series = this.#samples.get(deviceId);
-      if (!series) this.#samples.set(deviceId, (series = new Map()));
+      if (deviceId !== ofDevice) {
+        ofDevice = deviceId;
+        series = this.#samples.get(deviceId) ?? new Map<string, SnapshotSample>();
+        this.#samples.set(deviceId, series);
+      }
       const known = series.get(metric);
       if (known && known.timeMs > timeMs && !this.#isAhead(known.timeMs)) continue;
       series.set(metric, sample);

@@ -46,7 +46,7 @@ export class Group {
 
   add(batch: LogBatch): Promise<number> {
     this.waiting += 1;
-    for (const sample of batch.samples ?? []) this.#addSample(sample);
+    if (batch.samples) this.#addSamples(batch.samples);
     for (const event of batch.events ?? []) {
       this.events.push(event);
       this.bytes += JSON.stringify(event).length;
@@ -66,14 +66,22 @@ export class Group {
     return this.committed;
   }
 
-  #addSample(sample: Sample): void {
-    const { deviceId, metric } = sample;
-    this.samples.push(sample);
-    this.bytes += sampleBytes;
-    let metrics = this.#series.get(deviceId);
-    if (!metrics) this.#series.set(deviceId, (metrics = new Set()));
-    if (metrics.has(metric)) return;
-    metrics.add(metric);
-    this.bytes += deviceId.length + metric.length + 1 + seriesBytes;
+  #addSamples(samples: readonly Sample[]): void {
+    // Samples of a device come in a row.
+    let ofDevice: string | undefined;
+    let metrics = new Set<string>();
+    for (const sample of samples) {
+      const { deviceId, metric } = sample;
+      this.samples.push(sample);
+      this.bytes += sampleBytes;
+      if (deviceId !== ofDevice) {
+        ofDevice = deviceId;
+        metrics = this.#series.get(deviceId) ?? new Set<string>();
+        this.#series.set(deviceId, metrics);
+      }
+      if (metrics.has(metric)) continue;
+      metrics.add(metric);
+      this.bytes += deviceId.length + metric.length + 1 + seriesBytes;
+    }
   }
 }

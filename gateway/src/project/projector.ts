@@ -83,8 +83,7 @@ export function createProjector(options: ProjectorOptions): Projector {
     }
   };
 
-  const apply = (): boolean => {
-    const frames = log.read(done + 1, { maxFrames: framesPerStep, maxBytes: bytesPerStep });
+  const apply = (frames: readonly NumberedFrame[]): boolean => {
     if (frames.length === 0) return false;
     done = atomically(() => {
       ledger.note(name, frames);
@@ -94,9 +93,11 @@ export function createProjector(options: ProjectorOptions): Projector {
     return done < log.newestNumber();
   };
 
+  const applyNext = () => apply(log.read(done + 1, { maxFrames: framesPerStep, maxBytes: bytesPerStep }));
+
   const breathe = () => new Promise<void>((resolve) => setImmediate(resolve));
   const catchUp = async (): Promise<void> => {
-    while (!stopped && done < log.newestNumber() && apply()) await breathe();
+    while (!stopped && done < log.newestNumber() && applyNext()) await breathe();
   };
 
   /** Raw frames of the next slice of a repair: about an hour, because the store keeps hours together. */
@@ -166,14 +167,24 @@ export function createProjector(options: ProjectorOptions): Projector {
   };
 
   const run = async (): Promise<void> => {
-    while (!stopped && (done < log.newestNumber() ? (apply(), true) : await repair())) await breathe();
+    while (!stopped && (done < log.newestNumber() ? (applyNext(), true) : await repair())) await breathe();
   };
   const settle = (): Promise<void> => {
     running ??= run().finally(() => (running = undefined));
     return running;
   };
+  const failed = (error: unknown): void => logger.error('history could not be brought up to the log', { error });
   const inBackground = (): void => {
-    settle().catch((error: unknown) => logger.error('history could not be brought up to the log', { error }));
+    settle().catch(failed);
+  };
+  /** A frame that was just committed, when all before it is done: at hand, it need not be read and unpacked again. */
+  const applyAtOnce = (committed: NumberedFrame): void => {
+    if (running !== undefined || stopped || committed.number !== done + 1) return;
+    try {
+      apply([committed]);
+    } catch (error) {
+      failed(error);
+    }
   };
   const repairing = () => ledger.pending(gridId) !== undefined;
 
@@ -187,7 +198,9 @@ export function createProjector(options: ProjectorOptions): Projector {
     repairing,
     async start() {
       timer = realClock.every(stepEveryMs, inBackground);
-      leave = log.onCommit(({ number, frame }) => {
+      leave = log.onCommit((committed) => {
+        const { number, frame } = committed;
+        applyAtOnce(committed);
         if (number - done >= framesPerStep || frame.entries.some((entry) => entry.type === 'clock')) inBackground();
       });
       inBackground();

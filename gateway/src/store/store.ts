@@ -245,8 +245,15 @@ export function createHistoryStore({ database, zoneOf, log }: HistoryStoreOption
       const sealedBeforeMs = state.take(number, frame);
       if (sealedBeforeMs === undefined) continue;
       fresh += 1;
+      // Samples of a device come in a row.
+      let deviceId: string | undefined;
+      let metrics: Map<string, SeriesState> | undefined;
       for (const sample of frame.samples) {
-        let series = find(gridId, sample.deviceId, sample.metric);
+        if (sample.deviceId !== deviceId || metrics === undefined) {
+          deviceId = sample.deviceId;
+          metrics = grids.get(gridId)?.get(deviceId);
+        }
+        let series = metrics?.get(sample.metric);
         if (!series) put((series = new SeriesState(gridId, sample.deviceId, sample.metric)));
         if (series.add(sample, sealedBeforeMs)) openCount += 1;
       }

@@ -12,11 +12,12 @@ import { Aedes } from 'aedes';
 import { Listeners, type ConnectionFacts } from './listeners.js';
 import type { PacketGuard } from './packet-guard.js';
 import { PublishGate } from './publish-gate.js';
-import { QuickLane, type QuickPublish } from './quick-lane.js';
+import { QuickLane } from './quick-lane.js';
 import {
   defaultBrokerLimits,
   type BrokerClient,
   type BrokerIdentity,
+  type BrokerPublish,
   type BrokerStats,
   type GuardedBroker,
   type GuardedBrokerOptions,
@@ -27,7 +28,8 @@ import {
 interface Session<I> extends ConnectionFacts {
   identity?: I;
   clientId?: string;
-  gate: PublishGate<HeldPublish | QuickPublish>;
+  /** Those of the quick lane are held as their packet ids: nothing of them needs to be kept. */
+  gate: PublishGate<HeldPublish | number>;
   lane: QuickLane;
   /** Logged in and told so. */
   ready: boolean;
@@ -82,7 +84,7 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
   /** Acknowledges, or refuses, a publish that was held. */
   const answer = (
     { clientId, lane }: Session<I>,
-    publish: HeldPublish | QuickPublish,
+    publish: HeldPublish | number,
     failure: Error | undefined,
     own: boolean,
   ): void => {
@@ -93,10 +95,10 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
       log.error('a publish could not be taken; the client is disconnected and will send again', {
         code: 'E_NOT_DURABLE',
         client_id: clientId,
-        topic: publish.topic,
+        topic: typeof publish === 'number' ? lane.topic : publish.topic,
         error: failure,
       });
-    if ('packetId' in publish) lane.answer(publish.packetId, failure);
+    if (typeof publish === 'number') lane.answer(publish, failure);
     else {
       lane.flush();
       publish.callback(failure ?? null);
@@ -280,23 +282,21 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
           topic,
         );
       },
-      take(quick) {
+      take(packetId, topic, payload, duplicate) {
         const { gate, identity, clientId, superseded } = sessions.get(client) as Required<Session<I>>;
         stats.published += 1;
         stats.held += 1;
-        const { topic, payload, duplicate } = quick;
-        gate.pass(quick, () =>
-          options.onPublish(identity, {
-            clientId,
-            topic,
-            payload,
-            qos: 1,
-            retain: false,
-            duplicate,
-            will: false,
-            superseded,
-          }),
-        );
+        const publish: BrokerPublish = {
+          clientId,
+          topic,
+          payload,
+          qos: 1,
+          retain: false,
+          duplicate,
+          will: false,
+          superseded,
+        };
+        gate.pass(packetId, () => options.onPublish(identity, publish));
       },
       // The library ends a client that it does not hear from; it has no other way to be told.
       heard: () => (client as unknown as { _keepaliveTimer: NodeJS.Timeout | null })._keepaliveTimer?.refresh(),
@@ -355,7 +355,7 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
       const client = aedes.handle(guard);
       const session: Session<I> = {
         ...facts,
-        gate: new PublishGate<HeldPublish | QuickPublish>(clock, limits.publishDeadlineMs, {
+        gate: new PublishGate<HeldPublish | number>(clock, limits.publishDeadlineMs, {
           answer: (publish, failure, own) => answer(session, publish, failure, own),
           answered: () => session.lane.flush(),
         }),

@@ -5,20 +5,12 @@
  */
 import type { PacketGuard, PublishBypass } from './packet-guard.js';
 
-/** A publish of the quick lane. */
-export interface QuickPublish {
-  readonly packetId: number;
-  readonly topic: string;
-  readonly payload: Buffer;
-  readonly duplicate: boolean;
-}
-
 export interface QuickLaneOptions {
   readonly guard: PacketGuard;
   /** Whether the client is logged in, and a publish to this topic is allowed and ends with the owner. */
   readonly endsHere: (topic: string) => boolean;
-  /** Takes the publish; `acknowledge` is called when it may be. */
-  readonly take: (publish: QuickPublish) => void;
+  /** Takes a publish; it is to be answered by its packet id. */
+  readonly take: (packetId: number, topic: string, payload: Buffer, duplicate: boolean) => void;
   /** Called with each piece of traffic, for the library's keepalive, which does not see it. */
   readonly heard: () => void;
 }
@@ -48,18 +40,14 @@ export class QuickLane implements PublishBypass {
     while ((packet[at] as number) >= 128) at += 1;
     at += 1;
     if (at + 2 > packet.length) return false;
-    const topicEnd = at + 2 + packet.readUInt16BE(at);
+    const topicStart = at + 2;
+    const topicEnd = topicStart + packet.readUInt16BE(at);
     if (topicEnd + 2 > packet.length) return false;
     const packetId = packet.readUInt16BE(topicEnd);
-    if (packetId === 0 || !this.#isQuickTopic(packet.subarray(at + 2, topicEnd))) return false;
+    if (packetId === 0 || !this.#isQuickTopic(packet, topicStart, topicEnd)) return false;
     this.#held += 1;
-    if (this.#held >= mostHeld) this.#options.guard.setHeldBack(true);
-    this.#options.take({
-      packetId,
-      topic: this.#topic,
-      payload: packet.subarray(topicEnd + 2),
-      duplicate: ((packet[0] as number) & 8) !== 0,
-    });
+    if (this.#held >= mostHeld) this.#holdBack();
+    this.#options.take(packetId, this.#topic, packet.subarray(topicEnd + 2), ((packet[0] as number) & 8) !== 0);
     return true;
   }
 
@@ -69,6 +57,11 @@ export class QuickLane implements PublishBypass {
 
   passedOn(): void {
     this.#inLibrary += 1;
+  }
+
+  /** Topic of the newest publish that was taken. */
+  get topic(): string {
+    return this.#topic;
   }
 
   /** A publish came out of the library. */
@@ -110,12 +103,14 @@ export class QuickLane implements PublishBypass {
     this.#options.guard.setHeldBack(this.#draining || this.#held >= mostHeld);
   }
 
-  #isQuickTopic(bytes: Buffer): boolean {
-    if (bytes.equals(this.#topicBytes) && bytes.length > 0) return true;
-    const topic = bytes.toString('utf8');
+  #isQuickTopic(packet: Buffer, start: number, end: number): boolean {
+    const known = this.#topicBytes;
+    if (known.length === end - start && known.length > 0 && packet.compare(known, 0, known.length, start, end) === 0)
+      return true;
+    const topic = packet.toString('utf8', start, end);
     // Bytes that are not the text they decode to are left to the library, which refuses them.
     if (/[+#\0\ufffd]/.test(topic) || !this.#options.endsHere(topic)) return false;
-    this.#topicBytes = Buffer.from(bytes);
+    this.#topicBytes = Buffer.from(packet.subarray(start, end));
     this.#topic = topic;
     return true;
   }
