@@ -8,7 +8,7 @@ import t from 'tap';
 import type { AlertView, DeviceView, FigureView, Summary } from '@villagrid/contracts';
 import { build } from 'vite';
 import { answeredAlerts, applyFrame, type GridView } from '../src/live/apply.js';
-import { alertValueText, presentText } from '../src/features/alerts/alert-value.js';
+import { alertValueText, presentValue } from '../src/features/alerts/alert-value.js';
 import { spanEndText } from '../src/i18n/format.js';
 import { verdictWords } from '../src/i18n/verdict.js';
 import { sourceLine } from '../src/ui/source.js';
@@ -125,7 +125,7 @@ t.test(
     } as AlertView;
     const words = (figures: Record<string, FigureView>, heard = true, more: Partial<AlertView> = {}) => {
       const one = { ...alert, ...more };
-      const present = presentText(one, { summary: { figures } } as unknown as GridView, noon, heard);
+      const present = presentValue(one, { summary: { figures } } as unknown as GridView, noon, 'Africa/Nairobi', heard);
       return alertValueText(one, present, noon, 'Africa/Nairobi')?.replaceAll('\u00a0', ' ');
     };
     t.equal(words({ 'equipment_temp_c.inverter': figure(78) }), '61 °C, now 78 °C');
@@ -136,6 +136,7 @@ t.test(
       'another device says nothing of it',
     );
     t.equal(words({ a: figure(78, 3_600_000) }), '61 °C at 11:30', 'an old value is not now');
+    t.equal(words({ a: figure(78, 180_000) }), '61 °C, 3 min ago 78 °C', 'a late one tells its age');
     t.equal(words({ a: figure(78) }, false), '61 °C at 11:30', 'nor is a saved one');
     t.equal(words({ a: figure(20) }, true, { status: 'resolved' }), '61 °C at 11:30');
     t.equal(words({ equipment_temp_c: figure(78) }, true, { device_id: null }), '61 °C, now 78 °C');

@@ -208,7 +208,7 @@ export const en = {
   'alerts.section': 'Open alerts',
   'alerts.choose': 'Choose an alert.',
   'alerts.announce': 'New alert: {what}',
-  'alerts.valueNow': '{value}, now {now}',
+  'alerts.valueNow': '{value}, {when} {now}',
   'alerts.valueAt': '{value} at {when}',
   'alerts.wholeGrid': 'whole grid',
 

@@ -10,7 +10,7 @@ import { links } from '../../ui/routes.js';
 import { Dialog, Header, useHeard } from '../../ui/shell.js';
 import { wide } from '../../ui/theme.js';
 import { WaitingActs } from './alert-row.js';
-import { alertValueText, presentText } from './alert-value.js';
+import { alertValueText, presentValue, type Present } from './alert-value.js';
 import { LimitChart } from './limit-chart.js';
 import { alertTexts } from './texts.js';
 
@@ -54,7 +54,7 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
   const now = nowMs.value;
   const open = alert.status === 'active';
   const mayAct = login.value !== null && login.value.role !== 'viewer';
-  const present = presentText(alert, view, now, heard);
+  const present = presentValue(alert, view, now, zone, heard);
   const then = thenText(alert, present, now, zone);
   const waitingSeen = alert.waiting.some((act) => act.type === 'acknowledge');
   return (
@@ -192,10 +192,12 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
 }
 
 /** The sentence above speaks of the moment of raising: says so, and how it is now. */
-function thenText(alert: ShownAlert, present: string | undefined, nowMs: number, zone: string): string | undefined {
+function thenText(alert: ShownAlert, present: Present | undefined, nowMs: number, zone: string): string | undefined {
   if (alert.value === null || alert.metric === null) return undefined;
   const when = momentText(alert.raised_at_ms, nowMs, zone);
-  return present === undefined ? t('alert.then', { when }) : t('alert.thenNow', { when, now: present });
+  return present === undefined
+    ? t('alert.then', { when })
+    : t('alert.thenNow', { then: when, when: present.when, now: present.value });
 }
 
 function StateLine({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: number; zone: string }) {

@@ -6,7 +6,7 @@ import { useApp } from '../../ui/context.js';
 import { Icon, Severity } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
 import { useHeard } from '../../ui/shell.js';
-import { alertValueText, presentText } from './alert-value.js';
+import { alertValueText, presentValue } from './alert-value.js';
 
 /** "since 13:58", or how long for a fresh one. */
 export function sinceText(alert: ShownAlert, nowMs: number, zone: string): string {
@@ -67,7 +67,7 @@ export function AlertRow({
   gridName?: string;
 }) {
   const { views } = useApp().state;
-  const present = presentText(alert, views.value[alert.grid_id], nowMs, useHeard());
+  const present = presentValue(alert, views.value[alert.grid_id], nowMs, zone, useHeard());
   const where = subjectText(alert, alertValueText(alert, present, nowMs, zone), gridName);
   const open = alert.status === 'active';
   const rest = open

@@ -3,7 +3,7 @@ import type { AlertView, FigureView } from '@villagrid/contracts';
 import { momentText, quantityText } from '../../i18n/format.js';
 import { t } from '../../i18n/messages.js';
 import type { GridView } from '../../live/apply.js';
-import { figureFreshness } from '../../ui/value.js';
+import { ageText, figureFreshness } from '../../ui/value.js';
 
 /** After how long a value that is not known anew is told with its time, ms. */
 const mentionMs = 60_000;
@@ -19,33 +19,45 @@ function figureOf(alert: AlertView, view: GridView | undefined): FigureView | un
   );
 }
 
-/** The present value of what an open alert is about, as text; undefined when it is not known now. */
-export function presentText(
+/** A newer value than the one at raising, and when that is: "now", or its age where it is late. */
+export interface Present {
+  readonly value: string;
+  readonly when: string;
+}
+
+/** The present value of what an open alert is about; undefined when it is not known. */
+export function presentValue(
   alert: AlertView,
   view: GridView | undefined,
   nowMs: number,
+  zone: string,
   heard: boolean,
-): string | undefined {
+): Present | undefined {
   const { metric } = alert;
   if (metric === null || alert.status !== 'active' || !heard) return undefined;
   const figure = figureOf(alert, view);
-  const known = ['live', 'late'].includes(figureFreshness(figure, nowMs));
-  return figure === undefined || figure.value === null || !known
-    ? undefined
-    : quantityText(metric, figure.value, figure.unit);
+  const state = figureFreshness(figure, nowMs);
+  if (figure === undefined || figure.value === null || (state !== 'live' && state !== 'late')) return undefined;
+  return {
+    value: quantityText(metric, figure.value, figure.unit),
+    when: state === 'live' ? t('age.now') : ageText(figure, nowMs, zone),
+  };
 }
 
 /** "61 °C, now 78 °C", or "61 °C at 05:14"; undefined for an alert without a value. */
 export function alertValueText(
   alert: AlertView,
-  present: string | undefined,
+  present: Present | undefined,
   nowMs: number,
   zone: string,
 ): string | undefined {
   const { value, metric, unit, raised_at_ms } = alert;
   if (value === null || metric === null) return undefined;
   const then = quantityText(metric, value, unit ?? undefined);
-  if (present !== undefined) return present === then ? then : t('alerts.valueNow', { value: then, now: present });
+  if (present !== undefined)
+    return present.value === then
+      ? then
+      : t('alerts.valueNow', { value: then, when: present.when, now: present.value });
   return nowMs - raised_at_ms < mentionMs
     ? then
     : t('alerts.valueAt', { value: then, when: momentText(raised_at_ms, nowMs, zone) });

@@ -62,7 +62,9 @@ export function LimitChart({ alert, zone }: { alert: AlertView; zone: string }) 
     Math.abs(limit) * 0.05,
     0.1,
   );
-  const low = Math.min(range.min, limit) - spread * 0.18;
+  const lowest = Math.min(range.min, limit);
+  // What is never negative has no scale below zero.
+  const low = lowest >= 0 ? Math.max(0, lowest - spread * 0.18) : lowest - spread * 0.18;
   const high = Math.max(range.max, limit) + spread * 0.22;
   const first = history.times[0] ?? fromMs;
   const span = Math.max(60_000, (history.times.at(-1) ?? toMs) - first);

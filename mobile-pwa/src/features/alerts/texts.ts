@@ -9,7 +9,7 @@ export const alertTexts = {
   'alert.sinceFor': 'since {when}, {duration}',
   'alert.lasted': '{from}, lasted {duration}',
   'alert.then': 'That was at {when}.',
-  'alert.thenNow': 'That was at {when}; now {now}.',
+  'alert.thenNow': 'That was at {then}; {when} {now}.',
   'alert.why': 'Why it matters',
   'alert.steps': 'What to do now',
   'alert.value': '{metric} against its limit',

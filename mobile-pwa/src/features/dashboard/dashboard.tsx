@@ -148,12 +148,14 @@ export function Dashboard({ gridId }: { gridId: string }) {
                 const age = ageText(figure, now, zone, connected);
                 return (
                   <a class="kpi" key={metric} href={links.history(gridId, [metric])}>
-                    <span class="l">
-                      {label} <LiveAge figure={figure} nowMs={now} heard={connected} />
-                    </span>
+                    <span class="l">{label}</span>
                     <Value metric={metric} figure={figure} nowMs={now} heard={connected} />
                     {figure?.value != null && direction !== '' && <span class="n">{direction}</span>}
-                    {age !== '' && <span class="n age">{age}</span>}
+                    {(figure?.value != null || age !== '') && (
+                      <span class="n age">
+                        {age !== '' ? age : <LiveAge figure={figure} nowMs={now} heard={connected} />}
+                      </span>
+                    )}
                   </a>
                 );
               })}

@@ -53,7 +53,7 @@ function Device({
         </span>
         <span class="end">
           <span class={silent ? 'd off' : 'd'}>{t(`device.${state}`)}</span>
-          <span class="d">{seen}</span>
+          {state !== 'never_seen' && <span class="d">{seen}</span>}
         </span>
       </summary>
       <dl class="facts sec">

@@ -41,9 +41,7 @@ function GridRow({ grid, nowMs, current }: { grid: GridState; nowMs: number; cur
         ]
           .filter((part) => part !== '')
           .join(' · ')
-      : old
-        ? `${t('home.noAlerts')} · ${age}`
-        : t('home.noAlerts');
+      : `${t('home.noAlerts')} · ${old ? age : t('age.now')}`;
   return (
     <a class="row grid-row" href={links.grid(grid.grid_id)} {...(current ? { 'aria-current': 'true' as const } : {})}>
       {!reachable ? (
@@ -131,7 +129,7 @@ export function GridList({ currentId }: { currentId?: string | null }) {
 
 /** The sentence on top: who needs somebody. */
 export function homeVerdict(grids: readonly GridState[]): { lead: string; rest: string } {
-  const { needs, unreachable } = groupGrids(grids);
+  const { needs, unreachable, rest: others } = groupGrids(grids);
   const first = needs[0];
   if (first !== undefined) {
     const lead = t(first.power === 'off' ? 'home.noPower' : 'home.needsYou', { grid: first.name });
@@ -147,7 +145,9 @@ export function homeVerdict(grids: readonly GridState[]): { lead: string; rest: 
   }
   if (unreachable.length > 0)
     return { lead: t('home.allWellKnown'), rest: t('home.oneUnreachable', { n: unreachable.length }) };
-  return { lead: t('home.allWell'), rest: '' };
+  // An alert somebody has seen needs nobody now, but its grid is not well.
+  const open = others.some((grid) => grid.worst_severity !== null);
+  return { lead: open ? t('home.allWellKnown') : t('home.allWell'), rest: '' };
 }
 
 function useGridsSource() {
