@@ -20,7 +20,7 @@ export * from './telemetry/types.js';
 export * from './telemetry/store.js';
 export * from './telemetry/clock-ledger.js';
 export * from './telemetry/number-ranges.js';
-export * from './telemetry/days.js';
+export * from './telemetry/windows.js';
 export * from './alert-store/alert-store.js';
 export * from './accounts/accounts.js';
 export * from './accounts/secret-hash.js';
