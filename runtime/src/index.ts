@@ -1,5 +1,6 @@
 /** What every Node process of Villagrid needs once. */
 export * from './clock/real-clock.js';
+export * from './clock/next-turn.js';
 export * from './clock/random.js';
 export * from './log/logger.js';
 export * from './lifecycle/lifecycle.js';
