@@ -5,6 +5,7 @@ export * from './ports/clock.js';
 export * from './ports/id.js';
 export * from './auth/roles.js';
 export * from './errors/catalogue.js';
+export * from './errors/message-of.js';
 export * from './wire/topics.js';
 export * from './wire/telemetry.js';
 export * from './wire/legacy.js';

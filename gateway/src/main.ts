@@ -1,6 +1,6 @@
 /** The gateway's process: the only reader of its arguments and environment. */
 import { parseArgs } from 'node:util';
-import { VillagridError, type Clock } from '@villagrid/contracts';
+import { messageOf, VillagridError, type Clock } from '@villagrid/contracts';
 import {
   acceleratedClock,
   createLogger,
@@ -41,7 +41,7 @@ function settingsHelp(): string {
 /** Says what is wrong and what to do, and ends. */
 function fail(error: unknown): never {
   if (error instanceof VillagridError) process.stderr.write(`${error.message}\n${error.next}\n`);
-  else process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  else process.stderr.write(`${messageOf(error)}\n`);
   process.exit(1);
 }
 

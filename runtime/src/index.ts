@@ -1,5 +1,6 @@
 /** What every Node process of Villagrid needs once. */
 export * from './clock/real-clock.js';
+export * from './clock/next-turn.js';
 export * from './clock/random.js';
 export * from './log/logger.js';
 export * from './lifecycle/lifecycle.js';
@@ -20,7 +21,7 @@ export * from './telemetry/types.js';
 export * from './telemetry/store.js';
 export * from './telemetry/clock-ledger.js';
 export * from './telemetry/number-ranges.js';
-export * from './telemetry/days.js';
+export * from './telemetry/windows.js';
 export * from './alert-store/alert-store.js';
 export * from './accounts/accounts.js';
 export * from './accounts/secret-hash.js';

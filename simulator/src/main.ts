@@ -1,6 +1,6 @@
 /** The simulator's process: `node main.js --config FILE`. */
 import { parseArgs } from 'node:util';
-import { VillagridError } from '@villagrid/contracts';
+import { messageOf, VillagridError } from '@villagrid/contracts';
 import {
   acceleratedClock,
   createLifecycle,
@@ -57,6 +57,6 @@ async function main(): Promise<void> {
 
 main().catch((error: unknown) => {
   const next = error instanceof VillagridError ? ` ${error.next}` : '';
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}${next}\n`);
+  process.stderr.write(`${messageOf(error)}${next}\n`);
   process.exit(1);
 });

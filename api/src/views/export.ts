@@ -10,12 +10,13 @@ import {
   type Resolution,
   type WindowColumns,
 } from '@villagrid/contracts';
+import { nextTurn } from '@villagrid/runtime';
 import type { GridPort } from '../ports.js';
 import { csvLine, isoUtc, numberCell, plainForm, spreadsheetForm, textCell, ZoneTimes, type CsvForm } from './csv.js';
 import { alignedRange, parseMetrics, type HistoryQuery, type HistoryRange } from './history-request.js';
 import { askedSeries, rawOf } from './history.js';
 import type { RawValues } from './raw-series.js';
-import { slicedWindows, sliceMs, slices, turn } from './slices.js';
+import { slicedWindows, sliceMs, slices } from './slices.js';
 import { windowsOfFigure } from './windows.js';
 
 /** The query as the route's schema checked it. */
@@ -96,7 +97,7 @@ async function* write(
     );
   if (range.granularity === 'raw') {
     for (let fromMs = range.fromMs; fromMs < range.toMs; fromMs += rawSliceMs) {
-      await turn();
+      await nextTurn();
       const slice = { fromMs, toMs: Math.min(range.toMs, fromMs + rawSliceMs) };
       const columns: RawValues[] = [];
       for (const one of series) columns.push(await rawSlice(grid, device, one, slice));
@@ -108,7 +109,7 @@ async function* write(
   /** Samples a whole window holds, by metric, as far as it was seen. */
   const expects = new Map<string, number>();
   for (const slice of slices(zone, range.granularity, range.fromMs, range.toMs, textSliceMs(range.granularity))) {
-    await turn();
+    await nextTurn();
     const columns: WindowColumns[] = [];
     for (const { metric } of series)
       columns.push(

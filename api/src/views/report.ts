@@ -24,10 +24,11 @@ import {
   type Site,
   type Supply,
 } from '@villagrid/contracts';
+import { nextTurn } from '@villagrid/runtime';
 import type { GridPort } from '../ports.js';
 import { devicePeriodS, hottestMetric } from './figures.js';
 import { reportRange, type ReportQuery } from './report-request.js';
-import { slicedWindows, turn } from './slices.js';
+import { slicedWindows } from './slices.js';
 import { nominal, supplySpans } from './supply-spans.js';
 import { figureSource, sourceDevices, windowsOfFigure } from './windows.js';
 
@@ -114,7 +115,7 @@ export async function reportView(grid: GridPort, query: ReportQuery, nowMs: numb
     causes,
   });
   for (;;) {
-    await turn();
+    await nextTurn();
     const step = steps.next();
     if (step.done === true) return step.value;
   }
@@ -153,7 +154,7 @@ class Reader {
     const site = this.#grid.site();
     const source = figureSource(site, metric);
     if (source.kind === 'none') return undefined;
-    await turn();
+    await nextTurn();
     const found = await windowsOfFigure(this.#grid, metric, '15m', this.#raster.fromMs, this.#untilMs);
     if (found.t.length === 0) return undefined;
     const periodS = Math.max(...sourceDevices(site, source).map((one) => devicePeriodS(site, one)));
@@ -167,7 +168,7 @@ class Reader {
     if (source.kind !== 'wire') return undefined;
     const terms: CounterTerm[] = [];
     for (const { device_id, metric: series, factor } of source.wire.terms) {
-      await turn();
+      await nextTurn();
       const columns = await slicedWindows(this.#grid, device_id, series, '15m', this.#raster.fromMs, this.#untilMs);
       if (columns.t.length === 0) return undefined;
       terms.push({ columns, factor });

@@ -1,5 +1,6 @@
 /** Long reads in slices: the store answers synchronously, so a year asked at once would hold up everybody else. */
 import { emptyColumns, localDayStartMs, type Resolution, type WindowColumns } from '@villagrid/contracts';
+import { nextTurn } from '@villagrid/runtime';
 import type { GridPort } from '../ports.js';
 
 /** Stretch of one slice per resolution, ms: one to three thousand stored windows, a few milliseconds of work. */
@@ -9,9 +10,6 @@ export const sliceMs: Readonly<Record<Resolution, number>> = {
   '1h': 84 * 86_400_000,
   '1d': 28 * 86_400_000,
 };
-
-/** Lets everything else that waits have its turn. */
-export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Cuts [fromMs, toMs) into slices that begin where windows of the resolution begin. */
 export function* slices(
@@ -41,7 +39,7 @@ export async function slicedWindows(
 ): Promise<WindowColumns> {
   const all = emptyColumns();
   for (const slice of slices(grid.site().zone, resolution, fromMs, toMs)) {
-    if (slice.fromMs > fromMs) await turn();
+    if (slice.fromMs > fromMs) await nextTurn();
     const part = await grid.windows(deviceId, metric, resolution, slice.fromMs, slice.toMs);
     for (const key of ['t', 'min', 'mean', 'max', 'last', 'count'] as const)
       for (const value of part[key]) all[key].push(value);

@@ -6,9 +6,9 @@ import {
   type SupplySpan,
   type WindowColumns,
 } from '@villagrid/contracts';
+import { nextTurn } from '@villagrid/runtime';
 import type { GridPort } from '../ports.js';
 import { devicePeriodS } from './figures.js';
-import { turn } from './slices.js';
 import { figureSource, sourceDevices, windowsOfFigure } from './windows.js';
 
 const minuteMs = resolutionMs['1m'];
@@ -47,7 +47,7 @@ export async function supplySpans(grid: GridPort, fromMs: number, toMs: number):
   const detail = async (untilMs: number): Promise<void> => {
     if (detailFromMs === undefined) return;
     for (let startMs = detailFromMs; startMs < untilMs; startMs += 86_400_000) {
-      await turn();
+      await nextTurn();
       const endMs = Math.min(untilMs, startMs + 86_400_000);
       addMinutes(
         spans,

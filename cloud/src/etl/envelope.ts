@@ -1,5 +1,6 @@
 /** First step of the ETL: bytes of a publish to an envelope. Pure; how to inflate is given. */
 import {
+  messageOf,
   CodecError,
   decodeEnvelopeBody,
   envelopeDeflated,
@@ -33,7 +34,7 @@ export function decodeEnvelope(payload: Uint8Array, inflate: Inflate): DecodedEn
     try {
       body = inflate(body, maxInflatedBytes);
     } catch (error) {
-      return refuse(`cannot be inflated: ${error instanceof Error ? error.message : String(error)}`);
+      return refuse(`cannot be inflated: ${messageOf(error)}`);
     }
   }
   let envelope: Envelope;

@@ -3,7 +3,14 @@
  * slice and the cursor are one transaction, so after a kill nothing is missing and nothing is there twice. A frame that
  * cannot be projected goes to the dead letters; a store that fails keeps the place, and it is tried again.
  */
-import { VillagridError, type Clock, type Frame, type RandomSource, type Sample } from '@villagrid/contracts';
+import {
+  messageOf,
+  VillagridError,
+  type Clock,
+  type Frame,
+  type RandomSource,
+  type Sample,
+} from '@villagrid/contracts';
 import {
   backoffDelayMs,
   changedSamples,
@@ -310,4 +317,3 @@ function isTransient(error: unknown): boolean {
 }
 
 const codeOf = (error: unknown): string => (error instanceof VillagridError ? error.code : 'E_INTERNAL');
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,7 +1,7 @@
 /** The cloud's files and how they are opened. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { VillagridError } from '@villagrid/contracts';
+import { messageOf, VillagridError } from '@villagrid/contracts';
 import { migrateModule, openDatabase, type SqliteDatabase } from '@villagrid/runtime';
 import { cloudMigrations } from './schema.js';
 
@@ -24,7 +24,7 @@ export function makeDataDir(dataDir: string): void {
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   } catch (error) {
-    throw new VillagridError('E_STORE_OPEN', `${dataDir}: ${error instanceof Error ? error.message : String(error)}.`, {
+    throw new VillagridError('E_STORE_OPEN', `${dataDir}: ${messageOf(error)}.`, {
       cause: error,
     });
   }

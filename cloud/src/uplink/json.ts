@@ -1,5 +1,5 @@
 /** JSON messages of the session and alerts lanes, checked by schema. Pure. */
-import { clockTrusts, plans, siteSchema, zoneOffsetMs, type Site } from '@villagrid/contracts';
+import { messageOf, clockTrusts, plans, siteSchema, zoneOffsetMs, type Site } from '@villagrid/contracts';
 import { Type, type Static, type TSchema } from 'typebox';
 import { Check, Clean, Clone, Default, Errors } from 'typebox/value';
 
@@ -35,7 +35,7 @@ export function parseJson(payload: Uint8Array): Parsed<unknown> {
   try {
     return { ok: true, value: JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload)) as unknown };
   } catch (error) {
-    return { ok: false, reason: error instanceof Error ? error.message : String(error) };
+    return { ok: false, reason: messageOf(error) };
   }
 }
 

@@ -3,7 +3,7 @@
  * what it may say is its own topics of its own grid.
  */
 import { readFileSync } from 'node:fs';
-import { lanes, parseTopic, topics, VillagridError, type Clock } from '@villagrid/contracts';
+import { messageOf, lanes, parseTopic, topics, VillagridError, type Clock } from '@villagrid/contracts';
 import {
   createGuardedBroker,
   type BrokerIdentity,
@@ -128,10 +128,6 @@ export function readPem(path: string, setting: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    throw new VillagridError(
-      'E_CERTIFICATE',
-      `${setting}: ${path}: ${error instanceof Error ? error.message : String(error)}.`,
-      { cause: error },
-    );
+    throw new VillagridError('E_CERTIFICATE', `${setting}: ${path}: ${messageOf(error)}.`, { cause: error });
   }
 }

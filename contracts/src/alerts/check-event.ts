@@ -4,6 +4,7 @@
  * in a log already must stay readable whatever is thought of its length later.
  */
 import { severities, type AlertEvent, type UnknownAlertEvent } from './events.js';
+import { isRecord } from '../json/record.js';
 
 /** An event, or why it is none: the field and what is wrong with it. */
 export type CheckedAlertEvent =
@@ -31,7 +32,6 @@ export function isAlertEventKind(kind: string): kind is AlertEvent['kind'] {
   return Object.hasOwn(kinds, kind);
 }
 
-type Fields = Readonly<Record<string, unknown>>;
 /** What is wrong with a value of this form, told with its path; undefined when nothing is. */
 type Form = (value: unknown, path: string, bounded: boolean) => string | undefined;
 
@@ -74,8 +74,6 @@ const record =
     if (!isRecord(value)) return must(false, path, 'an object');
     return first(Object.entries(forms).map(([name, form]) => form(value[name], `${path}/${name}`, bounded)));
   };
-const isRecord = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 const first = (faults: ReadonlyArray<string | undefined>) => faults.find((fault) => fault !== undefined);
 
 const id = text(64, 1);

@@ -4,6 +4,7 @@ import type { AlertEvent, UnknownAlertEvent } from '../alerts/events.js';
 import { clockTrusts, type ClockTrust } from '../ports/clock.js';
 import { CodecError } from './bytes.js';
 import type { FrameEntry } from './frame.js';
+import { isRecord } from '../json/record.js';
 
 /** Names are short because a small frame is mostly head. */
 export interface FrameHead {
@@ -34,8 +35,6 @@ const orNull =
   (check: Check): Check =>
   (value) =>
     value === null || check(value);
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 const tuple =
   (...checks: Check[]): Check =>
   (value) =>

@@ -4,6 +4,7 @@
  */
 import { ByteReader, ByteWriter, CodecError } from './bytes.js';
 import { crc32 } from './crc32.js';
+import { messageOf } from '../errors/message-of.js';
 
 /**
  * Raw deflate (RFC 1951), given by whoever packs or unpacks, because contracts does no I/O: node:zlib on a server,
@@ -56,7 +57,7 @@ export function unwrapPacked(bytes: Uint8Array, { decompress }: Pick<Compressor,
   try {
     unpacked = decompress(reader.rest(), length);
   } catch (error) {
-    throw new CodecError(`a pack cannot be inflated: ${error instanceof Error ? error.message : String(error)}`);
+    throw new CodecError(`a pack cannot be inflated: ${messageOf(error)}`);
   }
   if (unpacked.length !== length) throw new CodecError(`a pack claims ${length} bytes and has ${unpacked.length}`);
   return unpacked;

@@ -6,6 +6,7 @@ import { metricDefinition, metricFacts, metricPrecision, quantise, type MetricFa
 import { qualityCodes, type QualityCode } from '../quality/quality.js';
 import type { ErrorCode } from '../errors/catalogue.js';
 import { largestTimeMs } from '../codec/frame-head.js';
+import { isRecord } from '../json/record.js';
 
 /** Most readings in one publish; a node splits a longer backlog. */
 export const maxReadingsPerPublish = 500;
@@ -48,9 +49,6 @@ export type ParsedTelemetry =
   | { readonly ok: false; readonly code: ErrorCode; readonly detail: string };
 
 const refuse = (code: ErrorCode, detail: string): ParsedTelemetry => ({ ok: false, code, detail });
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const wholeNumber = (value: unknown): number | undefined =>
   typeof value === 'number' && Number.isSafeInteger(Math.round(value)) && value >= 0 ? Math.round(value) : undefined;

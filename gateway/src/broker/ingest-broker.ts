@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
-import { VillagridError, parseTopic, topics, type Clock } from '@villagrid/contracts';
+import { messageOf, VillagridError, parseTopic, topics, type Clock } from '@villagrid/contracts';
 import {
   createGuardedBroker,
   unrefTimer,
@@ -178,7 +178,7 @@ export function readPem(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    throw new VillagridError('E_CERTIFICATE', `${path}: ${error instanceof Error ? error.message : String(error)}.`);
+    throw new VillagridError('E_CERTIFICATE', `${path}: ${messageOf(error)}.`);
   }
 }
 

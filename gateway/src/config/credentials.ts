@@ -1,6 +1,6 @@
 /** The file of device credentials: `{"devices": {"<device_id>": {"secret": "$scrypt$..."}}}`, mode 0600. */
 import { readFileSync } from 'node:fs';
-import { VillagridError, isIdentifier } from '@villagrid/contracts';
+import { messageOf, VillagridError, isIdentifier } from '@villagrid/contracts';
 import { isSecretHash } from '@villagrid/runtime';
 
 /** Device id to the hash of its secret. */
@@ -13,7 +13,7 @@ export function readDeviceCredentials(path: string): DeviceCredentials {
     text = readFileSync(path, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Map();
-    throw new VillagridError('E_CONFIG_READ', `${path}: ${error instanceof Error ? error.message : String(error)}.`);
+    throw new VillagridError('E_CONFIG_READ', `${path}: ${messageOf(error)}.`);
   }
   let content: unknown;
   try {

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { metricDefinition, VillagridError } from '@villagrid/contracts';
+import { messageOf, metricDefinition, VillagridError } from '@villagrid/contracts';
 import { loadConfig } from '@villagrid/runtime';
 import { isNode, LineCounter, parseDocument } from 'yaml';
 import { registersOf } from './layout.js';
@@ -42,13 +42,9 @@ export function loadProfiles(directory: string = profilesDirectory): ReadonlyMap
       .filter((name) => name.endsWith('.yaml'))
       .sort();
   } catch (error) {
-    throw new VillagridError(
-      'E_CONFIG_READ',
-      `${directory}: ${error instanceof Error ? error.message : String(error)}.`,
-      {
-        cause: error,
-      },
-    );
+    throw new VillagridError('E_CONFIG_READ', `${directory}: ${messageOf(error)}.`, {
+      cause: error,
+    });
   }
   return new Map(names.map((name) => [basename(name, '.yaml'), loadProfile(join(directory, name))]));
 }
@@ -57,7 +53,7 @@ function read(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new VillagridError('E_PROFILE_INVALID', `${path}: cannot be read: ${why}.`, { cause: error });
   }
 }

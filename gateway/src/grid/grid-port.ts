@@ -7,7 +7,6 @@ import type { Live } from '../live/live.js';
 import type { DurableLog } from '../log/log.js';
 import type { Projector } from '../project/projector.js';
 import type { HistoryStore } from '../store/store.js';
-import { slicedWindows } from './sliced-windows.js';
 
 export interface GridPortOptions {
   readonly site: Site;
@@ -32,7 +31,7 @@ export function createGridPort(options: GridPortOptions): GridPort {
     lastReportedMs: () => live.lastReportedMs(),
     async windows(deviceId, metric, resolution, fromMs, toMs) {
       await projector.catchUp();
-      return slicedWindows(telemetry, site.zone, [gridId, deviceId, metric], resolution, fromMs, toMs);
+      return telemetry.windows(gridId, deviceId, metric, resolution, fromMs, toMs);
     },
     async raw(deviceId, metric, fromMs, toMs) {
       await projector.catchUp();

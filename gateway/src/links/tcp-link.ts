@@ -1,5 +1,5 @@
 /** A Modbus TCP endpoint as a link: connects when something is to be read, once at a time, and waits longer after each failure. */
-import type { Clock, RandomSource } from '@villagrid/contracts';
+import { messageOf, type Clock, type RandomSource } from '@villagrid/contracts';
 import { backoffDelayMs, type Logger } from '@villagrid/runtime';
 import { FairQueue } from './fair-queue.js';
 import { type Link, LinkError, type ReadRequest } from './port.js';
@@ -97,6 +97,4 @@ export function tcpLink({ host, port, clock, random, log }: TcpLinkOptions): Lin
 }
 
 const asLinkError = (error: unknown): LinkError =>
-  error instanceof LinkError
-    ? error
-    : new LinkError('unreachable', error instanceof Error ? error.message : String(error));
+  error instanceof LinkError ? error : new LinkError('unreachable', messageOf(error));

@@ -5,9 +5,8 @@
 import { closeSync, openSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Clock, Timer } from '@villagrid/contracts';
+import { messageOf, type Clock, type Timer } from '@villagrid/contracts';
 import type { Logger } from '@villagrid/runtime';
-import { messageOf } from './log.js';
 
 export interface BallastOptions {
   readonly folder: string;

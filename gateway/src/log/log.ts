@@ -3,6 +3,7 @@
  * shares a commit, which makes durability nearly free; an alert or a person's act closes the group at once.
  */
 import {
+  messageOf,
   VillagridError,
   crc32,
   decodeFrame,
@@ -398,9 +399,6 @@ function unsealed(text: string): string | undefined {
   const inside = text.slice(9);
   return sealed(inside) === text ? inside : undefined;
 }
-
-/** What an error says. */
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 const codeOf = (error: unknown): string => {
   const code = error instanceof Error ? (error as { readonly code?: unknown }).code : undefined;

@@ -4,6 +4,7 @@
  */
 import type { Clock, Frame, Sample, Timer } from '@villagrid/contracts';
 import {
+  nextTurn,
   changedSamples,
   sliceOfFrames,
   type ClockLedger,
@@ -95,9 +96,8 @@ export function createProjector(options: ProjectorOptions): Projector {
 
   const applyNext = () => apply(log.read(done + 1, { maxFrames: framesPerStep, maxBytes: bytesPerStep }));
 
-  const breathe = () => new Promise<void>((resolve) => setImmediate(resolve));
   const catchUp = async (): Promise<void> => {
-    while (!stopped && done < log.newestNumber() && applyNext()) await breathe();
+    while (!stopped && done < log.newestNumber() && applyNext()) await nextTurn();
   };
 
   /** Raw frames of the next slice of a repair: about an hour, because the store keeps hours together. */
@@ -112,7 +112,7 @@ export function createProjector(options: ProjectorOptions): Projector {
       from = end.number + 1;
       const first = frames[0]?.frame.wallMs ?? end.frame.wallMs;
       if (Math.floor(first / hourMs) !== Math.floor(end.frame.wallMs / hourMs)) break;
-      await breathe();
+      await nextTurn();
     }
     const isEnd = (frames.at(-1)?.number ?? last) >= last;
     return isEnd ? frames : sliceOfFrames(frames, hourMs);
@@ -133,7 +133,7 @@ export function createProjector(options: ProjectorOptions): Projector {
         change.removed.push(sample);
         change.added.push(added[index] as Sample);
       }
-      await breathe();
+      await nextTurn();
     }
     return { after, series: [...series].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, change]) => change) };
   };
@@ -159,7 +159,7 @@ export function createProjector(options: ProjectorOptions): Projector {
         );
         if (last !== undefined) ledger.progress(next, last, at + some.length);
       });
-      await breathe();
+      await nextTurn();
     }
     atomically(() => ledger.advance(next, frames, { whole: true }));
     if (after.length > 0) options.restamped(after);
@@ -167,7 +167,7 @@ export function createProjector(options: ProjectorOptions): Projector {
   };
 
   const run = async (): Promise<void> => {
-    while (!stopped && (done < log.newestNumber() ? (applyNext(), true) : await repair())) await breathe();
+    while (!stopped && (done < log.newestNumber() ? (applyNext(), true) : await repair())) await nextTurn();
   };
   const settle = (): Promise<void> => {
     running ??= run().finally(() => (running = undefined));

@@ -4,7 +4,7 @@
  * by a clock that is not trusted.
  */
 import { clockTrusts, type Clock, type ClockTrust, type FrameEntry, type Timer } from '@villagrid/contracts';
-import type { LifecyclePart, Logger } from '@villagrid/runtime';
+import { nextTurn, type LifecyclePart, type Logger } from '@villagrid/runtime';
 import type { DurableLog } from '../log/log.js';
 import type { FileRoom } from '../store/file-room.js';
 import type { HistoryStore } from '../store/store.js';
@@ -71,7 +71,6 @@ export function createRetention(options: RetentionOptions): Retention {
   let timer: Timer | undefined;
   let running: Promise<void> | undefined;
   let stopped = false;
-  const breathe = () => new Promise((resolve) => setImmediate(resolve));
 
   /** Frames up to here are sealed, and nobody reads them after a start. */
   const sealedNumber = () => Math.min(store.sealedNumber(gatewayId, log.epoch), options.unneeded());
@@ -86,7 +85,7 @@ export function createRetention(options: RetentionOptions): Retention {
         if (number > upTo || !goes(frame)) return last;
         last = number;
       }
-      await breathe();
+      await nextTurn();
     }
     return last;
   };
@@ -95,7 +94,7 @@ export function createRetention(options: RetentionOptions): Retention {
     let deleted = 0;
     for (let step = -1; step !== 0 && !stopped; deleted += step) {
       step = log.trusted() ? log.prune(upTo, framesPerStep) : 0;
-      await breathe();
+      await nextTurn();
     }
     return deleted;
   };

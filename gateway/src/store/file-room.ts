@@ -1,6 +1,6 @@
 /** How much room a database file takes, and how free pages of it are given back to the disk, in small steps. */
 import { statSync } from 'node:fs';
-import type { SqliteDatabase } from '@villagrid/runtime';
+import { nextTurn, type SqliteDatabase } from '@villagrid/runtime';
 
 /** Pages that are given back at a time. */
 const pagesPerStep = 256;
@@ -32,7 +32,7 @@ export function createFileRoom(
         if (free <= sparePages || free >= before) break;
         before = free;
         database().pragma(`incremental_vacuum(${Math.min(pagesPerStep, free - sparePages)})`);
-        await new Promise((resolve) => setImmediate(resolve));
+        await nextTurn();
       }
       if (sparePages === 0 && mayWrite()) database().pragma('wal_checkpoint(TRUNCATE)');
     },

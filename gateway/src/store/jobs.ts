@@ -1,4 +1,5 @@
 /** Long work in small steps, one after another: generators that yield where the event loop may breathe. */
+import { nextTurn } from '@villagrid/runtime';
 
 /** Runs generators in turn; each may also be brought to its end at once. */
 export class Jobs {
@@ -39,7 +40,7 @@ export class Jobs {
     })();
     this.#current = noted;
     try {
-      while (!noted.next().done) await new Promise((resolve) => setImmediate(resolve));
+      while (!noted.next().done) await nextTurn();
       return result as T;
     } finally {
       this.#current = undefined;

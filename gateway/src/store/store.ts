@@ -4,7 +4,6 @@
  */
 import {
   addDigest,
-  appendWindow,
   digestHex,
   emptyColumns,
   emptyDigest,
@@ -17,8 +16,7 @@ import {
   type SeriesDigest,
 } from '@villagrid/contracts';
 import {
-  dayBoundaries,
-  foldDays,
+  bySeries,
   migrateModule,
   NumberRanges,
   type Applied,
@@ -26,9 +24,9 @@ import {
   type NumberedFrame,
   type RawSamples,
   type SeriesCompleteness,
-  type SeriesKey,
   type SqliteDatabase,
   type TelemetryStore,
+  windowColumns,
 } from '@villagrid/runtime';
 import { foldColumns, joinColumns, joinWindows, OpenHour, sliceColumns } from './columns.js';
 import { prepareEdits, type Edit, type PreparedEdits } from './edit.js';
@@ -148,7 +146,7 @@ export function createHistoryStore({ database, zoneOf, log }: HistoryStoreOption
     for (const [id, devices] of grids)
       if (gridId === undefined || id === gridId) for (const metrics of devices.values()) yield* metrics.values();
   };
-  const ofGrid = (gridId: string): SeriesState[] => [...all(gridId)].sort(byKey);
+  const ofGrid = (gridId: string): SeriesState[] => [...all(gridId)].sort(bySeries);
   const logOf = (source: string, epoch: string): LogState => {
     const name = JSON.stringify([source, epoch]);
     let state = logs.get(name);
@@ -281,31 +279,10 @@ export function createHistoryStore({ database, zoneOf, log }: HistoryStoreOption
     fromMs: number,
     toMs: number,
   ) {
-    const columns = emptyColumns();
     const series = find(gridId, deviceId, metric);
-    if (!series || !(toMs > fromMs)) return columns;
-    const { factor } = series;
-    for (const window of found(series)) {
-      const { startMs, lastMs, count, min, max, sum, last } = window;
-      appendWindow(columns, {
-        startMs,
-        lastMs,
-        count,
-        min: min / factor,
-        max: max / factor,
-        sum: sum / factor,
-        last: last / factor,
-      });
-    }
-    return columns;
-
-    function found(one: SeriesState): Iterable<RollupWindow> {
-      if (resolution !== '1d') return storedWindows(one, resolution, fromMs, toMs);
-      const days = dayBoundaries(zoneOf(gridId), fromMs, toMs);
-      // Hours serve where days begin at whole hours of UTC; zones of :30 and :45 need quarter hours.
-      const finer = days.every((start) => start % hourMs === 0) ? '1h' : '15m';
-      return foldDays(storedWindows(one, finer, days[0] as number, days.at(-1) as number), days);
-    }
+    if (!series || !(toMs > fromMs)) return emptyColumns();
+    const question = { resolution, fromMs, toMs, zone: zoneOf(gridId), factor: series.factor };
+    return windowColumns(question, (stored, from, to) => storedWindows(series, stored, from, to));
   }
 
   function columnsOf(series: SeriesState, fromMs: number, toMs: number): ChunkColumns {
@@ -584,8 +561,3 @@ const lastOf = ({ times, values, qualities }: ChunkColumns) => ({
   value: values.at(-1) as number,
   quality: qualities.at(-1) as number,
 });
-
-const byKey = (a: SeriesKey, b: SeriesKey): number => {
-  if (a.deviceId !== b.deviceId) return a.deviceId < b.deviceId ? -1 : 1;
-  return a.metric < b.metric ? -1 : a.metric > b.metric ? 1 : 0;
-};

@@ -1,7 +1,7 @@
 /** The destination `mqtt`: any broker with client certificates, by mqtt.js. */
 import { readFileSync } from 'node:fs';
 import { TLSSocket } from 'node:tls';
-import type { Clock, RandomSource, Timer } from '@villagrid/contracts';
+import { messageOf, type Clock, type RandomSource, type Timer } from '@villagrid/contracts';
 import { backoffDelayMs, whyNotPeer, type Logger } from '@villagrid/runtime';
 import mqtt, { type MqttClient } from 'mqtt';
 import type { DestinationEvents, UplinkDestination } from './destination.js';
@@ -89,7 +89,7 @@ export function createMqttDestination(options: MqttDestinationOptions): UplinkDe
             }),
       });
     } catch (error) {
-      again(error instanceof Error ? error.message : String(error));
+      again(messageOf(error));
       return;
     }
     client = made;

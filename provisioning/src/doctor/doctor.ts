@@ -1,7 +1,7 @@
 /** `villagrid doctor`: runs every check on a gateway's or cloud's folder. Adding a check is its file and its line here. */
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { type Clock, VillagridError } from '@villagrid/contracts';
+import { messageOf, type Clock, VillagridError } from '@villagrid/contracts';
 import { readYaml } from '../site/files.js';
 import type { Check, Finding } from './check.js';
 import { certificates } from './checks/certificates.js';
@@ -44,7 +44,7 @@ export async function diagnose(folder: string, realClock: Clock): Promise<Diagno
       findings = [
         {
           state: 'bad',
-          found: `the check itself failed: ${error instanceof Error ? error.message : String(error)}`,
+          found: `the check itself failed: ${messageOf(error)}`,
           next: 'Tell whoever maintains this box.',
         },
       ];

@@ -12,7 +12,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { VillagridError } from '@villagrid/contracts';
+import { messageOf, VillagridError } from '@villagrid/contracts';
 import { type Document, parseDocument } from 'yaml';
 
 /** A file to be written: readable by its owner only when it is a secret, else by anybody. */
@@ -79,7 +79,7 @@ export function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    throw new VillagridError('E_CONFIG_READ', `${path}: ${error instanceof Error ? error.message : String(error)}`);
+    throw new VillagridError('E_CONFIG_READ', `${path}: ${messageOf(error)}`);
   }
 }
 

@@ -1,7 +1,7 @@
 /** The sockets of a broker: listening, caps, and one guarded stream per connection. */
 import net, { type AddressInfo, type Socket } from 'node:net';
 import tls, { type TLSSocket } from 'node:tls';
-import { VillagridError, type Clock } from '@villagrid/contracts';
+import { messageOf, VillagridError, type Clock } from '@villagrid/contracts';
 import type { Logger } from '../log/logger.js';
 import { PacketGuard } from './packet-guard.js';
 import type { BrokerLimits, BrokerListener, BrokerStats } from './types.js';
@@ -96,11 +96,7 @@ export class Listeners {
         noDelay: true,
       });
     } catch (error) {
-      throw new VillagridError(
-        'E_CERTIFICATE',
-        `${listener.name}: ${error instanceof Error ? error.message : String(error)}.`,
-        { cause: error },
-      );
+      throw new VillagridError('E_CERTIFICATE', `${listener.name}: ${messageOf(error)}.`, { cause: error });
     }
     // Caps count the bare connection, before the costly handshake.
     server.on('connection', (socket) => void this.#admit(socket, listener.name));

@@ -3,7 +3,7 @@
  * setting, what was found and what is allowed, for up to ten problems at once.
  */
 import { readFileSync } from 'node:fs';
-import { VillagridError } from '@villagrid/contracts';
+import { messageOf, VillagridError } from '@villagrid/contracts';
 import type { Static, TSchema } from 'typebox';
 import { Errors } from 'typebox/value';
 import { isNode, LineCounter, parseDocument, type Document } from 'yaml';
@@ -61,7 +61,7 @@ function read(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    throw new VillagridError('E_CONFIG_READ', `${path}: ${error instanceof Error ? error.message : String(error)}.`, {
+    throw new VillagridError('E_CONFIG_READ', `${path}: ${messageOf(error)}.`, {
       cause: error,
     });
   }
@@ -71,7 +71,7 @@ function parse(document: Document, path: string): unknown {
   try {
     return document.toJS({ maxAliasCount: 50 });
   } catch (error) {
-    throw new VillagridError('E_CONFIG_SYNTAX', `${path}: ${error instanceof Error ? error.message : String(error)}.`, {
+    throw new VillagridError('E_CONFIG_SYNTAX', `${path}: ${messageOf(error)}.`, {
       cause: error,
     });
   }

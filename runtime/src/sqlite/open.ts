@@ -4,7 +4,7 @@
  */
 import { chmodSync, closeSync, existsSync, openSync } from 'node:fs';
 import Database from 'better-sqlite3';
-import { VillagridError } from '@villagrid/contracts';
+import { messageOf, VillagridError } from '@villagrid/contracts';
 import { migrateDatabase, type Migration } from './migrate.js';
 
 /** An open database (better-sqlite3's). */
@@ -55,7 +55,7 @@ export function openDatabase({
   } catch (error) {
     database?.close();
     if (error instanceof VillagridError) throw error;
-    throw new VillagridError('E_STORE_OPEN', `${path}: ${error instanceof Error ? error.message : String(error)}.`, {
+    throw new VillagridError('E_STORE_OPEN', `${path}: ${messageOf(error)}.`, {
       cause: error,
     });
   }

@@ -106,8 +106,8 @@ export function damageOf(error: unknown): string | undefined {
   const isDamage =
     error.name === 'CodecError' ||
     (typeof code === 'string' && /^SQLITE_(CORRUPT|NOTADB|IOERR_READ|IOERR_SHORT_READ|FORMAT)/.test(code)) ||
-    // A text of the schema that was changed is no longer SQL.
-    (code === 'SQLITE_ERROR' && error.message.includes('malformed database schema'));
+    // Our own SQL does not fit: the schema, or the note of what was migrated, is not what the migrations made.
+    code === 'SQLITE_ERROR';
   return isDamage ? error.message : damageOf(error.cause);
 }
 

@@ -1,25 +1,22 @@
 /** The telemetry store over SQLite. */
 import {
   addDigest,
-  appendWindow,
   digestHex,
   emptyColumns,
   emptyDigest,
   metricPrecision,
-  resolutionMs,
   seriesHasher,
-  type Resolution,
   type RollupWindow,
   type SeriesDigest,
 } from '@villagrid/contracts';
 import { migrateModule } from '../sqlite/migrate.js';
 import type { SqliteDatabase } from '../sqlite/open.js';
 import { gather, hourMs, type SeriesGain } from './accumulate.js';
-import { dayBoundaries, foldDays } from './days.js';
 import { NumberRanges } from './number-ranges.js';
 import { createReplacement } from './replace.js';
 import { resolutionCodes, telemetryMigrations, type StoredResolution } from './schema.js';
 import type { FrameReader, LatestSample, NumberedFrame, SeriesKey, TelemetryStore } from './types.js';
+import { bySeries, windowColumns } from './windows.js';
 
 export interface TelemetryStoreOptions {
   /** Any database opened by `openDatabase`; the store's tables begin with `telemetry_` and are made here. */
@@ -160,7 +157,7 @@ export function createTelemetryStore({ database, frames, zoneOf }: TelemetryStor
     cursor: (source, epoch) => loadRanges(source, epoch).contiguous,
     appliedRanges: (source, epoch) => loadRanges(source, epoch).ranges,
     series: (gridId) =>
-      [...seriesOf(gridId).values()].map(({ device_id, metric }) => ({ deviceId: device_id, metric })).sort(byKey),
+      [...seriesOf(gridId).values()].map(({ device_id, metric }) => ({ deviceId: device_id, metric })).sort(bySeries),
     latest: (gridId) =>
       sql.latest
         .all(gridId)
@@ -173,34 +170,13 @@ export function createTelemetryStore({ database, frames, zoneOf }: TelemetryStor
             quality,
           }),
         )
-        .sort(byKey),
+        .sort(bySeries),
 
     windows(gridId, deviceId, metric, resolution, fromMs, toMs) {
-      const columns = emptyColumns();
       const series = find(gridId, deviceId, metric);
-      if (!series || !(toMs > fromMs)) return columns;
-      const factor = 10 ** series.precision;
-      for (const { startMs, lastMs, count, min, max, sum, last } of stored(resolution, series)) {
-        appendWindow(columns, {
-          startMs,
-          lastMs,
-          count,
-          min: min / factor,
-          max: max / factor,
-          sum: sum / factor,
-          last: last / factor,
-        });
-      }
-      return columns;
-
-      function stored(wanted: Resolution, row: SeriesRow): Iterable<RollupWindow> {
-        if (wanted !== '1d')
-          return rowsBetween(row, wanted, Math.floor(fromMs / resolutionMs[wanted]) * resolutionMs[wanted], toMs);
-        const days = dayBoundaries(zoneOf(gridId), fromMs, toMs);
-        // Hours serve where days begin at whole hours of UTC; zones of :30 and :45 need quarter hours.
-        const finer = days.every((start) => start % hourMs === 0) ? '1h' : '15m';
-        return foldDays(rowsBetween(row, finer, days[0] as number, days.at(-1) as number), days);
-      }
+      if (!series || !(toMs > fromMs)) return emptyColumns();
+      const question = { resolution, fromMs, toMs, zone: zoneOf(gridId), factor: 10 ** series.precision };
+      return windowColumns(question, (stored, from, to) => rowsBetween(series, stored, from, to));
     },
 
     raw(gridId, deviceId, metric, fromMs, toMs) {
@@ -247,17 +223,12 @@ export function createTelemetryStore({ database, frames, zoneOf }: TelemetryStor
       }
       return [...digests.values()]
         .map(({ deviceId, metric, digest }) => ({ deviceId, metric, count: digest.count, hash: digestHex(digest) }))
-        .sort(byKey);
+        .sort(bySeries);
     },
 
     pruneWindows: (resolution, beforeMs) => sql.prune.run(resolutionCodes[resolution], beforeMs / minuteMs).changes,
   };
 }
-
-const byKey = (a: SeriesKey, b: SeriesKey): number => {
-  if (a.deviceId !== b.deviceId) return a.deviceId < b.deviceId ? -1 : 1;
-  return a.metric < b.metric ? -1 : a.metric > b.metric ? 1 : 0;
-};
 
 function statements(database: SqliteDatabase) {
   return {

@@ -4,7 +4,7 @@ import { rmSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Clock } from '@villagrid/contracts';
+import { messageOf, type Clock } from '@villagrid/contracts';
 
 /** A request: a command and what it needs. */
 export interface ControlRequest {
@@ -85,7 +85,7 @@ async function answerTo(line: string, handle: ControlHandler): Promise<ControlAn
     }
     return await handle(request as ControlRequest);
   } catch (error) {
-    return { ok: false, error: error instanceof Error ? error.message : String(error) };
+    return { ok: false, error: messageOf(error) };
   }
 }
 

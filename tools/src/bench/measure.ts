@@ -1,4 +1,5 @@
 /** Runs one bench: all contestants in turn, round after round. */
+import { messageOf } from '@villagrid/contracts';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Bench, Contestant } from './bench.js';
@@ -46,7 +47,7 @@ export async function measure(bench: Bench, options: MeasureOptions): Promise<Ru
         say(`  run ${round + 1} of ${rounds}  ${one.name.padEnd(12)} ${Math.round(value * 100) / 100} ${bench.unit}`);
       } catch (error) {
         if (!one.peer) throw error;
-        say(`  ${one.name}: left out. ${error instanceof Error ? error.message : String(error)}`);
+        say(`  ${one.name}: left out. ${messageOf(error)}`);
         field.splice(field.indexOf(one), 1);
         one.values.length = 0;
       }

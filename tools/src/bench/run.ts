@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
+import { messageOf } from '@villagrid/contracts';
 import type { Bench } from './bench.js';
 import { findBenches } from './discover.js';
 import { measure } from './measure.js';
@@ -33,7 +34,7 @@ export async function runBench(words: readonly string[], ports: BenchPorts): Pro
     benches = await findBenches(root, options.only);
     if (benches.length === 0) throw new Error(`--only ${options.only}: no bench has an id that begins so; see --list.`);
   } catch (error) {
-    say(`${told(error)}\n\n${help}`);
+    say(`${messageOf(error)}\n\n${help}`);
     return 2;
   }
   if (options.list) {
@@ -63,7 +64,7 @@ export async function runBench(words: readonly string[], ports: BenchPorts): Pro
       results.push(resultOf(bench, runs));
     } catch (error) {
       failed += 1;
-      say(`  FAILED: ${told(error)}`);
+      say(`  FAILED: ${messageOf(error)}`);
     }
   }
   print(`\n${tableOf(results)}`);
@@ -72,10 +73,6 @@ export async function runBench(words: readonly string[], ports: BenchPorts): Pro
     say(`\nThe results are in ${options.json}`);
   }
   return failed > 0 ? 1 : 0;
-}
-
-function told(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** What a reader of the results must know of the machine. */

@@ -1,6 +1,7 @@
 /** One question and one answer as JSON lines over a Unix socket, for talking to a running start. */
 import { rmSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
+import { messageOf } from '@villagrid/contracts';
 
 /** Serves questions; the handler's answer (or error) goes back. Only the owner of the data folder can reach it. */
 export function serveLines(
@@ -22,10 +23,7 @@ export function serveLines(
         .then(() => answer(JSON.parse(line) as Record<string, unknown>))
         .then(
           (result) => socket.end(`${JSON.stringify({ ok: true, result })}\n`),
-          (error: unknown) =>
-            socket.end(
-              `${JSON.stringify({ ok: false, error: error instanceof Error ? error.message : String(error) })}\n`,
-            ),
+          (error: unknown) => socket.end(`${JSON.stringify({ ok: false, error: messageOf(error) })}\n`),
         );
     });
   });

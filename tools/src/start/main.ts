@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, rmdirSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { VillagridError } from '@villagrid/contracts';
+import { messageOf, VillagridError } from '@villagrid/contracts';
 import { writeSecretJson } from '@villagrid/provisioning';
 import { createLogger, cryptoRandom, realClock } from '@villagrid/runtime';
 import { controlSocketPath } from '@villagrid/simulator';
@@ -30,7 +30,7 @@ let start: StartOptions;
 try {
   start = readOptions(process.argv.slice(2), usualData);
 } catch (error) {
-  say(`${error instanceof Error ? error.message : String(error)}\n\n${help}`);
+  say(`${messageOf(error)}\n\n${help}`);
   process.exit(2);
 }
 if (start.help) {
@@ -263,7 +263,7 @@ try {
   }
   writeRunning();
 } catch (error) {
-  say(error instanceof Error ? error.message : String(error));
+  say(messageOf(error));
   await stop(1);
 }
 

@@ -1,7 +1,7 @@
 /** `npm run village -- ...` without argv and exit: asks a running village, switches faults, stops and starts its parts. */
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { Clock } from '@villagrid/contracts';
+import { messageOf, type Clock } from '@villagrid/contracts';
 import { askSimulator, type ControlAnswer, type ControlRequest, controlSocketPath } from '@villagrid/simulator';
 import { villageFiles } from '../start/layout.js';
 import { askLine } from '../start/line-socket.js';
@@ -86,7 +86,7 @@ async function run(words: string[], { clock, defaultData, print }: VillagePorts)
   const withData = values.data === undefined ? '' : ` -- --data ${quoted(values.data)}`;
   const ofStart = async (question: Record<string, unknown>): Promise<unknown> => {
     const answer = await askLine(controlSocketPath(files.startSocket), question).catch((error: unknown) => {
-      throw new Refused(error instanceof Error ? error.message : String(error));
+      throw new Refused(messageOf(error));
     });
     if (answer === undefined)
       throw new Refused(`No village runs on this data folder: run \`npm start${withData}\` first.`);

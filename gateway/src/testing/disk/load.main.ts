@@ -6,7 +6,7 @@
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { seededRandom } from '@villagrid/runtime';
-import { openLoadStore, runLoad } from './load.js';
+import { openLoadStore, runLoad, type LoadStore } from './load.js';
 
 export interface LoadPlan {
   readonly folder: string;
@@ -35,11 +35,14 @@ async function cut(): Promise<void> {
 
 /** Each fault strikes after a third of the load and is taken away after two thirds. */
 async function spoil(all: readonly string[]): Promise<void> {
+  // One that is forgotten would be closed at any time, and meet the fault of another.
+  const kept: LoadStore[] = [];
   for (const [index, fault] of all.entries()) {
     const own = join(folder, String(index));
     mkdirSync(own);
     const random = seededRandom(`${seed} ${index}`);
     const store = openLoadStore({ ...plan, folder: own, seed: `${seed} ${index}` });
+    kept.push(store);
     const tell = (mark: string) => say(`mark ${index} ${mark}`);
     const third = Math.floor(batches / 3);
     await runLoad(store, random, [0, third], tell);
@@ -65,6 +68,7 @@ async function spoil(all: readonly string[]): Promise<void> {
     // Not closed, as when the power fails: the replay cuts here.
     say(`mark ${index} end`);
   }
+  if (kept.length !== all.length) throw new Error('a log was forgotten');
 }
 
 await (faults ? spoil(faults) : cut());

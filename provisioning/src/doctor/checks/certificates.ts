@@ -3,6 +3,7 @@ import { existsSync, statSync } from 'node:fs';
 import { describeCertificate } from '@villagrid/runtime';
 import { readText } from '../../site/files.js';
 import { at, type Check, type Finding } from '../check.js';
+import { messageOf } from '@villagrid/contracts';
 
 const dayMs = 86_400_000;
 /** Days before its end at which a certificate is worth a warning. */
@@ -52,7 +53,7 @@ export const certificates: Check = {
       } catch (error) {
         findings.push({
           state: 'bad',
-          found: `${section}: ${file} is no certificate (${error instanceof Error ? error.message : String(error)})`,
+          found: `${section}: ${file} is no certificate (${messageOf(error)})`,
           next: 'Copy the right file back.',
         });
       }

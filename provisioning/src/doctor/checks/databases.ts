@@ -3,6 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { openDatabase } from '@villagrid/runtime';
 import { at, type Check, type Finding } from '../check.js';
+import { messageOf } from '@villagrid/contracts';
 
 export const databases: Check = {
   id: 'databases',
@@ -29,7 +30,7 @@ export const databases: Check = {
       } catch (error) {
         return {
           state: 'bad',
-          found: `${name}: ${error instanceof Error ? error.message : String(error)}`,
+          found: `${name}: ${messageOf(error)}`,
           next: 'Check the file’s owner and the disk.',
         };
       }

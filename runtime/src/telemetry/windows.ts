@@ -1,0 +1,63 @@
+/** What every telemetry store does alike once it has its windows: local days, the metric's unit, the order of series. Pure. */
+import {
+  appendWindow,
+  emptyColumns,
+  resolutionMs,
+  type Resolution,
+  type RollupWindow,
+  type WindowColumns,
+} from '@villagrid/contracts';
+import { dayBoundaries, foldDays } from './days.js';
+import type { StoredResolution } from './schema.js';
+import type { SeriesKey } from './types.js';
+
+/** What is asked of one series. */
+export interface WindowQuestion {
+  readonly resolution: Resolution;
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** IANA zone whose local days `1d` means. */
+  readonly zone: string;
+  /** What stored numbers are divided by: 10^precision of the series. */
+  readonly factor: number;
+}
+
+/** Gives the windows of a stored resolution that begin in [fromMs, toMs), in order, scaled. */
+export type StoredWindows = (resolution: StoredResolution, fromMs: number, toMs: number) => Iterable<RollupWindow>;
+
+/** Answers from stored windows; days are folded from hours, or from quarter hours where the zone needs them. */
+export function windowColumns(question: WindowQuestion, stored: StoredWindows): WindowColumns {
+  const columns = emptyColumns();
+  const { factor } = question;
+  for (const { startMs, lastMs, count, min, max, sum, last } of scaledWindows(question, stored))
+    appendWindow(columns, {
+      startMs,
+      lastMs,
+      count,
+      min: min / factor,
+      max: max / factor,
+      sum: sum / factor,
+      last: last / factor,
+    });
+  return columns;
+}
+
+function scaledWindows(
+  { resolution, fromMs, toMs, zone }: WindowQuestion,
+  stored: StoredWindows,
+): Iterable<RollupWindow> {
+  if (resolution !== '1d') {
+    const widthMs = resolutionMs[resolution];
+    return stored(resolution, Math.floor(fromMs / widthMs) * widthMs, toMs);
+  }
+  const days = dayBoundaries(zone, fromMs, toMs);
+  // Hours serve where days begin at whole hours of UTC; zones of :30 and :45 need quarter hours.
+  const finer = days.every((start) => start % resolutionMs['1h'] === 0) ? '1h' : '15m';
+  return foldDays(stored(finer, days[0] as number, days.at(-1) as number), days);
+}
+
+/** The order in which stores name series: by device, then by metric. */
+export function bySeries(a: SeriesKey, b: SeriesKey): number {
+  if (a.deviceId !== b.deviceId) return a.deviceId < b.deviceId ? -1 : 1;
+  return a.metric < b.metric ? -1 : a.metric > b.metric ? 1 : 0;
+}
