@@ -39,7 +39,10 @@ function shortestFloat(value: number): number {
 }
 
 /** The raw value of a point before scaling. */
-export function decodeRaw(point: ResolvedPoint, words: readonly number[]): number | string | null {
+export function decodeRaw(
+  point: Pick<ResolvedPoint, 'type' | 'lswFirst' | 'missing'>,
+  words: readonly number[],
+): number | string | null {
   if (point.type === 'str') {
     let text = '';
     for (const word of words) text += String.fromCharCode(word >> 8, word & 0xff);

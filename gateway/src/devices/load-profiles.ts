@@ -74,8 +74,40 @@ function* crossChecks(profile: Profile, fileName: string): Generator<Problem> {
     const where = ['sunspec', 'models', index, 'points'];
     yield* checkPoints(profile, model.points, where, (point) => (point as ModelPoint).model_offset, fed);
   }
+  yield* checkProbes(profile);
   for (const metric of Object.keys(profile.combine))
     if (!fed.has(metric)) yield [['combine', metric], 'no point feeds this metric'];
+}
+
+function* checkProbes(profile: Profile): Generator<Problem> {
+  for (const [index, probe] of (profile.identify?.probes ?? []).entries()) {
+    const at = (field: string) => ['identify', 'probes', index, field];
+    const tests = [probe.one_of, probe.matches, probe.between].filter((test) => test !== undefined).length;
+    if (tests !== 1) yield [at('type'), 'a probe says exactly one of one_of, matches (for texts) and between'];
+    if (probe.matches !== undefined && probe.type !== 'str')
+      yield [at('matches'), 'only a text (type str) can match an expression'];
+    if (probe.type === 'str' && probe.matches === undefined) yield [at('type'), 'a text is tested with matches'];
+    if (probe.matches !== undefined && !isExpression(probe.matches))
+      yield [at('matches'), `"${probe.matches}" is not a regular expression`];
+    const needed = registersOf(probe.type, probe.registers);
+    if (probe.registers !== needed) yield [at('registers'), `type ${probe.type} takes ${needed} registers`];
+    const last = probe.address + probe.registers - 1;
+    if (last > 65_535) yield [at('address'), `its last register would be ${last}; addresses end at 65535`];
+    if (probe.registers > profile.limits.max_registers)
+      yield [at('registers'), `limits.max_registers allows ${profile.limits.max_registers}`];
+    if (probe.between && probe.between[0] > probe.between[1]) yield [at('between'), 'the lowest number comes first'];
+    for (const [from, to] of profile.limits.forbidden)
+      if (probe.address <= to && last >= from)
+        yield [at('address'), `registers ${from} to ${to} are forbidden by limits.forbidden`];
+  }
+}
+
+function isExpression(text: string): boolean {
+  try {
+    return Boolean(new RegExp(text, 'u'));
+  } catch {
+    return false;
+  }
 }
 
 function* checkPoints(

@@ -108,6 +108,44 @@ const sunspecSchema = Type.Object(
   { ...closed, description: 'points found by walking the chain of SunSpec models' },
 );
 
+const probeSchema = Type.Object(
+  {
+    function: functionCode,
+    address: register('address on the wire, counted from 0'),
+    registers: Type.Integer({ minimum: 1, maximum: 64, description: 'how many registers to read; those of the type' }),
+    type: oneOf(pointTypes, 'how the registers are read'),
+    word_order: Type.Optional(wordOrder),
+    one_of: Type.Optional(
+      Type.Array(code, { minItems: 1, description: 'raw register bits, any of which fits (negative ones as bits)' }),
+    ),
+    matches: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 200, description: 'regular expression that a text (str) must match' }),
+    ),
+    between: Type.Optional(
+      Type.Tuple([Type.Number(), Type.Number()], {
+        description: 'lowest and highest number that fits, before scaling',
+      }),
+    ),
+    confidence: Type.Number({
+      minimum: 0,
+      maximum: 1,
+      description: 'how sure a fit makes it: 1 only this model answers so, 0.3 many others might',
+    }),
+  },
+  closed,
+);
+
+const identifySchema = Type.Object(
+  {
+    closes_on_unknown: Type.Boolean({
+      default: false,
+      description: 'the device drops the connection or falls silent after a request for a register it lacks',
+    }),
+    probes: Type.Array(probeSchema, { minItems: 1, description: 'reads that tell this model from others' }),
+  },
+  { ...closed, description: 'how a scan tells this model from others' },
+);
+
 /** A device profile as written. */
 export const profileSchema = Type.Object(
   {
@@ -198,6 +236,7 @@ export const profileSchema = Type.Object(
         description: 'metrics fed by several points: first that has a value, sum of all, mean of those with a value',
       },
     ),
+    identify: Type.Optional(identifySchema),
     quirks: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
     sources: Type.Record(Type.String(), Type.String(), { description: 'repository or document: commit or date' }),
   },
@@ -210,5 +249,9 @@ export type Profile = Static<typeof profileSchema>;
 export type ProfilePoint = Static<typeof pointSchema>;
 /** A point of a SunSpec model, as written. */
 export type ModelPoint = Static<typeof modelPointSchema>;
+/** How a scan tells a model from others. */
+export type Identify = Static<typeof identifySchema>;
+/** One read that tells a model from others, and what must come back. */
+export type IdentifyProbe = Static<typeof probeSchema>;
 /** How several points become one metric. */
 export type Combine = 'first' | 'sum' | 'mean';
