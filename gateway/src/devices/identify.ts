@@ -1,5 +1,5 @@
 /** Whether what a device answered to a profile's probe is what that model answers. Pure. */
-import { decodeRaw } from './decode.js';
+import { bitsOf, decodeRaw } from './decode.js';
 import type { IdentifyProbe, Profile } from './profile-schema.js';
 
 /** Whether the words read for a probe fit it. Codes are compared bit by bit, bounds with the number before scaling. */
@@ -7,8 +7,7 @@ export function probeFits(profile: Profile, probe: IdentifyProbe, words: readonl
   if (words.length !== probe.registers) return false;
   const lswFirst = (probe.word_order ?? profile.word_order) === 'lsw_first';
   if (probe.one_of) {
-    const ordered = lswFirst ? [...words].reverse() : words;
-    const bits = ordered.reduce((sum, word) => (sum << 16n) | BigInt(word), 0n);
+    const bits = bitsOf({ lswFirst }, words);
     return probe.one_of.some((code) => BigInt(code) === bits);
   }
   const value = decodeRaw({ type: probe.type, lswFirst, missing: [] }, words);
