@@ -1,5 +1,5 @@
 /** The composition root of a gateway: every part made, wired and put in the order of its start. */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createApiServer, type ApiAddress, type ApiPorts, type Listen } from '@villagrid/api';
 import { isTrusted, topics, type Alert, type AlertEvent, type Clock, type RandomSource } from '@villagrid/contracts';
@@ -12,10 +12,12 @@ import {
   type GuardedBroker,
   type Lifecycle,
   type Logger,
+  wasClosedCleanly,
 } from '@villagrid/runtime';
 import { createAlerts } from './alerts/alerts.js';
 import { createDeviceLogin } from './broker/device-login.js';
 import { createIngestBroker, readPem } from './broker/ingest-broker.js';
+import { stoppedHardSubject } from './health/power-cut.js';
 import { clockCorrectedSubject } from './clock/corrected-alert.js';
 import { createClockKeeper, createVillageClock } from './clock/keeper.js';
 import { systemTimeSources, type TimeSources } from './clock/sources.js';
@@ -117,8 +119,10 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     log: logger.child('data'),
   });
+  const logPath = join(config.data_dir, databaseFiles.log);
+  const stoppedHard = existsSync(logPath) && !wasClosedCleanly(logPath);
   const logStore = openLogStore({
-    path: join(config.data_dir, databaseFiles.log),
+    path: logPath,
     quarantine: data.quarantine,
     clock,
     realClock,
@@ -240,7 +244,16 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     logger: logger.child('projector'),
   });
+  let lastSign = stoppedHard ? log.read(log.newestNumber(), { maxFrames: 1, maxBytes: 1 })[0]?.frame : undefined;
+  /** Told once, as soon as the time is known. */
+  const tellOfStop = (): void => {
+    if (lastSign === undefined || !isTrusted(clock.trust())) return;
+    const subject = stoppedHardSubject(ledger.restamp(gridId, lastSign), clock.nowMs(), site.zone);
+    lastSign = undefined;
+    if (subject) alerts.happened(subject);
+  };
   keeper.onChange((change) => {
+    tellOfStop();
     alerts.clockMoved(change.correctionMs);
     live.clockMoved(change.correctionMs, isTrusted(change.to));
     const subject = clockCorrectedSubject(change, site.zone);
@@ -275,7 +288,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     log,
     store: telemetry,
     files: [
-      createFileRoom(join(config.data_dir, databaseFiles.log), logStore.database, () => log.trusted()),
+      createFileRoom(logPath, logStore.database, () => log.trusted()),
       createFileRoom(join(config.data_dir, databaseFiles.telemetry), () => telemetryDatabase),
     ],
     receipted: () => (uplink ? log.cursor(uplinkCursor) : undefined),
@@ -358,6 +371,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   lifecycle.add(history);
   lifecycle.add(retention);
   lifecycle.add(alerts);
+  lifecycle.add({ name: 'word of a power cut', start: tellOfStop, stop() {} });
   lifecycle.add({
     name: 'broker',
     start: () => broker.start(),
