@@ -321,15 +321,15 @@ t.test('a wrong profile says file, line and what to do, and never loads by half'
     }
   };
   refused(
-    'type: f32, unit: W,',
-    'type: float, unit: W,',
-    'key: power,',
+    'type: f32,\n      unit: W,',
+    'type: float,\n      unit: W,',
+    'type: float',
     /type: found "float"; it must be one of "u16"/,
   );
   refused('key: power,', 'kye: power,', 'kye:', /kye: unknown setting; did you mean key\?/);
   refused('metric: consumption_kw', 'metric: consumtion_kw', 'metric: consumtion_kw', /not in the metric catalogue/);
   refused('metric_factor: 0.001', 'metric_factor: 1', 'metric_factor: 1', /from W to kW the factor is 0.001 or -0.001/);
-  refused('key: power,', 'key: voltage,', 'key: voltage, printed: "30013"', /there twice/);
+  refused('key: power,', 'key: voltage,', 'key: voltage,\n      printed: "30013"', /there twice/);
   refused('id: eastron-sdm120', 'id: other', 'id: other', /must be the file's name/);
   refused('metric: ac_frequency_hz', 'metric: ac_output_voltage_v', 'address: 70', /cannot become V|say under combine/);
   refused(

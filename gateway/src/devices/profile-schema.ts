@@ -57,6 +57,7 @@ const metric = Type.String({
 const point = {
   key: key('name of the point within the profile'),
   printed: Type.Optional(Type.String({ minLength: 1, description: 'number or name as the maker prints it' })),
+  meaning: Type.Optional(Type.String({ minLength: 1, description: 'what it is, where its key does not say it' })),
   function: Type.Optional(functionCode),
   type: oneOf(pointTypes, 'how the registers are read'),
   registers: Type.Optional(Type.Integer({ minimum: 1, maximum: 64, description: 'length of a text, in registers' })),
