@@ -5,3 +5,4 @@ export * from './layout.js';
 export * from './decode.js';
 export * from './plan.js';
 export * from './identify.js';
+export * from './site-profiles.js';

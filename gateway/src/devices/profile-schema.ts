@@ -322,6 +322,7 @@ export const profileSchema = Type.Object(
       description: 'how often slow points are read',
     }),
     points: Type.Optional(Type.Array(pointSchema, { minItems: 1 })),
+    site_points: Type.Boolean({ default: false, description: 'the site gives the points in its settings' }),
     sunspec: Type.Optional(sunspecSchema),
     computed: Type.Optional(Type.Array(computedSchema, { minItems: 1 })),
     write_points: Type.Optional(Type.Array(writePointSchema, { minItems: 1 })),

@@ -11,8 +11,12 @@ import {
   metricValues,
   planReads,
   type Profile,
+  type ProfiledDevice,
+  type ProfilePoint,
+  profilesDirectory,
   readLimits,
   RegisterImage,
+  resolveProfiles,
   sunspecLayout,
 } from './index.js';
 
@@ -67,12 +71,9 @@ t.test(
   'every profile has vectors, decodes them, and every point of it is in one: signs, orders, steps, no-value codes',
   async (t) => {
     const written = readdirSync(`${folder}vectors`).map((name) => name.replace(/\.yaml$/, ''));
-    t.same(written.sort(), [...profiles.keys()].sort(), 'vectors/<id>.yaml belongs to <id>.yaml');
-    for (const [id, profile] of profiles) {
-      const wanted = new Map<
-        string,
-        { layout: Layout; seen: Set<string>; negative: Set<string>; missing: Set<string> }
-      >();
+    const withPoints = [...profiles].filter(([, profile]) => !profile.site_points);
+    t.same(written.sort(), withPoints.map(([id]) => id).sort(), 'vectors/<id>.yaml belongs to <id>.yaml');
+    for (const [id, profile] of withPoints) {
       const seen = new Set<string>();
       const negative = new Set<string>();
       const absent = new Set<string>();
@@ -238,11 +239,65 @@ t.test('every recorded frame decodes to the values it is known to mean', async (
       compared += 1;
       if (name === 'rtc')
         for (const [, part, number] of String(value).matchAll(/(\w+) (\d+)/g))
-          t.equal(points?.get(`rtc_${part}`), Number(number), part);
+          t.equal(points?.get(`rtc_${part}`), Number(number), `rtc ${String(part)}`);
       else t.equal(points?.get(epever[name] ?? name), value, name);
     }
   }
   t.equal(compared, 77, 'nothing was left out');
+});
+
+t.test('a site brings its own profiles and its own points; what does not fit is refused with its place', async (t) => {
+  const folder = t.testdir({
+    'eastron-sdm120.yaml': readFileSync(`${profilesDirectory}/eastron-sdm120.yaml`, 'utf8').replace(
+      'timeout_ms: 1500',
+      'timeout_ms: 3000',
+    ),
+    'own-meter.yaml': readFileSync(`${profilesDirectory}/eastron-sdm630.yaml`, 'utf8').replace(
+      'id: eastron-sdm630',
+      'id: own-meter',
+    ),
+  });
+  const point: ProfilePoint = {
+    key: 'power',
+    address: 100,
+    type: 's32',
+    unit: 'W',
+    metric: 'consumption_kw',
+    metric_factor: 0.001,
+  };
+  const resolve = (device: object, site?: string) =>
+    resolveProfiles([{ devices: [{ device_id: 'd', ...device } as ProfiledDevice] }], site);
+  const { profiles: loaded } = resolve({ profile: 'own-meter' }, folder);
+  t.same([...loaded.keys()], ['own-meter'], 'only what is used is read');
+  t.equal(resolve({ profile: 'eastron-sdm120' }, folder).profiles.get('eastron-sdm120')?.limits.timeout_ms, 3000);
+  const given = resolve({ profile: 'generic', points: [point] });
+  const name = given.connections[0]?.devices[0]?.profile ?? '';
+  const profile = given.profiles.get(name);
+  t.ok(profile);
+  if (!profile) return;
+  const image = new RegisterImage();
+  image.add(3, 100, [0xffff, 0xfb2e]);
+  const layout = fixedLayout(profile);
+  t.same(metricValues(layout, decodePoints(layout, image), profile.combine), { consumption_kw: -1.234 });
+  const replaced = resolve({ profile: 'eastron-sdm120', points: [{ ...point, function: 3 }] });
+  const fromSite = replaced.profiles.get(replaced.connections[0]?.devices[0]?.profile ?? '');
+  t.same(
+    fromSite?.points?.filter(({ key }) => key === 'power').map(({ address }) => address),
+    [100],
+    'a point of the site takes the place of the one with its key',
+  );
+  t.throws(() => resolve({ profile: 'generic' }), /has no points; give the device its own/);
+  t.throws(() => resolve({ profile: 'nonesuch' }), /there is no profile "nonesuch"; there are carlo/);
+  t.throws(() => resolve({ profile: 'sunspec', points: [point] }), /finds its points by SunSpec/);
+  t.throws(
+    () => resolve({ profile: 'generic', points: [{ ...point, adress: 1 }] }),
+    /device "d": points\[0\].adress: unknown setting; did you mean address/,
+  );
+  t.throws(
+    () => resolve({ profile: 'generic', points: [{ ...point, metric_factor: 1 }] }),
+    /device "d": points\[0\].metric_factor: from W to kW the factor is 0.001/,
+  );
+  t.throws(() => resolve({ profile: 'generic' }, `${folder}/none`), { code: 'E_CONFIG_READ' });
 });
 
 interface Image {
