@@ -6,3 +6,4 @@ export * from './decode.js';
 export * from './plan.js';
 export * from './identify.js';
 export * from './site-profiles.js';
+export * from './vectors.js';
