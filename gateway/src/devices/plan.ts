@@ -125,6 +125,16 @@ export function splitBlock(block: ReadBlock): readonly [ReadBlock, ReadBlock] | 
   return [blockOf(block.items.slice(0, middle)), blockOf(block.items.slice(middle))];
 }
 
+/** Milliseconds that requests take on a serial line: 11 bits a byte, silence of 3.5 bytes before each frame and the device's own gap. */
+export function busTimeMs(blocks: readonly ReadBlock[], baud: number, gapMs: number): number {
+  const byteMs = 11_000 / baud;
+  const silenceMs = Math.max(1.75, 3.5 * byteMs);
+  return blocks.reduce(
+    (total, { count }) => total + 2 * silenceMs + Math.max(0, gapMs - silenceMs) + (8 + 5 + 2 * count) * byteMs,
+    0,
+  );
+}
+
 function allowed({ start, end, step = 1 }: ReadItem, { maxRegisters, forbidden, window }: ReadLimits): boolean {
   return (
     (end - start) / step <= maxRegisters &&
