@@ -22,7 +22,7 @@ import { clockCorrectedSubject } from './clock/corrected-alert.js';
 import { createClockKeeper, createVillageClock } from './clock/keeper.js';
 import { systemTimeSources, type TimeSources } from './clock/sources.js';
 import type { GatewayConfig } from './config/schema.js';
-import { loadProfiles, profilesDirectory, withPollPeriods, type DriverSink, type Profile } from './drivers/index.js';
+import { resolveProfiles, withPollPeriods, type DriverSink } from './drivers/index.js';
 import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { createHealth, diskUsedPct } from './health/health.js';
 import { createIntake } from './intake/intake.js';
@@ -99,10 +99,9 @@ export const gatewayVersion = (
 /** Opens the stores and makes all parts. Throws E_STORE_OPEN, E_CERTIFICATE or E_CONFIG_*. */
 export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gateway {
   const { realClock, random, log: logger } = ports;
-  const connections = given.modbus?.connections ?? [];
-  const profiles = connections.length === 0 ? new Map<string, Profile>() : loadProfiles(profilesDirectory);
+  const { connections, profiles } = resolveProfiles(given.modbus?.connections ?? [], given.modbus?.profiles_dir);
   const site = withPollPeriods(given.site, connections, profiles);
-  const config = { ...given, site };
+  const config = { ...given, site, ...(given.modbus ? { modbus: { ...given.modbus, connections } } : {}) };
   const gridId = site.grid_id;
   // A demonstration's time is what its settings say.
   const trustSetting = config.clock_trust === 'auto' && config.clock ? 'ntp' : config.clock_trust;

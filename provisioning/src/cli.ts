@@ -6,6 +6,7 @@ import type { CommandPorts } from './commands/command.js';
 import { addDeviceCommands } from './commands/device.js';
 import { addDoctor } from './commands/doctor.js';
 import { addInit } from './commands/init.js';
+import { addProfileCommands } from './commands/profile.js';
 import { addUserCommands } from './commands/user.js';
 import { GivenValueError } from './site/check-gateway.js';
 
@@ -28,6 +29,7 @@ export async function runCli(
   addDeviceCommands(program, all);
   addUserCommands(program, all);
   addCloudCommands(program, all);
+  addProfileCommands(program, all);
   addDoctor(program, all);
   for (const command of program.commands)
     for (const inner of [command, ...command.commands]) inner.exitOverride().showHelpAfterError();

@@ -61,6 +61,12 @@ export const errorCatalogue = {
     reader: 'installer',
     next: 'Choose a device from GET /api/device/{grid_id}/list.',
   },
+  E_DEVICE_SILENT: {
+    status: 502,
+    title: 'The device does not answer as it should',
+    reader: 'installer',
+    next: 'Check address, port, unit number and cable, and that no other program holds its only connection.',
+  },
   E_METRIC_UNKNOWN: {
     status: 404,
     title: 'No such metric',

@@ -92,6 +92,10 @@ export const arrows: ArrowTable = {
         imports: ['app.ts', 'config', 'log/packed.ts'],
         ask: 'Outside, a gateway is its settings and createGateway; benches count what its log holds.',
       },
+      'profiles.ts': {
+        imports: ['devices', 'drivers', 'links'],
+        ask: 'Outside, profiles are what the command line checks and tries, and the reference pages print.',
+      },
       'app.ts': { imports: 'all', ask: '' },
       'parts.ts': {
         imports: ['config', 'drivers', 'log', 'uplink'],
