@@ -31,6 +31,7 @@ import { Ballast } from './log/ballast.js';
 import { DataFolder } from './log/data-folder.js';
 import { openLogStore } from './log/log-store.js';
 import type { DurableLog } from './log/log.js';
+import { formerEpochs, settleRestored } from './log/restored.js';
 import { settleSalvaged } from './log/salvage.js';
 import { NodeSequences } from './log/sequences.js';
 import { gatewayParts } from './parts.js';
@@ -150,6 +151,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     log: logger.child('history'),
   });
   settleSalvaged(log, telemetry, { gridId, gatewayId: site.gateway_id });
+  settleRestored(log, telemetry, site.gateway_id);
   const live = new Live({ site, clock, logger: logger.child('live') });
   live.restore(telemetry.latest(gridId));
   const sequences = new NodeSequences(log);
@@ -271,6 +273,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     profiles,
     version: gatewayVersion,
     log,
+    formerEpochs: formerEpochs(log),
     sink,
     onActs: async (events) => void (await Promise.all(events.map((event) => alerts.append(event)))),
     clock,

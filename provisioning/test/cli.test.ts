@@ -33,6 +33,7 @@ async function cli(words: string[], stdin = '') {
     print: (text) => void out.push(text),
     printError: (text) => void err.push(text),
     readStdin: async () => stdin,
+    ask: async () => undefined,
   });
   return { code, out: out.join('\n'), err: err.join('\n') };
 }

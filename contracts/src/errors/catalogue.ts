@@ -200,6 +200,30 @@ export const errorCatalogue = {
     reader: 'operator',
     next: 'Check the free space of its card; the sender keeps its copy and sends it again.',
   },
+  E_BACKUP_FAILED: {
+    status: 500,
+    title: 'The backup was not made',
+    reader: 'installer',
+    next: 'Check the stick or folder: is it there, writable, and is there room?',
+  },
+  E_BACKUP_DAMAGED: {
+    status: 400,
+    title: 'The backup is damaged or was changed',
+    reader: 'installer',
+    next: 'Nothing was restored. Copy it again, or take an older backup.',
+  },
+  E_BACKUP_PASSPHRASE: {
+    status: 400,
+    title: 'The passphrase does not open this backup',
+    reader: 'installer',
+    next: 'Nothing was restored. Give the passphrase it was made with; nobody can open it without.',
+  },
+  E_BACKUP_REFUSED: {
+    status: 409,
+    title: 'The backup cannot be restored here',
+    reader: 'installer',
+    next: 'Nothing was restored. Do what the detail says.',
+  },
 } as const satisfies Record<string, Entry>;
 
 /** Code of a catalogued error. */
