@@ -92,6 +92,10 @@ export const arrows: ArrowTable = {
         imports: ['app.ts', 'config', 'log/packed.ts'],
         ask: 'Outside, a gateway is its settings and createGateway; benches count what its log holds.',
       },
+      'field.ts': {
+        imports: ['links', 'devices', 'drivers'],
+        ask: 'Tools of the installer see links, profiles and drivers, nothing that stores.',
+      },
       'app.ts': { imports: 'all', ask: '' },
       'parts.ts': {
         imports: ['config', 'drivers', 'log', 'uplink'],
