@@ -96,6 +96,10 @@ export const arrows: ArrowTable = {
         imports: ['devices', 'drivers', 'links'],
         ask: 'Outside, profiles are what the command line checks and tries, and the reference pages print.',
       },
+      'field.ts': {
+        imports: ['links', 'devices', 'drivers'],
+        ask: 'Tools of the installer see links, profiles and drivers, nothing that stores.',
+      },
       'app.ts': { imports: 'all', ask: '' },
       'parts.ts': {
         imports: ['config', 'drivers', 'log', 'uplink'],
