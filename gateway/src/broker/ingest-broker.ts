@@ -19,6 +19,7 @@ import {
 } from '@villagrid/runtime';
 import type { GatewayConfig } from '../config/schema.js';
 import type { DeviceLogin } from './device-login.js';
+import { Resends } from './resends.js';
 
 /** A client: a device by its credential, or a program on the box that speaks as the prototype did. */
 export interface Who extends BrokerIdentity {
@@ -31,6 +32,8 @@ const localIdentity: Who = { kind: 'local', id: 'local-legacy' };
 /** How long a device may be without a connection before its link is down, real milliseconds. */
 const goneAfterMs = 1000;
 const mostTopics = 1000;
+/** A payload without this text holds no reading that intake would know again. */
+const identityMark = '"boot"';
 
 /** What the broker's clients say, sorted. Each promise resolves when the publish may be acknowledged. */
 export interface BrokerIntake {
@@ -50,6 +53,10 @@ export interface IngestBrokerOptions {
   readonly limits?: Partial<BrokerLimits>;
 }
 
+const nothing: Promise<unknown> = Promise.resolve();
+const bytesOf = (payload: Uint8Array): Buffer =>
+  payload instanceof Buffer ? payload : Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
+
 /** Makes the broker; nothing is opened before `start`. Throws E_CERTIFICATE when a certificate cannot be read. */
 export function createIngestBroker({
   config,
@@ -60,8 +67,11 @@ export function createIngestBroker({
   limits,
 }: IngestBrokerOptions): GuardedBroker {
   const gridId = config.site.grid_id;
-  /** Connections a device has now: the link is down when the last one is gone. */
-  const connections = new Map<string, number>();
+  /** Connections a device has now, by its client ids: the link is down when the last one is gone. */
+  const connections = new Map<string, Map<string, number>>();
+  const connectionsOf = (deviceId: string, besides?: string): number =>
+    [...(connections.get(deviceId) ?? [])].reduce((sum, [id, now]) => (id === besides ? sum : sum + now), 0);
+  const resends = new Resends(clock);
 
   const authenticate = async ({ listenerName, username, password, address }: BrokerLogin) => {
     if (username === undefined || username === '') {
@@ -99,33 +109,42 @@ export function createIngestBroker({
   const onPublish = (who: Who, publish: BrokerPublish): Promise<unknown> => {
     const parsed = topicOf(publish.topic);
     switch (parsed?.kind) {
-      case 'telemetry':
-        return intake.telemetry(who.id, publish.payload);
+      case 'telemetry': {
+        const take = () => intake.telemetry(who.id, publish.payload);
+        return bytesOf(publish.payload).includes(identityMark) ? take() : resends.once(who.id, publish, take);
+      }
       case 'status': {
-        // The last will of a connection that was taken over says nothing of the new one.
-        if (publish.will && publish.superseded) return Promise.resolve();
-        const offline = publish.will || Buffer.from(publish.payload).toString('utf8').includes('offline');
-        return intake.link(who.id, offline ? 'down' : 'up');
+        if (isOldWill(who, publish)) return nothing;
+        const said = publish.will ? 'offline' : bytesOf(publish.payload).toString('utf8').trim().toLowerCase();
+        if (said !== 'offline' && said !== 'online') return nothing;
+        return intake.link(who.id, said === 'offline' ? 'down' : 'up');
       }
       case 'legacyData':
-        return intake.legacyData(publish.payload);
+        return resends.once(who.id, publish, () => intake.legacyData(publish.payload));
       case 'legacyAlerts':
-        return intake.legacyAlert(publish.payload);
+        return resends.once(who.id, publish, () => intake.legacyAlert(publish.payload));
       default:
-        return Promise.resolve();
+        return nothing;
     }
   };
 
-  const count = ({ identity }: BrokerClient<Who>, change: 1 | -1): void => {
+  /** A last will of a connection whose device is already back says nothing of the new one, whatever name that goes by. */
+  const isOldWill = (who: Who, { will, superseded, clientId }: BrokerPublish): boolean =>
+    will && (superseded || connectionsOf(who.id, clientId) > 0);
+
+  const count = ({ identity, clientId }: BrokerClient<Who>, change: 1 | -1): void => {
     if (identity.kind !== 'device') return;
-    const now = Math.max(0, (connections.get(identity.id) ?? 0) + change);
-    connections.set(identity.id, now);
+    const clients = connections.get(identity.id) ?? new Map<string, number>();
+    const now = Math.max(0, (clients.get(clientId) ?? 0) + change);
+    if (now > 0) clients.set(clientId, now);
+    else clients.delete(clientId);
+    connections.set(identity.id, clients);
     // Nobody is acknowledged for this: a failure was logged by the log.
-    if (now > 0) return void intake.link(identity.id, 'up').catch(() => {});
+    if (clients.size > 0) return void intake.link(identity.id, 'up').catch(() => {});
     // A take-over ends the old connection first: only one that stays away is down. A last will does not wait.
     unrefTimer(
       clock.after(goneAfterMs, () => {
-        if (!stopped && connections.get(identity.id) === 0) intake.link(identity.id, 'down').catch(() => {});
+        if (!stopped && connectionsOf(identity.id) === 0) intake.link(identity.id, 'down').catch(() => {});
       }),
     );
   };
