@@ -11,6 +11,10 @@ const samplesOf = (gateway: Gateway, deviceId: string): Sample[] =>
   gateway.log
     .read(1, { maxFrames: 100_000, maxBytes: 1e9 })
     .flatMap(({ frame }) => frame.samples.filter((one) => one.deviceId === deviceId));
+const linkStates = (gateway: Gateway) =>
+  gateway.log
+    .read(1, { maxFrames: 100_000, maxBytes: 1e9 })
+    .flatMap(({ frame }) => frame.entries.flatMap((one) => (one.type === 'link_state' ? [one.state] : [])));
 const topic = topics.telemetry(gridId, 'meter-1');
 const numbered = (seq: number) =>
   JSON.stringify({ v: 1, boot: 'k3f9', seq, up: seq * 1000, metrics: { consumption_kw: seq } });
@@ -127,5 +131,7 @@ t.test(
     third.socket.destroy();
     t.ok(await until(() => link() === 'down'));
     t.ok(clock.monotonicMs() - begunMs < 900, 'the last one is heard at once');
+  t.ok(await until(() => linkStates(gateway).at(-1) === 'offline'));
+  t.same(linkStates(gateway), ['online', 'offline'], 'and no other was heard for a moment');
   },
 );
