@@ -25,6 +25,9 @@ import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { createHealth, diskUsedPct } from './health/health.js';
 import { createIntake } from './intake/intake.js';
 import { Live } from './live/live.js';
+import { loadNamedMappings, prototypeMapping } from './mappings/index.js';
+import { createMappedNodes } from './nodes/mapped-nodes.js';
+import { createPrototype } from './nodes/prototype.js';
 import { Ballast } from './log/ballast.js';
 import { DataFolder } from './log/data-folder.js';
 import { openLogStore } from './log/log-store.js';
@@ -199,6 +202,13 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     },
   };
 
+  const mappings = loadNamedMappings(
+    [prototypeMapping, ...config.mqtt_devices.devices.map(({ mapping }) => mapping)],
+    config.mqtt_devices.mappings_dir,
+  );
+  const mapped = createMappedNodes(config.mqtt_devices.devices, mappings, { reading: intake.parsed, link });
+  const prototype = createPrototype(mappings, intake.parsed);
+
   const broker = createIngestBroker({
     config,
     login: createDeviceLogin({
@@ -209,10 +219,13 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     }),
     intake: {
       telemetry: intake.telemetry,
-      legacyData: intake.legacy,
+      legacyData: prototype,
       legacyAlert: alerts.legacyText,
-      link,
+      async link(login, state) {
+        await Promise.all([link(login, state), ...mapped.devicesOf(login).map((deviceId) => link(deviceId, state))]);
+      },
     },
+    foreign: mapped,
     clock: realClock,
     logger: logger.child('broker'),
     ...(ports.brokerLimits ? { limits: ports.brokerLimits } : {}),

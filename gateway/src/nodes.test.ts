@@ -131,7 +131,7 @@ t.test(
     third.socket.destroy();
     t.ok(await until(() => link() === 'down'));
     t.ok(clock.monotonicMs() - begunMs < 900, 'the last one is heard at once');
-  t.ok(await until(() => linkStates(gateway).at(-1) === 'offline'));
-  t.same(linkStates(gateway), ['online', 'offline'], 'and no other was heard for a moment');
+    t.ok(await until(() => linkStates(gateway).at(-1) === 'offline'));
+    t.same(linkStates(gateway), ['online', 'offline'], 'and no other was heard for a moment');
   },
 );

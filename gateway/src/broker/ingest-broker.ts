@@ -43,10 +43,20 @@ export interface BrokerIntake {
   link(deviceId: string, state: 'up' | 'down'): Promise<unknown>;
 }
 
+/** Topics of nodes that keep those of their own firmware; each call is about a login's device id. */
+export interface ForeignTopics {
+  mayPublish(login: string, topic: string): boolean;
+  maySubscribe(login: string, filter: string): boolean;
+  /** Whether what is said there ends at the gateway, so that `maySubscribe` refuses it to everybody. */
+  isTaken(login: string, topic: string): boolean;
+  publish(login: string, topic: string, payload: Uint8Array): Promise<unknown>;
+}
+
 export interface IngestBrokerOptions {
   readonly config: Pick<GatewayConfig, 'mqtt_plain' | 'mqtts' | 'mqtt_limits' | 'site'>;
   readonly login: DeviceLogin;
   readonly intake: BrokerIntake;
+  readonly foreign: ForeignTopics;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Bounds that win over the settings'. */
@@ -62,6 +72,7 @@ export function createIngestBroker({
   config,
   login,
   intake,
+  foreign,
   clock,
   logger,
   limits,
@@ -96,15 +107,17 @@ export function createIngestBroker({
   const mayPublish = (who: Who, topic: string): boolean => {
     const parsed = parseTopic(topic);
     if (who.kind === 'local') return parsed?.kind === 'legacyData' || parsed?.kind === 'legacyAlerts';
-    return (
+    const own =
       (parsed?.kind === 'telemetry' || parsed?.kind === 'status') &&
       parsed.gridId === gridId &&
-      parsed.deviceId === who.id
-    );
+      parsed.deviceId === who.id;
+    return own || foreign.mayPublish(who.id, topic);
   };
   const localFilters = new Set<string>([topics.legacyData, topics.legacyAlerts, topics.alerts(gridId)]);
   const maySubscribe = (who: Who, filter: string): boolean =>
-    who.kind === 'local' ? localFilters.has(filter) : filter === topics.command(gridId, who.id);
+    who.kind === 'local'
+      ? localFilters.has(filter)
+      : filter === topics.command(gridId, who.id) || foreign.maySubscribe(who.id, filter);
 
   const onPublish = (who: Who, publish: BrokerPublish): Promise<unknown> => {
     const parsed = topicOf(publish.topic);
@@ -123,8 +136,10 @@ export function createIngestBroker({
         return resends.once(who.id, publish, () => intake.legacyData(publish.payload));
       case 'legacyAlerts':
         return resends.once(who.id, publish, () => intake.legacyAlert(publish.payload));
-      default:
-        return nothing;
+      default: {
+        if (who.kind !== 'device' || isOldWill(who, publish)) return nothing;
+        return resends.once(who.id, publish, () => foreign.publish(who.id, publish.topic, publish.payload));
+      }
     }
   };
 
@@ -159,7 +174,8 @@ export function createIngestBroker({
     maySubscribe,
     onPublish,
     // Nobody may subscribe to what devices measure.
-    endsHere: (who, topic) => who.kind === 'device' && parseTopic(topic)?.kind === 'telemetry',
+    endsHere: (who, topic) =>
+      who.kind === 'device' && (parseTopic(topic)?.kind === 'telemetry' || foreign.isTaken(who.id, topic)),
     onConnect: (client) => count(client, 1),
     onDisconnect: (client) => count(client, -1),
     limits: {

@@ -44,6 +44,50 @@ export const modbusConnectionSchema = Type.Object(
   { additionalProperties: false },
 );
 
+/** A device that keeps the topics and messages of its own firmware. */
+export const mqttDeviceSchema = Type.Object(
+  {
+    device_id: Type.String({ pattern: identifierPattern, description: 'a device of the site' }),
+    mapping: Type.String({
+      pattern: '^[a-z0-9][a-z0-9-]{0,62}$',
+      description: 'payload mapping: a file of mqtt_devices.mappings_dir or of gateway/profiles/mqtt, without .yaml',
+    }),
+    node: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 100,
+        description: 'how the node calls itself in its topics; the device id when left out',
+      }),
+    ),
+    parameters: Type.Record(Type.String(), Type.String({ minLength: 1, maxLength: 100 }), {
+      default: {},
+      description: 'further parameters of the mapping',
+    }),
+    login: Type.Optional(
+      Type.String({
+        pattern: identifierPattern,
+        description: 'the device whose credential it logs in with, for several behind one node; its own when left out',
+      }),
+    ),
+    metrics: Type.Record(
+      Type.String(),
+      Type.Union([
+        Type.Object(
+          { metric: Type.String({ minLength: 1 }), negate: Type.Optional(Type.Boolean()) },
+          { additionalProperties: false },
+        ),
+        Type.Null(),
+      ]),
+      {
+        default: {},
+        description:
+          'what the mapping calls one metric is another here, with the other sign if need be: a meter of the panels gives generation_kw; null leaves it out',
+      },
+    ),
+  },
+  { additionalProperties: false },
+);
+
 const limit = (what: string) => Type.Optional(Type.Number({ description: what }));
 
 /** Limits of rules that differ from their defaults. */
@@ -106,6 +150,17 @@ export const gatewayConfigSchema = Type.Object(
         }),
       },
       { additionalProperties: false, description: 'what MQTT clients may do at most, on both listeners' },
+    ),
+    mqtt_devices: Type.Object(
+      {
+        mappings_dir: Type.Optional(file("folder of the site's own payload mappings")),
+        devices: Type.Array(mqttDeviceSchema, { default: [] }),
+      },
+      {
+        additionalProperties: false,
+        default: {},
+        description: 'nodes that keep the topics and messages of their own firmware (Tasmota, ESPHome, Shelly)',
+      },
     ),
     device_credentials_file: Type.String({
       default: 'device-credentials.json',
@@ -247,4 +302,5 @@ export const gatewayConfigSchema = Type.Object(
 export type GatewayConfig = Static<typeof gatewayConfigSchema>;
 export type ModbusConnectionConfig = Static<typeof modbusConnectionSchema>;
 export type ModbusDeviceConfig = Static<typeof modbusDeviceSchema>;
+export type MqttDeviceConfig = GatewayConfig['mqtt_devices']['devices'][number];
 export type UplinkConfig = NonNullable<GatewayConfig['uplink']>;
