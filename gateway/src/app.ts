@@ -15,7 +15,7 @@ import {
 } from '@villagrid/runtime';
 import { createAlerts } from './alerts/alerts.js';
 import { createDeviceLogin } from './broker/device-login.js';
-import { createIngestBroker, readPem } from './broker/ingest-broker.js';
+import { createIngestBroker, plainDevices, readPem } from './broker/ingest-broker.js';
 import { clockCorrectedSubject } from './clock/corrected-alert.js';
 import { createClockKeeper, createVillageClock } from './clock/keeper.js';
 import { systemTimeSources, type TimeSources } from './clock/sources.js';
@@ -308,6 +308,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     damagedFiles: () => data.damagedFiles(),
     intake: intake.counters,
     broker,
+    plainDevices: config.mqtt_plain.lan ? plainDevices(config) : undefined,
     projector,
     alerts,
     uplink,

@@ -3,7 +3,6 @@
  * the first prototype over the plain loopback listener.
  */
 import { readFileSync } from 'node:fs';
-import { isIP } from 'node:net';
 import { messageOf, VillagridError, parseTopic, topics, type Clock } from '@villagrid/contracts';
 import {
   createGuardedBroker,
@@ -17,6 +16,7 @@ import {
   type GuardedBroker,
   type Logger,
 } from '@villagrid/runtime';
+import { isLoopback } from '../config/loopback.js';
 import type { GatewayConfig } from '../config/schema.js';
 import type { DeviceLogin } from './device-login.js';
 import { Resends } from './resends.js';
@@ -53,7 +53,7 @@ export interface ForeignTopics {
 }
 
 export interface IngestBrokerOptions {
-  readonly config: Pick<GatewayConfig, 'mqtt_plain' | 'mqtts' | 'mqtt_limits' | 'site'>;
+  readonly config: Pick<GatewayConfig, 'mqtt_plain' | 'mqtts' | 'mqtt_limits' | 'mqtt_devices' | 'site'>;
   readonly login: DeviceLogin;
   readonly intake: BrokerIntake;
   readonly foreign: ForeignTopics;
@@ -84,11 +84,21 @@ export function createIngestBroker({
     [...(connections.get(deviceId) ?? [])].reduce((sum, [id, now]) => (id === besides ? sum : sum + now), 0);
   const resends = new Resends(clock);
 
+  /** Who may log in without TLS from beyond this box. */
+  const plainLogins = new Set(config.mqtt_plain.lan ? plainDevices(config) : []);
+
   const authenticate = async ({ listenerName, username, password, address }: BrokerLogin) => {
     if (username === undefined || username === '') {
       if (listenerName === 'mqtt' && isLoopback(address)) return { identity: localIdentity };
       return { refused: 'no username; a device logs in with its id and the password it was issued' };
     }
+    // Before the password: whether it is right is not told to who listens on that network.
+    const inTheClear = listenerName === 'mqtt' && !isLoopback(address);
+    if (inTheClear && !plainLogins.has(username.slice(username.indexOf('/') + 1)))
+      return {
+        refused:
+          'this device must use TLS; its password was sent in the clear, so issue a new one, or list it under mqtt_plain.lan_devices',
+      };
     const answer = await login(username, Buffer.from(password ?? []).toString('utf8'));
     return 'refused' in answer ? answer : { identity: { kind: 'device' as const, id: answer.deviceId } };
   };
@@ -194,13 +204,24 @@ export function createIngestBroker({
   };
 }
 
+/** Devices that may log in without TLS where the settings open that to the network. */
+export function plainDevices({
+  mqtt_plain: { lan_devices },
+  mqtt_devices: { devices },
+}: Pick<GatewayConfig, 'mqtt_plain' | 'mqtt_devices'>): string[] {
+  return [...new Set([...devices.map(({ login, device_id }) => login ?? device_id), ...lan_devices])].sort();
+}
+
 function listeners(config: IngestBrokerOptions['config'], logger: Logger): BrokerListener[] {
   const { mqtt_plain: plain, mqtts } = config;
-  if (!isLoopback(plain.host))
+  const host = plain.lan && isLoopback(plain.host) ? '0.0.0.0' : plain.host;
+  if (plain.lan)
     logger.warn('MQTT without TLS listens beyond this box; passwords and readings travel in the clear', {
-      host: plain.host,
+      host,
+      devices: plainDevices(config),
+      next: 'Keep that network for devices only; give every device that can do TLS the other port.',
     });
-  const made: BrokerListener[] = [{ name: 'mqtt', host: plain.host, port: plain.port }];
+  const made: BrokerListener[] = [{ name: 'mqtt', host, port: plain.port }];
   if (mqtts) {
     const tls = { key: readPem(mqtts.key_file), cert: readPem(mqtts.certificate_file) };
     made.push({ name: 'mqtts', host: mqtts.host, port: mqtts.port, tls });
@@ -215,9 +236,4 @@ export function readPem(path: string): string {
   } catch (error) {
     throw new VillagridError('E_CERTIFICATE', `${path}: ${messageOf(error)}.`);
   }
-}
-
-function isLoopback(address: string): boolean {
-  const plain = address.replace(/^::ffff:/, '');
-  return plain === 'localhost' || plain === '::1' || (isIP(plain) === 4 && plain.startsWith('127.'));
 }

@@ -2,6 +2,7 @@
 import { dirname, resolve } from 'node:path';
 import { VillagridError, isMetricIdForm, legacyDeviceId, zoneOffsetMs, type Site } from '@villagrid/contracts';
 import { loadConfig } from '@villagrid/runtime';
+import { isLoopback } from './loopback.js';
 import { gatewayConfigSchema, type GatewayConfig } from './schema.js';
 
 export interface LoadGatewayConfigOptions {
@@ -103,6 +104,12 @@ function* mqttProblems(config: GatewayConfig): Generator<string> {
         yield `${where}: device "${id}" has protocol ${protocol} in site.devices; it must be mqtt`;
     }
   }
+  const { host, lan, lan_devices } = config.mqtt_plain;
+  if (!lan && !isLoopback(host))
+    yield `mqtt_plain.host: ${host} is not this machine alone; MQTT without TLS leaves it only with mqtt_plain.lan: true (docs/how-to/connect-a-node.md says what that means)`;
+  for (const [index, id] of lan_devices.entries())
+    if (protocols.get(id) !== 'mqtt')
+      yield `mqtt_plain.lan_devices[${index}]: "${id}" is not among the MQTT devices of site.devices`;
   for (const id of doubles(devices.map((one) => one.device_id)))
     yield `mqtt_devices.devices: device "${id}" is there more than once`;
 }

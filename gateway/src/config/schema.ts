@@ -121,8 +121,20 @@ export const gatewayConfigSchema = Type.Object(
     https: Type.Optional(tlsListener(8443, 'HTTPS, for the installable app')),
     mqtt_plain: Type.Object(
       {
-        host: Type.String({ default: '127.0.0.1', description: 'address to listen on; loopback unless you know why' }),
+        host: Type.String({
+          default: '127.0.0.1',
+          description: 'address to listen on; with lan the address on that network, all of them when left out',
+        }),
         port: port(1883),
+        lan: Type.Boolean({
+          default: false,
+          description:
+            'whether devices on the network may connect without TLS, each with its password: for those that cannot do TLS (Shelly Gen1, Tasmota). Whoever is on that network can read passwords and readings',
+        }),
+        lan_devices: Type.Array(Type.String({ pattern: identifierPattern }), {
+          default: [],
+          description: 'devices that may do so beside those of mqtt_devices; all others must use TLS',
+        }),
       },
       { additionalProperties: false, description: 'MQTT without TLS, for programs on the box and the first prototype' },
     ),

@@ -1,5 +1,6 @@
 /** Payload mappings: those that ship, what is said of a wrong one, what a login may write, and a whole gateway with them. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
 import { dirname, join } from 'node:path';
 import t from 'tap';
 import type { MqttClient } from 'mqtt';
@@ -9,7 +10,7 @@ import { cryptoRandom, hashSecret } from '@villagrid/runtime';
 import { tempDir } from '@villagrid/runtime/testing';
 import type { MqttDeviceConfig } from '../config/schema.js';
 import { compileMapping, loadMapping, loadMappings, mappingsDirectory } from '../mappings/index.js';
-import { devicePassword, gatewayFolder, gridId, startHouse, until } from '../testing/house.js';
+import { connectTo, devicePassword, gatewayFolder, gridId, startHouse, until } from '../testing/house.js';
 import { createMappedNodes } from './mapped-nodes.js';
 
 const shipped = loadMappings(mappingsDirectory);
@@ -288,6 +289,39 @@ t.test(
     await closing(shop);
     await again.publishAsync('tele/shop_meter/SENSOR', '{"ENERGY":{"Power":1000}}', { qos: 1 });
     t.equal(grid.link('shop'), 'up', 'the will of a connection that was replaced is not heard');
+  },
+);
+
+t.test(
+  'without TLS only devices named for it are let in from the network, and it is said where people look',
+  async (t) => {
+    const own = Object.values(networkInterfaces())
+      .flatMap((some) => some ?? [])
+      .find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
+    if (own === undefined) return void t.pass('this machine has no network');
+    const port = { host: '127.0.0.1', port: 0 };
+    const closed = await startHouse(t, await gatewayFolder(t, { mqtt_plain: port }));
+    const at = (url: string) => url.replace('127.0.0.1', own);
+    await t.rejects(connectTo(t, at(closed.addresses.mqtt), 'meter-1'), 'closed as shipped');
+    const said = async (house: typeof closed) => JSON.stringify(await house.gateway.api.health.check());
+    t.notMatch(await said(closed), /without TLS/);
+
+    const path = await gatewayFolder(t, {
+      mqtt_plain: { ...port, lan: true, lan_devices: ['battery-1'] },
+      mqtt_devices: { devices: [{ device_id: 'meter-1', mapping: 'shelly-gen1', node: 'shellyem-1' }] },
+    });
+    const open = await startHouse(t, path);
+    const shelly = await connectTo(t, at(open.addresses.mqtt), 'meter-1');
+    await shelly.publishAsync('shellies/shellyem-1/emeter/0/power', '1500', { qos: 1 });
+    t.equal(open.gateway.api.grids.list()[0]?.latest('meter-1', 'consumption_kw')?.value, 1.5);
+    await connectTo(t, at(open.addresses.mqtt), 'battery-1');
+    await t.rejects(connectTo(t, at(open.addresses.mqtt), 'meter-1', { password: 'wrong' }), { code: 5 });
+    await t.rejects(connectTo(t, at(open.addresses.mqtt), 'cabinet-1'), { code: 5 });
+    await t.rejects(connectTo(t, at(open.addresses.mqtt)), { code: 5 }, 'nobody without a login');
+    t.ok(open.lines.some(({ reason }) => String(reason).startsWith('this device must use TLS')));
+    t.ok(open.lines.some(({ level, msg }) => level === 'warn' && msg.startsWith('MQTT without TLS listens')));
+    t.match(await said(open), /MQTT without TLS is open to the network, for 2 devices/);
+    t.match(open.gateway.api.health.prometheus(), /villagrid_gateway_mqtt_plain_lan 1/);
   },
 );
 
