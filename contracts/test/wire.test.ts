@@ -227,6 +227,8 @@ t.test('every topic we make is read back as what it is; anything else is nobodyâ
         [topics.telemetry(gridId, id), { kind: 'telemetry', gridId, deviceId: id }],
         [topics.status(gridId, id), { kind: 'status', gridId, deviceId: id }],
         [topics.command(gridId, id), { kind: 'command', gridId, deviceId: id }],
+        [topics.ack(gridId, id), { kind: 'ack', gridId, deviceId: id }],
+        [topics.time(gridId, id), { kind: 'time', gridId, deviceId: id }],
         [topics.alerts(gridId), { kind: 'alerts', gridId }],
         [topics.up(gridId, id, lane), { kind: 'up', gridId, gatewayId: id, lane }],
         [topics.down(gridId, id), { kind: 'down', gridId, gatewayId: id }],

@@ -2,10 +2,19 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createApiServer, type ApiAddress, type ApiPorts, type Listen } from '@villagrid/api';
-import { isTrusted, topics, type Alert, type AlertEvent, type Clock, type RandomSource } from '@villagrid/contracts';
+import {
+  isTrusted,
+  nodeTime,
+  topics,
+  type Alert,
+  type AlertEvent,
+  type Clock,
+  type RandomSource,
+} from '@villagrid/contracts';
 import {
   createAccounts,
   ClockLedger,
+  createCommandStore,
   createLifecycle,
   type Accounts,
   type BrokerLimits,
@@ -26,6 +35,7 @@ import { createHealth, diskUsedPct } from './health/health.js';
 import { createIntake } from './intake/intake.js';
 import { Live } from './live/live.js';
 import { loadNamedMappings, prototypeMapping } from './mappings/index.js';
+import { NodeCommands } from './nodes/commands.js';
 import { createMappedNodes } from './nodes/mapped-nodes.js';
 import { createPrototype } from './nodes/prototype.js';
 import { Ballast } from './log/ballast.js';
@@ -206,7 +216,38 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     [prototypeMapping, ...config.mqtt_devices.devices.map(({ mapping }) => mapping)],
     config.mqtt_devices.mappings_dir,
   );
-  const mapped = createMappedNodes(config.mqtt_devices.devices, mappings, { reading: intake.parsed, link });
+  const mapped = createMappedNodes(config.mqtt_devices.devices, mappings, {
+    reading: intake.parsed,
+    link,
+    answer: (deviceId, topic, payload) => commands.heard(deviceId, topic, payload),
+  });
+  const commands = new NodeCommands({
+    enabled: config.commands.enabled,
+    expiresInS: config.commands.expires_in_s,
+    gridId,
+    devices: site.devices.map(({ device_id, name }) => ({
+      deviceId: device_id,
+      name,
+      commands: mapped.commands.get(device_id) ?? [],
+    })),
+    isDevice: (deviceId) => site.devices.some(({ device_id }) => device_id === deviceId),
+    records: createCommandStore(settingsDatabase),
+    isConnected: (deviceId) => live.link(deviceId) === 'up',
+    publish: (topic, payload) => broker.publish(topic, payload, { qos: 1 }),
+    audit: ({ command_id, device_id, command, value, state, reason, actor }, nowMs) =>
+      log.append(
+        {
+          entries: [
+            { type: 'command', id: command_id, device_id, command, value, state, reason, actor, time_ms: nowMs },
+          ],
+        },
+        { urgent: true },
+      ),
+    clock,
+    realClock,
+    random,
+    logger: logger.child('commands'),
+  });
   const prototype = createPrototype(mappings, intake.parsed);
 
   const broker = createIngestBroker({
@@ -223,6 +264,12 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
       legacyAlert: alerts.legacyText,
       async link(login, state) {
         await Promise.all([link(login, state), ...mapped.devicesOf(login).map((deviceId) => link(deviceId, state))]);
+      },
+      ack: (deviceId, payload) => commands.acknowledged(deviceId, payload),
+      async time(deviceId, question) {
+        const answer = nodeTime(question, clock.nowMs(), clockTrust());
+        // A node that is gone asks again.
+        await broker.publish(topics.command(gridId, deviceId), JSON.stringify(answer)).catch(() => {});
       },
     },
     foreign: mapped,
@@ -317,7 +364,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     clock,
   });
   const accounts = createAccounts({ database: settingsDatabase, realClock, random, log: logger.child('accounts') });
-  const grid = createGridPort({ site, live, log, alerts, telemetry, projector });
+  const grid = createGridPort({ site, live, log, alerts, telemetry, projector, commands });
   const api: ApiPorts = {
     identity: {
       kind: 'gateway',
@@ -376,6 +423,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     name: 'broker',
     start: () => broker.start(),
     stop() {
+      commands.stop();
       const stopped = broker.stop();
       // What waits for the hold is acknowledged before the connections end.
       log.flush();

@@ -29,6 +29,9 @@ export interface Who extends BrokerIdentity {
 /** The one identity of clients without a credential on the loopback listener. */
 const localIdentity: Who = { kind: 'local', id: 'local-legacy' };
 
+/** What a node may write of its own. */
+const nodeTopics: ReadonlySet<string> = new Set(['telemetry', 'status', 'ack', 'time']);
+
 /** How long a device may be without a connection before its link is down, real milliseconds. */
 const goneAfterMs = 1000;
 const mostTopics = 1000;
@@ -41,6 +44,10 @@ export interface BrokerIntake {
   legacyData(payload: Uint8Array): Promise<unknown>;
   legacyAlert(payload: Uint8Array): Promise<unknown>;
   link(deviceId: string, state: 'up' | 'down'): Promise<unknown>;
+  /** A node's answer to a command. */
+  ack(deviceId: string, payload: string): void;
+  /** A node asks for the time. */
+  time(deviceId: string, question: string): Promise<unknown>;
 }
 
 /** Topics of nodes that keep those of their own firmware; each call is about a login's device id. */
@@ -118,7 +125,9 @@ export function createIngestBroker({
     const parsed = parseTopic(topic);
     if (who.kind === 'local') return parsed?.kind === 'legacyData' || parsed?.kind === 'legacyAlerts';
     const own =
-      (parsed?.kind === 'telemetry' || parsed?.kind === 'status') &&
+      parsed !== undefined &&
+      nodeTopics.has(parsed.kind) &&
+      'deviceId' in parsed &&
       parsed.gridId === gridId &&
       parsed.deviceId === who.id;
     return own || foreign.mayPublish(who.id, topic);
@@ -142,6 +151,11 @@ export function createIngestBroker({
         if (said !== 'offline' && said !== 'online') return nothing;
         return intake.link(who.id, said === 'offline' ? 'down' : 'up');
       }
+      case 'ack':
+        if (!publish.will) intake.ack(who.id, bytesOf(publish.payload).toString('utf8'));
+        return nothing;
+      case 'time':
+        return publish.will ? nothing : intake.time(who.id, bytesOf(publish.payload).toString('utf8'));
       case 'legacyData':
         return resends.once(who.id, publish, () => intake.legacyData(publish.payload));
       case 'legacyAlerts':

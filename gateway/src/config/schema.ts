@@ -2,7 +2,7 @@
  * Settings of a gateway: `gateway.yaml`. This schema is the only source of defaults, help and the reference page.
  * Paths are relative to the folder of the file.
  */
-import { clockTrusts, identifierPattern, plans, siteSchema } from '@villagrid/contracts';
+import { clockTrusts, identifierPattern, longestCommandS, plans, siteSchema } from '@villagrid/contracts';
 import { defaultBrokerLimits, logLevels } from '@villagrid/runtime';
 import { Type, type Static } from 'typebox';
 
@@ -84,6 +84,10 @@ export const mqttDeviceSchema = Type.Object(
           'what the mapping calls one metric is another here, with the other sign if need be: a meter of the panels gives generation_kw; null leaves it out',
       },
     ),
+    commands: Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
+      default: [],
+      description: 'commands of the mapping that may be sent to this device, where commands.enabled',
+    }),
   },
   { additionalProperties: false },
 );
@@ -172,6 +176,22 @@ export const gatewayConfigSchema = Type.Object(
         additionalProperties: false,
         default: {},
         description: 'nodes that keep the topics and messages of their own firmware (Tasmota, ESPHome, Shelly)',
+      },
+    ),
+    commands: Type.Object(
+      {
+        enabled: Type.Boolean({ default: false, description: 'whether devices can be told to do something at all' }),
+        expires_in_s: Type.Integer({
+          default: 10,
+          minimum: 1,
+          maximum: longestCommandS,
+          description:
+            'how long a device may take to acknowledge, seconds; after that the command has failed and is not sent again',
+        }),
+      },
+      {
+        additionalProperties: false,
+        description: 'remote commands to devices; each must also be named for its device in mqtt_devices',
       },
     ),
     device_credentials_file: Type.String({

@@ -10,6 +10,7 @@ import {
   type MetricValue,
   type ParsedTelemetry,
 } from '@villagrid/contracts';
+import { compileCommand, type CompiledCommand } from './commands.js';
 import { parsePath, valuesAt, type JsonPath } from './path.js';
 import type { MappedMessage, MappedValue, Mapping } from './schema.js';
 import { fillTopic, matches } from './topics.js';
@@ -36,6 +37,7 @@ export interface CompiledMapping {
   /** Topics, or filters, of which something is taken. */
   readonly takes: readonly string[];
   readonly linkTopic: string | undefined;
+  readonly commands: readonly CompiledCommand[];
   /** What a message on a topic says. */
   read(topic: string, payload: string): Said;
 }
@@ -74,12 +76,15 @@ export function compileMapping(
   const wild = messages.filter(({ filter }) => /[+#]/.test(filter));
   const { link } = mapping;
   const linkTopic = link && fill(link.topic);
+  const commands = mapping.commands.map((spec) => compileCommand(spec, parameters));
+  const answers = commands.flatMap(({ answerTopic }) => answerTopic ?? []);
   return {
     publishes: mapping.publishes.map(fill),
     tolerates: mapping.tolerates.map(fill),
     subscribes: mapping.subscribes.map(fill),
-    takes: [...messages.map(({ filter }) => filter), ...(linkTopic === undefined ? [] : [linkTopic])],
+    takes: [...messages.map(({ filter }) => filter), ...(linkTopic === undefined ? [] : [linkTopic]), ...answers],
     linkTopic,
+    commands,
     read(topic, payload) {
       if (link && topic === linkTopic) {
         const said = payload.trim();

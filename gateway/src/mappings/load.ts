@@ -6,6 +6,7 @@ import { isMetricIdForm, messageOf, metricDefinition, VillagridError } from '@vi
 import { loadConfig } from '@villagrid/runtime';
 import { isNode, LineCounter, parseDocument } from 'yaml';
 import { compileMapping } from './apply.js';
+import { compileCommand } from './commands.js';
 import { parsePath } from './path.js';
 import { mappingSchema, type MappedValue, type Mapping } from './schema.js';
 import { covers, isFilter, matches, meet, parametersOf } from './topics.js';
@@ -103,6 +104,7 @@ function* formProblems(mapping: Mapping, fileName: string): Generator<Problem> {
     if (/^microgrid(\/|$)/.test(filter) && mapping.id !== prototypeMapping)
       yield [at, 'topics below microgrid/ are Villagrid’s own'];
   }
+  yield* kindProblems(mapping);
   for (const [field, filters] of Object.entries({ publishes, tolerates, subscribes }))
     for (const [index, filter] of filters.entries()) yield* filterProblems(filter, [field, index]);
   for (const [index, filter] of publishes.entries())
@@ -111,6 +113,14 @@ function* formProblems(mapping: Mapping, fileName: string): Generator<Problem> {
   const own = (topic: string) => publishes.some((filter) => covers(filter, topic));
   const takes: [string, Path][] = messages.map(({ topic }, index) => [topic, ['messages', index, 'topic']]);
   if (link) takes.push([link.topic, ['link', 'topic']]);
+  for (const [index, { topic, answer }] of mapping.commands.entries()) {
+    if (answer) takes.push([answer.topic, ['commands', index, 'answer', 'topic']]);
+    if (topic === undefined) continue;
+    const at: Path = ['commands', index, 'topic'];
+    yield* filterProblems(topic, at);
+    if (!subscribes.some((filter) => covers(filter, topic)))
+      yield [at, `the node does not subscribe to it (${subscribes.join(', ') || 'nothing'})`];
+  }
   for (const [topic, at] of takes) {
     yield* filterProblems(topic, at);
     if (topic.includes('#')) yield [at, 'say the whole topic; + stands for any one part'];
@@ -130,6 +140,36 @@ function* formProblems(mapping: Mapping, fileName: string): Generator<Problem> {
     }
   for (const [index, { time }] of messages.entries())
     if (time && !parsePath(time.path)) yield [['messages', index, 'time', 'path'], `"${time.path}" is no path`];
+}
+
+/** What a mapping of foreign firmware needs, and one of our own form must not have. */
+function* kindProblems({ own, publishes, messages, link, commands }: Mapping): Generator<Problem> {
+  if (own) {
+    if (publishes.length > 0 || messages.length > 0 || link)
+      yield [['own'], 'topics and messages of our own form are known: leave publishes, messages and link out'];
+    if (commands.length === 0) yield [['own'], 'such a mapping is for commands, and there are none'];
+  } else if (publishes.length === 0 || messages.length === 0)
+    yield [[publishes.length === 0 ? 'publishes' : 'messages'], 'say what the node writes, and what it means'];
+  const names = new Set<string>();
+  for (const [index, command] of commands.entries()) {
+    const at = (field: string): Path => ['commands', index, field];
+    const { name, choices, number, safe, answer, topic } = command;
+    if (names.has(name)) yield [at('name'), `"${name}" is there twice`];
+    names.add(name);
+    if ((choices === undefined) === (number === undefined))
+      yield [at('name'), 'a command has either choices or limits of a number'];
+    if (number && number.min > number.max) yield [at('number'), 'min is above max'];
+    if (own !== (topic === undefined) || own !== (answer === undefined))
+      yield [
+        at('name'),
+        own ? 'topic and answer are known in our own form' : 'say the topic, and how the device answers',
+      ];
+    if (answer?.path !== undefined && !parsePath(answer.path)) yield [at('answer'), `"${answer.path}" is no path`];
+    if (safe !== undefined) {
+      const refused = compileCommand(command, {}).prepare(safe);
+      if (typeof refused === 'string') yield [at('safe'), refused];
+    }
+  }
 }
 
 function* valueProblems(value: MappedValue, form: 'json' | 'number', at: Path): Generator<Problem> {
@@ -179,6 +219,19 @@ function* exampleProblems(mapping: Mapping): Generator<Problem> {
       if (got !== wanted)
         yield [[...at, 'gives', metric], `the message gives ${got === undefined ? 'nothing' : got} here`];
     }
+  }
+  for (const [index, one] of mapping.command_examples.entries()) {
+    const at: Path = ['command_examples', index];
+    const command = compiled.commands.find(({ spec }) => spec.name === one.command);
+    const prepared = command?.prepare(one.value);
+    if (!command || prepared === undefined || typeof prepared === 'string') {
+      yield [[...at, 'value'], typeof prepared === 'string' ? prepared : `there is no command "${one.command}"`];
+      continue;
+    }
+    if (command.answerTopic !== undefined) shown.add(command.answerTopic);
+    if (prepared.payload !== one.sends) yield [[...at, 'sends'], `it sends ${prepared.payload}`];
+    const said = command.readAnswer(one.answer);
+    if (said === undefined || !prepared.isDone(said)) yield [[...at, 'answer'], `the device says ${said ?? 'nothing'}`];
   }
   for (const filter of compiled.takes)
     if (!shown.has(filter)) yield [['examples'], `no example shows what becomes of ${filter}`];

@@ -82,6 +82,71 @@ export const mappedMessageSchema = Type.Object(
   closed,
 );
 
+const commandValue = Type.Union([Type.String({ maxLength: 64 }), Type.Number(), Type.Boolean()]);
+
+/** Something the device can be told to do. */
+export const mappedCommandSchema = Type.Object(
+  {
+    name: Type.String({ pattern: '^[a-z][a-z0-9_]{0,30}$', description: 'name of the command' }),
+    label: Type.String({ minLength: 1, maxLength: 80, description: 'what people read' }),
+    role: Type.Union([Type.Literal('operator'), Type.Literal('installer'), Type.Literal('admin')], {
+      default: 'installer',
+      description: 'who may send it at least',
+    }),
+    choices: Type.Optional(
+      Type.Record(
+        Type.String({ minLength: 1, maxLength: 64 }),
+        Type.Object(
+          {
+            send: commandValue,
+            read_back: Type.Optional(commandValue),
+          },
+          closed,
+        ),
+        {
+          description:
+            'what people choose: what is sent for it, and what the device says when it is done (the same when left out)',
+        },
+      ),
+    ),
+    number: Type.Optional(
+      Type.Object(
+        { min: Type.Number(), max: Type.Number(), unit: Type.Optional(Type.String({ maxLength: 12 })) },
+        { ...closed, description: 'instead of choices: limits of a number' },
+      ),
+    ),
+    safe: Type.Optional(
+      Type.Union([Type.String(), Type.Number()], { description: 'the choice or number that harms nothing' }),
+    ),
+    topic: Type.Optional(topic('where it is sent; left out for nodes that speak our own form')),
+    payload: Type.String({
+      default: '{value}',
+      maxLength: 300,
+      description: 'what is sent; {value} stands for the value',
+    }),
+    answer: Type.Optional(
+      Type.Object(
+        {
+          topic: topic('where the device says what it has now'),
+          path: Type.Optional(text('where in the JSON; left out when the payload is the value')),
+        },
+        { ...closed, description: 'how the device acknowledges; left out for nodes that speak our own form' },
+      ),
+    ),
+  },
+  closed,
+);
+
+const commandExample = Type.Object(
+  {
+    command: Type.String(),
+    value: Type.Union([Type.String(), Type.Number()]),
+    sends: Type.String({ description: 'payload that is sent' }),
+    answer: Type.String({ description: 'payload of the answer that acknowledges it' }),
+  },
+  closed,
+);
+
 const example = Type.Object(
   {
     topic: topic('topic as the node writes it'),
@@ -107,6 +172,10 @@ export const mappingSchema = Type.Object(
     mapping: Type.Literal(1, { description: 'version of the form' }),
     id: Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,62}$', description: 'the file name without .yaml' }),
     title: Type.String({ minLength: 1, maxLength: 120 }),
+    own: Type.Boolean({
+      default: false,
+      description: 'for nodes that speak Villagrid’s own form: such a mapping only says what they can be told to do',
+    }),
     parameters: Type.Record(
       Type.String({ pattern: '^[a-z][a-z0-9_]{0,30}$' }),
       Type.Object(
@@ -116,10 +185,10 @@ export const mappingSchema = Type.Object(
         },
         closed,
       ),
-      { description: 'what differs from device to device; stands as {name} in topics' },
+      { default: {}, description: 'what differs from device to device; stands as {name} in topics' },
     ),
     publishes: Type.Array(topic('filter with a parameter'), {
-      minItems: 1,
+      default: [],
       maxItems: 16,
       description: 'topics the node may write to: its own ones, so each names a parameter',
     }),
@@ -143,9 +212,17 @@ export const mappingSchema = Type.Object(
         closed,
       ),
     ),
-    messages: Type.Array(mappedMessageSchema, { minItems: 1, maxItems: 100 }),
-    examples: Type.Array(example, { minItems: 1 }),
+    messages: Type.Array(mappedMessageSchema, { default: [], maxItems: 100 }),
+    commands: Type.Array(mappedCommandSchema, {
+      default: [],
+      maxItems: 32,
+      description:
+        'what it can be told to do; of use only where a site switches commands on and names them for the device',
+    }),
+    examples: Type.Array(example, { default: [] }),
+    command_examples: Type.Array(commandExample, { default: [] }),
     example_parameters: Type.Record(Type.String(), Type.String(), {
+      default: {},
       description: 'parameters the examples are read with',
     }),
     quirks: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
@@ -157,4 +234,5 @@ export const mappingSchema = Type.Object(
 /** A checked mapping. */
 export type Mapping = Static<typeof mappingSchema>;
 export type MappedMessage = Static<typeof mappedMessageSchema>;
+export type MappedCommand = Static<typeof mappedCommandSchema>;
 export type MappedValue = Static<typeof mappedValueSchema>;

@@ -10,6 +10,7 @@ import {
   matches,
   meet,
   withDefaults,
+  type CompiledCommand,
   type CompiledMapping,
   type Mapping,
 } from '../mappings/index.js';
@@ -18,6 +19,8 @@ import {
 export interface MappedSink {
   reading(deviceId: string, parsed: ParsedTelemetry): Promise<unknown>;
   link(deviceId: string, state: 'up' | 'down'): Promise<unknown>;
+  /** Something was said where the device answers commands. */
+  answer(deviceId: string, topic: string, payload: string): void;
 }
 
 /** The topics of mapped nodes, as the broker asks for them; each call is about a login's device id. */
@@ -29,6 +32,8 @@ export interface MappedNodes {
   publish(login: string, topic: string, payload: Uint8Array): Promise<unknown>;
   /** Devices whose link is the connection of a login. */
   devicesOf(login: string): readonly string[];
+  /** Commands that the settings allow, by device. */
+  readonly commands: ReadonlyMap<string, readonly CompiledCommand[]>;
   /** Messages of no interest since the start. */
   ignored(): number;
 }
@@ -49,6 +54,7 @@ export function createMappedNodes(
 ): MappedNodes {
   const problems: string[] = [];
   const byLogin = new Map<string, Bound[]>();
+  const commands = new Map<string, readonly CompiledCommand[]>();
   for (const [index, device] of devices.entries()) {
     const where = `mqtt_devices.devices[${index}] (${device.device_id})`;
     const mapping = mappings.get(device.mapping);
@@ -60,6 +66,10 @@ export function createMappedNodes(
     problems.push(...deviceProblems(device, mapping, parameters).map((one) => `${where}: ${one}`));
     const login = device.login ?? device.device_id;
     const bound = { deviceId: device.device_id, compiled: compileMapping(mapping, parameters, device.metrics) };
+    commands.set(
+      device.device_id,
+      bound.compiled.commands.filter(({ spec }) => device.commands.includes(spec.name)),
+    );
     byLogin.set(login, [...(byLogin.get(login) ?? []), bound]);
   }
   problems.push(...clashes(byLogin));
@@ -83,6 +93,7 @@ export function createMappedNodes(
       for (const { deviceId, compiled } of boundTo(login)) {
         if (!compiled.takes.some((filter) => matches(filter, topic))) continue;
         text ??= Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString('utf8');
+        if (compiled.commands.some(({ answerTopic }) => answerTopic === topic)) sink.answer(deviceId, topic, text);
         const said = compiled.read(topic, text);
         if (said.kind === 'link') waits.push(sink.link(deviceId, said.state));
         else if (said.kind === 'reading') waits.push(sink.reading(deviceId, said.parsed));
@@ -92,6 +103,7 @@ export function createMappedNodes(
       return waits.length > 1 ? Promise.all(waits) : (waits[0] ?? nothing);
     },
     devicesOf: (login) => boundTo(login).map(({ deviceId }) => deviceId),
+    commands,
     ignored: () => ignored,
   };
 }
@@ -113,6 +125,10 @@ function deviceProblems(
     if (!Object.hasOwn(mapping.parameters, name)) problems.push(`mapping ${mapping.id} has no parameter "${name}"`);
     if (/[+#\0{}]|^\/|\/$|\/\/|^\$/.test(value)) problems.push(`"${value}" as ${name} cannot be part of a topic`);
   }
+  const offered = mapping.commands.map(({ name }) => name);
+  for (const name of device.commands)
+    if (!offered.includes(name))
+      problems.push(`commands: mapping ${mapping.id} has no command "${name}" (${offered.join(', ') || 'none'})`);
   const given = new Set(mapping.messages.flatMap(({ values }) => values.map(({ metric }) => metric)));
   for (const [from, to] of Object.entries(device.metrics)) {
     if (!given.has(from)) {

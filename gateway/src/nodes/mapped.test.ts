@@ -19,6 +19,7 @@ const device = (device_id: string, mapping: string, more: Partial<MqttDeviceConf
   mapping,
   parameters: {},
   metrics: {},
+  commands: [],
   ...more,
 });
 
@@ -122,6 +123,7 @@ t.test(
       createMappedNodes(devices, shipped, {
         reading: async (deviceId, parsed) => void said.push([deviceId, parsed]),
         link: async (deviceId, state) => void said.push([deviceId, state]),
+        answer: () => {},
       });
     const nodes = bind(
       device('shop', 'tasmota', { node: 'shop_meter' }),
