@@ -2,10 +2,19 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createApiServer, type ApiAddress, type ApiPorts, type Listen } from '@villagrid/api';
-import { isTrusted, topics, type Alert, type AlertEvent, type Clock, type RandomSource } from '@villagrid/contracts';
+import {
+  isTrusted,
+  nodeTime,
+  topics,
+  type Alert,
+  type AlertEvent,
+  type Clock,
+  type RandomSource,
+} from '@villagrid/contracts';
 import {
   createAccounts,
   ClockLedger,
+  createCommandStore,
   createLifecycle,
   type Accounts,
   type BrokerLimits,
@@ -16,7 +25,7 @@ import {
 } from '@villagrid/runtime';
 import { createAlerts } from './alerts/alerts.js';
 import { createDeviceLogin } from './broker/device-login.js';
-import { createIngestBroker, readPem } from './broker/ingest-broker.js';
+import { createIngestBroker, plainDevices, readPem } from './broker/ingest-broker.js';
 import { stoppedHardSubject } from './health/power-cut.js';
 import { clockCorrectedSubject } from './clock/corrected-alert.js';
 import { createClockKeeper, createVillageClock } from './clock/keeper.js';
@@ -27,6 +36,10 @@ import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { createHealth, diskUsedPct } from './health/health.js';
 import { createIntake } from './intake/intake.js';
 import { Live } from './live/live.js';
+import { loadNamedMappings, prototypeMapping } from './mappings/index.js';
+import { NodeCommands } from './nodes/commands.js';
+import { createMappedNodes } from './nodes/mapped-nodes.js';
+import { createPrototype } from './nodes/prototype.js';
 import { Ballast } from './log/ballast.js';
 import { DataFolder } from './log/data-folder.js';
 import { openLogStore } from './log/log-store.js';
@@ -204,6 +217,44 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     },
   };
 
+  const mappings = loadNamedMappings(
+    [prototypeMapping, ...config.mqtt_devices.devices.map(({ mapping }) => mapping)],
+    config.mqtt_devices.mappings_dir,
+  );
+  const mapped = createMappedNodes(config.mqtt_devices.devices, mappings, {
+    reading: intake.parsed,
+    link,
+    answer: (deviceId, topic, payload) => commands.heard(deviceId, topic, payload),
+  });
+  const commands = new NodeCommands({
+    enabled: config.commands.enabled,
+    expiresInS: config.commands.expires_in_s,
+    gridId,
+    devices: site.devices.map(({ device_id, name }) => ({
+      deviceId: device_id,
+      name,
+      commands: mapped.commands.get(device_id) ?? [],
+    })),
+    isDevice: (deviceId) => site.devices.some(({ device_id }) => device_id === deviceId),
+    records: createCommandStore(settingsDatabase),
+    isConnected: (deviceId) => live.link(deviceId) === 'up',
+    publish: (topic, payload) => broker.publish(topic, payload, { qos: 1 }),
+    audit: ({ command_id, device_id, command, value, state, reason, actor }, nowMs) =>
+      log.append(
+        {
+          entries: [
+            { type: 'command', id: command_id, device_id, command, value, state, reason, actor, time_ms: nowMs },
+          ],
+        },
+        { urgent: true },
+      ),
+    clock,
+    realClock,
+    random,
+    logger: logger.child('commands'),
+  });
+  const prototype = createPrototype(mappings, intake.parsed);
+
   const broker = createIngestBroker({
     config,
     login: createDeviceLogin({
@@ -214,10 +265,19 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     }),
     intake: {
       telemetry: intake.telemetry,
-      legacyData: intake.legacy,
+      legacyData: prototype,
       legacyAlert: alerts.legacyText,
-      link,
+      async link(login, state) {
+        await Promise.all([link(login, state), ...mapped.devicesOf(login).map((deviceId) => link(deviceId, state))]);
+      },
+      ack: (deviceId, payload) => commands.acknowledged(deviceId, payload),
+      async time(deviceId, question) {
+        const answer = nodeTime(question, clock.nowMs(), clockTrust());
+        // A node that is gone asks again.
+        await broker.publish(topics.command(gridId, deviceId), JSON.stringify(answer)).catch(() => {});
+      },
     },
+    foreign: mapped,
     clock: realClock,
     logger: logger.child('broker'),
     ...(ports.brokerLimits ? { limits: ports.brokerLimits } : {}),
@@ -310,6 +370,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     damagedFiles: () => data.damagedFiles(),
     intake: intake.counters,
     broker,
+    plainDevices: config.mqtt_plain.lan ? plainDevices(config) : undefined,
     projector,
     alerts,
     uplink,
@@ -318,7 +379,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     clock,
   });
   const accounts = createAccounts({ database: settingsDatabase, realClock, random, log: logger.child('accounts') });
-  const grid = createGridPort({ site, live, log, alerts, telemetry, projector });
+  const grid = createGridPort({ site, live, log, alerts, telemetry, projector, commands });
   const api: ApiPorts = {
     identity: {
       kind: 'gateway',
@@ -378,6 +439,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     name: 'broker',
     start: () => broker.start(),
     stop() {
+      commands.stop();
       const stopped = broker.stop();
       // What waits for the hold is acknowledged before the connections end.
       log.flush();

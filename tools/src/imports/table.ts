@@ -114,6 +114,11 @@ export const arrows: ArrowTable = {
         imports: ['links', 'devices'],
         ask: 'Drivers know no store: what they learn goes to a DriverSink (drivers/port.ts).',
       },
+      mappings: { imports: [], ask: 'Payload mappings are pure: what becomes of a message, and nothing else.' },
+      nodes: {
+        imports: ['config', 'mappings'],
+        ask: 'Nodes know no store and no broker: what they say goes to a sink, what is said to them comes out of app.ts.',
+      },
       intake: {
         imports: ['log', 'clock', 'drivers/port.ts'],
         ask: 'Intake knows the log, and of drivers the reading; who else listens is told by `arrived`.',
