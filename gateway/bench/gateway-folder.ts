@@ -12,7 +12,7 @@ import {
 } from '@villagrid/provisioning';
 
 /** Where the figures of the village come from: each from another device, so that all default rules have work. */
-const figures = [
+export const figures = [
   'consumption_kw',
   'generation_kw',
   'battery_soc_pct',
