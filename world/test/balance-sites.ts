@@ -43,7 +43,11 @@ export interface MeterClass {
 export const usualMeters: MeterClass = { gainPct: 1.5, noisePct: 0.7, lostWindows: 0.02 };
 
 /** What true minutes look like through imperfect meters: gain error, noise, late samples, gaps, steps of the display. */
-function throughMeters(site: MeteredSite, { gainPct, noisePct, lostWindows }: MeterClass, random: () => number): MeteredSite {
+function throughMeters(
+  site: MeteredSite,
+  { gainPct, noisePct, lostWindows }: MeterClass,
+  random: () => number,
+): MeteredSite {
   const gains = new Map<string, number>();
   const lags = new Map<string, number>();
   const lost = new Map<string, Set<number>>();
@@ -54,14 +58,16 @@ function throughMeters(site: MeteredSite, { gainPct, noisePct, lostWindows }: Me
     const exact = channel.measure === 'charge';
     // A device computes its power and its counters from the same sensor.
     const sensor = `${channel.deviceId} ${channel.measure === 'voltage' ? 'volts' : 'power'}`;
-    const gain = gains.get(sensor) ?? 1 + ((2 * random() - 1) * gainPct) / 100 / (channel.measure === 'voltage' ? 3 : 1);
+    const gain =
+      gains.get(sensor) ?? 1 + ((2 * random() - 1) * gainPct) / 100 / (channel.measure === 'voltage' ? 3 : 1);
     gains.set(sensor, gain);
     const lag = lags.get(channel.deviceId) ?? Math.floor(random() * 2);
     lags.set(channel.deviceId, lag);
     let gaps = lost.get(channel.deviceId);
     if (gaps === undefined) {
       gaps = new Set();
-      for (let window = 0; window < values.length / windowMinutes; window += 1) if (random() < lostWindows) gaps.add(window);
+      for (let window = 0; window < values.length / windowMinutes; window += 1)
+        if (random() < lostWindows) gaps.add(window);
       lost.set(channel.deviceId, gaps);
     }
     out.set(
@@ -178,6 +184,7 @@ export function otherDays(of: OtherSite, seed: number, days: number, meters: Met
   let running = false;
   const sums = { generation: 0, consumption: 0, charge: 0, discharge: 0, import: 0 };
   let mainsUp = false;
+  let wanted = true;
   for (let at = 0; at < length; at += 1) {
     village.advanceTo(startMs + at * minuteMs);
     const { irradianceWm2, demandKw } = village.snapshot();
@@ -193,7 +200,9 @@ export function otherDays(of: OtherSite, seed: number, days: number, meters: Met
     const acSource = genset * (1 - 0.03);
     let mains = 0;
     const takes = of.batteryKwh * 0.3 * Math.min(1, Math.max(0, (1 - soc) / 0.05));
-    if (mainsUp) mains = soc < 0.8 ? of.mainsKw : 0;
+    if (soc < 0.6) wanted = true;
+    if (soc > 0.8) wanted = false;
+    if (mainsUp && wanted) mains = of.mainsKw;
     const room = needed + takes - acSource - mains;
     const made = Math.max(0, Math.min(available, room));
     let battery = made + acSource + mains - needed;
@@ -203,7 +212,10 @@ export function otherDays(of: OtherSite, seed: number, days: number, meters: Met
       battery = made + acSource + mains - of.standingKw;
     }
     if (battery > takes) battery = takes;
-    stored = Math.min(of.batteryKwh, Math.max(0, stored + (battery > 0 ? battery * of.oneWay : battery / of.oneWay) / 60));
+    stored = Math.min(
+      of.batteryKwh,
+      Math.max(0, stored + (battery > 0 ? battery * of.oneWay : battery / of.oneWay) / 60),
+    );
     sums.generation += made / 60;
     sums.consumption += served / 60;
     if (battery > 0) sums.charge += battery / 60;
@@ -225,7 +237,8 @@ export function otherDays(of: OtherSite, seed: number, days: number, meters: Met
       mains_power_kw: mains,
       mains_import_energy_kwh: sums.import,
     };
-    for (const { deviceId, metric } of wired) (minutes.get(`${deviceId}/${metric}`) as Float64Array)[at] = truth[metric] as number;
+    for (const { deviceId, metric } of wired)
+      (minutes.get(`${deviceId}/${metric}`) as Float64Array)[at] = truth[metric] as number;
   }
   return throughMeters(
     {
@@ -306,5 +319,14 @@ export function dayOf(site: MeteredSite, firstMinute: number, injection: Injecti
     if (irradiance !== undefined && site.irradiance !== undefined)
       irradiance[window] = site.irradiance[firstMinute + window * windowMinutes + 7] as number;
   }
-  return { channels: site.channels, plant: site.plant, fromMs, windowMs: windowMinutes * minuteMs, length, columns, dark, irradiance };
+  return {
+    channels: site.channels,
+    plant: site.plant,
+    fromMs,
+    windowMs: windowMinutes * minuteMs,
+    length,
+    columns,
+    dark,
+    irradiance,
+  };
 }

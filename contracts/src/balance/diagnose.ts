@@ -3,6 +3,7 @@
  * fault of every channel is mended in thought. The one whose mending makes all of them hold, and no other's, is named;
  * where the site's meters cannot decide, all that explain it as well are. Pure.
  */
+import { finished, type Steps } from '../metrics/steps.js';
 import type { BalanceDay, MeterChannel } from './channels.js';
 import { mendedFaults, type ChannelFault } from './faults.js';
 import { relationsOf, type Reading, type Readings, type Relation, type RelationFit } from './relations.js';
@@ -36,9 +37,9 @@ export interface BalanceDiagnosis {
 }
 
 /** A relation further from believable than this does not hold. */
-const believable = 16;
+const believable = 14;
 /** How much better a fault must explain the day than no fault. */
-const worthBlaming = 10;
+const worthBlaming = 9;
 /** How much better it must be than the next channel's to be named alone. */
 const margin = 6;
 const mostAmbiguous = 4;
@@ -50,13 +51,20 @@ function readingsOf(day: BalanceDay): Readings {
     const columns = day.columns.get(one.id);
     if (columns === undefined || columns.mean.every((value) => Number.isNaN(value))) continue;
     const scale = (values: Float64Array) => (one.factor === 1 ? values : values.map((value) => value * one.factor));
-    out.set(one.id, { mean: scale(columns.mean), last: scale(columns.last) });
+    const [a, b] = [scale(columns.min), scale(columns.max)];
+    const [min, max] = one.factor < 0 ? [b, a] : [a, b];
+    out.set(one.id, { mean: scale(columns.mean), min, max, last: scale(columns.last) });
   }
   return out;
 }
 
 /** Judges about a day of a site. */
 export function diagnoseBalance(day: BalanceDay): BalanceDiagnosis {
+  return finished(diagnoseBalanceInSteps(day));
+}
+
+/** The same in steps of a millisecond or so, for a gateway that has other things to do. */
+export function* diagnoseBalanceInSteps(day: BalanceDay): Steps<BalanceDiagnosis> {
   const { relations, lacks } = relationsOf(day);
   const readings = readingsOf(day);
   const asIs = new Map<string, RelationFit>();
@@ -83,12 +91,18 @@ export function diagnoseBalance(day: BalanceDay): BalanceDiagnosis {
     const touched = new Set(
       fault.other === undefined ? [fault.channel, ...fault.along].map((one) => one.id) : touchedBySwap(day, fault),
     );
+    yield;
     let score = cost;
     let whole = true;
     for (const relation of asked) {
       const before = asIs.get(relation.id) as RelationFit;
       const after = relation.channels.some((id) => touched.has(id)) ? relation.evaluate(mended) : before;
-      if (after === undefined) continue;
+      if (after === undefined) {
+        // A fault whose mending leaves nothing to be asked proves nothing, but for one that leaves the channel out.
+        if (fault.kind === 'stuck' || fault.kind === 'unclear') continue;
+        whole = false;
+        break;
+      }
       score += after.score;
       if (after.score > believable || score > total) {
         whole = false;

@@ -52,10 +52,12 @@ const costs: Readonly<Record<ChannelFaultKind, number>> = {
   offset: 4,
   gain: 4,
   drift: 6,
-  unclear: 12,
+  unclear: 20,
 };
 /** A sensor that feeds several series is as likely as a single wrong series, but not more. */
 const sharedCost = 0.5;
+const stuckAtZeroCost = 12;
+const unclearChargeCost = 10;
 const factors = [10, 0.1, 100, 0.01, 1000, 0.001];
 /** Smaller errors are a matter of class and calibration, not of wiring, and are never blamed. */
 const leastGain = 0.13;
@@ -71,7 +73,15 @@ const mapColumn = (values: Float64Array, change: (value: number, row: number) =>
 
 /** A reading through a function of value and row; a counter's movement is changed, not its level. */
 function through(reading: Reading, channel: MeterChannel, change: (value: number, row: number) => number): Reading {
-  if (!sumsUp(channel)) return { mean: mapColumn(reading.mean, change), last: mapColumn(reading.last, change) };
+  if (!sumsUp(channel)) {
+    const [one, other] = [mapColumn(reading.min, change), mapColumn(reading.max, change)];
+    return {
+      mean: mapColumn(reading.mean, change),
+      min: mapColumn(one, (value, row) => Math.min(value, other[row] as number)),
+      max: mapColumn(other, (value, row) => Math.max(value, one[row] as number)),
+      last: mapColumn(reading.last, change),
+    };
+  }
   const last = new Float64Array(reading.last.length).fill(Number.NaN);
   let [before, level] = [Number.NaN, 0];
   for (const [row, value] of reading.last.entries()) {
@@ -80,7 +90,7 @@ function through(reading: Reading, channel: MeterChannel, change: (value: number
     before = value;
     last[row] = level;
   }
-  return { mean: reading.mean, last };
+  return { ...reading, last };
 }
 
 const withReadings = (readings: Readings, changes: readonly (readonly [string, Reading])[]): Readings =>
@@ -89,7 +99,7 @@ const withReadings = (readings: Readings, changes: readonly (readonly [string, R
 const blank = (reading: Reading, from: number, to: number): Reading => {
   const hide = (values: Float64Array) =>
     mapColumn(values, (value, row) => (row >= from && row < to ? Number.NaN : value));
-  return { mean: hide(reading.mean), last: hide(reading.last) };
+  return { ...reading, mean: hide(reading.mean), last: hide(reading.last) };
 };
 
 /** Channels of one device that one sensor feeds: power or current and what is computed from them inside the device. */
@@ -178,7 +188,8 @@ export function* mendedFaults(
       };
     } else yield made('flipped', {}, (one) => (one.measure === 'charge' ? (value) => 100 - value : (value) => -value));
 
-    for (const size of factors) yield made('factor', { size }, () => (value) => value / size);
+    for (const size of factors.filter((one) => couldBe(one, channel, reading(channel))))
+      yield made('factor', { size }, () => (value) => value / size);
 
     // Sizes that the other meters ask for.
     const expectations: { readonly of: MeterChannel; readonly found: Expectation }[] = [];
@@ -223,11 +234,12 @@ export function* mendedFaults(
 
     if (along.length === 0) {
       const run = flatRun(day, channel);
+      const restsAtZero = run !== undefined && mayRest(day, channel, run);
       if (run !== undefined && contradicted(day, readings, relations, channel, run))
         yield {
           fault: { kind: 'stuck', channel, along, stuckFrom: run.from, stuckTo: run.to },
           readings: withReadings(readings, [[channel.id, blank(reading(channel), run.from, run.to)]]),
-          cost: costs.stuck,
+          cost: restsAtZero ? stuckAtZeroCost : costs.stuck,
         };
       // Whoever agrees with an independent witness is not simply wrong.
       const witnessed = relations.some(
@@ -241,7 +253,8 @@ export function* mendedFaults(
         yield {
           fault: { kind: 'unclear', channel, along },
           readings: withReadings(readings, [[channel.id, blank(reading(channel), 0, day.length)]]),
-          cost: costs.unclear,
+          // A state of charge is computed, not measured, and lies in more ways than a meter does.
+          cost: channel.measure === 'charge' ? unclearChargeCost : costs.unclear,
         };
     }
   }
@@ -267,6 +280,26 @@ export function* mendedFaults(
       };
     }
   }
+}
+
+/** Whether a channel may well not move over such a stretch: a counter, a generator or a mains at rest, the sun at night. */
+function mayRest(
+  day: BalanceDay,
+  channel: MeterChannel,
+  { from, to }: { readonly from: number; readonly to: number },
+): boolean {
+  const { flow, measure } = channel;
+  if (measure === 'counter') return true;
+  if (day.columns.get(channel.id)?.max[from] !== 0) return false;
+  if (flow === 'genset' || flow === 'mains') return true;
+  return flow === 'generation' && (to - from) * day.windowMs < 15 * 3_600_000;
+}
+
+/** Whether a factor is worth asking about: a charge of 70 % is not ten times too much. */
+function couldBe(factor: number, channel: MeterChannel, { mean }: Reading): boolean {
+  if (channel.measure !== 'charge') return true;
+  const highest = Math.max(...mean.filter((one) => !Number.isNaN(one)));
+  return factor > 1 ? highest > 150 : highest < 20;
 }
 
 /** What would be exchanged; undefined where the two cannot be taken for each other. */
@@ -316,7 +349,7 @@ function contradicted(
   const own = readings.get(channel.id) as Reading;
   const inside = (values: Float64Array) =>
     mapColumn(values, (value, row) => (row >= from - 1 && row < to ? value : Number.NaN));
-  const only = withReadings(readings, [[channel.id, { mean: inside(own.mean), last: inside(own.last) }]]);
+  const only = withReadings(readings, [[channel.id, { ...own, mean: inside(own.mean), last: inside(own.last) }]]);
   return relations.some((relation) => {
     if (!relation.channels.includes(channel.id) || !movementKinds.includes(relation.kind)) return false;
     const fit = relation.evaluate(only, relation.kind === 'counter' ? 1 : 6);

@@ -9,6 +9,8 @@ import { believableFit, rms, type Term } from './fit.js';
 /** Values of a channel as the wiring counts them; NaN where unknown. */
 export interface Reading {
   readonly mean: Float64Array;
+  readonly min: Float64Array;
+  readonly max: Float64Array;
   readonly last: Float64Array;
 }
 export type Readings = ReadonlyMap<string, Reading>;
@@ -44,6 +46,10 @@ export interface Relation {
 }
 
 const enoughRows = 40;
+/** Meters look at different moments: what moved within a window is known to this share of its range. */
+const timingShare = 0.05;
+/** Least size of what is compared, in steps of what is known. */
+const leastInSteps = 4;
 /** Windows of a block over which energies are compared: counters and charge have coarse steps. */
 const blockHours = 2;
 
@@ -93,8 +99,20 @@ export function relationsOf(day: BalanceDay): {
     channels.filter((one) => one.flow === flow && one.measure === measure && one.second === second);
   const mean = (readings: Readings, id: string) => readings.get(id)?.mean ?? empty;
   const last = (readings: Readings, id: string) => readings.get(id)?.last ?? empty;
+  /** How far the named channels moved within a window, in their unit. */
+  const rangeIn = (readings: Readings, ids: readonly string[], row: number): number => {
+    let sum = 0;
+    for (const id of ids) {
+      const one = readings.get(id);
+      const range = one === undefined ? 0 : (one.max[row] as number) - (one.min[row] as number);
+      if (range > sum) sum = range;
+    }
+    return sum;
+  };
   const progressOf = (row: number) => row / Math.max(1, length - 1);
   const named = (one: MeterChannel) => one.deviceName;
+
+  const powerIds = new Set(channels.filter((one) => one.measure === 'power').map((one) => one.id));
 
   // ---- how the power of each flow is known
   const fromPower = (flow: BalanceFlow): PowerSource | undefined => {
@@ -191,7 +209,12 @@ export function relationsOf(day: BalanceDay): {
           through[i] = Math.max(incoming, outgoing);
         }
         const size = rms(through) || 1e-9;
-        const sigma = through.map((one) => 0.02 * one + 0.012 * size);
+        const ids = all
+          .filter((one) => one.channels.length > 0 && powerIds.has(one.channels[0] as string))
+          .flatMap((one) => one.channels);
+        const sigma = through.map(
+          (one, i) => 0.02 * one + 0.012 * size + timingShare * rangeIn(readings, ids, rows[i] as number),
+        );
         const terms: Term[] = parts.map(({ flow, values }) => ({
           values: flow === 'battery' ? values.map((v) => -v) : values,
           mean: flow === 'battery' ? 0 : lossOf[flow],
@@ -207,22 +230,30 @@ export function relationsOf(day: BalanceDay): {
       expect(readings, channelId) {
         const own = all.find((one) => one.channels.includes(channelId));
         const channel = channels.find((one) => one.id === channelId);
-        if (own === undefined || channel === undefined || channel.measure !== 'power') return undefined;
+        if (own === undefined || channel === undefined) return undefined;
         const columns = columnsOf(readings);
-        const values = mean(readings, channelId);
+        const ofVolts = channel.measure === 'voltage';
+        const ofAmps = channel.measure === 'current';
+        const part = ofVolts || ofAmps ? own.parts(readings)[0] : own.parts(readings)[own.channels.indexOf(channelId)];
+        const other = ofVolts ? mean(readings, amps?.id ?? '') : ofAmps ? mean(readings, volts?.id ?? '') : undefined;
+        const leastOther = other === undefined ? 0 : 0.15 * rms(other.filter((one) => !Number.isNaN(one)));
+        if (part === undefined) return undefined;
         const out: Expectation = { actual: [], expected: [], progress: [] };
         for (let i = 0; i < length; i += 1) {
           let [sum, load, store] = [0, 0, 0];
           for (const { flow, values: one } of columns) {
             sum += flowSign[flow] * (one[i] as number);
             if (flow === 'consumption') load = one[i] as number;
-            if (flow === 'battery') store = one[i] as number;
+            if (flow === 'battery') store += one[i] as number;
           }
-          const actual = values[i] as number;
+          const actual = part[i] as number;
           const others = sum - flowSign[own.flow] * actual - 0.02 * Math.abs(load) - 0.02 * Math.abs(store);
           if (Number.isNaN(others)) continue;
-          out.actual.push(actual);
-          out.expected.push(-flowSign[own.flow] * others);
+          const expected = -flowSign[own.flow] * others;
+          const by = other === undefined ? 1 : (other[i] as number) / 1000;
+          if (other !== undefined && Math.abs(by * 1000) <= leastOther) continue;
+          out.actual.push(actual / by);
+          out.expected.push(expected / by);
           out.progress.push(progressOf(i));
         }
         return out;
@@ -231,6 +262,13 @@ export function relationsOf(day: BalanceDay): {
   }
 
   // ---- two columns that should be equal
+  interface Beside {
+    readonly a: number[];
+    readonly b: number[];
+    readonly row: number[];
+    /** How coarse each row is known, beside the meters' classes. */
+    readonly coarse: number[];
+  }
   interface EqualOptions {
     readonly id: string;
     readonly kind: Relation['kind'];
@@ -238,7 +276,7 @@ export function relationsOf(day: BalanceDay): {
     readonly left: readonly string[];
     readonly right: readonly string[];
     /** Both sides, row by row (rows may be blocks), and how coarse a row is. */
-    readonly rows: (readings: Readings) => { a: number[]; b: number[]; row: number[]; coarse: number };
+    readonly rows: (readings: Readings) => Beside;
     /** Spread of the ratio that is believed, and of each row. */
     readonly spread: number;
     readonly rowSpread: number;
@@ -255,8 +293,13 @@ export function relationsOf(day: BalanceDay): {
       const { a, b, coarse } = options.rows(readings);
       if (a.length < Math.min(leastRows, options.leastRows)) return undefined;
       const size = rms(b.length === 0 ? [] : b.map((one, i) => (Math.abs(one) + Math.abs(a[i] as number)) / 2)) || 1e-9;
+      // Where everything drowns in the steps of a counter, nothing is said.
+      if (size < leastInSteps * (coarse.reduce((sum, one) => sum + one, 0) / coarse.length)) return undefined;
       const y = Float64Array.from(a, (one, i) => one - (b[i] as number));
-      const sigma = Float64Array.from(b, (one) => (options.rowSpread * (Math.abs(one) + size)) / 2 + coarse);
+      const sigma = Float64Array.from(
+        b,
+        (one, i) => (options.rowSpread * (Math.abs(one) + size)) / 2 + (coarse[i] as number),
+      );
       const fit = believableFit(y, sigma, [{ values: Float64Array.from(b), mean: 0, spread: options.spread }]);
       return { score: fit.score, share: rms(y) / size, rows: a.length };
     },
@@ -274,15 +317,21 @@ export function relationsOf(day: BalanceDay): {
 
   /** Mean columns side by side. */
   const beside =
-    (left: (r: Readings) => Float64Array, right: (r: Readings) => Float64Array, coarse: number) =>
-    (readings: Readings) => {
+    (
+      left: (r: Readings) => Float64Array,
+      right: (r: Readings) => Float64Array,
+      coarse: number,
+      moving: readonly string[],
+    ) =>
+    (readings: Readings): Beside => {
       const [x, y] = [left(readings), right(readings)];
-      const out = { a: [] as number[], b: [] as number[], row: [] as number[], coarse };
+      const out = { a: [] as number[], b: [] as number[], row: [] as number[], coarse: [] as number[] };
       for (let i = 0; i < length; i += 1) {
         if (Number.isNaN(x[i] as number) || Number.isNaN(y[i] as number)) continue;
         out.a.push(x[i] as number);
         out.b.push(y[i] as number);
         out.row.push(i);
+        out.coarse.push(coarse + timingShare * rangeIn(readings, moving, i));
       }
       return out;
     };
@@ -302,7 +351,12 @@ export function relationsOf(day: BalanceDay): {
         words: `battery power (${batteryPowers.map(named).join(' and ')}) against volts times amperes (${[...new Set([volts, amps].map(named))].join(' and ')})`,
         left: batteryPowers.map((one) => one.id),
         right: [volts.id, amps.id],
-        rows: beside(power, product, 0.02),
+        rows: beside(
+          power,
+          product,
+          0.02,
+          batteryPowers.map((one) => one.id),
+        ),
         spread: 0.02,
         rowSpread: 0.04,
         leastRows: enoughRows,
@@ -354,6 +408,7 @@ export function relationsOf(day: BalanceDay): {
           (r) => mean(r, one.id),
           (r) => mean(r, other.id),
           2 * Math.max(one.step, other.step),
+          [one.id],
         ),
         spread,
         rowSpread: measure === 'voltage' ? 0.012 : 0.05,
@@ -363,22 +418,31 @@ export function relationsOf(day: BalanceDay): {
   }
 
   // ---- counters against the integral of power
+  /** Mean power of each window as a counter adds it up, and how surely it is known, kW. */
+  interface Counted {
+    readonly power: Float64Array;
+    readonly unsure: Float64Array;
+  }
   const energyRows =
-    (energy: (readings: Readings) => Float64Array, counters: readonly MeterChannel[], coarse: number) =>
-    (readings: Readings) => {
-      const power = energy(readings);
-      const out = { a: [] as number[], b: [] as number[], row: [] as number[], coarse };
+    (energy: (readings: Readings) => Counted, counters: readonly MeterChannel[], coarse: number) =>
+    (readings: Readings): Beside => {
+      const { power, unsure } = energy(readings);
+      const out = { a: [] as number[], b: [] as number[], row: [] as number[], coarse: [] as number[] };
       for (let start = 1; start + blockRows <= length; start += blockRows) {
         const end = start + blockRows - 1;
         let counted = 0;
         for (const one of counters)
           counted += (last(readings, one.id)[end] as number) - (last(readings, one.id)[start - 1] as number);
-        let [kwh, rows] = [0, 0];
+        let [kwh, rows, unsureKwh] = [0, 0, coarse];
         for (let i = start; i <= end; i += 1) {
-          // A single gap is bridged by its neighbours.
-          const one = power[i] as number;
-          const value = Number.isNaN(one) ? ((power[i - 1] as number) + (power[i + 1] ?? Number.NaN)) / 2 : one;
-          if (Number.isNaN(value)) continue;
+          let value = power[i] as number;
+          if (Number.isNaN(value)) {
+            // A single gap is bridged by its neighbours.
+            const [before, after] = [power[i - 1] as number, power[i + 1] ?? Number.NaN];
+            value = (before + after) / 2;
+            if (Number.isNaN(value)) continue;
+            unsureKwh += (Math.abs(after - before) / 2 + 0.1 * Math.abs(value)) * hours;
+          } else unsureKwh += (unsure[i] as number) * hours;
           kwh += value * hours;
           rows += 1;
         }
@@ -386,6 +450,40 @@ export function relationsOf(day: BalanceDay): {
         out.a.push(counted);
         out.b.push(kwh);
         out.row.push(start + blockRows / 2);
+        out.coarse.push(unsureKwh);
+      }
+      return out;
+    };
+  /** A flow that is counted as it comes. */
+  const plainly =
+    (ids: readonly string[]) =>
+    (readings: Readings): Counted => ({
+      power: sumOf(
+        ids.map((id) => mean(readings, id)),
+        length,
+      ),
+      unsure: Float64Array.from({ length }, (_, row) => timingShare * rangeIn(readings, ids, row) * 0.3),
+    });
+  /** One direction of a flow that runs both ways: within a window that did both, the mean tells only bounds of each. */
+  const oneWay =
+    (power: PowerSource, way: 'in' | 'out') =>
+    (readings: Readings): Counted => {
+      const total = sumOf(power.parts(readings), length);
+      const side = way === 'in' ? 1 : -1;
+      const out = { power: new Float64Array(length), unsure: new Float64Array(length) };
+      const [only] = power.channels;
+      const byAmperes = amps !== undefined && power.channels.includes(amps.id);
+      const bounds = readings.get(byAmperes ? amps.id : (only ?? ''));
+      const level = byAmperes ? mean(readings, volts?.id ?? '') : undefined;
+      for (let row = 0; row < length; row += 1) {
+        const value = side * (total[row] as number);
+        const unit = level === undefined ? 1 : (level[row] as number) / 1000;
+        const ends = [bounds?.min[row] ?? value, bounds?.max[row] ?? value].map((one) => side * one * unit);
+        const [low, high] = [Math.min(...ends), Math.max(...ends)];
+        const least = Math.max(0, value);
+        const most = low < 0 && high > 0 ? Math.max(least, (high * (value - low)) / (high - low)) : least;
+        out.power[row] = Number.isNaN(value) ? Number.NaN : (least + most) / 2;
+        out.unsure[row] = (most - least) / 2 + timingShare * 0.3 * (high - low);
       }
       return out;
     };
@@ -393,7 +491,7 @@ export function relationsOf(day: BalanceDay): {
     id: string,
     counters: readonly MeterChannel[],
     powerIds: readonly string[],
-    energy: (readings: Readings) => Float64Array,
+    energy: (readings: Readings) => Counted,
     words: string,
   ) => {
     relations.push(
@@ -428,7 +526,7 @@ export function relationsOf(day: BalanceDay): {
           `counter ${counter.id}`,
           [counter],
           [power.id],
-          (r) => mean(r, power.id),
+          plainly([power.id]),
           `kWh counter of ${named(counter)} against its power`,
         );
       }
@@ -437,11 +535,7 @@ export function relationsOf(day: BalanceDay): {
         `counter ${flow}`,
         counters,
         powers.map((one) => one.id),
-        (r) =>
-          sumOf(
-            powers.map((one) => mean(r, one.id)),
-            length,
-          ),
+        plainly(powers.map((one) => one.id)),
         `kWh counter of ${flowWords[flow]} (${counters.map(named).join(' and ')}) against power (${powers.map(named).join(' and ')})`,
       );
   }
@@ -455,10 +549,7 @@ export function relationsOf(day: BalanceDay): {
         `counter ${counters.map((one) => one.id).join(' ')}`,
         counters,
         power.channels,
-        (r) =>
-          sumOf(power.parts(r), length).map((one) =>
-            Number.isNaN(one) ? one : Math.max(0, way === 'in' ? one : -one),
-          ),
+        oneWay(power, way),
         `kWh ${way === 'in' ? 'into' : 'out of'} the ${flowWords[flow]} (${counters.map(named).join(' and ')}) against its power`,
       );
     }
