@@ -33,6 +33,7 @@ export * from './site/figures.js';
 export * from './devices/freshness.js';
 export * from './history/resolution.js';
 export * from './history/window.js';
+export * from './history/folding.js';
 export * from './history/figure-history.js';
 export * from './metrics/raster.js';
 export * from './metrics/steps.js';

@@ -52,7 +52,11 @@ const historyQuery = Type.Object(
     to: Type.Optional(Type.String({ description: 'ISO 8601 or Unix milliseconds; now when left out' })),
     granularity: Type.Optional(Type.Union([...granularities.map((one) => Type.Literal(one)), Type.Literal('auto')])),
     points: Type.Optional(
-      Type.Integer({ minimum: 10, maximum: 5000, description: 'about how many points `auto` aims at' }),
+      Type.Integer({
+        minimum: 10,
+        maximum: 5000,
+        description: 'most windows of a series; neighbouring ones are folded until they fit, raw samples are not',
+      }),
     ),
     device: Type.Optional(
       Type.String({

@@ -15,6 +15,7 @@ import {
   loadProfiles,
   metricValues,
   planReads,
+  probeFits,
   type PointType,
   type Profile,
   RegisterImage,
@@ -345,6 +346,32 @@ t.test('a wrong profile says file, line and what to do, and never loads by half'
     /registers 10 to 14 are forbidden/,
   );
   refused('unit: Hz', 'unit: [', 'unit: [', /eastron-sdm120.yaml/);
+});
+
+t.test('a probe fits what its model answers and nothing else; a wrong one is refused with its line', async (t) => {
+  const meter = readFileSync(fileURLToPath(new URL('../../profiles/eastron-sdm120.yaml', import.meta.url)), 'utf8');
+  const plain = meter.replace(/^identify:\n(?: .*\n)+/m, '');
+  const withProbe = (probe: string) =>
+    loadProfile('eastron-sdm120.yaml', `${plain}identify:\n  probes:\n    - { ${probe}, confidence: 0.5 }\n`);
+  const fits = (probe: string, words: readonly number[]) => {
+    const profile = withProbe(probe);
+    const [first] = profile.identify?.probes ?? [];
+    return first !== undefined && probeFits(profile, first, words);
+  };
+  t.equal(
+    withProbe('function: 3, address: 1, registers: 1, type: u16, one_of: [1]').identify?.closes_on_unknown,
+    false,
+  );
+  t.ok(fits('function: 3, address: 1, registers: 1, type: s16, one_of: [7, 0xFFFF]', [0xffff]));
+  t.notOk(fits('function: 3, address: 1, registers: 1, type: s16, one_of: [7, 0xFFFF]', [8]));
+  t.ok(fits('function: 3, address: 1, registers: 2, type: u32, word_order: lsw_first, one_of: [65538]', [2, 1]));
+  t.ok(fits('function: 4, address: 0, registers: 2, type: f32, between: [80, 300]', [0x4366, 0x8000]));
+  t.notOk(fits('function: 4, address: 0, registers: 2, type: f32, between: [80, 300]', [0x7fc0, 0]), 'no number');
+  t.notOk(fits('function: 4, address: 0, registers: 2, type: f32, between: [80, 300]', [0x4366]), 'half an answer');
+  t.ok(fits('function: 3, address: 0, registers: 2, type: str, matches: "^SDM"', [0x5344, 0x4d31]));
+  t.throws(() => withProbe('function: 3, address: 1, registers: 1, type: u16'), /exactly one of one_of/);
+  t.throws(() => withProbe('function: 3, address: 1, registers: 1, type: f32, between: [0, 1]'), /takes 2 registers/);
+  t.throws(() => withProbe('function: 3, address: 1, registers: 1, type: str, matches: "("'), /regular expression/);
 });
 
 t.test('a site is told how often polled series come, so that a slow counter is not called late', async (t) => {

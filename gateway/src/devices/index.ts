@@ -4,3 +4,4 @@ export * from './load-profiles.js';
 export * from './layout.js';
 export * from './decode.js';
 export * from './plan.js';
+export * from './identify.js';
