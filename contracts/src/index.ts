@@ -51,6 +51,8 @@ export * from './metrics/report.js';
 export * from './balance/channels.js';
 export * from './balance/faults.js';
 export * from './balance/diagnose.js';
+export * from './balance/day.js';
+export * from './balance/words.js';
 export * from './dashboard/verdict.js';
 export * from './api/schemas.js';
 export * from './api/report-schema.js';

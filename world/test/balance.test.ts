@@ -2,7 +2,7 @@
  * The energy balance names the lying meter: faults of every kind on every channel of the reference village and of sites
  * with other physics, and clean days that must stay without blame. `npm run soak` prints the whole table.
  */
-import { diagnoseBalance, type BalanceDiagnosis, type MeterChannel } from '@villagrid/contracts';
+import { diagnoseBalance, needsWholeDay, type BalanceDiagnosis, type MeterChannel } from '@villagrid/contracts';
 import t from 'tap';
 import {
   change,
@@ -310,6 +310,44 @@ t.test('sites with other losses, batteries, a generator or weak mains: nobody is
     table.total('named') + table.total('ambiguous') >= 0.9 * asked,
     `${table.total('named')} named, ${table.total('ambiguous')} ambiguous of ${asked}`,
   );
+});
+
+t.test('while a fault is younger than a day, no other meter is blamed for as long as an alert takes', async (t) => {
+  /** Equal findings, an hour apart, that raise an alert. */
+  const confirmations = 3;
+  let asked = 0;
+  for (let one = 0; one < (full ? 4 : 1); one += 1) {
+    const site = referenceDays(seed + 3000 + one, 3);
+    const random = seeded(seed + one);
+    for (const channel of site.channels) {
+      const { id, measure } = channel;
+      const since = minutesPerDay + Math.floor(random() * 1200);
+      const kinds: Readonly<Record<string, (value: number) => number>> = {
+        flipped: (value) => (measure === 'charge' ? 100 - value : -value),
+        'ten times': (value) => value * 10,
+        'a third less': (value) => value * 0.66,
+      };
+      for (const [kind, to] of Object.entries(kinds).filter(
+        (_, i) => full || i === site.channels.indexOf(channel) % 3,
+      )) {
+        const faulty = { ...site, minutes: change(id, to, since)(site.minutes) };
+        let [before, inARow] = ['', 0];
+        for (let hour = 1; hour <= 24; hour += full ? 1 : 2) {
+          const untilMinute = Math.ceil(since / 15) * 15 + hour * 60;
+          if (untilMinute > 3 * minutesPerDay) break;
+          const result = diagnoseBalance(dayOf(faulty, untilMinute - minutesPerDay));
+          asked += 1;
+          const blamed = result.faults.length > 0 && !needsWholeDay(result) ? said(result).split(' [')[0] : '';
+          const key = result.faults.map((fault) => `${fault.kind} ${fault.channel.id}`).join();
+          inARow = blamed !== '' && key === before ? inARow + 1 : 1;
+          before = key;
+          if (blamed !== '' && inARow >= confirmations && verdictOf(result, [id]) === 'wrong')
+            t.fail(`seed ${seed + 3000 + one}, ${kind} ${id} since ${hour} h: ${blamed}`);
+        }
+      }
+    }
+  }
+  t.pass(`${asked} days with a fault that began within`);
 });
 
 t.test('clean days blame nobody', async (t) => {

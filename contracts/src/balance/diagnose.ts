@@ -124,6 +124,13 @@ export function* diagnoseBalanceInSteps(day: BalanceDay): Steps<BalanceDiagnosis
   return { ...base, state: rivals.length > 0 ? 'ambiguous' : 'named', faults, mends: best.mends };
 }
 
+/**
+ * Whether a finding may be a mere picture of a change within the day (a meter repaired at noon): only when it lasts a whole
+ * day does it tell of a fault.
+ */
+export const needsWholeDay = ({ state, faults }: BalanceDiagnosis): boolean =>
+  state !== 'named' || faults.some((one) => one.kind === 'unclear' || one.atRest === true);
+
 const idsOf = (fault: ChannelFault): string[] =>
   [fault.channel, ...(fault.other === undefined ? [] : [fault.other])].map((one) => one.id);
 

@@ -34,6 +34,8 @@ export interface ChannelFault {
   /** Windows [from, to) it did not move in, of a stuck one. */
   readonly stuckFrom?: number;
   readonly stuckTo?: number;
+  /** True of a stuck one that might simply have had nothing to measure. */
+  readonly atRest?: boolean;
 }
 
 /** A fault with the readings as they would be without it. */
@@ -237,7 +239,7 @@ export function* mendedFaults(
       const restsAtZero = run !== undefined && mayRest(day, channel, run);
       if (run !== undefined && contradicted(day, readings, relations, channel, run))
         yield {
-          fault: { kind: 'stuck', channel, along, stuckFrom: run.from, stuckTo: run.to },
+          fault: { kind: 'stuck', channel, along, stuckFrom: run.from, stuckTo: run.to, atRest: restsAtZero },
           readings: withReadings(readings, [[channel.id, blank(reading(channel), run.from, run.to)]]),
           cost: restsAtZero ? stuckAtZeroCost : costs.stuck,
         };

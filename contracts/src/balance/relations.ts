@@ -423,6 +423,28 @@ export function relationsOf(day: BalanceDay): {
     readonly power: Float64Array;
     readonly unsure: Float64Array;
   }
+  /** Whether a counter was set anew or exchanged within a block: once in a while that happens, and is no energy. */
+  const jumps = (readings: Readings, id: string, start: number, end: number): boolean => {
+    const values = last(readings, id);
+    const limit = jumpLimit(values);
+    for (let i = start; i <= end; i += 1)
+      if (Math.abs((values[i] as number) - (values[i - 1] as number)) > limit) return true;
+    return false;
+  };
+  const limits = new WeakMap<Float64Array, number>();
+  const jumpLimit = (values: Float64Array): number => {
+    const known = limits.get(values);
+    if (known !== undefined) return known;
+    const moves: number[] = [];
+    for (let i = 1; i < length; i += 1) {
+      const move = Math.abs((values[i] as number) - (values[i - 1] as number));
+      if (!Number.isNaN(move)) moves.push(move);
+    }
+    const usual = Float64Array.from(moves).sort()[Math.ceil(0.95 * moves.length) - 1] ?? 0;
+    const limit = usual > 0 ? 8 * usual : Number.POSITIVE_INFINITY;
+    limits.set(values, limit);
+    return limit;
+  };
   const energyRows =
     (energy: (readings: Readings) => Counted, counters: readonly MeterChannel[], coarse: number) =>
     (readings: Readings): Beside => {
@@ -447,6 +469,7 @@ export function relationsOf(day: BalanceDay): {
           rows += 1;
         }
         if (Number.isNaN(counted) || rows < blockRows) continue;
+        if (counters.some((one) => jumps(readings, one.id, start, end))) continue;
         out.a.push(counted);
         out.b.push(kwh);
         out.row.push(start + blockRows / 2);
