@@ -2,4 +2,5 @@
 export * from './ports.js';
 export * from './create-server.js';
 export { openapiDocument } from './openapi/document.js';
+export { judgeBalance, readBalanceDay } from './views/balance.js';
 export { completenessUntilMs } from './handlers/grids.js';

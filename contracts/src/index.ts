@@ -56,5 +56,6 @@ export * from './balance/words.js';
 export * from './dashboard/verdict.js';
 export * from './api/schemas.js';
 export * from './api/report-schema.js';
+export * from './api/balance-schema.js';
 export * from './api/routes.js';
 export * from './api/live.js';

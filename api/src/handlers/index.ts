@@ -23,6 +23,7 @@ export const handlers: Handlers = {
   report: reports.report,
   export: reports.exportSeries,
   devices: grids.devices,
+  balance: reports.balance,
   completeness: grids.completeness,
   offerClock: clock.offerClock,
   legacyLogin: auth.legacyLogin,
