@@ -71,7 +71,8 @@ export function decodeRecord(
   const frameBytes = file.readUInt32LE(at + 32);
   const extraBytes = file.readUInt32LE(at + 36);
   const used = fixedBytes + frameBytes + extraBytes;
-  if (at + used > file.length || crc32(file.subarray(at + 8, at + used)) !== file.readUInt32LE(at + 4)) return undefined;
+  if (at + used > file.length || crc32(file.subarray(at + 8, at + used)) !== file.readUInt32LE(at + 4))
+    return undefined;
   const extraAt = at + fixedBytes + frameBytes;
   const { states = [], cursors = [] } = extraOf(file.subarray(extraAt, extraAt + extraBytes));
   return {
@@ -115,13 +116,11 @@ export function encodeHead({ epoch, blocks }: JournalHead): Buffer {
 /** What the first block says. Throws CodecError when it is not what was written. */
 export function decodeHead(file: Buffer): JournalHead {
   if (file.length < blockBytes || file.readUInt32LE(0) !== headMagic) throw new CodecError('it is no journal of a log');
-  if (crc32(file.subarray(8, blockBytes)) !== file.readUInt32LE(4))
-    throw new CodecError('its first block was changed');
+  if (crc32(file.subarray(8, blockBytes)) !== file.readUInt32LE(4)) throw new CodecError('its first block was changed');
   return { blocks: file.readUInt32LE(8), epoch: textAt(file, 16) };
 }
 
-const textAt = (bytes: Buffer, at: number): string =>
-  bytes.toString('latin1', at, at + epochBytes).replace(/\0+$/, '');
+const textAt = (bytes: Buffer, at: number): string => bytes.toString('latin1', at, at + epochBytes).replace(/\0+$/, '');
 
 /** Every whole record of a journal's bytes, wherever it lies. */
 export function recordsIn(file: Buffer): JournalRecord[] {

@@ -312,7 +312,9 @@ export function openLog(options: DurableLogOptions): DurableLog {
   };
 
   const storeFailed = (error: unknown): void => {
-    options.log.error('frames of the journal could not be brought into the database; the journal keeps them', { error });
+    options.log.error('frames of the journal could not be brought into the database; the journal keeps them', {
+      error,
+    });
     if (isCardFailure(error)) cardFailed(error);
     else inTrouble('store', messageOf(error));
   };

@@ -19,7 +19,7 @@ import t, { type Test } from 'tap';
 import { topics } from '@villagrid/contracts';
 import { openDatabase, realClock, seededRandom, silentLogger } from '@villagrid/runtime';
 import { testClock } from '@villagrid/runtime/testing';
-import { loadAlertId, openLoadStore, runLoad } from '../testing/disk/load.js';
+import { judge, loadAlertId, openLoadStore, runLoad } from '../testing/disk/load.js';
 import { memoryDir } from '../testing/disk/shim.js';
 import { gatewayFolder, gridId, startHouse, until } from '../testing/house.js';
 import { DataFolder } from './data-folder.js';
@@ -121,10 +121,7 @@ t.test(
       return found;
     };
     for (const at of places(wal, 60))
-      note(
-        `log cut at ${at}`,
-        await spoiled(folder, cut, (path) => truncateSync(`${path}-wal`, at)),
-      );
+      note(`log cut at ${at}`, await spoiled(folder, cut, (path) => truncateSync(`${path}-wal`, at)));
     for (const at of places(wal, 80)) {
       const found = note(
         `bit of the log at ${at}`,
@@ -332,25 +329,57 @@ function smallDisk(t: Test): { readonly folder: string } | { readonly reason: st
   return status === 0 ? { folder } : { reason: 'a small disk cannot be mounted here' };
 }
 
+function fillDisk(path: string): void {
+  const file = openSync(path, 'w');
+  try {
+    for (const size of [1024 * 1024, 4096]) for (;;) if (!tryWrite(file, size)) break;
+  } finally {
+    closeSync(file);
+  }
+}
+
+t.test(
+  'a full disk behind the journal: commits go on until it is full too, then none is acknowledged, reads go on, and with space all of it is stored',
+  async (t) => {
+    const disk = smallDisk(t);
+    if ('reason' in disk) return t.pass(`skipped: ${disk.reason}`);
+    const store = openLoadStore({ folder: disk.folder, seed, journalBytes: 100 * 4096 });
+    const { log } = store;
+    const random = seededRandom(seed);
+    const marks: string[] = [];
+    const told: (string | undefined)[] = [];
+    log.onTrouble((reason) => told.push(reason));
+    await runLoad(store, random, [0, 5], (mark) => marks.push(mark));
+    fillDisk(join(disk.folder, 'fill'));
+    const before = log.newestNumber();
+    let token = 5;
+    for (; log.stats.failedCommits === 0 && token < 1000; token += 1)
+      await runLoad(store, random, [token, token + 1], (mark) => marks.push(mark));
+    const kept = log.newestNumber() - before;
+    t.ok(kept > 50 && token < 1000, `${kept} commits with a full disk`);
+    t.ok(told.length > 0, `people are told: ${told[0]}`);
+    t.equal(log.read(1, { maxFrames: 1000, maxBytes: 1e9 }).length, log.newestNumber());
+    t.equal(store.alertStore.events(loadAlertId).length > 0, true, 'alerts can be read, those of the journal too');
+    rmSync(join(disk.folder, 'fill'));
+    await runLoad(store, random, [token, token + 20], (mark) => marks.push(mark));
+    t.equal(log.stats.failing, false);
+    await store.close();
+    t.same(await judge(disk.folder, marks, { journalBytes: 100 * 4096 }), []);
+  },
+);
+
 t.test(
   'a full disk: the ballast goes first, then nothing is acknowledged and people are told; with space it works again',
   async (t) => {
     const disk = smallDisk(t);
     if ('reason' in disk) return t.pass(`skipped: ${disk.reason}`);
     const clock = realClock();
-    const config = await gatewayFolder(t, { data_dir: join(disk.folder, 'data'), log: { hold_ms: 20 } });
+    const config = await gatewayFolder(t, { data_dir: join(disk.folder, 'data'), log: { hold_ms: 20, journal_mb: 0 } });
     const { gateway, connect } = await startHouse(t, config);
     const ballast = join(disk.folder, 'data', 'ballast');
     const ballastBytes = () => statSync(ballast, { throwIfNoEntry: false })?.size ?? 0;
     t.ok(await until(() => ballastBytes() === 8 * 1024 * 1024), 'there is a ballast file with real bytes');
-    const fill = (name: string) => {
-      const file = openSync(join(disk.folder, name), 'w');
-      try {
-        for (const size of [1024 * 1024, 4096]) for (;;) if (!tryWrite(file, size)) break;
-      } finally {
-        closeSync(file);
-      }
-    };
+    const fill = (name: string) => fillDisk(join(disk.folder, name));
     let seq = 0;
     /** Publishes until one is acknowledged, as a node does, or the time is up. */
     const acknowledged = async (withinMs: number): Promise<boolean> => {
