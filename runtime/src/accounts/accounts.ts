@@ -15,6 +15,7 @@ import {
 import type { Logger } from '../log/logger.js';
 import { migrateModule, type Migration } from '../sqlite/migrate.js';
 import type { SqliteDatabase } from '../sqlite/open.js';
+import { createHeldLogins } from './held-logins.js';
 import { createRunningTime } from './running-time.js';
 import { hashSecret, verifySecret } from './secret-hash.js';
 import { createTryLimit } from './try-limit.js';
@@ -137,6 +138,7 @@ export function createAccounts({
 }: AccountsOptions): Accounts {
   migrateModule(database, 'accounts', accountMigrations);
   const runningTime = createRunningTime(database, realClock);
+  const held = createHeldLogins(mostLoginsPerAccount);
   const limit = { failures: failedTriesAllowed, windowMs: failedTriesWindowMs };
   const triesOfName = createTryLimit(limit);
   const triesOfAddress = createTryLimit(limit);
@@ -145,6 +147,7 @@ export function createAccounts({
   let nobodysHash: Promise<string> | undefined;
 
   const byName = database.prepare<[string], AccountRow>('SELECT * FROM account WHERE username = ?');
+  const byId = database.prepare<[string], AccountRow>('SELECT * FROM account WHERE user_id = ? AND disabled = 0');
   const all = database.prepare<[], AccountRow>('SELECT * FROM account ORDER BY username');
   const counted = database.prepare<[], number>('SELECT count(*) FROM account').pluck();
   const insert = database.prepare<[string, string, string, string, string, number]>(
@@ -179,13 +182,19 @@ export function createAccounts({
     insertLogin.run(tokenHash, account.user_id, now + tokenLifeS * 1000);
     deleteOldest.run(account.user_id, mostLoginsPerAccount);
   });
+  const heldPerson = (hash: Buffer): AccountRow | undefined => {
+    const userId = held.userOf(hash, runningTime.nowMs());
+    return userId === undefined ? undefined : byId.get(userId);
+  };
   const setPasswordOf = database.transaction((userId: string, hash: string) => {
     updatePassword.run(hash, userId);
     deleteLogins.run(userId);
+    held.endAllOf(userId);
   });
   const disable = database.transaction((userId: string) => {
     updateDisabled.run(1, userId);
     deleteLogins.run(userId);
+    held.endAllOf(userId);
   });
 
   const refuseWhenTooMany = (name: string, address: string) => {
@@ -221,7 +230,13 @@ export function createAccounts({
           return undefined;
         }
         const token = Buffer.from(random.bytes(32)).toString('base64url');
-        startLogin(present, sha256(token));
+        try {
+          startLogin(present, sha256(token));
+        } catch (error) {
+          // Whoever is to mend a full card must be able to look.
+          held.add(sha256(token), present.user_id, runningTime.nowMs() + tokenLifeS * 1000);
+          log.warn('a login could not be written; it holds until the next start', { user_id: present.user_id, error });
+        }
         // The person knows the secret after all; the address may still be trying other names.
         triesOfName.forget(name);
         log.info('logged in', { user_id: present.user_id, address });
@@ -231,11 +246,20 @@ export function createAccounts({
     async authenticate(token) {
       if (typeof token !== 'string' || !tokenForm.test(token)) return undefined;
       runningTime.keep();
-      const row = personOf.get(sha256(token), runningTime.nowMs());
+      const hash = sha256(token);
+      const row = held.hasEnded(hash) ? undefined : (personOf.get(hash, runningTime.nowMs()) ?? heldPerson(hash));
       return row && principalOf(row);
     },
     async logout(token) {
-      if (typeof token === 'string' && tokenForm.test(token)) deleteLogin.run(sha256(token));
+      if (typeof token !== 'string' || !tokenForm.test(token)) return;
+      const hash = sha256(token);
+      if (held.end(hash)) return;
+      try {
+        deleteLogin.run(hash);
+      } catch (error) {
+        held.markEnded(hash);
+        log.warn('the end of a login could not be written; it holds until the next start', { error });
+      }
     },
     async addUser({ username, displayName, password, grants }) {
       const name = canonicalName(username);
