@@ -5,7 +5,8 @@
  */
 import { encodeFrame, newId, type Clock, type Frame, type RandomSource } from '@villagrid/contracts';
 import type { SqliteDatabase } from '@villagrid/runtime';
-import { sealed, type DurableLog } from './log.js';
+import type { DurableLog } from './log.js';
+import { sealed } from './log-tables.js';
 import { packFrame } from './packed.js';
 
 /** An epoch that ended with a restore: its frames in this file go up to `last`, numbered as the file numbers them. */
