@@ -4,6 +4,7 @@ import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { routes } from '@villagrid/contracts';
+import { loadProfile, loadVectors, vectorProblems } from '@villagrid/gateway/profiles';
 import { referencePages } from './reference/pages.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -39,6 +40,15 @@ t.test('every test that requirements.md names exists, and every route is in it',
     if (id.startsWith('legacy') || ['logout', 'me', 'discovery'].includes(id)) continue;
     if (!text.includes(path)) t.fail(`route ${path} has no line in docs/requirements.md`);
   }
+  t.end();
+});
+
+t.test('the device model of the how-to is a right profile with right vectors', (t) => {
+  const text = read('docs/how-to/add-a-device-model.md');
+  const blocks = [...text.matchAll(/```yaml\n(.*?)```/gs)].map(([, block = '']) => block);
+  const folder = t.testdir({ 'acme-m3.yaml': blocks[0] ?? '', 'vectors.yaml': blocks.at(-1) ?? '' });
+  const profile = loadProfile(join(folder, 'acme-m3.yaml'));
+  t.same(vectorProblems(profile, loadVectors(join(folder, 'vectors.yaml'))), []);
   t.end();
 });
 
