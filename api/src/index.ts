@@ -3,3 +3,4 @@ export * from './ports.js';
 export * from './create-server.js';
 export { openapiDocument } from './openapi/document.js';
 export { completenessUntilMs } from './handlers/grids.js';
+export { Answer, type Handlers } from './handlers/handler.js';

@@ -1,5 +1,5 @@
 /** The composition root of a gateway: every part made, wired and put in the order of its start. */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createApiServer, type ApiAddress, type ApiPorts, type Listen } from '@villagrid/api';
 import {
@@ -21,15 +21,17 @@ import {
   type GuardedBroker,
   type Lifecycle,
   type Logger,
+  wasClosedCleanly,
 } from '@villagrid/runtime';
 import { createAlerts } from './alerts/alerts.js';
 import { createDeviceLogin } from './broker/device-login.js';
 import { createIngestBroker, plainDevices, readPem } from './broker/ingest-broker.js';
+import { stoppedHardSubject } from './health/power-cut.js';
 import { clockCorrectedSubject } from './clock/corrected-alert.js';
 import { createClockKeeper, createVillageClock } from './clock/keeper.js';
 import { systemTimeSources, type TimeSources } from './clock/sources.js';
 import type { GatewayConfig } from './config/schema.js';
-import { loadProfiles, profilesDirectory, withPollPeriods, type DriverSink, type Profile } from './drivers/index.js';
+import { resolveProfiles, withPollPeriods, type DriverSink } from './drivers/index.js';
 import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { createHealth, diskUsedPct } from './health/health.js';
 import { createIntake } from './intake/intake.js';
@@ -42,6 +44,7 @@ import { Ballast } from './log/ballast.js';
 import { DataFolder } from './log/data-folder.js';
 import { openLogStore } from './log/log-store.js';
 import type { DurableLog } from './log/log.js';
+import { formerEpochs, settleRestored } from './log/restored.js';
 import { settleSalvaged } from './log/salvage.js';
 import { NodeSequences } from './log/sequences.js';
 import { gatewayParts } from './parts.js';
@@ -110,10 +113,9 @@ export const gatewayVersion = (
 /** Opens the stores and makes all parts. Throws E_STORE_OPEN, E_CERTIFICATE or E_CONFIG_*. */
 export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gateway {
   const { realClock, random, log: logger } = ports;
-  const connections = given.modbus?.connections ?? [];
-  const profiles = connections.length === 0 ? new Map<string, Profile>() : loadProfiles(profilesDirectory);
+  const { connections, profiles } = resolveProfiles(given.modbus?.connections ?? [], given.modbus?.profiles_dir);
   const site = withPollPeriods(given.site, connections, profiles);
-  const config = { ...given, site };
+  const config = { ...given, site, ...(given.modbus ? { modbus: { ...given.modbus, connections } } : {}) };
   const gridId = site.grid_id;
   // A demonstration's time is what its settings say.
   const trustSetting = config.clock_trust === 'auto' && config.clock ? 'ntp' : config.clock_trust;
@@ -130,8 +132,10 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     log: logger.child('data'),
   });
+  const logPath = join(config.data_dir, databaseFiles.log);
+  const stoppedHard = existsSync(logPath) && !wasClosedCleanly(logPath);
   const logStore = openLogStore({
-    path: join(config.data_dir, databaseFiles.log),
+    path: logPath,
     quarantine: data.quarantine,
     clock,
     realClock,
@@ -160,6 +164,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     log: logger.child('history'),
   });
   settleSalvaged(log, telemetry, { gridId, gatewayId: site.gateway_id });
+  settleRestored(log, telemetry, site.gateway_id);
   const live = new Live({ site, clock, logger: logger.child('live') });
   live.restore(telemetry.latest(gridId));
   const sequences = new NodeSequences(log);
@@ -297,7 +302,16 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     logger: logger.child('projector'),
   });
+  let lastSign = stoppedHard ? log.read(log.newestNumber(), { maxFrames: 1, maxBytes: 1 })[0]?.frame : undefined;
+  /** Told once, as soon as the time is known. */
+  const tellOfStop = (): void => {
+    if (lastSign === undefined || !isTrusted(clock.trust())) return;
+    const subject = stoppedHardSubject(ledger.restamp(gridId, lastSign), clock.nowMs(), site.zone);
+    lastSign = undefined;
+    if (subject) alerts.happened(subject);
+  };
   keeper.onChange((change) => {
+    tellOfStop();
     alerts.clockMoved(change.correctionMs);
     live.clockMoved(change.correctionMs, isTrusted(change.to));
     const subject = clockCorrectedSubject(change, site.zone);
@@ -316,6 +330,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     profiles,
     version: gatewayVersion,
     log,
+    formerEpochs: formerEpochs(log),
     sink,
     onActs: async (events) => void (await Promise.all(events.map((event) => alerts.append(event)))),
     clock,
@@ -332,7 +347,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     log,
     store: telemetry,
     files: [
-      createFileRoom(join(config.data_dir, databaseFiles.log), logStore.database, () => log.trusted()),
+      createFileRoom(logPath, logStore.database, () => log.trusted()),
       createFileRoom(join(config.data_dir, databaseFiles.telemetry), () => telemetryDatabase),
     ],
     receipted: () => (uplink ? log.cursor(uplinkCursor) : undefined),
@@ -416,6 +431,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   lifecycle.add(history);
   lifecycle.add(retention);
   lifecycle.add(alerts);
+  lifecycle.add({ name: 'word of a power cut', start: tellOfStop, stop() {} });
   lifecycle.add({
     name: 'broker',
     start: () => broker.start(),

@@ -26,3 +26,4 @@ export * from './telemetry/windows.js';
 export * from './alert-store/alert-store.js';
 export * from './accounts/accounts.js';
 export * from './accounts/secret-hash.js';
+export * from './archive/archive.js';

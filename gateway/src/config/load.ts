@@ -41,6 +41,9 @@ function absolutePaths(config: GatewayConfig, folder: string): GatewayConfig {
     ...(config.https ? { https: tls(config.https) } : {}),
     ...(config.mqtts ? { mqtts: tls(config.mqtts) } : {}),
     ...(config.uplink ? { uplink: { ...tls(config.uplink), ca_file: at(config.uplink.ca_file) } } : {}),
+    ...(config.modbus?.profiles_dir === undefined
+      ? {}
+      : { modbus: { ...config.modbus, profiles_dir: at(config.modbus.profiles_dir) } }),
     ...(config.app_dir === undefined ? {} : { app_dir: at(config.app_dir) }),
   };
 }

@@ -26,8 +26,24 @@ const tlsListener = (standard: number, description: string) =>
 export const modbusDeviceSchema = Type.Object(
   {
     device_id: Type.String({ pattern: identifierPattern, description: 'a device of the site' }),
-    profile: Type.String({ minLength: 1, description: 'device model: a file of gateway/profiles without .yaml' }),
-    unit: Type.Integer({ minimum: 0, maximum: 255, default: 1, description: 'Modbus unit (slave) number' }),
+    profile: Type.String({
+      minLength: 1,
+      description: 'device model: a file of gateway/profiles or of modbus.profiles_dir without .yaml',
+    }),
+    unit: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 255,
+        description: "Modbus unit (slave) number; the profile's usual one when left out",
+      }),
+    ),
+    points: Type.Optional(
+      Type.Array(Type.Record(Type.String(), Type.Unknown()), {
+        minItems: 1,
+        description:
+          'points this site gives itself, in the form of a profile; one with the key of a profile’s point replaces it',
+      }),
+    ),
     period_s: Type.Number({ minimum: 0.2, maximum: 3600, default: 5, description: 'how often it is read, seconds' }),
   },
   { additionalProperties: false },
@@ -271,7 +287,16 @@ export const gatewayConfigSchema = Type.Object(
     limits: limitsSchema,
     modbus: Type.Optional(
       Type.Object(
-        { connections: Type.Array(modbusConnectionSchema, { default: [] }) },
+        {
+          profiles_dir: Type.Optional(
+            Type.String({
+              minLength: 1,
+              description:
+                "folder with this site's own device profiles; one with the id of a shipped one takes its place; relative to this file's folder",
+            }),
+          ),
+          connections: Type.Array(modbusConnectionSchema, { default: [] }),
+        },
         { additionalProperties: false, description: 'Modbus TCP devices' },
       ),
     ),
