@@ -194,8 +194,10 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     arrived: (samples) => alerts.onSamples(samples, live.apply(samples)),
   });
 
+  const sleeping = new Set(config.mqtt_devices.devices.flatMap((one) => (one.sleeps ? [one.device_id] : [])));
   /** A link came up or went down: shown at once, kept in the log when that is new. */
   const link = async (deviceId: string, state: 'up' | 'down'): Promise<void> => {
+    if (state === 'down' && sleeping.has(deviceId)) return;
     if (!live.setLink(deviceId, state)) return;
     await log.append({
       entries: [

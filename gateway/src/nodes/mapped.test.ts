@@ -20,11 +20,15 @@ const device = (device_id: string, mapping: string, more: Partial<MqttDeviceConf
   parameters: {},
   metrics: {},
   commands: [],
+  sleeps: false,
   ...more,
 });
 
 t.test('every mapping that ships reads its hand-written messages as they are meant', async (t) => {
-  t.same([...shipped.keys()], ['esphome', 'generic-json', 'prototype', 'shelly-gen1', 'shelly-gen2', 'tasmota']);
+  t.same(
+    [...shipped.keys()],
+    ['esphome', 'generic-json', 'prototype', 'shelly-gen1', 'shelly-gen2', 'shelly-ht', 'tasmota'],
+  );
   for (const [id, mapping] of shipped) {
     t.ok(mapping.examples.length >= mapping.messages.length, `${id}: an example for each message`);
     const metrics = new Set(mapping.examples.flatMap(({ gives }) => Object.keys(gives ?? {})));
@@ -207,7 +211,7 @@ async function mappedFolder(t: Parameters<typeof gatewayFolder>[0]): Promise<str
       devices: [
         { device_id: 'shop', mapping: 'tasmota', node: 'shop_meter' },
         { device_id: 'panels', mapping: 'shelly-gen2', node: 'shellypro3em-1' },
-        { device_id: 'mill', mapping: 'mill', node: 'mill' },
+        { device_id: 'mill', mapping: 'mill', node: 'mill', sleeps: true },
       ],
     },
   });
@@ -290,6 +294,7 @@ t.test(
     shop.stream.destroy();
     await closing(shop);
     await again.publishAsync('tele/shop_meter/SENSOR', '{"ENERGY":{"Power":1000}}', { qos: 1 });
+    t.equal(grid.link('mill'), 'up', 'one that sleeps is not gone');
     t.equal(grid.link('shop'), 'up', 'the will of a connection that was replaced is not heard');
   },
 );
