@@ -146,6 +146,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     maxSamples: config.log.max_batch,
     maxBytes: config.log.max_batch_bytes,
     makeRoom: () => ballast.release(),
+    journalBytes: config.log.journal_mb * 1024 * 1024,
   });
   const { log, alertStore } = logStore;
   const keeper = createClockKeeper({
@@ -413,7 +414,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     },
     async stop() {
       await ballast.stop();
-      logStore.close();
+      await logStore.close();
       data.stop();
     },
   });
@@ -441,7 +442,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
       commands.stop();
       const stopped = broker.stop();
       // What waits for the hold is acknowledged before the connections end.
-      log.flush();
+      void log.flush();
       return stopped;
     },
   });

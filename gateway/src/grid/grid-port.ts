@@ -2,9 +2,9 @@
 import type { CommandPort, CompletenessFacts, GridPort, GridsPort } from '@villagrid/api';
 import type { RuleLimits, Site } from '@villagrid/contracts';
 import type { Alerts } from '../alerts/alerts.js';
-import type { AlertReads } from '../alerts/not-durable.js';
 import type { Live } from '../live/live.js';
 import type { DurableLog } from '../log/log.js';
+import type { AlertReads } from '../log/overlaid-alerts.js';
 import type { Projector } from '../project/projector.js';
 import type { HistoryStore } from '../store/store.js';
 
