@@ -5,7 +5,6 @@
  */
 import { Socket } from 'node:net';
 import type { Clock } from '@villagrid/contracts';
-import ModbusRTU from 'modbus-serial';
 import { exceptionText, LinkError, type ReadRequest } from './port.js';
 
 /** Most bytes after the length field of a Modbus TCP frame: unit, function and 252 of data. */
@@ -62,6 +61,8 @@ export async function openTcpSession(options: {
     if (wrong !== undefined)
       lose(new LinkError('mismatch', `${where} answers something that is not Modbus TCP (${wrong})`));
   });
+  // Loaded with the first connection: a village without Modbus has no need of it, nor of what it knows of serial lines.
+  const { default: ModbusRTU } = await import('modbus-serial');
   const client = new ModbusRTU.default();
   client.on('error', () => undefined);
   await client.linkTCP(socket, { port });
