@@ -120,6 +120,25 @@ t.test('disabling and other grants hold at once, for logins that exist', async (
   t.ok(await accounts.login('operator', password, 'a'));
 });
 
+t.test('a card that takes nothing shuts nobody out: a login holds until the next start, and its end too', async (t) => {
+  const { accounts, clock, database } = setUp(t);
+  await add(accounts);
+  const before = await accounts.login('operator', password, '10.0.0.2');
+  database.pragma('query_only = 1');
+  const login = await accounts.login('operator', password, '10.0.0.2');
+  t.equal((await accounts.authenticate(login?.token ?? ''))?.username, 'operator');
+  await clock.advance(11 * minute);
+  t.equal((await accounts.authenticate(before?.token ?? ''))?.username, 'operator', 'who was in stays in');
+  await accounts.logout(before?.token ?? '');
+  t.equal(await accounts.authenticate(before?.token ?? ''), undefined);
+  database.pragma('query_only = 0');
+  accounts.disable('operator');
+  t.equal(await accounts.authenticate(login?.token ?? ''), undefined);
+  accounts.enable('operator');
+  t.equal(await accounts.authenticate(login?.token ?? ''), undefined, 'nor when the account is enabled again');
+  t.equal(await accounts.authenticate(before?.token ?? ''), undefined);
+});
+
 t.test('ten failed tries of a name within 15 minutes, then it must wait, from any address', async (t) => {
   const { accounts, clock } = setUp(t);
   await add(accounts);

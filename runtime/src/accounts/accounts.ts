@@ -15,6 +15,7 @@ import {
 import type { Logger } from '../log/logger.js';
 import { migrateModule, type Migration } from '../sqlite/migrate.js';
 import type { SqliteDatabase } from '../sqlite/open.js';
+import { createHeldLogins } from './held-logins.js';
 import { createRunningTime } from './running-time.js';
 import { hashSecret, verifySecret } from './secret-hash.js';
 import { createTryLimit } from './try-limit.js';
@@ -141,6 +142,7 @@ export function createAccounts({
 }: AccountsOptions): Accounts {
   migrateModule(database, 'accounts', accountMigrations);
   const runningTime = createRunningTime(database, realClock);
+  const held = createHeldLogins(mostLoginsPerAccount);
   const limit = { failures: failedTriesAllowed, windowMs: failedTriesWindowMs };
   const triesOfName = createTryLimit(limit);
   const triesOfAddress = createTryLimit(limit);
@@ -149,6 +151,7 @@ export function createAccounts({
   let nobodysHash: Promise<string> | undefined;
 
   const byName = database.prepare<[string], AccountRow>('SELECT * FROM account WHERE username = ?');
+  const byId = database.prepare<[string], AccountRow>('SELECT * FROM account WHERE user_id = ? AND disabled = 0');
   const all = database.prepare<[], AccountRow>('SELECT * FROM account ORDER BY username');
   const counted = database.prepare<[], number>('SELECT count(*) FROM account').pluck();
   const insert = database.prepare<[string, string, string, string, string, number]>(
@@ -191,14 +194,20 @@ export function createAccounts({
     deleteOldest.run(account.user_id, mostLoginsPerAccount);
     forgetPersons();
   });
+  const heldPerson = (hash: Buffer): AccountRow | undefined => {
+    const userId = held.userOf(hash, runningTime.nowMs());
+    return userId === undefined ? undefined : byId.get(userId);
+  };
   const setPasswordOf = database.transaction((userId: string, hash: string) => {
     updatePassword.run(hash, userId);
     deleteLogins.run(userId);
+    held.endAllOf(userId);
     forgetPersons();
   });
   const disable = database.transaction((userId: string) => {
     updateDisabled.run(1, userId);
     deleteLogins.run(userId);
+    held.endAllOf(userId);
     forgetPersons();
   });
 
@@ -235,7 +244,13 @@ export function createAccounts({
           return undefined;
         }
         const token = Buffer.from(random.bytes(32)).toString('base64url');
-        startLogin(present, sha256(token));
+        try {
+          startLogin(present, sha256(token));
+        } catch (error) {
+          // Whoever is to mend a full card must be able to look.
+          held.add(sha256(token), present.user_id, runningTime.nowMs() + tokenLifeS * 1000);
+          log.warn('a login could not be written; it holds until the next start', { user_id: present.user_id, error });
+        }
         // The person knows the secret after all; the address may still be trying other names.
         triesOfName.forget(name);
         log.info('logged in', { user_id: present.user_id, address });
@@ -255,15 +270,28 @@ export function createAccounts({
       if (remembered.size >= mostRemembered) forgetPersons();
       const known = remembered.get(token);
       if (known !== undefined && known.endsMs > nowMs) return known.principal;
-      const row = personOf.get(sha256(token), nowMs);
-      if (row === undefined) return undefined;
+      const hash = sha256(token);
+      if (held.hasEnded(hash)) return undefined;
+      const row = personOf.get(hash, nowMs);
+      if (row === undefined) {
+        const unwritten = heldPerson(hash);
+        return unwritten && principalOf(unwritten);
+      }
       const principal = principalOf(row);
       remembered.set(token, { principal, endsMs: row.ends_at_running_ms });
       return principal;
     },
     async logout(token) {
-      if (typeof token === 'string' && tokenForm.test(token)) deleteLogin.run(sha256(token));
+      if (typeof token !== 'string' || !tokenForm.test(token)) return;
       forgetPersons();
+      const hash = sha256(token);
+      if (held.end(hash)) return;
+      try {
+        deleteLogin.run(hash);
+      } catch (error) {
+        held.markEnded(hash);
+        log.warn('the end of a login could not be written; it holds until the next start', { error });
+      }
     },
     async addUser({ username, displayName, password, grants }) {
       const name = canonicalName(username);
