@@ -186,7 +186,7 @@ t.test(
     while (told.length < 2 && failures.length < 3) await read().catch((error: Error) => failures.push(error.message));
     await until('the loss is told', () => told.length >= 2);
     t.match(told[1], /^down: .*(gone|failed)/);
-    await t.rejects(read(), { failure: 'unreachable' }, 'nobody waits for a line that is not there');
+    await t.rejects(read(), { failure: 'unreachable', message: /./ }, 'nobody waits for a line that is not there');
     const backMs = clock.monotonicMs();
     await line(t, make, { path });
     await until('it is open again', () => told.at(-1) === 'up: it is open');

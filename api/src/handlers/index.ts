@@ -26,6 +26,7 @@ export const handlers: Handlers = {
   devices: grids.devices,
   command: commands.command,
   commands: commands.commands,
+  balance: reports.balance,
   completeness: grids.completeness,
   offerClock: clock.offerClock,
   legacyLogin: auth.legacyLogin,

@@ -7,6 +7,7 @@ import type { Role } from '../auth/roles.js';
 import { granularities, periodsMs } from '../history/resolution.js';
 import { identifierPattern } from '../wire/topics.js';
 import { commandAnswerSchema, commandListSchema, commandRequestSchema } from './command-schema.js';
+import { balanceSchema } from './balance-schema.js';
 import { reportSchema } from './report-schema.js';
 import * as s from './schemas.js';
 
@@ -270,6 +271,23 @@ export const routes = [
     access: { kind: 'role', role: 'installer', grid: 'path' },
     params: gridParams,
     response: commandListSchema,
+  },
+  {
+    id: 'balance',
+    method: 'GET',
+    path: '/api/balance/{grid_id}',
+    summary: 'Whether the meters agree with each other over the last day, and which of them is wrong',
+    access: viewer(),
+    params: gridParams,
+    query: Type.Object(
+      {
+        to: Type.Optional(
+          Type.String({ description: 'end of the day to judge; ISO 8601 or Unix milliseconds; now when left out' }),
+        ),
+      },
+      { additionalProperties: false },
+    ),
+    response: balanceSchema,
   },
   {
     id: 'completeness',
