@@ -18,6 +18,7 @@ export * from './broker/guarded-broker.js';
 export * from './commands/command-store.js';
 export * from './config/load.js';
 export * from './config/describe.js';
+export { telemetryMigrations } from './telemetry/schema.js';
 export * from './telemetry/types.js';
 export * from './telemetry/store.js';
 export * from './telemetry/clock-ledger.js';

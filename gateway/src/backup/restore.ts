@@ -30,7 +30,14 @@ import { parseDocument } from 'yaml';
 import { loadGatewayConfig } from '../config/load.js';
 import { emptyJournal } from '../log/log-store.js';
 import { beginRestoredEpoch, type RestoredEpoch } from '../log/restored.js';
-import { backupKind, databasesBeforeLog, filesBeforeLog, knownSchemas, logDatabase, type BackupInfo } from './parts.js';
+import {
+  backupKind,
+  databasesBeforeLog,
+  filesBeforeLog,
+  gatewayModules,
+  logDatabase,
+  type BackupInfo,
+} from './parts.js';
 
 export interface RestoreOptions {
   readonly file: string;
@@ -110,7 +117,7 @@ function checkHead({ info }: ArchiveHead<BackupInfo>, { gridId }: RestoreOptions
   if (info?.kind !== backupKind) throw refused('It is not the backup of a gateway.', 'Give the backup of a gateway.');
   for (const [file, modules] of Object.entries(info.schemas ?? {})) {
     for (const [module, version] of Object.entries(modules)) {
-      const known = knownSchemas[module] ?? 0;
+      const known = gatewayModules[module]?.length ?? 0;
       if (version > known)
         throw refused(
           `${file} has version ${version} of "${module}"; this program (it was made by ${info.product_version}) knows versions up to ${known}.`,
