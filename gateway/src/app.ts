@@ -57,6 +57,7 @@ import { createHistoryStore } from './store/store.js';
 
 // For whoever reads a log's file without a gateway: the bench, tools.
 export { unpackFrame } from './log/packed.js';
+export { emptyJournal } from './log/log-store.js';
 
 /** Files in the data folder. People's accounts are apart from measurements, so that either survives the other. */
 export const databaseFiles = { log: 'log.db', telemetry: 'telemetry.db', settings: 'settings.db' } as const;

@@ -5,6 +5,7 @@ import {
   accountMigrations,
   alertStoreMigrations,
   clockLedgerMigrations,
+  commandMigrations,
   telemetryMigrations,
   type Migration,
 } from '@villagrid/runtime';
@@ -38,6 +39,7 @@ export const gatewayModules: Readonly<Record<string, readonly Migration[]>> = {
   store: storeMigrations,
   clock_correction: clockLedgerMigrations,
   accounts: accountMigrations,
+  commands: commandMigrations,
   // Version 0.1 kept history so; its tables are made anew from the log.
   telemetry: telemetryMigrations,
 };
