@@ -1,0 +1,151 @@
+/**
+ * Samples as columns, for the way from a node's publish to the log and the history: a node says the same series again
+ * and again, so what is known of them is kept once, and a reading is one row of whole numbers. A frame can be made of
+ * such blocks; whoever wants its samples one by one gets them as of any other frame. Pure.
+ */
+import { metricPrecision } from '../metrics/catalogue.js';
+import type { QualityCode } from '../quality/quality.js';
+import type { Frame, Sample } from './frame.js';
+
+/** Series of one device that come together, in the order of their values. One object for all readings of that form. */
+export class DeviceSeries {
+  readonly deviceId: string;
+  readonly metrics: readonly string[];
+  /** Decimals kept of each, and what a value is multiplied by to be whole. */
+  readonly precisions: readonly number[];
+  readonly factors: Float64Array;
+
+  constructor(deviceId: string, metrics: readonly string[]) {
+    this.deviceId = deviceId;
+    this.metrics = metrics;
+    this.precisions = metrics.map(metricPrecision);
+    this.factors = Float64Array.from(this.precisions, (precision) => 10 ** precision);
+  }
+
+  /** A value in the metric's unit; null for NaN, which is no number. */
+  value(index: number, scaled: number): number | null {
+    return scaled === scaled ? scaled / (this.factors[index] as number) || 0 : null;
+  }
+}
+
+const firstRoom = 16;
+
+/** Readings of the same series in order of arrival. Each has one time and one quality. */
+export class ReadingBlock {
+  readonly series: DeviceSeries;
+  /** Whole Unix milliseconds and quality of each reading; longer than `count`. */
+  times = new Float64Array(firstRoom);
+  qualities = new Uint8Array(firstRoom);
+  /** Scaled whole numbers, NaN for none: all of the first reading, then all of the second ... */
+  values: Float64Array;
+  count = 0;
+
+  constructor(series: DeviceSeries) {
+    this.series = series;
+    this.values = new Float64Array(firstRoom * series.metrics.length);
+  }
+
+  get sampleCount(): number {
+    return this.count * this.series.metrics.length;
+  }
+
+  /** Adds a reading; `values` begins with as many scaled numbers as there are series, and is copied. */
+  add(timeMs: number, values: Float64Array, quality: QualityCode): void {
+    if (this.count === this.times.length) this.#grow();
+    this.times[this.count] = timeMs;
+    this.qualities[this.count] = quality;
+    const width = this.series.metrics.length;
+    const from = this.count * width;
+    for (let i = 0; i < width; i += 1) this.values[from + i] = values[i] as number;
+    this.count += 1;
+  }
+
+  /** Adds its samples to a list, one by one. */
+  pushTo(samples: Sample[]): void {
+    const { deviceId, metrics } = this.series;
+    for (let at = 0, place = 0; at < this.count; at += 1) {
+      const timeMs = this.times[at] as number;
+      const quality = this.qualities[at] as number;
+      for (const [index, metric] of metrics.entries()) {
+        const value = this.series.value(index, this.values[place] as number);
+        samples.push({ deviceId, metric, timeMs, value, quality });
+        place += 1;
+      }
+    }
+  }
+
+  #grow(): void {
+    const room = this.times.length * 4;
+    const [times, qualities] = [new Float64Array(room), new Uint8Array(room)];
+    const values = new Float64Array(room * this.series.metrics.length);
+    times.set(this.times);
+    qualities.set(this.qualities);
+    values.set(this.values);
+    [this.times, this.qualities, this.values] = [times, qualities, values];
+  }
+}
+
+/** Part of a group of samples, in order: one by one, or as columns. */
+export type SamplePiece = Sample[] | ReadingBlock;
+
+/** All samples of some pieces, one by one, in order. */
+export function samplesOfPieces(pieces: readonly SamplePiece[]): Sample[] {
+  const samples: Sample[] = [];
+  for (const piece of pieces) {
+    if (piece instanceof ReadingBlock) piece.pushTo(samples);
+    else for (const sample of piece) samples.push(sample);
+  }
+  return samples;
+}
+
+const blocksByFrame = new WeakMap<Frame, readonly ReadingBlock[]>();
+
+/**
+ * Makes a frame of pieces. Its samples are made when they are asked for; where all pieces are blocks and no series is
+ * in two of them, `blocksOf` gives those. A copy of the frame is an ordinary frame.
+ */
+export function frameOfPieces(facts: Omit<Frame, 'samples'>, pieces: readonly SamplePiece[]): Frame {
+  let samples: readonly Sample[] | undefined;
+  const frame: Frame = {
+    ...facts,
+    get samples() {
+      return (samples ??= samplesOfPieces(pieces));
+    },
+  };
+  const blocks = pieces.filter((piece) => piece instanceof ReadingBlock);
+  if (blocks.length > 0 && blocks.length === pieces.length && areApart(blocks)) blocksByFrame.set(frame, blocks);
+  return frame;
+}
+
+/** The samples of a frame as columns, where it was made of such: all of them, each series in one block only. */
+export const blocksOf = (frame: Frame): readonly ReadingBlock[] | undefined => blocksByFrame.get(frame);
+
+/** Whether no series is in two blocks. */
+function areApart(blocks: readonly ReadingBlock[]): boolean {
+  const seen = new Map<string, Set<string>>();
+  for (const { series } of blocks) {
+    let metrics = seen.get(series.deviceId);
+    if (!metrics) {
+      seen.set(series.deviceId, new Set(series.metrics));
+      continue;
+    }
+    for (const metric of series.metrics) {
+      if (metrics.has(metric)) return false;
+      metrics.add(metric);
+    }
+  }
+  return true;
+}
+
+/** The earliest and the latest time of a frame's samples, Unix milliseconds; undefined without samples. */
+export function spanOfFrame(frame: Frame): readonly [fromMs: number, toMs: number] | undefined {
+  let [from, to] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  const see = (timeMs: number) => {
+    if (timeMs < from) from = timeMs;
+    if (timeMs > to) to = timeMs;
+  };
+  const blocks = blocksOf(frame);
+  if (blocks === undefined) for (const { timeMs } of frame.samples) see(timeMs);
+  else for (const { times, count } of blocks) for (let at = 0; at < count; at += 1) see(times[at] as number);
+  return from <= to ? [from, to] : undefined;
+}
