@@ -35,6 +35,8 @@ const mostTopics = 1000;
 /** What the broker's clients say, sorted. Each promise resolves when the publish may be acknowledged. */
 export interface BrokerIntake {
   telemetry(deviceId: string, payload: Uint8Array): Promise<unknown>;
+  /** The same for one device, whose payloads are bytes `from` to `to`. */
+  telemetryOf(deviceId: string): (bytes: Uint8Array, from: number, to: number) => Promise<unknown>;
   legacyData(payload: Uint8Array): Promise<unknown>;
   legacyAlert(payload: Uint8Array): Promise<unknown>;
   link(deviceId: string, state: 'up' | 'down'): Promise<unknown>;
@@ -140,7 +142,8 @@ export function createIngestBroker({
     maySubscribe,
     onPublish,
     // Nobody may subscribe to what devices measure.
-    endsHere: (who, topic) => who.kind === 'device' && parseTopic(topic)?.kind === 'telemetry',
+    endsHere: (who, topic) =>
+      who.kind === 'device' && parseTopic(topic)?.kind === 'telemetry' ? intake.telemetryOf(who.id) : undefined,
     onConnect: (client) => count(client, 1),
     onDisconnect: (client) => count(client, -1),
     limits: {

@@ -13,6 +13,9 @@ export interface GateAnswers<T> {
   answered?(): void;
 }
 
+/** Takes a payload: bytes `from` to `to` of a buffer. The promise is that of what it waits for. */
+export type TakeBytes = (bytes: Uint8Array, from: number, to: number) => Promise<unknown>;
+
 /** Publishes that wait for one promise, next to each other in the order of arrival. */
 interface Group<T> {
   readonly promise: Promise<unknown>;
@@ -48,7 +51,26 @@ export class PublishGate<T> {
       this.#answers.answered?.();
       return;
     }
-    const promise = attempt(take);
+    this.#hold(publish, attempt(take));
+  }
+
+  /** The same for a payload that lies within other bytes. */
+  passBytes(publish: T, take: TakeBytes, bytes: Uint8Array, from: number, to: number): void {
+    if (this.#broken) {
+      this.#answers.answer(publish, this.#broken, false);
+      this.#answers.answered?.();
+      return;
+    }
+    let promise: Promise<unknown>;
+    try {
+      promise = take(bytes, from, to);
+    } catch (error) {
+      promise = Promise.reject(toError(error));
+    }
+    this.#hold(publish, promise);
+  }
+
+  #hold(publish: T, promise: Promise<unknown>): void {
     const last = this.#groups.at(-1);
     if (last?.promise === promise && last.state === 'waiting') {
       last.publishes.push(publish);
