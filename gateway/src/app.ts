@@ -174,6 +174,12 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     logger: logger.child('intake'),
     wired: (deviceId, metric) => live.isWired(deviceId, metric),
     arrived: (samples) => alerts.onSamples(samples, live.apply(samples)),
+    arrivals(series) {
+      const show = live.onReadings(series);
+      const judge = alerts.onReadings(series);
+      return (timeMs, values, quality, arrivalMs) =>
+        judge(timeMs, values, show(timeMs, values, quality, arrivalMs), arrivalMs);
+    },
   });
 
   /** A link came up or went down: shown at once, kept in the log when that is new. */
@@ -209,6 +215,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     }),
     intake: {
       telemetry: intake.telemetry,
+      telemetryOf: intake.telemetryOf,
       legacyData: intake.legacy,
       legacyAlert: alerts.legacyText,
       link,

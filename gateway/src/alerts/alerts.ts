@@ -16,6 +16,7 @@ import {
   type AlertEvent,
   type AlertSubject,
   type Clock,
+  type DeviceSeries,
   type Frame,
   type RandomSource,
   type RuleLimits,
@@ -68,6 +69,13 @@ const isUsable = (sample: Sample): sample is Sample & { readonly value: number }
 export interface Alerts extends LifecyclePart {
   /** Samples that arrived, and the figures they changed. */
   onSamples(samples: readonly Sample[], figures: readonly ChangedFigure[]): void;
+  /**
+   * The same for whole readings of a device of usable quality: gives the function that takes them, values scaled as in
+   * `DeviceSeries`.
+   */
+  onReadings(
+    series: DeviceSeries,
+  ): (timeMs: number, values: Float64Array, figures: readonly ChangedFigure[], arrivalMs: number) => void;
   /** A figure of the gateway itself. */
   onInternalFigure(metric: string, value: number): void;
   /** The clock that dates samples was moved by so many milliseconds. */
@@ -167,15 +175,18 @@ export function createAlerts(options: AlertsOptions): Alerts {
       const raised = engine.onSeriesSample(sample);
       if (raised.length > 0) found.push(...raised);
     }
-    for (const { metric, figure } of figures) {
-      const { value, timeMs, quality } = figure;
-      if (value === null || timeMs === null || qualityClass(quality) === 'bad' || timeMs < oldestMs) continue;
-      found.push(...engine.onFigure(metric, timeMs, value));
-    }
+    for (const one of figures) found.push(...evaluateFigure(one, oldestMs));
     return found;
   }
 
+  function evaluateFigure({ metric, figure }: ChangedFigure, oldestMs: number): readonly RuleTransition[] {
+    const { value, timeMs, quality } = figure;
+    if (value === null || timeMs === null || qualityClass(quality) === 'bad' || timeMs < oldestMs) return [];
+    return engine.onFigure(metric, timeMs, value);
+  }
+
   const act = (transitions: readonly RuleTransition[]): void => {
+    if (transitions.length === 0) return;
     const events: AlertEvent[] = [];
     for (const found of transitions) {
       const { rule, deviceId, metric, transition } = found;
@@ -260,6 +271,14 @@ export function createAlerts(options: AlertsOptions): Alerts {
     append,
     openCount: () => open.size + legacy.size,
     onSamples: (samples, figures) => act(evaluate(samples, figures, clock.nowMs())),
+    onReadings(series) {
+      const evaluateReading = engine.onReadings(series);
+      return (timeMs, values, figures, arrivalMs) => {
+        const oldestMs = arrivalMs - oldestRingingMs;
+        if (timeMs >= oldestMs) act(evaluateReading(timeMs, values));
+        for (const one of figures) act(evaluateFigure(one, oldestMs));
+      };
+    },
     onInternalFigure: (metric, value) => act(engine.onFigure(metric, clock.nowMs(), value)),
     clockMoved(byMs) {
       engine.moveClock(byMs);

@@ -9,6 +9,7 @@ import {
   decodeFrame,
   encodeFrame,
   newId,
+  spanOfFrame,
   type Clock,
   type ClockTrust,
   type Frame,
@@ -135,11 +136,7 @@ export function openLog(options: DurableLogOptions): DurableLog {
   }
 
   const write = (number: number, frame: Frame, bytes: Uint8Array): void => {
-    let [from, to]: [number | null, number | null] = [null, null];
-    for (const { timeMs } of frame.samples) {
-      if (from === null || timeMs < from) from = timeMs;
-      if (to === null || timeMs > to) to = timeMs;
-    }
+    const [from, to] = spanOfFrame(frame) ?? [null, null];
     sql.whole(() => {
       const packed = packFrame(bytes);
       stats.storedBytes += packed.length;
@@ -230,16 +227,12 @@ export function openLog(options: DurableLogOptions): DurableLog {
     if (group.empty) return;
     const closing = group;
     group = new Group();
-    const frame: Frame = {
+    const frame = closing.toFrame({
       boot,
       monotonicMs: clock.monotonicMs() - bootMonotonicMs,
       wallMs: clock.nowMs(),
       trust: trust(),
-      samples: closing.samples,
-      events: closing.events,
-      entries: closing.entries,
-      received: closing.received,
-    };
+    });
     const beganMs = realClock.monotonicMs();
     let number: number;
     let bytes: Uint8Array;
@@ -262,7 +255,7 @@ export function openLog(options: DurableLogOptions): DurableLog {
     newest = number;
     inTrouble(undefined);
     stats.commits += 1;
-    stats.samples += frame.samples.length;
+    stats.samples += closing.sampleCount;
     stats.bytes += bytes.length;
     stats.lastCommitMs = realClock.monotonicMs() - beganMs;
     stats.totalCommitMs += stats.lastCommitMs;
@@ -281,7 +274,7 @@ export function openLog(options: DurableLogOptions): DurableLog {
       queueMicrotask(() => {
         if (mine === group) commit();
       });
-    } else if (group.samples.length >= options.maxSamples || group.bytes >= options.maxBytes) commit();
+    } else if (group.sampleCount >= options.maxSamples || group.bytes >= options.maxBytes) commit();
     else if (first) timer = realClock.after(options.holdMs, commit);
     return promise;
   };
