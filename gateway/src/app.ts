@@ -33,6 +33,7 @@ import { settleSalvaged } from './log/salvage.js';
 import { NodeSequences } from './log/sequences.js';
 import { gatewayParts } from './parts.js';
 import { uplinkCursor } from './uplink/index.js';
+import { createPressure } from './project/pressure.js';
 import { createProjector } from './project/projector.js';
 import { createRetention } from './retention/retention.js';
 import { createFileRoom } from './store/file-room.js';
@@ -233,7 +234,9 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     broker.publish(topics.alerts(gridId), JSON.stringify(message), { qos: 1 }).catch(() => {});
   }
 
+  const isPressed = createPressure(() => log.stats.samples, realClock);
   const projector = createProjector({
+    isPressed,
     gridId,
     gatewayId: site.gateway_id,
     log,
@@ -257,6 +260,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   const history = createHistoryKeeper({
     store: telemetry,
     behind: () => projector.behind(),
+    isPressed,
     clock,
     realClock,
     logger: logger.child('history'),

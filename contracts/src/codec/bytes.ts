@@ -11,9 +11,12 @@ declare class TextDecoder {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
+const firstBytes = 1024;
+const mostKeptBytes = 256 * 1024;
+
 /** Collects bytes; grows as needed. */
 export class ByteWriter {
-  #bytes = new Uint8Array(1024);
+  #bytes = new Uint8Array(firstBytes);
   #length = 0;
 
   get length(): number {
@@ -74,6 +77,12 @@ export class ByteWriter {
 
   text(text: string): void {
     this.block(encoder.encode(text));
+  }
+
+  /** Begins anew; the room stays, unless it is very large. */
+  clear(): void {
+    this.#length = 0;
+    if (this.#bytes.length > mostKeptBytes) this.#bytes = new Uint8Array(firstBytes);
   }
 
   finish(): Uint8Array {

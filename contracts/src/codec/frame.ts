@@ -90,6 +90,9 @@ export interface Frame {
 const version = 1;
 
 const checksumBytes = 4;
+/** Used for every frame: packing ends before the next one begins. */
+const scratch = new ByteWriter();
+const sharedScratch = new ByteWriter();
 
 /**
  * Packs a frame. Samples keep their order within a series; the order between series is not kept, nor that between events
@@ -97,7 +100,8 @@ const checksumBytes = 4;
  * a value, time or quality that cannot be packed (not finite, or a value whose step to the one before is 2^51 times its resolution or more).
  */
 export function encodeFrame(frame: Frame): Uint8Array {
-  const writer = new ByteWriter();
+  const writer = scratch;
+  writer.clear();
   writer.byte(version);
   const wallMs = Math.round(frame.wallMs);
   const blocks = blocksOf(frame);
@@ -179,15 +183,15 @@ function writeBlock(
   wallMs: number,
 ): void {
   const width = series.metrics.length;
-  const shared = new ByteWriter();
+  const shared = sharedScratch;
+  shared.clear();
   let time = wallMs;
   for (let at = 0; at < count; at += 1) {
     const next = times[at] as number;
     shared.signed(next - time);
     time = next;
   }
-  const own = qualities.subarray(0, count);
-  const mixed = own.some((quality) => quality !== 0);
+  const mixed = qualities.some((quality) => quality !== 0);
   const end = count * width;
   for (let index = 0; index < width; index += 1) {
     writer.unsigned(count);
@@ -201,7 +205,7 @@ function writeBlock(
       } else writer.unsigned(1);
     }
     writer.byte(mixed ? 1 : 0);
-    if (mixed) writer.raw(own);
+    if (mixed) for (const quality of qualities) writer.byte(quality);
   }
 }
 

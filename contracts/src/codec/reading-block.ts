@@ -28,21 +28,21 @@ export class DeviceSeries {
   }
 }
 
-const firstRoom = 16;
-
 /** Readings of the same series in order of arrival. Each has one time and one quality. */
 export class ReadingBlock {
   readonly series: DeviceSeries;
-  /** Whole Unix milliseconds and quality of each reading; longer than `count`. */
-  times = new Float64Array(firstRoom);
-  qualities = new Uint8Array(firstRoom);
+  /** Whole Unix milliseconds and quality of each reading. Plain arrays: small typed ones cost more to make than to fill. */
+  readonly times: number[] = [];
+  readonly qualities: QualityCode[] = [];
   /** Scaled whole numbers, NaN for none: all of the first reading, then all of the second ... */
-  values: Float64Array;
-  count = 0;
+  readonly values: number[] = [];
 
   constructor(series: DeviceSeries) {
     this.series = series;
-    this.values = new Float64Array(firstRoom * series.metrics.length);
+  }
+
+  get count(): number {
+    return this.times.length;
   }
 
   get sampleCount(): number {
@@ -51,13 +51,10 @@ export class ReadingBlock {
 
   /** Adds a reading; `values` begins with as many scaled numbers as there are series, and is copied. */
   add(timeMs: number, values: Float64Array, quality: QualityCode): void {
-    if (this.count === this.times.length) this.#grow();
-    this.times[this.count] = timeMs;
-    this.qualities[this.count] = quality;
+    this.times.push(timeMs);
+    this.qualities.push(quality);
     const width = this.series.metrics.length;
-    const from = this.count * width;
-    for (let i = 0; i < width; i += 1) this.values[from + i] = values[i] as number;
-    this.count += 1;
+    for (let i = 0; i < width; i += 1) this.values.push(values[i] as number);
   }
 
   /** Adds its samples to a list, one by one. */
@@ -72,16 +69,6 @@ export class ReadingBlock {
         place += 1;
       }
     }
-  }
-
-  #grow(): void {
-    const room = this.times.length * 4;
-    const [times, qualities] = [new Float64Array(room), new Uint8Array(room)];
-    const values = new Float64Array(room * this.series.metrics.length);
-    times.set(this.times);
-    qualities.set(this.qualities);
-    values.set(this.values);
-    [this.times, this.qualities, this.values] = [times, qualities, values];
   }
 }
 
@@ -146,6 +133,6 @@ export function spanOfFrame(frame: Frame): readonly [fromMs: number, toMs: numbe
   };
   const blocks = blocksOf(frame);
   if (blocks === undefined) for (const { timeMs } of frame.samples) see(timeMs);
-  else for (const { times, count } of blocks) for (let at = 0; at < count; at += 1) see(times[at] as number);
+  else for (const { times } of blocks) for (const timeMs of times) see(timeMs);
   return from <= to ? [from, to] : undefined;
 }

@@ -82,11 +82,15 @@ export interface HistoryStore extends TelemetryStore {
   readyCompleteness(gridId: string, untilMs: number): Promise<void>;
   /** Reads everything anew, as after a start: to be called when a transaction around a call failed. */
   forget(): void;
-  /** Samples that are in memory only. */
+  /** Samples that are in memory only, and whether they are more than should wait for their hour. */
   openSamples(): number;
+  isFull(): boolean;
   /** Pieces found damaged since the start. */
   damaged(): number;
 }
+
+/** Samples in memory beyond which nothing waits for its hour: about 6 MB. */
+const mostOpen = 400_000;
 
 const widths = { '1m': minuteMs, '15m': resolutionMs['15m'], '1h': hourMs } as const;
 type StoredResolution = keyof typeof widths;
@@ -600,6 +604,7 @@ export function createHistoryStore({ database, zoneOf, log }: HistoryStoreOption
       load();
     },
     openSamples: () => openCount,
+    isFull: () => openCount > mostOpen,
     damaged: () => sealed.damaged,
   };
 }
