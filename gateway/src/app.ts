@@ -48,8 +48,9 @@ export const databaseFiles = { log: 'log.db', telemetry: 'telemetry.db', setting
 
 /** States from whose number on their readers want the log's frames after a start. */
 const statesOfReaders = ['node_sequences', 'rules'];
-/** Frames that are read again within about a quarter of a second. */
+/** Frames that are read again within about a quarter of a second, unless they are of a flood. */
 const framesWorthWaiting = 2000;
+const longestWaitMs = 700;
 
 /** What a gateway gets from its process. */
 export interface GatewayPorts {
@@ -361,8 +362,8 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
       // What was committed since the last seal is read again from the log. A long way to go is gone in the background:
       // devices are not kept waiting for it.
       const restored = projector.catchUp().then(() => live.restore(telemetry.latest(gridId)));
-      if (projector.behind() <= framesWorthWaiting) await restored;
-      else restored.catch(() => {});
+      restored.catch(() => {});
+      if (projector.behind() <= framesWorthWaiting) await Promise.race([restored, realClock.sleep(longestWaitMs)]);
     },
     stop() {},
   });

@@ -36,6 +36,8 @@ export const oldestRingingMs = 600_000;
 const tickEveryMs = 5000;
 /** Longest time between two keepings of the rules' state without an alert, real milliseconds. */
 const keepStateEveryMs = 30_000;
+/** The same in samples: what came since is gone through at the next start. */
+const keepStateSamples = 300_000;
 /** Frames looked through at the start to bring the rules' state up to date. */
 const replayFrames = 5000;
 /** How long devices have after a start to connect again before their silence is told, real milliseconds. */
@@ -129,10 +131,14 @@ export function createAlerts(options: AlertsOptions): Alerts {
   }
 
   let keptMs = realClock.monotonicMs();
+  let keptAt = log.stats.samples;
   log.join((number, frame) => {
     for (const event of frame.events) store.append(event);
-    if (frame.events.length === 0 && realClock.monotonicMs() - keptMs < keepStateEveryMs) return;
+    const isDue =
+      realClock.monotonicMs() - keptMs >= keepStateEveryMs || log.stats.samples - keptAt >= keepStateSamples;
+    if (frame.events.length === 0 && !isDue) return;
     keptMs = realClock.monotonicMs();
+    keptAt = log.stats.samples;
     log.putState(stateName, number, engine.exportState());
   });
   const notDurable = new NotDurable(store);

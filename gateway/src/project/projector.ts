@@ -231,7 +231,8 @@ export function createProjector(options: ProjectorOptions): Projector {
     async stop() {
       timer?.cancel();
       leave?.();
-      await catchUp().catch(() => {});
+      // A long way is gone after the next start: nobody waits for a stop.
+      if (log.newestNumber() - done <= framesPerStep && !telemetry.isFull()) await catchUp().catch(() => {});
       stopped = true;
       await running?.catch(() => {});
     },
