@@ -115,13 +115,7 @@ export function encodeFrame(frame: Frame): Uint8Array {
     for (const [index, group] of groups.entries())
       writeSeries(writer, group, wallMs, 10 ** (heads[index] as (typeof heads)[number])[2]);
   } else {
-    writeHead(
-      writer,
-      frame,
-      blocks.flatMap(({ series: { deviceId, metrics, precisions } }) =>
-        metrics.map((metric, index) => [deviceId, metric, precisions[index] as number] as const),
-      ),
-    );
+    writeHead(writer, frame, [], blocks.map(({ series }) => series.headText).join());
     for (const block of blocks) writeBlock(writer, block, wallMs);
   }
   const checksum = crc32(writer.written());
@@ -129,7 +123,8 @@ export function encodeFrame(frame: Frame): Uint8Array {
   return writer.finish();
 }
 
-function writeHead(writer: ByteWriter, frame: Frame, series: FrameHead['s']): void {
+/** Writes the head; `seriesText` is the inside of its list of series when that is at hand as text. */
+function writeHead(writer: ByteWriter, frame: Frame, series: FrameHead['s'], seriesText?: string): void {
   const events = [...frame.events, ...(frame.unknownEvents ?? [])];
   const head: FrameHead = {
     b: frame.boot,
@@ -143,7 +138,9 @@ function writeHead(writer: ByteWriter, frame: Frame, series: FrameHead['s']): vo
       ? { r: frame.received.map((one) => [one.deviceId, one.boot, one.seqs] as const) }
       : {}),
   };
-  writer.text(JSON.stringify(head));
+  const text = JSON.stringify(head);
+  // The first such place is the list itself: only the boot's own text is before it, where quotes are escaped.
+  writer.text(seriesText === undefined ? text : text.replace('"s":[]', () => `"s":[${seriesText}]`));
 }
 
 /** Bit 0 tells a missing number; the difference to the last number follows otherwise. */

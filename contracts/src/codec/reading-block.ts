@@ -14,12 +14,21 @@ export class DeviceSeries {
   /** Decimals kept of each, and what a value is multiplied by to be whole. */
   readonly precisions: readonly number[];
   readonly factors: Float64Array;
+  #headText: string | undefined;
 
   constructor(deviceId: string, metrics: readonly string[]) {
     this.deviceId = deviceId;
     this.metrics = metrics;
     this.precisions = metrics.map(metricPrecision);
     this.factors = Float64Array.from(this.precisions, (precision) => 10 ** precision);
+  }
+
+  /** How the series stand in the head of a packed frame: JSON of their triples, without brackets around all. */
+  get headText(): string {
+    this.#headText ??= JSON.stringify(
+      this.metrics.map((metric, index) => [this.deviceId, metric, this.precisions[index]]),
+    ).slice(1, -1);
+    return this.#headText;
   }
 
   /** A value in the metric's unit; null for NaN, which is no number. */
@@ -85,7 +94,8 @@ export function samplesOfPieces(pieces: readonly SamplePiece[]): Sample[] {
   return samples;
 }
 
-const blocksByFrame = new WeakMap<Frame, readonly ReadingBlock[]>();
+/** Not enumerable, so that no copy of a frame has it. */
+const blocksKey = Symbol('blocks');
 
 /**
  * Makes a frame of pieces. Its samples are made when they are asked for; where all pieces are blocks and no series is
@@ -93,22 +103,25 @@ const blocksByFrame = new WeakMap<Frame, readonly ReadingBlock[]>();
  */
 export function frameOfPieces(facts: Omit<Frame, 'samples'>, pieces: readonly SamplePiece[]): Frame {
   let samples: readonly Sample[] | undefined;
-  const frame: Frame = {
+  const frame: Frame & { readonly [blocksKey]?: readonly ReadingBlock[] } = {
     ...facts,
     get samples() {
       return (samples ??= samplesOfPieces(pieces));
     },
   };
   const blocks = pieces.filter((piece) => piece instanceof ReadingBlock);
-  if (blocks.length > 0 && blocks.length === pieces.length && areApart(blocks)) blocksByFrame.set(frame, blocks);
+  if (blocks.length > 0 && blocks.length === pieces.length && areApart(blocks))
+    Object.defineProperty(frame, blocksKey, { value: blocks });
   return frame;
 }
 
 /** The samples of a frame as columns, where it was made of such: all of them, each series in one block only. */
-export const blocksOf = (frame: Frame): readonly ReadingBlock[] | undefined => blocksByFrame.get(frame);
+export const blocksOf = (frame: Frame & { readonly [blocksKey]?: readonly ReadingBlock[] }) => frame[blocksKey];
 
 /** Whether no series is in two blocks. */
 function areApart(blocks: readonly ReadingBlock[]): boolean {
+  // Nearly always every device has one block.
+  if (new Set(blocks.map(({ series }) => series.deviceId)).size === blocks.length) return true;
   const seen = new Map<string, Set<string>>();
   for (const { series } of blocks) {
     let metrics = seen.get(series.deviceId);
