@@ -174,11 +174,8 @@ function writeSeries(writer: ByteWriter, group: readonly Sample[], wallMs: numbe
 }
 
 /** The same for all series of a block: they share times and qualities, which are written once and copied. */
-function writeBlock(
-  writer: ByteWriter,
-  { series, count, times, values, qualities }: ReadingBlock,
-  wallMs: number,
-): void {
+function writeBlock(writer: ByteWriter, block: ReadingBlock, wallMs: number): void {
+  const { series, count, times, places, values, qualities } = block;
   const width = series.metrics.length;
   const shared = sharedScratch;
   shared.clear();
@@ -189,13 +186,12 @@ function writeBlock(
     time = next;
   }
   const mixed = qualities.some((quality) => quality !== 0);
-  const end = count * width;
   for (let index = 0; index < width; index += 1) {
     writer.unsigned(count);
     writer.raw(shared.written());
     let value = 0;
-    for (let at = index; at < end; at += width) {
-      const scaled = values[at] as number;
+    for (let at = 0; at < count; at += 1) {
+      const scaled = values[(places[at] as number) + index] as number;
       if (scaled === scaled) {
         writer.unsigned(differenceCode(scaled - value));
         value = scaled;

@@ -37,21 +37,65 @@ export class DeviceSeries {
   }
 }
 
+const firstRoom = 512;
+
+/** Where the values of many readings lie, one reading after the other; for all blocks of one frame. */
+export class ValueRoom {
+  #values: Float64Array;
+  #length = 0;
+
+  /** Begins with room for so many values. */
+  constructor(room = firstRoom) {
+    this.#values = new Float64Array(Math.max(firstRoom, room));
+  }
+
+  /** The values; longer than what was added. Another object once it had to grow. */
+  get values(): Float64Array {
+    return this.#values;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Adds the first `count` of some values; gives the place of the first one. */
+  add(values: Float64Array, count: number): number {
+    const place = this.#length;
+    const end = place + count;
+    if (end > this.#values.length) {
+      const grown = new Float64Array(end * 2);
+      grown.set(this.#values);
+      this.#values = grown;
+    }
+    const into = this.#values;
+    for (let i = 0; i < count; i += 1) into[place + i] = values[i] as number;
+    this.#length = end;
+    return place;
+  }
+}
+
 /** Readings of the same series in order of arrival. Each has one time and one quality. */
 export class ReadingBlock {
   readonly series: DeviceSeries;
-  /** Whole Unix milliseconds and quality of each reading. Plain arrays: small typed ones cost more to make than to fill. */
+  /** Whole Unix milliseconds and quality of each reading. */
   readonly times: number[] = [];
   readonly qualities: QualityCode[] = [];
-  /** Scaled whole numbers, NaN for none: all of the first reading, then all of the second ... */
-  readonly values: number[] = [];
+  /** Where the values of each reading begin in the room: scaled whole numbers, NaN for none. */
+  readonly places: number[] = [];
+  readonly #room: ValueRoom;
 
-  constructor(series: DeviceSeries) {
+  constructor(series: DeviceSeries, room = new ValueRoom()) {
     this.series = series;
+    this.#room = room;
   }
 
   get count(): number {
     return this.times.length;
+  }
+
+  /** Values of this and other blocks: those of a reading begin at its place. */
+  get values(): Float64Array {
+    return this.#room.values;
   }
 
   get sampleCount(): number {
@@ -62,20 +106,19 @@ export class ReadingBlock {
   add(timeMs: number, values: Float64Array, quality: QualityCode): void {
     this.times.push(timeMs);
     this.qualities.push(quality);
-    const width = this.series.metrics.length;
-    for (let i = 0; i < width; i += 1) this.values.push(values[i] as number);
+    this.places.push(this.#room.add(values, this.series.metrics.length));
   }
 
   /** Adds its samples to a list, one by one. */
   pushTo(samples: Sample[]): void {
     const { deviceId, metrics } = this.series;
-    for (let at = 0, place = 0; at < this.count; at += 1) {
-      const timeMs = this.times[at] as number;
+    const { values } = this;
+    for (const [at, timeMs] of this.times.entries()) {
       const quality = this.qualities[at] as number;
+      const place = this.places[at] as number;
       for (const [index, metric] of metrics.entries()) {
-        const value = this.series.value(index, this.values[place] as number);
+        const value = this.series.value(index, values[place + index] as number);
         samples.push({ deviceId, metric, timeMs, value, quality });
-        place += 1;
       }
     }
   }

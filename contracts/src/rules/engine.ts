@@ -235,13 +235,18 @@ export function createRuleEngine(options: {
       const { deviceId, metrics, factors } = series;
       const watched = metrics.flatMap((metric, index) => {
         const subjects = subjectsOfSeries(deviceId, metric).filter(({ kind }) => index === 0 || !kind.oncePerTime);
-        return subjects.length === 0 ? [] : [{ metric, index, factor: factors[index] as number, subjects }];
+        if (subjects.length === 0) return [];
+        // One object for all samples: kinds keep nothing of it.
+        return [
+          { index, factor: factors[index] as number, subjects, sample: { deviceId, metric, timeMs: 0.5, value: 0.5 } },
+        ];
       });
       return (timeMs, values) => {
         let found: readonly RuleTransition[] = none;
-        for (const { metric, index, factor, subjects } of watched) {
-          const value = (values[index] as number) / factor;
-          const shown = show(subjects, { deviceId, metric, timeMs, value });
+        for (const { index, factor, subjects, sample } of watched) {
+          sample.timeMs = timeMs;
+          sample.value = (values[index] as number) / factor;
+          const shown = show(subjects, sample);
           if (shown.length > 0) found = found.length === 0 ? shown : [...found, ...shown];
         }
         return found;

@@ -95,6 +95,16 @@ export function createIntake(options: IntakeOptions): Intake {
   const seldom = new Seldom(options.realClock);
   const seriesOf = new Map<string, Set<string>>();
   const arrival = () => ({ nowMs: clock.nowMs(), monotonicMs: clock.monotonicMs(), trust: options.clockTrust() });
+  /** The same for all that arrives in one piece: asking the clocks for each reading costs more than dating it. */
+  let ofThisTurn: ReturnType<typeof arrival> | undefined;
+  const forgetTurn = () => void (ofThisTurn = undefined);
+  const arrivalOfTurn = () => {
+    if (ofThisTurn === undefined) {
+      ofThisTurn = arrival();
+      queueMicrotask(forgetTurn);
+    }
+    return ofThisTurn;
+  };
   const dating = restoredDating();
   let keptNumber = log.newestNumber();
   log.join((number) => {
@@ -263,7 +273,7 @@ export function createIntake(options: IntakeOptions): Intake {
         return found === 'committed' ? nothingToKeep : found;
       }
     }
-    const arrived = arrival();
+    const arrived = arrivalOfTurn();
     const dated = dating.dateOne(deviceId, form, arrived);
     const quality = markedQuality(dated);
     counters.readings += 1;

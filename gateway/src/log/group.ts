@@ -2,6 +2,7 @@
 import {
   frameOfPieces,
   ReadingBlock,
+  ValueRoom,
   type AlertEvent,
   type DeviceSeries,
   type Frame,
@@ -15,6 +16,10 @@ import type { LogBatch, NodeReading } from './port.js';
 /** Estimated bytes of one sample within its series, and of a series' head beside its names. */
 const sampleBytes = 6;
 const seriesBytes = 12;
+
+/** Values of the last group: the next one will be about as large. Bounded, so that a flood's last group costs little. */
+let lastLength = 0;
+const mostRoom = 16_384;
 
 /** A block that goes on, and where the sequence numbers of its last boot go. */
 interface OpenBlock {
@@ -38,6 +43,7 @@ export class Group {
   /** Blocks that go on, by device and series. */
   readonly #blocks = new Map<DeviceSeries, OpenBlock>();
   readonly #blocksOfDevice = new Map<string, DeviceSeries[]>();
+  readonly #room = new ValueRoom(lastLength);
   resolve!: (number: number) => void;
   reject!: (error: Error) => void;
   /** Metrics by device. */
@@ -61,6 +67,7 @@ export class Group {
   /** What is gathered, as a frame; samples are made one by one only when they are asked for. */
   toFrame(facts: Pick<Frame, 'boot' | 'monotonicMs' | 'wallMs' | 'trust'>): Frame {
     const { events, entries, received } = this;
+    lastLength = Math.min(this.#room.length, mostRoom);
     return frameOfPieces({ ...facts, events, entries, received }, this.#pieces);
   }
 
@@ -123,7 +130,7 @@ export class Group {
       return isApart;
     });
     this.#blocksOfDevice.set(deviceId, [...others, series]);
-    const open: OpenBlock = { block: new ReadingBlock(series), boot: undefined, seqs: [] };
+    const open: OpenBlock = { block: new ReadingBlock(series, this.#room), boot: undefined, seqs: [] };
     this.#blocks.set(series, open);
     this.#pieces.push(open.block);
     for (const metric of metrics) this.bytes += deviceId.length + metric.length + 1 + seriesBytes;

@@ -51,17 +51,16 @@ export class OpenHour {
   }
 
   /** Adds readings of this hour: of each the value at `index`, scaled. */
-  addColumn({ series, times, values, qualities, count }: ReadingBlock, index: number): void {
+  addColumn({ times, places, values, qualities, count }: ReadingBlock, index: number): void {
     while (this.#count + count > this.#after.length) this.#grow();
     const startMs = this.hour * hourMs;
-    const width = series.metrics.length;
     let before = this.#count === 0 ? Number.NEGATIVE_INFINITY : (this.#after[this.#count - 1] as number);
-    for (let at = 0, place = index; at < count; at += 1, place += width) {
+    for (let at = 0; at < count; at += 1) {
       const after = (times[at] as number) - startMs;
       if (after < before) this.#inOrder = false;
       before = after;
       this.#after[this.#count] = after;
-      this.#values[this.#count] = values[place] as number;
+      this.#values[this.#count] = values[(places[at] as number) + index] as number;
       this.#qualities[this.#count] = qualities[at] as number;
       this.#count += 1;
     }

@@ -64,7 +64,7 @@ export class SeriesState {
   addColumn(block: ReadingBlock, index: number, newest: number): void {
     const timeMs = block.times[newest] as number;
     if (this.latest === undefined || timeMs >= this.latest.timeMs) {
-      const value = block.values[newest * block.series.metrics.length + index] as number;
+      const value = block.values[(block.places[newest] as number) + index] as number;
       this.latest = { timeMs, value, quality: block.qualities[newest] as number };
     }
     this.#hourOf(timeMs).addColumn(block, index);

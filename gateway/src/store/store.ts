@@ -287,7 +287,7 @@ export function createHistoryStore({ database, zoneOf, log }: HistoryStoreOption
   }
 
   function applyBlock(gridId: string, block: ReadingBlock, sealedBeforeMs: number): void {
-    const { series, times, values, qualities, count } = block;
+    const { series, times, places, values, qualities, count } = block;
     const states = seriesOf(gridId, series);
     let [oldestMs, newestMs, newest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0];
     for (let at = 0; at < count; at += 1) {
@@ -302,10 +302,9 @@ export function createHistoryStore({ database, zoneOf, log }: HistoryStoreOption
       openCount += block.sampleCount;
       return;
     }
-    for (let at = 0, place = 0; at < count; at += 1) {
+    for (let at = 0; at < count; at += 1) {
       for (const [index, state] of states.entries()) {
-        const scaled = values[place] as number;
-        place += 1;
+        const scaled = values[(places[at] as number) + index] as number;
         const value = isAsExpected
           ? scaled
           : Math.round((scaled / (series.factors[index] as number)) * state.factor) + 0;
