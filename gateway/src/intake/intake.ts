@@ -6,8 +6,6 @@
 import {
   errorCatalogue,
   isTrusted,
-  legacyDeviceId,
-  parseLegacy,
   parseTelemetryText,
   qualityCodes,
   toMetricValue,
@@ -71,10 +69,13 @@ export type ReadingArrived = (timeMs: number, values: Float64Array, quality: Qua
 export interface Intake {
   /** A publish on a device's telemetry topic; resolves when it may be acknowledged. */
   telemetry(deviceId: string, payload: Uint8Array): Promise<unknown>;
-  /** The same for one device, whose payloads are bytes `from` to `to`. */
-  telemetryOf(deviceId: string): (bytes: Uint8Array, from: number, to: number) => Promise<unknown>;
-  /** The first prototype's flat message. */
-  legacy(payload: Uint8Array): Promise<unknown>;
+  /**
+   * The quick way of one device's payloads, bytes `from` to `to`: undefined for what it cannot read, and for what has no
+   * boot, which then are to be given to `telemetry`.
+   */
+  telemetryOf(deviceId: string): (bytes: Uint8Array, from: number, to: number) => Promise<unknown> | undefined;
+  /** A message that was understood elsewhere (a node's own form); resolves when it may be acknowledged. */
+  parsed(deviceId: string, parsed: ParsedTelemetry): Promise<unknown>;
   /** A driver's reading; resolves when it is durable. */
   driver(reading: DriverReading): Promise<void>;
   readonly counters: IntakeCounters;
@@ -295,27 +296,36 @@ export function createIntake(options: IntakeOptions): Intake {
     return committed;
   };
 
-  const formsOf = new Map<string, NodeForms>();
+  const forms = new Map<string, NodeForms>();
+  const formsOf = (deviceId: string): NodeForms => {
+    let known = forms.get(deviceId);
+    if (!known) forms.set(deviceId, (known = new NodeForms(deviceId, options.arrivals)));
+    return known;
+  };
+
+  /** Takes a payload in full, and remembers its form for the next one. */
+  const telemetry = (deviceId: string, payload: Uint8Array): Promise<unknown> => {
+    const parsed = parseTelemetryText(textOf(payload));
+    const leftBefore = counters.findings.too_many_series;
+    const taken = take(deviceId, parsed);
+    // A form takes all its series: one of which a series was not admitted goes the full way.
+    if (counters.findings.too_many_series === leftBefore) formsOf(deviceId).learn(payload, 0, payload.length, parsed);
+    return taken;
+  };
+
   const telemetryOf = (deviceId: string) => {
-    const forms = formsOf.get(deviceId) ?? new NodeForms(deviceId, options.arrivals);
-    formsOf.set(deviceId, forms);
-    return (bytes: Uint8Array, from: number, to: number): Promise<unknown> => {
-      const known = forms.read(bytes, from, to);
-      if (known) return takeFormed(known);
-      const parsed = parseTelemetryText(textOf(bytes, from, to));
-      const leftBefore = counters.findings.too_many_series;
-      const taken = take(deviceId, parsed);
-      // A form takes all its series: one of which a series was not admitted goes the full way.
-      if (counters.findings.too_many_series === leftBefore) forms.learn(bytes, from, to, parsed);
-      return taken;
+    const known = formsOf(deviceId);
+    return (bytes: Uint8Array, from: number, to: number): Promise<unknown> | undefined => {
+      const form = known.read(bytes, from, to);
+      return form && takeFormed(form);
     };
   };
 
   return {
     counters,
-    telemetry: (deviceId, payload) => take(deviceId, parseTelemetryText(textOf(payload))),
+    telemetry,
     telemetryOf,
-    legacy: (payload) => take(legacyDeviceId, parseLegacy(textOf(payload))),
+    parsed: take,
     async driver({ deviceId, timeMs, values }) {
       const samples: Sample[] = [];
       const good = markedQuality({ quality: qualityCodes.good, byGateway: true });

@@ -56,7 +56,8 @@ export class NodeForms {
 
   /** Remembers the form of a payload that was parsed in full. */
   learn(bytes: Uint8Array, from: number, to: number, parsed: ParsedTelemetry): void {
-    if (this.#unused >= mostUnused) return;
+    // Without a boot a copy is recognised by its packet id, which the quick way does not see.
+    if (this.#unused >= mostUnused || !parsed.ok || parsed.readings[0]?.boot === undefined) return;
     const form = TelemetryForm.of(bytes, from, to, parsed);
     if (form === undefined) return;
     this.#unused += 1;

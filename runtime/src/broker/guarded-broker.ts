@@ -241,6 +241,7 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
           topic: packet.topic,
           payload: typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload,
           qos: packet.qos,
+          packetId: will || packet.qos === 0 ? 0 : (packet.messageId ?? 0),
           retain: packet.retain === true,
           duplicate: packet.dup === true,
           will,
@@ -276,18 +277,19 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
       endsHere(topic) {
         session ??= sessions.get(client);
         const identity = session?.identity;
-        if (!session?.ready || !identity) return undefined;
+        const clientId = session?.clientId;
+        if (!session?.ready || !identity || clientId === undefined) return undefined;
         let taker: TakeBytes | undefined;
         const isAllowed = allowed(() => {
-          taker = options.mayPublish(identity, topic) ? options.endsHere?.(identity, topic) : undefined;
+          taker = options.mayPublish(identity, topic) ? options.endsHere?.(identity, topic, clientId) : undefined;
           return taker !== undefined;
         }, topic);
         return isAllowed ? taker : undefined;
       },
-      take(packetId, taker, bytes, from, to) {
+      take(packetId, taker, bytes, from, to, duplicate) {
         stats.published += 1;
         stats.held += 1;
-        (session ??= sessions.get(client) as Session<I>).gate.passBytes(packetId, taker, bytes, from, to);
+        (session ??= sessions.get(client) as Session<I>).gate.passBytes(packetId, taker, bytes, from, to, duplicate);
       },
       // The library ends a client that it does not hear from; it has no other way to be told.
       heard: () => (client as unknown as { _keepaliveTimer: NodeJS.Timeout | null })._keepaliveTimer?.refresh(),

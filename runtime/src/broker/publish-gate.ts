@@ -13,8 +13,14 @@ export interface GateAnswers<T> {
   answered?(): void;
 }
 
-/** Takes a payload: bytes `from` to `to` of a buffer. The promise is that of what it waits for. */
-export type TakeBytes = (bytes: Uint8Array, from: number, to: number) => Promise<unknown>;
+/** Takes a publish: its payload is bytes `from` to `to` of a buffer. The promise is that of what it waits for. */
+export type TakeBytes = (
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+  packetId: number,
+  duplicate: boolean,
+) => Promise<unknown>;
 
 /** Publishes that wait for one promise, next to each other in the order of arrival. */
 interface Group<T> {
@@ -54,20 +60,27 @@ export class PublishGate<T> {
     this.#hold(publish, attempt(take));
   }
 
-  /** The same for a payload that lies within other bytes. */
-  passBytes(publish: T, take: TakeBytes, bytes: Uint8Array, from: number, to: number): void {
+  /** The same for one of the short way: its place in the order is its packet id, its payload lies within other bytes. */
+  passBytes(
+    packetId: T & number,
+    take: TakeBytes,
+    bytes: Uint8Array,
+    from: number,
+    to: number,
+    duplicate: boolean,
+  ): void {
     if (this.#broken) {
-      this.#answers.answer(publish, this.#broken, false);
+      this.#answers.answer(packetId, this.#broken, false);
       this.#answers.answered?.();
       return;
     }
     let promise: Promise<unknown>;
     try {
-      promise = take(bytes, from, to);
+      promise = take(bytes, from, to, packetId, duplicate);
     } catch (error) {
       promise = Promise.reject(toError(error));
     }
-    this.#hold(publish, promise);
+    this.#hold(packetId, promise);
   }
 
   #hold(publish: T, promise: Promise<unknown>): void {

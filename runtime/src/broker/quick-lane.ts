@@ -11,7 +11,14 @@ export interface QuickLaneOptions {
   /** Where payloads to this topic go, if the client is logged in and a publish to it is allowed and ends with the owner. */
   readonly endsHere: (topic: string) => TakeBytes | undefined;
   /** Takes a publish, its payload being bytes `from` to `to`; it is to be answered by its packet id. */
-  readonly take: (packetId: number, taker: TakeBytes, bytes: Uint8Array, from: number, to: number) => void;
+  readonly take: (
+    packetId: number,
+    taker: TakeBytes,
+    bytes: Uint8Array,
+    from: number,
+    to: number,
+    duplicate: boolean,
+  ) => void;
   /** Called with each piece of traffic, for the library's keepalive, which does not see it. */
   readonly heard: () => void;
 }
@@ -51,7 +58,7 @@ export class QuickLane implements PublishBypass {
     if (taker === undefined) return false;
     this.#held += 1;
     if (this.#held >= mostHeld) this.#holdBack();
-    this.#options.take(packetId, taker, bytes, topicEnd + 2, to);
+    this.#options.take(packetId, taker, bytes, topicEnd + 2, to, ((bytes[from] as number) & 8) !== 0);
     return true;
   }
 

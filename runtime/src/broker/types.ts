@@ -49,6 +49,8 @@ export interface BrokerPublish {
   readonly topic: string;
   readonly payload: Uint8Array;
   readonly qos: 0 | 1 | 2;
+  /** The number the client gave it, 1 to 65535; 0 with QoS 0 and for a last will. */
+  readonly packetId: number;
   /** As the client sent it; unless `retainFromClients`, the broker itself does not keep it. */
   readonly retain: boolean;
   /** The DUP flag: a hint only, a resend after a new connection comes without it. */
@@ -87,7 +89,7 @@ export interface GuardedBrokerOptions<I extends BrokerIdentity> {
    * Those of QoS 1 then take a shorter way, to the function given instead of `onPublish`, under the same rules; undefined
    * for all others. Asked once per client and topic in a row, like `mayPublish` for such topics.
    */
-  endsHere?(identity: I, topic: string): TakeBytes | undefined;
+  endsHere?(identity: I, topic: string, clientId: string): TakeBytes | undefined;
   onConnect?(client: BrokerClient<I>): void;
   onDisconnect?(client: BrokerClient<I>): void;
   readonly limits?: Partial<BrokerLimits>;
