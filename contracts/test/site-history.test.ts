@@ -10,8 +10,12 @@ import {
   errorCatalogue,
   figureWindows,
   figuresBySource,
+  foldedEndMs,
+  foldedStartMs,
+  foldingOf,
   foldSample,
   foldWindow,
+  foldWindowColumns,
   freshness,
   hottestEquipment,
   linkState,
@@ -189,6 +193,55 @@ t.test('windows add up: any split of samples gives the same minimum, maximum, me
       );
     }),
     300,
+  );
+});
+
+t.test('folding leaves at most the asked windows, and each says what all its samples say', async (t) => {
+  const zones = ['UTC', 'Asia/Kathmandu', 'Europe/Berlin', 'America/Sao_Paulo'] as const;
+  const question = fc.record({
+    resolution: fc.constantFrom('1m', '15m', '1h', '1d'),
+    zone: fc.constantFrom(...zones),
+    fromMs: fc.integer({ min: now - 9000 * day, max: now + 9000 * day }),
+    windows: fc.integer({ min: 1, max: 1200 }),
+    points: fc.integer({ min: 10, max: 500 }),
+    cutMs: fc.nat(day),
+  });
+  holds(
+    t,
+    'folding',
+    fc.property(question, ({ resolution, zone, windows, points, cutMs, ...range }) => {
+      const toMs = range.fromMs + windows * resolutionMs[resolution] - Math.min(cutMs, resolutionMs[resolution] - 1);
+      const { folding, fromMs } = foldingOf({ fromMs: range.fromMs, toMs }, resolution, zone, points);
+      const fine = { resolution, zone, by: 1 };
+      const columns = emptyColumns();
+      let k = 0;
+      for (let at = foldedStartMs(fine, fromMs); at < toMs; at = foldedEndMs(fine, at)) {
+        k += 1;
+        if (k % 7 !== 0) appendWindow(columns, { ...windowOf(at, at, (k * 37) % 101), count: 1 + (k % 3) });
+      }
+      columns.mean.forEach((_, i) => (columns.mean[i] = columns.last[i] as number));
+      const folded = foldWindowColumns(columns, folding);
+      const sum = (of: WindowColumns) => of.mean.reduce((all, mean, i) => all + mean * (of.count[i] as number), 0);
+      const add = (all: number, one: number) => all + one;
+      return (
+        folded.t.length <= points &&
+        // No wider than it must be, and no more than one window of the range is left out.
+        (folding.by === 1 || windows > points * (folding.by - 1)) &&
+        fromMs < range.fromMs + 2 * folding.by * resolutionMs[resolution] &&
+        folded.t.every((at, i) => foldedStartMs(folding, at) === at && (i === 0 || at > (folded.t[i - 1] as number))) &&
+        folded.count.reduce(add, 0) === columns.count.reduce(add, 0) &&
+        Math.abs(sum(folded) - sum(columns)) < 1e-6 * (1 + Math.abs(sum(columns))) &&
+        Math.min(...folded.min) === Math.min(...columns.min) &&
+        Math.max(...folded.max) === Math.max(...columns.max) &&
+        folded.last.at(-1) === columns.last.at(-1)
+      );
+    }),
+    150,
+  );
+  t.same(
+    foldingOf({ fromMs: now + 1 - 30 * day, toMs: now + 1 }, '1h', 'UTC', 720),
+    { folding: { resolution: '1h', zone: 'UTC', by: 1 }, fromMs: now - 30 * day + hour },
+    'a month to the hour, not at an hour',
   );
 });
 

@@ -7,6 +7,7 @@ import type { CommandPorts } from './commands/command.js';
 import { addDeviceCommands } from './commands/device.js';
 import { addDoctor } from './commands/doctor.js';
 import { addInit } from './commands/init.js';
+import { addProfileCommands } from './commands/profile.js';
 import { addRestore } from './commands/restore.js';
 import { addUserCommands } from './commands/user.js';
 import { GivenValueError } from './site/check-gateway.js';
@@ -30,6 +31,7 @@ export async function runCli(
   addDeviceCommands(program, all);
   addUserCommands(program, all);
   addCloudCommands(program, all);
+  addProfileCommands(program, all);
   addBackup(program, all);
   addRestore(program, all);
   addDoctor(program, all);

@@ -15,6 +15,7 @@ export * from './pki/authority.js';
 export * from './pki/peer.js';
 export * from './broker/types.js';
 export * from './broker/guarded-broker.js';
+export * from './commands/command-store.js';
 export * from './config/load.js';
 export * from './config/describe.js';
 export { telemetryMigrations } from './telemetry/schema.js';

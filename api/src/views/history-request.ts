@@ -1,6 +1,7 @@
 /** What a history question means: range, granularity, metrics. Pure. */
 import {
   chooseResolution,
+  foldingOf,
   maxPoints,
   periodsMs,
   resolutionMs,
@@ -30,6 +31,8 @@ export interface HistoryRange {
   readonly fromMs: number;
   readonly toMs: number;
   readonly granularity: Granularity;
+  /** Windows of the granularity that are folded into one. */
+  readonly by: number;
 }
 
 const refuse = (detail: string): never => {
@@ -73,10 +76,10 @@ export function historyRange(query: HistoryQuery, zone: string, nowMs: number, p
       return refuse(
         `${query.granularity} over this range makes more than ${maxPoints} points; ask a shorter range or a coarser granularity.`,
       );
-    return aligned(fromMs, toMs, query.granularity, zone);
+    return aligned(fromMs, toMs, query.granularity, zone, query.points);
   }
   const auto = chooseResolution(fromMs, toMs, query.points);
-  return aligned(fromMs, toMs, auto === 'raw' && !fits('raw') ? '1m' : auto, zone);
+  return aligned(fromMs, toMs, auto === 'raw' && !fits('raw') ? '1m' : auto, zone, query.points);
 }
 
 /** The stretch of a question. Throws E_REQUEST_INVALID for contradictions and for more than 20 years. */
@@ -101,13 +104,20 @@ export function alignedRange(query: HistoryQuery, granularity: Granularity, zone
 const stepMs = (granularity: Granularity, periodS: number): number =>
   granularity === 'raw' ? periodS * 1000 : resolutionMs[granularity];
 
-function aligned(fromMs: number, toMs: number, granularity: Granularity, zone: string): HistoryRange {
-  if (granularity === 'raw') return { fromMs, toMs, granularity };
-  const start = granularity === '1d' ? localDayStartMs(zone, fromMs) : windowStartMs(fromMs, granularity);
-  return { fromMs: start, toMs, granularity };
+/** With `points` neighbouring windows are folded until there are no more than that; raw stays as it is. */
+function aligned(
+  fromMs: number,
+  toMs: number,
+  granularity: Granularity,
+  zone: string,
+  points = Number.POSITIVE_INFINITY,
+): HistoryRange {
+  if (granularity === 'raw') return { fromMs, toMs, granularity, by: 1 };
+  const { folding, fromMs: start } = foldingOf({ fromMs, toMs }, granularity, zone, points);
+  return { fromMs: start, toMs, granularity, by: folding.by };
 }
 
-/** Starts of the windows of a range that are closed at `nowMs`: how many there could be. */
+/** Windows of the granularity in a range that are closed at `nowMs`, before they are folded: how many there could be. */
 export function closedWindows(
   { fromMs, toMs, granularity }: HistoryRange,
   zone: string,

@@ -1,6 +1,7 @@
 /** History of figures and of devices' own series, in columns. */
 import {
   expectedSamples,
+  foldWindowColumns,
   isMetricIdForm,
   localDayStartMs,
   metricDefinition,
@@ -56,7 +57,7 @@ export async function historyView(
     to_ms: range.toMs,
     zone: site.zone,
     granularity: range.granularity,
-    step_ms: range.granularity === 'raw' ? null : resolutionMs[range.granularity],
+    step_ms: range.granularity === 'raw' ? null : resolutionMs[range.granularity] * range.by,
     metric: asked.metric,
     series,
   };
@@ -195,16 +196,20 @@ function windowSeries(
   // A device slower than the window leaves windows empty without anything missing.
   const width = range.granularity === 'raw' ? periodMs : resolutionMs[range.granularity];
   const wanted = periodMs > width ? Math.floor((endMs - range.fromMs) / periodMs) : expected;
+  const { granularity, by } = range;
+  // Completeness and gaps are those of the windows as they are kept: folding hides none.
+  const { t, mean, min, max, last, count } =
+    granularity === 'raw' ? columns : foldWindowColumns(columns, { resolution: granularity, zone, by });
   return {
     metric,
     unit: metricDefinition(metric)?.unit ?? '',
-    times_ms: columns.t,
-    mean: columns.mean.map((one) => quantise(one, digits)),
-    min: columns.min,
-    max: columns.max,
-    last: columns.last,
-    count: columns.count,
-    expected: expectedSamples(columns.count, Math.max(1, Math.round(width / periodMs))),
+    times_ms: t,
+    mean: mean.map((one) => quantise(one, digits)),
+    min,
+    max,
+    last,
+    count,
+    expected: by * expectedSamples(columns.count, Math.max(1, Math.round(width / periodMs))),
     gaps: windowGaps(columns.t, range, endMs, width, periodMs, zone),
     completeness_pct: wanted <= 0 ? (columns.t.length > 0 || endMs <= range.fromMs ? 100 : 0) : percent(have, wanted),
   };

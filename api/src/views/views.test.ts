@@ -272,6 +272,30 @@ t.test(
   },
 );
 
+t.test(
+  'history to so many points: neighbours are folded by their counts, gaps and completeness stay exact',
+  async (t) => {
+    const { grid } = make();
+    for (let at = ten - 6 * hour; at < ten; at += 30_000) {
+      const minuteOfDay = (at - ten + 6 * hour) / minute;
+      // A hole of two minutes, and one of the folded windows with samples of one half only.
+      if (minuteOfDay >= 62 && minuteOfDay < 64) continue;
+      grid.feed('inverter', { generation_kw: minuteOfDay % 2 < 1 ? 2 : 4 }, at);
+    }
+    const asked = { metric: 'generation_kw', period: '6h', points: 90 } as const;
+    const { series, ...history } = await historyView(grid, asked, ten);
+    t.match(history, { granularity: '1m', step_ms: 4 * minute });
+    const [one] = series;
+    t.equal(one?.times_ms.length, 90);
+    t.same([one?.mean[0], one?.min[0], one?.max[0], one?.last[0], one?.count[0]], [3, 2, 4, 4, 8]);
+    t.equal(one?.expected, 8);
+    t.same([one?.count[15], one?.mean[15]], [4, 3], 'what is there of a window with a hole');
+    t.same(one?.gaps, [{ from_ms: ten - 6 * hour + 62 * minute, to_ms: ten - 6 * hour + 64 * minute }]);
+    t.equal(one?.completeness_pct, 99.4);
+    t.equal((await historyView(grid, { metric: 'generation_kw', period: '6h' }, ten)).series[0]?.times_ms.length, 358);
+  },
+);
+
 t.test('questions about time: local dates, offsets, contradictions, too many points', async (t) => {
   t.equal(parseTime('1767225600000', 'from', 'UTC'), 1767225600000);
   t.equal(parseTime('2026-11-25', 'from', 'Africa/Nairobi'), Date.UTC(2026, 10, 24, 21));
@@ -280,7 +304,8 @@ t.test('questions about time: local dates, offsets, contradictions, too many poi
   t.equal(parseTime('2026-11-25T10:00:00 03:00', 'from', 'UTC'), ten, 'a bare plus of an address');
   for (const text of ['', 'now', '2026-13-01', '25.11.2026', '1e12', '2026-11-25T10', '-5'])
     t.throws(() => parseTime(text, 'from', 'UTC'), { code: 'E_REQUEST_INVALID' }, text);
-  t.same(historyRange({}, 'UTC', ten, 10), { fromMs: ten - 24 * hour, toMs: ten, granularity: '1m' });
+  t.same(historyRange({}, 'UTC', ten, 10), { fromMs: ten - 24 * hour, toMs: ten, granularity: '1m', by: 1 });
+  t.match(historyRange({ period: '1y', points: 500 }, 'UTC', ten, 10), { granularity: '1h', by: 18 });
   t.equal(historyRange({ period: '1h' }, 'UTC', ten, 0.1).granularity, '1m', 'raw of a very fast device is too much');
   t.throws(() => historyRange({ period: '1y', granularity: '1m' }, 'UTC', ten, 10), {
     code: 'E_REQUEST_INVALID',

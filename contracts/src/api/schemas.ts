@@ -222,7 +222,11 @@ export const historySchema = Type.Object({
   to_ms: Type.Number(),
   zone: Type.String(),
   granularity: literals(granularities),
-  step_ms: nullable(Type.Number({ description: 'width of a window; null for raw' })),
+  step_ms: nullable(
+    Type.Number({
+      description: 'width of a window, several of the granularity where `points` folds them; null for raw',
+    }),
+  ),
   metric: Type.String({ description: 'as asked' }),
   series: Type.Array(historySeriesSchema),
 });

@@ -61,6 +61,24 @@ export const errorCatalogue = {
     reader: 'installer',
     next: 'Choose a device from GET /api/device/{grid_id}/list.',
   },
+  E_DEVICE_SILENT: {
+    status: 502,
+    title: 'The device does not answer as it should',
+    reader: 'installer',
+    next: 'Check address, port, unit number and cable, and that no other program holds its only connection.',
+  },
+  E_COMMANDS_OFF: {
+    status: 409,
+    title: 'Commands are switched off here',
+    reader: 'installer',
+    next: 'They are sent at the gateway, where commands.enabled in gateway.yaml switches them on for a site.',
+  },
+  E_COMMAND_UNKNOWN: {
+    status: 404,
+    title: 'This device has no such command',
+    reader: 'installer',
+    next: 'Choose one from GET /api/device/{grid_id}/commands.',
+  },
   E_METRIC_UNKNOWN: {
     status: 404,
     title: 'No such metric',

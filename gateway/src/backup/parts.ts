@@ -5,6 +5,7 @@ import {
   accountMigrations,
   alertStoreMigrations,
   clockLedgerMigrations,
+  commandMigrations,
   telemetryMigrations,
   type Migration,
 } from '@villagrid/runtime';
@@ -21,7 +22,7 @@ export interface BackupInfo {
   readonly product_version: string;
   readonly grid_id: string;
   readonly gateway_id: string;
-  /** Life of the log, and the newest frame of its database. */
+  /** Life of the log, and its newest frame. */
   readonly epoch: string;
   readonly newest_number: number;
   readonly made_at_ms: number;
@@ -38,6 +39,7 @@ export const gatewayModules: Readonly<Record<string, readonly Migration[]>> = {
   store: storeMigrations,
   clock_correction: clockLedgerMigrations,
   accounts: accountMigrations,
+  commands: commandMigrations,
   // Version 0.1 kept history so; its tables are made anew from the log.
   telemetry: telemetryMigrations,
 };

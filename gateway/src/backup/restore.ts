@@ -25,11 +25,12 @@ import {
   type ArchiveHead,
   type ArchivedPart,
   type Logger,
+  type SqliteDatabase,
 } from '@villagrid/runtime';
 import { parseDocument } from 'yaml';
 import { loadGatewayConfig } from '../config/load.js';
-import { openLogStore } from '../log/log-store.js';
-import { beginRestoredEpoch, type RestoredEpoch } from '../log/restored.js';
+import { journalOf, openLogStore } from '../log/log-store.js';
+import { beginRestoredEpoch, endOfCopy, holdBackCursors, type RestoredEpoch } from '../log/restored.js';
 import {
   backupKind,
   databasesBeforeLog,
@@ -92,7 +93,7 @@ export async function restoreBackup(options: RestoreOptions): Promise<Restored> 
     const dataStaging = join(dataDir, stagingName, 'data');
     const configStaging = join(folder, stagingName, 'config');
     for (const { name } of [...databasesBeforeLog, logDatabase]) checkDatabase(join(dataStaging, name));
-    const epoch = goOn(dataStaging, options);
+    const epoch = await goOn(dataStaging, options);
     settleConfig(configStaging, options);
     moveInto(dataStaging, dataDir);
     moveInto(configStaging, folder);
@@ -187,11 +188,11 @@ function checkDatabase(path: string): void {
 }
 
 /** Takes what stands before the log into it, and begins its new epoch. */
-function goOn(dataDir: string, { clock, random, log }: RestoreOptions): RestoredEpoch {
+async function goOn(dataDir: string, { clock, random, log }: RestoreOptions): Promise<RestoredEpoch> {
   const path = join(dataDir, logDatabase.name);
   if (!existsSync(path)) throw new VillagridError('E_BACKUP_DAMAGED', 'It holds no log.');
-  const before = filesBeforeLog(dataDir);
-  if (before.length > 0) {
+  if (filesBeforeLog(dataDir).length > 0) {
+    inDatabase(path, (database) => holdBackCursors(database, endOfCopy(database, journalOf(path)).newest));
     const store = openLogStore({
       path,
       clock,
@@ -203,12 +204,18 @@ function goOn(dataDir: string, { clock, random, log }: RestoreOptions): Restored
       maxSamples: 1,
       maxBytes: 1,
     });
-    store.close();
-    for (const name of before) rmSync(join(dataDir, name), { force: true });
+    await store.close();
+    if (store.rescue) throw new VillagridError('E_BACKUP_DAMAGED', `Its log: ${store.rescue.why}.`);
+    for (const name of [...filesBeforeLog(dataDir), `${logDatabase.name}.clean`])
+      rmSync(join(dataDir, name), { force: true });
   }
+  return inDatabase(path, (database) => beginRestoredEpoch(database, { clock, random }));
+}
+
+function inDatabase<T>(path: string, work: (database: SqliteDatabase) => T): T {
   const database = openDatabase({ path });
   try {
-    return beginRestoredEpoch(database, { clock, random });
+    return work(database);
   } finally {
     database.close();
   }

@@ -4,3 +4,6 @@ export * from './load-profiles.js';
 export * from './layout.js';
 export * from './decode.js';
 export * from './plan.js';
+export * from './identify.js';
+export * from './site-profiles.js';
+export * from './vectors.js';

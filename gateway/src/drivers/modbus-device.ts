@@ -15,6 +15,7 @@ import {
   type PollingClass,
   type Profile,
   type ReadBlock,
+  readLimits,
   RegisterImage,
   splitBlock,
   sunspecLayout,
@@ -116,19 +117,8 @@ export class ModbusDevice {
     layout: Layout,
     classes: readonly PollingClass[],
   ): Promise<{ image: RegisterImage; answered: boolean; failed: LinkError | undefined }> {
-    const { limits } = this.#options.profile;
     const name = classes.join('+');
-    const plan =
-      this.#plans.get(name) ??
-      planReads(
-        layout,
-        {
-          maxRegisters: limits.max_registers,
-          maxGap: limits.max_gap,
-          forbidden: limits.forbidden as Array<[number, number]>,
-        },
-        new Set(classes),
-      );
+    const plan = this.#plans.get(name) ?? planReads(layout, readLimits(this.#options.profile), new Set(classes));
     const image = new RegisterImage();
     const learnt: ReadBlock[] = [];
     const waiting = [...plan];
@@ -136,7 +126,12 @@ export class ModbusDevice {
     let failed: LinkError | undefined;
     for (let block = waiting.shift(); block; block = waiting.shift()) {
       try {
-        image.add(block.function, block.address, await this.#ask(block.function, block.address, block.count));
+        image.add(
+          block.function,
+          block.address,
+          await this.#ask(block.function, block.address, block.count),
+          block.step,
+        );
         answered = true;
         learnt.push(block);
       } catch (error) {

@@ -5,7 +5,10 @@
  */
 import { encodeFrame, newId, type Clock, type Frame, type RandomSource } from '@villagrid/contracts';
 import type { SqliteDatabase } from '@villagrid/runtime';
-import { sealed, type DurableLog } from './log.js';
+import { readJournal } from './journal.js';
+import { committedAfter } from './journal-record.js';
+import type { DurableLog } from './log.js';
+import { LogTables, sealed } from './log-tables.js';
 import { packFrame } from './packed.js';
 
 /** An epoch that ended with a restore: its frames in this file go up to `last`, numbered as the file numbers them. */
@@ -20,6 +23,31 @@ const formerState = 'former_epochs';
 export function formerEpochs(log: Pick<DurableLog, 'state'>): readonly FormerEpoch[] {
   const kept = log.state(formerState);
   return kept ? (JSON.parse(kept.value) as FormerEpoch[]) : [];
+}
+
+/**
+ * Where a log ends whose files were copied one after the other, the journal before the tables, and how
+ * many frames before that end are in neither. Throws when it has no epoch.
+ */
+export function endOfCopy(
+  database: SqliteDatabase,
+  journalPath: string,
+): { readonly epoch: string; readonly newest: number; readonly holes: number } {
+  const tables = new LogTables(database);
+  const epoch = tables.epoch();
+  if (epoch === undefined) throw new Error('the log has no epoch');
+  const newest = tables.newest();
+  const records = readJournal(journalPath)?.records ?? [];
+  const more = committedAfter(records, { epoch, newest });
+  return { epoch, newest: newest + more.length, holes: more.filter((one) => one === undefined).length };
+}
+
+/**
+ * Takes cursors back to where such a copy ends: they were written a moment after the journal was copied, and may be of
+ * frames that came in between.
+ */
+export function holdBackCursors(database: SqliteDatabase, end: number): void {
+  database.prepare('UPDATE cursor SET number = ? WHERE number > ?').run(end, end);
 }
 
 /** What a restore began. */
@@ -38,14 +66,12 @@ export function beginRestoredEpoch(
   database: SqliteDatabase,
   { clock, random }: { readonly clock: Clock; readonly random: RandomSource },
 ): RestoredEpoch {
-  const previousEpoch = database
-    .prepare<[], string>('SELECT epoch FROM epoch ORDER BY made_at_ms DESC LIMIT 1')
-    .pluck()
-    .get();
+  const tables = new LogTables(database);
+  const previousEpoch = tables.epoch();
   if (previousEpoch === undefined) throw new Error('the log has no epoch');
   const nowMs = Math.round(clock.nowMs());
   const epoch = newId(nowMs, random);
-  const last = database.prepare<[], number | null>('SELECT max(number) FROM frame').pluck().get() ?? 0;
+  const last = tables.newest();
   const kept = database.prepare<[string], string>('SELECT value FROM state WHERE name = ?').pluck().get(formerState);
   const earlier = kept === undefined ? [] : (JSON.parse(kept.slice(kept.indexOf(' ') + 1)) as FormerEpoch[]);
   const previousLastNumber = last - (earlier.at(-1)?.last ?? 0);

@@ -20,7 +20,8 @@ export const dayStepMs = 300_000;
 
 /**
  * Lays series on a raster from `fromMs` to `toMs` in steps of `stepMs`, starting at a multiple of the step as seen from
- * `anchorMs` (windows of local days are not aligned to UTC). Several windows in a step are averaged.
+ * `anchorMs` (windows of local days are not aligned to UTC, and may come an hour early or late). Several windows in a step
+ * are averaged by their counts; the server folds most of them already.
  */
 export function align(
   history: History,
@@ -28,27 +29,29 @@ export function align(
 ): AlignedHistory {
   const { fromMs, toMs, stepMs } = options;
   const anchor = options.anchorMs ?? 0;
+  const early = anchor === 0 ? 0 : 0.25;
   const first = Math.floor((fromMs - anchor) / stepMs) * stepMs + anchor;
   const length = Math.max(1, Math.floor((toMs - first) / stepMs) + 1);
   const times = Array.from({ length }, (_, i) => first + i * stepMs);
   const series: AlignedHistory['series'] = {};
   for (const one of history.series) {
     const sum = new Float64Array(length);
-    const count = new Uint32Array(length);
+    const weight = new Float64Array(length);
     const min = new Array<number | null>(length).fill(null);
     const max = new Array<number | null>(length).fill(null);
     one.times_ms.forEach((time, i) => {
-      const at = Math.floor((time - first) / stepMs);
+      const at = Math.floor((time - first) / stepMs + early);
       const mean = one.mean[i] ?? null;
       if (at < 0 || at >= length || mean === null) return;
-      sum[at] = (sum[at] ?? 0) + mean;
-      count[at] = (count[at] ?? 0) + 1;
+      const samples = one.count[i] || 1;
+      sum[at] = (sum[at] ?? 0) + mean * samples;
+      weight[at] = (weight[at] ?? 0) + samples;
       const low = one.min[i] ?? mean;
       const high = one.max[i] ?? mean;
       min[at] = Math.min(min[at] ?? low, low);
       max[at] = Math.max(max[at] ?? high, high);
     });
-    const mean = Array.from(count, (n, i) => (n === 0 ? null : (sum[i] ?? 0) / n));
+    const mean = Array.from(weight, (n, i) => (n === 0 ? null : (sum[i] ?? 0) / n));
     series[one.metric] = { mean, min, max };
   }
   return { stepMs, times, series };

@@ -12,9 +12,20 @@ import { devices } from './checks/devices.js';
 import { disk } from './checks/disk.js';
 import { listening } from './checks/listening.js';
 import { people } from './checks/people.js';
+import { plainMqtt } from './checks/plain-mqtt.js';
 
 /** All checks, in the order they are shown. */
-export const checks: readonly Check[] = [clock, disk, certificates, databases, backup, devices, people, listening];
+export const checks: readonly Check[] = [
+  clock,
+  disk,
+  certificates,
+  databases,
+  backup,
+  devices,
+  people,
+  plainMqtt,
+  listening,
+];
 
 /** What one check found. */
 export interface Diagnosis {
