@@ -36,7 +36,7 @@ import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { createHealth, diskUsedPct } from './health/health.js';
 import { createIntake } from './intake/intake.js';
 import { Live } from './live/live.js';
-import { loadNamedMappings, prototypeMapping } from './mappings/index.js';
+import { loadNamedMappings, prototypeMapping, type Mapping } from './mappings/index.js';
 import { NodeCommands } from './nodes/commands.js';
 import { createMappedNodes } from './nodes/mapped-nodes.js';
 import { createPrototype } from './nodes/prototype.js';
@@ -195,8 +195,10 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     arrived: (samples) => alerts.onSamples(samples, live.apply(samples)),
   });
 
+  const sleeping = new Set(config.mqtt_devices.devices.flatMap((one) => (one.sleeps ? [one.device_id] : [])));
   /** A link came up or went down: shown at once, kept in the log when that is new. */
   const link = async (deviceId: string, state: 'up' | 'down'): Promise<void> => {
+    if (state === 'down' && sleeping.has(deviceId)) return;
     if (!live.setLink(deviceId, state)) return;
     await log.append({
       entries: [
@@ -218,10 +220,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     },
   };
 
-  const mappings = loadNamedMappings(
-    [prototypeMapping, ...config.mqtt_devices.devices.map(({ mapping }) => mapping)],
-    config.mqtt_devices.mappings_dir,
-  );
+  const mappings = mappingsOf(config);
   const mapped = createMappedNodes(config.mqtt_devices.devices, mappings, {
     reading: intake.parsed,
     link,
@@ -483,6 +482,15 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     broker,
     sink,
   };
+}
+
+const mappingsOf = ({ mqtt_devices: { devices, mappings_dir } }: GatewayConfig): ReadonlyMap<string, Mapping> =>
+  loadNamedMappings([prototypeMapping, ...devices.map(({ mapping }) => mapping)], mappings_dir);
+
+/** Checks what the settings name beside themselves: payload mappings, and what devices make of them. Throws E_PROFILE_INVALID, E_CONFIG_INVALID. */
+export function checkNamedFiles(config: GatewayConfig): void {
+  const nothing = async () => {};
+  createMappedNodes(config.mqtt_devices.devices, mappingsOf(config), { reading: nothing, link: nothing, answer() {} });
 }
 
 function listen({ http, https }: GatewayConfig): Listen[] {

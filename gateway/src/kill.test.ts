@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync, realpathSync, rmSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 import type { MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
@@ -33,6 +33,17 @@ async function bundle(t: Test): Promise<string> {
     format: 'esm',
     conditions: ['villagrid'],
     external: ['better-sqlite3'],
+    // Modules find what is shipped beside them by their own place.
+    plugins: [
+      {
+        name: 'own place',
+        setup: ({ onLoad }) =>
+          onLoad({ filter: /[\\/]src[\\/].*\.ts$/ }, ({ path }) => ({
+            contents: readFileSync(path, 'utf8').replaceAll('import.meta.url', JSON.stringify(pathToFileURL(path))),
+            loader: 'ts',
+          })),
+      },
+    ],
     banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
     logLevel: 'error',
   });

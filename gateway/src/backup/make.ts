@@ -101,8 +101,8 @@ export async function makeBackup(options: MakeBackupOptions): Promise<MadeBackup
     for (let attempt = 1; ; attempt += 1) {
       for (const name of before) copyFileSync(join(dataDir, name), join(staging, name));
       end = logEnd(copy(logDatabase) as string);
-      // The journal was written on while it was copied.
-      if (end.holes === 0 || attempt === mostAttempts) break;
+      // The journal was written on while it was copied: once more, so that the backup does not end at the gap.
+      if (end.after === 0 || attempt === mostAttempts) break;
       parts.pop();
       rmSync(join(staging, logDatabase.name));
     }

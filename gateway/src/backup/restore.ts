@@ -25,12 +25,11 @@ import {
   type ArchiveHead,
   type ArchivedPart,
   type Logger,
-  type SqliteDatabase,
 } from '@villagrid/runtime';
 import { parseDocument } from 'yaml';
 import { loadGatewayConfig } from '../config/load.js';
-import { journalOf, openLogStore } from '../log/log-store.js';
-import { beginRestoredEpoch, endOfCopy, holdBackCursors, type RestoredEpoch } from '../log/restored.js';
+import { openLogStore } from '../log/log-store.js';
+import { beginRestoredEpoch, type RestoredEpoch } from '../log/restored.js';
 import {
   backupKind,
   databasesBeforeLog,
@@ -191,31 +190,25 @@ function checkDatabase(path: string): void {
 async function goOn(dataDir: string, { clock, random, log }: RestoreOptions): Promise<RestoredEpoch> {
   const path = join(dataDir, logDatabase.name);
   if (!existsSync(path)) throw new VillagridError('E_BACKUP_DAMAGED', 'It holds no log.');
-  if (filesBeforeLog(dataDir).length > 0) {
-    inDatabase(path, (database) => holdBackCursors(database, endOfCopy(database, journalOf(path)).newest));
-    const store = openLogStore({
-      path,
-      clock,
-      realClock: clock,
-      random,
-      log,
-      trust: () => 'floor',
-      holdMs: 0,
-      maxSamples: 1,
-      maxBytes: 1,
-    });
-    await store.close();
-    if (store.rescue) throw new VillagridError('E_BACKUP_DAMAGED', `Its log: ${store.rescue.why}.`);
-    for (const name of [...filesBeforeLog(dataDir), `${logDatabase.name}.clean`])
-      rmSync(join(dataDir, name), { force: true });
-  }
-  return inDatabase(path, (database) => beginRestoredEpoch(database, { clock, random }));
-}
-
-function inDatabase<T>(path: string, work: (database: SqliteDatabase) => T): T {
+  const store = openLogStore({
+    path,
+    clock,
+    realClock: clock,
+    random,
+    log,
+    trust: () => 'floor',
+    holdMs: 0,
+    maxSamples: 1,
+    maxBytes: 1,
+    fromCopy: true,
+  });
+  await store.close();
+  if (store.rescue) throw new VillagridError('E_BACKUP_DAMAGED', `Its log: ${store.rescue.why}.`);
+  for (const name of [...filesBeforeLog(dataDir), `${logDatabase.name}.clean`])
+    rmSync(join(dataDir, name), { force: true });
   const database = openDatabase({ path });
   try {
-    return work(database);
+    return beginRestoredEpoch(database, { clock, random });
   } finally {
     database.close();
   }

@@ -35,8 +35,6 @@ const nodeTopics: ReadonlySet<string> = new Set(['telemetry', 'status', 'ack', '
 /** How long a device may be without a connection before its link is down, real milliseconds. */
 const goneAfterMs = 1000;
 const mostTopics = 1000;
-/** A payload without this text holds no reading that intake would know again. */
-const identityMark = '"boot"';
 
 /** What the broker's clients say, sorted. Each promise resolves when the publish may be acknowledged. */
 export interface BrokerIntake {
@@ -73,6 +71,14 @@ export interface IngestBrokerOptions {
 const nothing: Promise<unknown> = Promise.resolve();
 const bytesOf = (payload: Uint8Array): Buffer =>
   payload instanceof Buffer ? payload : Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
+
+const [quote, ...boot] = Buffer.from('"boot"');
+/** Whether a payload has a field of that name: without it it holds no reading that intake would know again. Most begin with it, so a plain loop is several times as fast as a search. */
+function namesBoot(payload: Uint8Array): boolean {
+  for (let at = 0; at + boot.length < payload.length; at += 1)
+    if (payload[at] === quote && boot.every((byte, index) => payload[at + 1 + index] === byte)) return true;
+  return false;
+}
 
 /** Makes the broker; nothing is opened before `start`. Throws E_CERTIFICATE when a certificate cannot be read. */
 export function createIngestBroker({
@@ -143,7 +149,7 @@ export function createIngestBroker({
     switch (parsed?.kind) {
       case 'telemetry': {
         const take = () => intake.telemetry(who.id, publish.payload);
-        return bytesOf(publish.payload).includes(identityMark) ? take() : resends.once(who.id, publish, take);
+        return namesBoot(publish.payload) ? take() : resends.once(who.id, publish, take);
       }
       case 'status': {
         if (isOldWill(who, publish)) return nothing;

@@ -27,27 +27,19 @@ export function formerEpochs(log: Pick<DurableLog, 'state'>): readonly FormerEpo
 
 /**
  * Where a log ends whose files were copied one after the other, the journal before the tables, and how
- * many frames before that end are in neither. Throws when it has no epoch.
+ * many frames there are from its first gap on, because it was written while it was copied. Throws when it has no epoch.
  */
 export function endOfCopy(
   database: SqliteDatabase,
   journalPath: string,
-): { readonly epoch: string; readonly newest: number; readonly holes: number } {
+): { readonly epoch: string; readonly newest: number; readonly after: number } {
   const tables = new LogTables(database);
   const epoch = tables.epoch();
   if (epoch === undefined) throw new Error('the log has no epoch');
   const newest = tables.newest();
   const records = readJournal(journalPath)?.records ?? [];
-  const more = committedAfter(records, { epoch, newest });
-  return { epoch, newest: newest + more.length, holes: more.filter((one) => one === undefined).length };
-}
-
-/**
- * Takes cursors back to where such a copy ends: they were written a moment after the journal was copied, and may be of
- * frames that came in between.
- */
-export function holdBackCursors(database: SqliteDatabase, end: number): void {
-  database.prepare('UPDATE cursor SET number = ? WHERE number > ?').run(end, end);
+  const more = (fromCopy: boolean) => committedAfter(records, { epoch, newest, fromCopy }).length;
+  return { epoch, newest: newest + more(true), after: more(false) - more(true) };
 }
 
 /** What a restore began. */
