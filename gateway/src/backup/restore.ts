@@ -190,8 +190,10 @@ function checkDatabase(path: string): void {
 async function goOn(dataDir: string, { clock, random, log }: RestoreOptions): Promise<RestoredEpoch> {
   const path = join(dataDir, logDatabase.name);
   if (!existsSync(path)) throw new VillagridError('E_BACKUP_DAMAGED', 'It holds no log.');
-  await emptyJournal(path, { clock, random, log, fromCopy: true });
-  for (const name of filesBeforeLog(dataDir)) rmSync(join(dataDir, name), { force: true });
+  const rescue = await emptyJournal(path, { clock, random, log, fromCopy: true });
+  if (rescue) throw new VillagridError('E_BACKUP_DAMAGED', `Its log: ${rescue.why}.`);
+  for (const name of [...filesBeforeLog(dataDir), `${logDatabase.name}.clean`])
+    rmSync(join(dataDir, name), { force: true });
   const database = openDatabase({ path });
   try {
     return beginRestoredEpoch(database, { clock, random });

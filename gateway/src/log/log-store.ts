@@ -105,12 +105,12 @@ class JournalLost extends Error {}
 
 /**
  * Brings what the journal of a log holds into its database and removes it, for a log that nobody has open. `fromCopy`
- * when the files are copies made while it was written.
+ * when the files are copies made while it was written. Gives what was set aside, if anything.
  */
 export async function emptyJournal(
   path: string,
   options: Pick<LogStoreOptions, 'clock' | 'random' | 'log' | 'fromCopy'>,
-): Promise<void> {
+): Promise<Rescue | undefined> {
   const store = openLogStore({
     ...options,
     path,
@@ -121,9 +121,11 @@ export async function emptyJournal(
     maxBytes: 1,
   });
   await store.close();
+  return store.rescue;
 }
 
-const journalOf = (path: string) => join(dirname(path), `${basename(path, '.db')}.journal`);
+/** The journal before the log of a file. */
+export const journalOf = (path: string): string => join(dirname(path), `${basename(path, '.db')}.journal`);
 
 /**
  * What is lost of the journal that a log needs after a stop that was not clean; undefined when nothing is. Its numbers may
