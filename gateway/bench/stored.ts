@@ -1,8 +1,10 @@
-/** What a gateway's log really holds, read from its file after the gateway was killed. */
+/** What a gateway's log really holds, read from its files after the gateway was killed. */
 import { join } from 'node:path';
 import { decodeFrame } from '@villagrid/contracts';
 import { openDatabase } from '@villagrid/runtime';
 import { unpackFrame } from '@villagrid/gateway';
+import { readJournal } from '../src/log/journal.js';
+import { committedAfter } from '../src/log/journal-record.js';
 import { firstSeq, metricsPerMessage } from './packets.js';
 
 /** A device and how many of its messages were acknowledged. */
@@ -25,7 +27,7 @@ export function checkStored(dataDirectory: string, acknowledged: readonly Acknow
       'SELECT number, bytes FROM frame ORDER BY number',
     );
     let expected = 1;
-    for (const { number, bytes } of rows.iterate()) {
+    for (const { number, bytes } of framesOf(dataDirectory, database, rows.iterate())) {
       if (number !== expected) throw new Error(`frame ${expected} is missing`);
       expected += 1;
       const frame = decodeFrame(unpackFrame(bytes));
@@ -52,5 +54,30 @@ export function checkStored(dataDirectory: string, acknowledged: readonly Acknow
     const wanted = count * metricsPerMessage;
     if (samples.get(deviceId) !== wanted)
       throw new Error(`${deviceId} has ${samples.get(deviceId)} samples in the log, not ${wanted}`);
+  }
+}
+
+interface StoredFrame {
+  readonly number: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Frames of the log's tables, then those that its journal adds. */
+function* framesOf(
+  dataDirectory: string,
+  database: ReturnType<typeof openDatabase>,
+  rows: Iterable<StoredFrame>,
+): Generator<StoredFrame> {
+  let newest = 0;
+  for (const row of rows) {
+    newest = row.number;
+    yield row;
+  }
+  const epoch = database.prepare<[], string>('SELECT epoch FROM epoch').pluck().get() ?? '';
+  const records = readJournal(join(dataDirectory, 'log.journal'))?.records ?? [];
+  for (const record of committedAfter(records, { epoch, newest })) {
+    newest += 1;
+    if (record === undefined) throw new Error(`frame ${newest} was changed in the journal`);
+    yield { number: newest, bytes: record.frame };
   }
 }
