@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'n
 import { basename, join } from 'node:path';
 import type { Bench, Lap } from '@villagrid/tools/bench';
 import { setSetting } from '@villagrid/provisioning';
+import { openDatabase } from '@villagrid/runtime';
 import { makeGatewayFolder, type GatewayFolder } from './gateway-folder.js';
 import { startGateway, startProgram, type GatewayProcess } from './gateway-process.js';
 import type { VillageLoadReport, VillageLoadSettings } from './village-load.js';
@@ -103,17 +104,21 @@ async function atTheDevice(lap: Lap) {
   }
 }
 
-/** Megabytes of a data folder by file, with what belongs to it; without the ballast, which is room and no data. */
-function sizes(folder: string): { all: number; telemetry: number; log: number } {
+/** Bytes of a data folder: all of it without the ballast, which is room and no data; the log's; pages of the history in use. */
+function sizes(folder: string): { all: number; history: number; log: number } {
   const bytes = (of: (name: string) => boolean) =>
     readdirSync(folder)
       .filter((name) => name !== 'ballast' && of(name) && statSync(join(folder, name)).isFile())
       .reduce((sum, name) => sum + statSync(join(folder, name)).blocks * 512, 0);
-  return {
-    all: bytes(() => true),
-    telemetry: bytes((name) => name.startsWith('telemetry.')),
-    log: bytes((name) => name.startsWith('log.')),
-  };
+  const database = openDatabase({ path: join(folder, 'telemetry.db'), readonly: true });
+  try {
+    const pragma = (name: string) => Number(database.pragma(name, { simple: true }));
+    // Pages that packed hours have left are used by the next day; the write-ahead log has its bound.
+    const history = (pragma('page_count') - pragma('freelist_count')) * pragma('page_size');
+    return { all: bytes(() => true), history, log: bytes((name) => name.startsWith('log.')) };
+  } finally {
+    database.close();
+  }
 }
 
 async function afterAMonth(lap: Lap) {
@@ -134,7 +139,7 @@ async function afterAMonth(lap: Lap) {
   if (samples !== 2 * samplesPerDay) throw new Error(`${samples} samples of two days`);
   const two = await untilDay(2);
   await running.running.end('SIGTERM');
-  const dayMore = two.telemetry - one.telemetry;
+  const dayMore = two.history - one.history;
   const month = two.all + (monthDays - 2) * dayMore;
   return {
     value: month / (monthDays * samplesPerDay),
