@@ -14,6 +14,7 @@ const places: Readonly<Record<string, readonly [path: string, name: string]>> = 
   store: [own('store/schema.ts'), 'storeMigrations'],
   clock_correction: [runtime('telemetry/clock-ledger.ts'), 'clockLedgerMigrations'],
   accounts: [runtime('accounts/accounts.ts'), 'accountMigrations'],
+  commands: [runtime('commands/command-store.ts'), 'commandMigrations'],
   telemetry: [runtime('telemetry/schema.ts'), 'telemetryMigrations'],
 };
 
