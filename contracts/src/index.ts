@@ -1,6 +1,7 @@
 /** The contract of Villagrid: what all parts say to each other. */
 export * from './metrics/catalogue.js';
 export * from './quality/quality.js';
+export * from './quality/watch.js';
 export * from './ports/clock.js';
 export * from './ports/id.js';
 export * from './auth/roles.js';

@@ -19,10 +19,11 @@ import type { DurableLog } from '../log/log.js';
 /** Frames of one step, and how often a step is made at least, real milliseconds. */
 const framesPerStep = 200;
 const bytesPerStep = 100_000;
-/** Repairs go in slices of about an hour of frames, read so many at a time, and so many series at a time. */
+/** Repairs go in slices of about an hour of frames, read so many at a time. */
 const mostFramesOfSlice = 1500;
 const framesPerRead = 60;
-const seriesPerStep = 3;
+/** Series whose replacement is one commit: about those of a device, which share their times. */
+const seriesPerCommit = 12;
 const hourMs = 3_600_000;
 const stepEveryMs = 1000;
 
@@ -30,6 +31,13 @@ const stepEveryMs = 1000;
 export interface ProjectedStore extends TelemetryStore {
   /** Makes what is in memory durable, in small steps. */
   seal(): Promise<void>;
+  /** Replaces samples in small steps, written within `within`; false when everything was forgotten meanwhile. */
+  replaceInSteps(
+    gridId: string,
+    removed: readonly Sample[],
+    added: readonly Sample[],
+    within: (run: () => void) => void,
+  ): Promise<boolean>;
   /** Reads everything anew, because a transaction around a call failed. */
   forget(): void;
 }
@@ -148,17 +156,24 @@ export function createProjector(options: ProjectorOptions): Projector {
     const frames = await sliceOf(next);
     const { after, series } = await changesOf(next, frames);
     const last = frames.at(-1)?.number;
-    for (let at = next.seriesDone; at < series.length; at += seriesPerStep) {
+    for (let at = next.seriesDone; at < series.length; at += seriesPerCommit) {
       if (stopped) return false;
-      const some = series.slice(at, at + seriesPerStep);
-      atomically(() => {
-        telemetry.replaceSamples(
-          gridId,
-          some.flatMap(({ removed }) => removed),
-          some.flatMap(({ added }) => added),
-        );
-        if (last !== undefined) ledger.progress(next, last, at + some.length);
-      });
+      const some = series.slice(at, at + seriesPerCommit);
+      const written = await telemetry.replaceInSteps(
+        gridId,
+        some.flatMap(({ removed }) => removed),
+        some.flatMap(({ added }) => added),
+        (write) =>
+          atomically(() => {
+            write();
+            if (last !== undefined) ledger.progress(next, last, at + some.length);
+          }),
+      );
+      // Everything was read anew meanwhile: it goes on from what is durable.
+      if (!written) {
+        sealedFor = undefined;
+        return true;
+      }
       await nextTurn();
     }
     atomically(() => ledger.advance(next, frames, { whole: true }));

@@ -78,6 +78,7 @@ export function* packGroup(all: readonly GroupMember[]): Generator<void, PackedG
       const base = one.columns.times;
       bases.push(base);
       times.push(packTimes(base, zip));
+      yield;
       packed = { ...one, values: packValues(one.columns, base, zip) as Uint8Array, times: times.length - 1 };
     }
     series.push(packed);

@@ -68,6 +68,16 @@ export interface HistoryStore extends TelemetryStore {
   sealNow(beforeMs?: number): void;
   /** Number up to which, from 1 on, every frame's samples are sealed: the log may drop these. */
   sealedNumber(source: string, epoch: string): number;
+  /**
+   * The same as `replaceSamples` in small steps; what is written at the end is written within `within`, with what else must
+   * be true from then on. Gives false, and has changed nothing, when everything was forgotten meanwhile.
+   */
+  replaceInSteps(
+    gridId: string,
+    removed: readonly Sample[],
+    added: readonly Sample[],
+    within: (run: () => void) => void,
+  ): Promise<boolean>;
   /** Makes one row a series of each UTC day that ended before a time, in small steps; gives how many series-days. */
   packDays(beforeMs: number): Promise<number>;
   packNow(beforeMs: number): number;
@@ -368,20 +378,41 @@ export function createHistoryStore({ database, zoneOf, log }: HistoryStoreOption
 
   function replaceSamples(gridId: string, removed: readonly Sample[], added: readonly Sample[]): void {
     jobs.finish();
+    jobs.runNow(replaceJob(gridId, removed, added, (run) => run()));
+  }
+
+  function* replaceJob(
+    gridId: string,
+    removed: readonly Sample[],
+    added: readonly Sample[],
+    within: (run: () => void) => void,
+  ): Generator<void, true> {
     // After a start, frames that are open come again as they are by then; of one that is sealed in part nobody could tell
     // which of its changed samples are sealed. So what changes is in chunks, and no frame is in part.
-    if ([...logs.values()].some((state) => state.hasPart)) jobs.runNow(sealJob(Number.POSITIVE_INFINITY));
+    if ([...logs.values()].some((state) => state.hasPart)) yield* sealJob(Number.POSITIVE_INFINITY);
     const edits = editsOf(gridId, removed, added);
-    const prepare = () => jobs.runNow(prepareEdits(sealed, edits, floors.raw, floors['1m']));
-    let prepared = prepare();
+    let prepared = yield* prepareEdits(sealed, edits, floors.raw, floors['1m']);
     if (!prepared && openCount > 0) {
-      jobs.runNow(sealJob(Number.POSITIVE_INFINITY));
-      prepared = prepare();
+      yield* sealJob(Number.POSITIVE_INFINITY);
+      prepared = yield* prepareEdits(sealed, edits, floors.raw, floors['1m']);
     }
-    if (!prepared) {
+    if (prepared) {
+      const whole = prepared;
+      within(() => writeReplacement(gridId, edits, whole, removed));
+    } else {
       log.warn('samples whose times are to be put right are not kept any more', { samples: removed.length });
-      return;
+      within(() => {});
     }
+    return true;
+  }
+
+  /** Writes what a replacement changes, and brings the newest samples up to it. */
+  function writeReplacement(
+    gridId: string,
+    edits: readonly Edit[],
+    prepared: PreparedEdits,
+    removed: readonly Sample[],
+  ): void {
     const before = new Map(edits.map(({ series }) => [series, series.latest]));
     const isSame = (series: SeriesState, sample: Sample) =>
       Math.round(sample.timeMs) === series.latest?.timeMs && find(gridId, sample.deviceId, sample.metric) === series;
@@ -495,6 +526,10 @@ export function createHistoryStore({ database, zoneOf, log }: HistoryStoreOption
     raw,
     completeness,
     replaceSamples,
+    async replaceInSteps(gridId, removed, added, within) {
+      // A job that was abandoned has no result.
+      return ((await jobs.run(() => replaceJob(gridId, removed, added, within))) as true | undefined) === true;
+    },
     pruneWindows(resolution, beforeMs) {
       if (!(beforeMs > floors[resolution])) return 0;
       const day = Math.floor(beforeMs / dayMs);
