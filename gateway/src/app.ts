@@ -124,6 +124,13 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   const trustSetting = config.clock_trust === 'auto' && config.clock ? 'ntp' : config.clock_trust;
   const clock = createVillageClock(ports.clock, trustSetting);
   const clockTrust = () => clock.trust();
+  // Before anything is opened: what is wrong with settings leaves nothing behind.
+  const mappings = mappingsOf(config);
+  const mapped = createMappedNodes(config.mqtt_devices.devices, mappings, {
+    reading: (deviceId, parsed) => intake.parsed(deviceId, parsed),
+    link: (deviceId, state) => link(deviceId, state),
+    answer: (deviceId, topic, payload) => commands.heard(deviceId, topic, payload),
+  });
   mkdirSync(config.data_dir, { recursive: true, mode: 0o700 });
   const data = new DataFolder({ folder: config.data_dir, clock, realClock, log: logger.child('data') });
   const telemetryDatabase = data.open(databaseFiles.telemetry);
@@ -229,12 +236,6 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     },
   };
 
-  const mappings = mappingsOf(config);
-  const mapped = createMappedNodes(config.mqtt_devices.devices, mappings, {
-    reading: intake.parsed,
-    link,
-    answer: (deviceId, topic, payload) => commands.heard(deviceId, topic, payload),
-  });
   const commands = new NodeCommands({
     enabled: config.commands.enabled,
     expiresInS: config.commands.expires_in_s,
