@@ -4,7 +4,10 @@ import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { routes } from '@villagrid/contracts';
+import { cloudConfigSchema } from '@villagrid/cloud';
+import { gatewayConfigSchema } from '@villagrid/gateway';
 import { loadProfile, loadVectors, vectorProblems } from '@villagrid/gateway/profiles';
+import { describeConfig } from '@villagrid/runtime';
 import { referencePages } from './reference/pages.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -49,6 +52,22 @@ t.test('the device model of the how-to is a right profile with right vectors', (
   const folder = t.testdir({ 'acme-m3.yaml': blocks[0] ?? '', 'vectors.yaml': blocks.at(-1) ?? '' });
   const profile = loadProfile(join(folder, 'acme-m3.yaml'));
   t.same(vectorProblems(profile, loadVectors(join(folder, 'vectors.yaml'))), []);
+  t.end();
+});
+
+t.test('every port that a server can open is in the table of open ports, with its setting', (t) => {
+  const rows = read('SECURITY.md')
+    .split('\n')
+    .filter((line) => /^\| *\d+\/tcp/.test(line))
+    .map((line) => line.split('|').map((cell) => cell.trim()));
+  const listed = rows.map(([, port, server, , setting]) => `${server?.split(',')[0]} ${setting} ${port}`).sort();
+  const opened = Object.entries({ gateway: gatewayConfigSchema, cloud: cloudConfigSchema }).flatMap(
+    ([server, schema]) =>
+      describeConfig(schema)
+        .filter(({ path }) => /^[^.]+\.port$/.test(path))
+        .map(({ path, default: standard }) => `${server} \`${path.replace('.port', '')}\` ${standard}/tcp`),
+  );
+  t.same(listed, opened.sort());
   t.end();
 });
 

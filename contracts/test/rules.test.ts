@@ -299,6 +299,19 @@ t.test('default rules are whole: valid, with every text, and the words of the pr
     transition: { ...raise, value: null, limit: null },
   };
   t.equal(alertSubject(silent, null).what, 'Nothing was heard from inv-1 for 10 min.');
+  for (const [ruleId, value, expected] of [
+    ['disk_filling', 91.4, { value: 91.4, unit: '%' }],
+    ['storage_failing', 1, { value: null }],
+  ] as const) {
+    const own = byId[ruleId] as Rule;
+    const metric = (own.selector as { metric: string }).metric;
+    const raised: Transition = { type: 'raise', atMs: start, value, limit: null };
+    t.match(
+      alertSubject({ rule: own, subject: 's', deviceId: null, metric, transition: raised }, null),
+      expected,
+      'a state of the gateway is told by its sentence, not by a number',
+    );
+  }
   t.same([0, -0.001, 2.345, 12.34, 123.4, 1234.5, 7.1, 60].map(shortNumber), [
     '0',
     '0',

@@ -33,6 +33,7 @@ async function cli(words: string[], stdin = '') {
     print: (text) => void out.push(text),
     printError: (text) => void err.push(text),
     readStdin: async () => stdin,
+    ask: async () => undefined,
   });
   return { code, out: out.join('\n'), err: err.join('\n') };
 }
@@ -284,6 +285,16 @@ t.test('the doctor tells our server on a port from another program', async (t) =
   t.match((await states({}))?.[0], { state: 'bad', found: /another Villagrid server, gw-other/ });
   answer = JSON.stringify({ kind: 'gateway', server_id: 'gw-kisima' });
   t.match((await states({}))?.[0], { state: 'good', found: /this server answers/ });
+  const plain = async () => {
+    const { out } = await cli(['doctor', '--folder', folder, '--json']);
+    const all = JSON.parse(out) as { check: string; findings: { state: string; found: string }[] }[];
+    return all.find((one) => one.check === 'plain-mqtt')?.findings;
+  };
+  t.match(await plain(), [{ state: 'good', found: 'for this machine only' }]);
+  setSetting(join(folder, 'gateway.yaml'), ['mqtt_plain', 'lan'], true);
+  t.match(await plain(), [{ state: 'warning', found: /no device may use it/ }]);
+  setSetting(join(folder, 'gateway.yaml'), ['mqtt_plain', 'lan_devices'], ['cabinet-1']);
+  t.match(await plain(), [{ state: 'warning', found: /open to the network for cabinet-1: whoever/ }]);
 });
 
 /** A Modbus TCP device that holds these registers (function 3) and refuses all others. */

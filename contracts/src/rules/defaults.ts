@@ -35,6 +35,10 @@ export function defaultLimits(plant: { readonly pv_kwp?: number | undefined } = 
   };
 }
 
+/** The rule of the energy balance, and the gateway's own figure it watches: the number of what was found, 0 for nothing. */
+export const meterDisagreesRuleId = 'meter_disagrees';
+export const meterFindingFigure = 'meter_finding';
+
 const minutes = (count: number) => count * 60_000;
 
 /** What the default rules want to know of a site: its battery's floor, and which figures are wired. */
@@ -296,6 +300,19 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       what: "The gateway's disk is {value} % full; the limit is {limit} %.",
       why: 'When it is full, new measurements cannot be kept.',
       steps: ['Tell your technician.', 'Give the gateway a link, so that what it keeps is safe in the cloud too.'],
+    },
+    {
+      // Its texts are those of the finding, made by balanceWords.
+      id: meterDisagreesRuleId,
+      kind: 'balance',
+      enabled: true,
+      severity: 'medium',
+      selector: { scope: 'figure', metric: meterFindingFigure },
+      parameters: {},
+      message: 'a meter is wrong',
+      what: 'The meters of the village contradict each other.',
+      why: 'Figures and reports made from a wrong meter are wrong.',
+      steps: ['Look at the energy balance: `villagrid balance` names the meter and says why.'],
     },
     {
       id: 'backlog_old',

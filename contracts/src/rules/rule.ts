@@ -2,6 +2,7 @@
 import { Type, type Static } from 'typebox';
 import { severities } from '../alerts/events.js';
 import type { RuleKind } from './kind.js';
+import { balance } from './kinds/balance.js';
 import { comparison } from './kinds/comparison.js';
 import { noData } from './kinds/no-data.js';
 import { threshold } from './kinds/threshold.js';
@@ -15,6 +16,7 @@ export const ruleKinds: Readonly<Record<string, AnyKind>> = {
   threshold: threshold as unknown as AnyKind,
   no_data: noData as unknown as AnyKind,
   comparison: comparison as unknown as AnyKind,
+  balance: balance as unknown as AnyKind,
 };
 
 /** Which subjects a rule covers: a grid figure, every series of a metric (any component), or every device. */
@@ -39,7 +41,7 @@ export type RuleSelector = Static<typeof selectorSchema>;
 export const ruleSchema = Type.Object(
   {
     id: Type.String({ pattern: '^[a-z][a-z0-9_]{0,62}$' }),
-    kind: Type.String({ description: 'threshold, no_data or comparison' }),
+    kind: Type.String({ description: 'threshold, no_data, comparison or balance' }),
     enabled: Type.Boolean({ default: true }),
     severity: Type.Enum([...severities] as const),
     selector: selectorSchema,

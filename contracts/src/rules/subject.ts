@@ -3,17 +3,28 @@ import type { AlertSubject } from '../alerts/events.js';
 import { metricDefinition, parseMetricId } from '../metrics/catalogue.js';
 import type { RuleTransition } from './engine.js';
 
+/** Units of the gateway's own figures, which no device measures. Those that are states, or tell more as a sentence, have none. */
+const ownUnits: Readonly<Record<string, string | null>> = {
+  gateway_disk_used_pct: '%',
+  gateway_wal_mb: 'MB',
+  gateway_damaged_files: '',
+  gateway_clock_trust: null,
+  gateway_storage_failing: null,
+  gateway_backlog_age_s: null,
+};
+
 /** Makes the subject of an alert from a raising transition and the device's name. */
 export function alertSubject(found: RuleTransition, deviceName: string | null): AlertSubject {
   const { rule, metric, deviceId, transition } = found;
-  const value = transition.value;
+  const own = metric === null ? undefined : ownUnits[metric];
+  const value = own === null ? null : transition.value;
   const limit =
     transition.type === 'raise' && transition.limit !== null
       ? transition.limit
       : rule.kind === 'no_data'
         ? Math.round(Number((rule.parameters as { silent_for_ms?: number }).silent_for_ms ?? 0) / 60_000)
         : null;
-  const unit = metric === null ? null : (metricDefinition(metric)?.unit ?? null);
+  const unit = metric === null ? null : (own ?? metricDefinition(metric)?.unit ?? null);
   const named = found.foldedMetric ?? metric;
   const suffix = named === null ? undefined : parseMetricId(named).suffix;
   const texts: Record<string, string> = {

@@ -120,6 +120,25 @@ t.test('disabling and other grants hold at once, for logins that exist', async (
   t.ok(await accounts.login('operator', password, 'a'));
 });
 
+t.test('a card that takes nothing shuts nobody out: a login holds until the next start, and its end too', async (t) => {
+  const { accounts, clock, database } = setUp(t);
+  await add(accounts);
+  const before = await accounts.login('operator', password, '10.0.0.2');
+  database.pragma('query_only = 1');
+  const login = await accounts.login('operator', password, '10.0.0.2');
+  t.equal((await accounts.authenticate(login?.token ?? ''))?.username, 'operator');
+  await clock.advance(11 * minute);
+  t.equal((await accounts.authenticate(before?.token ?? ''))?.username, 'operator', 'who was in stays in');
+  await accounts.logout(before?.token ?? '');
+  t.equal(await accounts.authenticate(before?.token ?? ''), undefined);
+  database.pragma('query_only = 0');
+  accounts.disable('operator');
+  t.equal(await accounts.authenticate(login?.token ?? ''), undefined);
+  accounts.enable('operator');
+  t.equal(await accounts.authenticate(login?.token ?? ''), undefined, 'nor when the account is enabled again');
+  t.equal(await accounts.authenticate(before?.token ?? ''), undefined);
+});
+
 t.test('ten failed tries of a name within 15 minutes, then it must wait, from any address', async (t) => {
   const { accounts, clock } = setUp(t);
   await add(accounts);
@@ -230,3 +249,25 @@ t.test('a hashed secret is recognised, any other is not, and a text that is no h
     t.notOk(await verifySecret('caf\u00e9', text));
   }
 });
+
+t.test(
+  'what the command line changes holds for logins of the running server within a quarter of a second',
+  async (t) => {
+    const { accounts, clock, path } = setUp(t);
+    await add(accounts);
+    const { token = '' } = (await accounts.login('operator', password, '10.0.0.2')) ?? {};
+    t.match(await accounts.authenticate(token), { grants: [viewer] });
+    const other = openDatabase({ path });
+    t.teardown(() => other.close());
+    const { log } = memoryLog({ foldAfter: 1000 });
+    const commandLine = createAccounts({ database: other, realClock: clock, random: cryptoRandom(), log });
+    commandLine.setGrants('operator', [admin]);
+    await clock.advance(250);
+    t.match(await accounts.authenticate(token), { grants: [admin] });
+    commandLine.disable('operator');
+    await clock.advance(250);
+    t.equal(await accounts.authenticate(token), undefined);
+    commandLine.enable('operator');
+    t.equal(await accounts.authenticate(token), undefined, 'its logins were ended');
+  },
+);

@@ -15,6 +15,7 @@ import {
 import type { Logger } from '../log/logger.js';
 import { migrateModule, type Migration } from '../sqlite/migrate.js';
 import type { SqliteDatabase } from '../sqlite/open.js';
+import { createHeldLogins } from './held-logins.js';
 import { createRunningTime } from './running-time.js';
 import { hashSecret, verifySecret } from './secret-hash.js';
 import { createTryLimit } from './try-limit.js';
@@ -31,6 +32,10 @@ export const shortestPassword = 8;
 const mostLoginsPerAccount = 50;
 /** Logins waiting for their turn; more are asked to come back. */
 const mostWaiting = 200;
+/** Logins whose person is remembered between requests. */
+const mostRemembered = 200;
+/** How often is looked whether another process has changed the accounts: so soon it is noticed, milliseconds. */
+const lookAgainMs = 250;
 const tokenForm = /^[A-Za-z0-9_-]{43}$/;
 const usernameForm = /^[\p{L}\p{N}][\p{L}\p{N}._@+-]{0,63}$/u;
 
@@ -137,6 +142,7 @@ export function createAccounts({
 }: AccountsOptions): Accounts {
   migrateModule(database, 'accounts', accountMigrations);
   const runningTime = createRunningTime(database, realClock);
+  const held = createHeldLogins(mostLoginsPerAccount);
   const limit = { failures: failedTriesAllowed, windowMs: failedTriesWindowMs };
   const triesOfName = createTryLimit(limit);
   const triesOfAddress = createTryLimit(limit);
@@ -145,6 +151,7 @@ export function createAccounts({
   let nobodysHash: Promise<string> | undefined;
 
   const byName = database.prepare<[string], AccountRow>('SELECT * FROM account WHERE username = ?');
+  const byId = database.prepare<[string], AccountRow>('SELECT * FROM account WHERE user_id = ? AND disabled = 0');
   const all = database.prepare<[], AccountRow>('SELECT * FROM account ORDER BY username');
   const counted = database.prepare<[], number>('SELECT count(*) FROM account').pluck();
   const insert = database.prepare<[string, string, string, string, string, number]>(
@@ -154,10 +161,17 @@ export function createAccounts({
   const updateGrants = database.prepare<[string, string]>('UPDATE account SET grants = ? WHERE user_id = ?');
   const updateDisabled = database.prepare<[number, string]>('UPDATE account SET disabled = ? WHERE user_id = ?');
   const insertLogin = database.prepare<[Buffer, string, number]>('INSERT INTO account_login VALUES (?, ?, ?)');
-  const personOf = database.prepare<[Buffer, number], AccountRow>(
-    `SELECT account.* FROM account_login JOIN account USING (user_id)
+  const personOf = database.prepare<[Buffer, number], AccountRow & { readonly ends_at_running_ms: number }>(
+    `SELECT account.*, ends_at_running_ms FROM account_login JOIN account USING (user_id)
      WHERE token_sha256 = ? AND ends_at_running_ms > ? AND disabled = 0`,
   );
+  // Changes when somebody else, the command line for instance, has written.
+  const written = database.prepare<[], number>('PRAGMA data_version').pluck();
+  /** Persons by token, until anything is written to the accounts here or elsewhere. */
+  const remembered = new Map<string, { readonly principal: Principal; readonly endsMs: number }>();
+  let rememberedAt: number | undefined;
+  let lookedMs = Number.NEGATIVE_INFINITY;
+  const forgetPersons = () => remembered.clear();
   const deleteLogin = database.prepare<[Buffer]>('DELETE FROM account_login WHERE token_sha256 = ?');
   const deleteLogins = database.prepare<[string]>('DELETE FROM account_login WHERE user_id = ?');
   const deleteEnded = database.prepare<[number]>('DELETE FROM account_login WHERE ends_at_running_ms <= ?');
@@ -178,14 +192,23 @@ export function createAccounts({
     deleteEnded.run(now);
     insertLogin.run(tokenHash, account.user_id, now + tokenLifeS * 1000);
     deleteOldest.run(account.user_id, mostLoginsPerAccount);
+    forgetPersons();
   });
+  const heldPerson = (hash: Buffer): AccountRow | undefined => {
+    const userId = held.userOf(hash, runningTime.nowMs());
+    return userId === undefined ? undefined : byId.get(userId);
+  };
   const setPasswordOf = database.transaction((userId: string, hash: string) => {
     updatePassword.run(hash, userId);
     deleteLogins.run(userId);
+    held.endAllOf(userId);
+    forgetPersons();
   });
   const disable = database.transaction((userId: string) => {
     updateDisabled.run(1, userId);
     deleteLogins.run(userId);
+    held.endAllOf(userId);
+    forgetPersons();
   });
 
   const refuseWhenTooMany = (name: string, address: string) => {
@@ -221,7 +244,13 @@ export function createAccounts({
           return undefined;
         }
         const token = Buffer.from(random.bytes(32)).toString('base64url');
-        startLogin(present, sha256(token));
+        try {
+          startLogin(present, sha256(token));
+        } catch (error) {
+          // Whoever is to mend a full card must be able to look.
+          held.add(sha256(token), present.user_id, runningTime.nowMs() + tokenLifeS * 1000);
+          log.warn('a login could not be written; it holds until the next start', { user_id: present.user_id, error });
+        }
         // The person knows the secret after all; the address may still be trying other names.
         triesOfName.forget(name);
         log.info('logged in', { user_id: present.user_id, address });
@@ -231,11 +260,38 @@ export function createAccounts({
     async authenticate(token) {
       if (typeof token !== 'string' || !tokenForm.test(token)) return undefined;
       runningTime.keep();
-      const row = personOf.get(sha256(token), runningTime.nowMs());
-      return row && principalOf(row);
+      const nowMs = runningTime.nowMs();
+      if (nowMs - lookedMs >= lookAgainMs || nowMs < lookedMs) {
+        lookedMs = nowMs;
+        const version = written.get();
+        if (version !== rememberedAt) forgetPersons();
+        rememberedAt = version;
+      }
+      if (remembered.size >= mostRemembered) forgetPersons();
+      const known = remembered.get(token);
+      if (known !== undefined && known.endsMs > nowMs) return known.principal;
+      const hash = sha256(token);
+      if (held.hasEnded(hash)) return undefined;
+      const row = personOf.get(hash, nowMs);
+      if (row === undefined) {
+        const unwritten = heldPerson(hash);
+        return unwritten && principalOf(unwritten);
+      }
+      const principal = principalOf(row);
+      remembered.set(token, { principal, endsMs: row.ends_at_running_ms });
+      return principal;
     },
     async logout(token) {
-      if (typeof token === 'string' && tokenForm.test(token)) deleteLogin.run(sha256(token));
+      if (typeof token !== 'string' || !tokenForm.test(token)) return;
+      forgetPersons();
+      const hash = sha256(token);
+      if (held.end(hash)) return;
+      try {
+        deleteLogin.run(hash);
+      } catch (error) {
+        held.markEnded(hash);
+        log.warn('the end of a login could not be written; it holds until the next start', { error });
+      }
     },
     async addUser({ username, displayName, password, grants }) {
       const name = canonicalName(username);
@@ -274,6 +330,7 @@ export function createAccounts({
       const { user_id: userId } = named(username);
       checkGrants(grants);
       updateGrants.run(JSON.stringify(grants), userId);
+      forgetPersons();
       log.info('grants changed', { user_id: userId, grants });
     },
     disable(username) {
@@ -284,6 +341,7 @@ export function createAccounts({
     enable(username) {
       const { user_id: userId } = named(username);
       updateDisabled.run(0, userId);
+      forgetPersons();
       log.info('account enabled', { user_id: userId });
     },
     list: () => all.all().map(accountOf),

@@ -29,8 +29,13 @@ export function createRunningTime(database: SqliteDatabase, clock: Clock): Runni
     keep(force = false) {
       const now = nowMs();
       if (!force && now - keptMs < writeEveryMs) return;
-      write.run(now);
       keptMs = now;
+      try {
+        write.run(now);
+      } catch (error) {
+        // A card that takes nothing shuts nobody out: this life's time is right, and is kept the next time.
+        if (force) throw error;
+      }
     },
   };
 }

@@ -17,13 +17,19 @@ interface Counted {
 /** Different lines remembered per window; more are written unfolded. */
 const maxRemembered = 1000;
 const windowMs = 60_000;
+/** Warnings and errors of one sentence pass so many times as often as one line, whatever else is in them. */
+const similarFactor = 4;
 
-/** Counts identical lines per minute; those beyond the first few are told once, with their number, when the minute ends. */
+/**
+ * Counts identical lines per minute; those beyond the first few are told once, with their number, when the minute ends.
+ * So are warnings and errors of one sentence that differ in their fields: a full disk is one trouble, not one per device.
+ */
 export class LineFolder {
   readonly #clock: Clock;
   readonly #foldAfter: number;
   readonly #emit: (line: Line, repeated: number) => void;
   readonly #counts = new Map<string, Counted>();
+  readonly #similar = new Map<string, Counted>();
   #windowEndsMs = Number.NEGATIVE_INFINITY;
   #armed = false;
 
@@ -40,14 +46,12 @@ export class LineFolder {
       this.flush();
       this.#windowEndsMs = nowMs + windowMs;
     }
-    const key = `${line.level} ${line.message} ${JSON.stringify(line.fields)}`;
-    const counted = this.#counts.get(key);
-    if (!counted) {
-      if (this.#counts.size < maxRemembered) this.#counts.set(key, { line, seen: 1 });
-      return true;
+    const alike = `${line.level} ${String(line.fields.name)} ${line.message}`;
+    if (this.#isWithin(this.#counts, `${alike} ${JSON.stringify(line.fields)}`, line, this.#foldAfter)) {
+      const isTrouble = line.level === 'warn' || line.level === 'error';
+      const similar = { ...line, fields: { ...common(line), other_fields_differ: true } };
+      if (!isTrouble || this.#isWithin(this.#similar, alike, similar, this.#foldAfter * similarFactor)) return true;
     }
-    counted.seen += 1;
-    if (counted.seen <= this.#foldAfter) return true;
     if (!this.#armed) {
       this.#armed = true;
       unrefTimer(this.#clock.after(this.#windowEndsMs - nowMs, () => this.flush()));
@@ -55,12 +59,30 @@ export class LineFolder {
     return false;
   }
 
+  #isWithin(counts: Map<string, Counted>, key: string, line: Line, most: number): boolean {
+    const counted = counts.get(key);
+    if (counted) return (counted.seen += 1) <= most;
+    if (counts.size < maxRemembered) counts.set(key, { line, seen: 1 });
+    return true;
+  }
+
   /** Tells the counts of the window so far and starts a new one. */
   flush(): void {
     this.#armed = false;
     this.#windowEndsMs = Number.NEGATIVE_INFINITY;
-    const folded = [...this.#counts.values()].filter((counted) => counted.seen > this.#foldAfter);
-    this.#counts.clear();
-    for (const { line, seen } of folded) this.#emit(line, seen - this.#foldAfter);
+    const folded: (readonly [Line, number])[] = [];
+    const collect = (counts: Map<string, Counted>, most: number) => {
+      for (const { line, seen } of counts.values()) if (seen > most) folded.push([line, seen - most]);
+      counts.clear();
+    };
+    collect(this.#counts, this.#foldAfter);
+    collect(this.#similar, this.#foldAfter * similarFactor);
+    for (const [line, repeated] of folded) this.#emit(line, repeated);
   }
 }
+
+/** What lines of one sentence have in common: the part that says it, and the code. */
+const common = ({ fields }: Line) => ({
+  name: fields.name,
+  ...(fields.code === undefined ? {} : { code: fields.code }),
+});

@@ -55,3 +55,17 @@ t.test('identical lines beyond the first few become one line with their number w
   log.warn('sensor is silent', { device: 'd1' });
   t.equal(lines.length, 6, 'the next minute starts afresh');
 });
+
+t.test(
+  'one trouble told in a thousand ways is told a few times and then counted; news that is none is not',
+  async (t) => {
+    const clock = testClock();
+    const { log, lines } = memoryLog({ clock, foldAfter: 3 });
+    for (let i = 0; i < 1000; i += 1) log.error('not taken', { code: 'E_NOT_DURABLE', device: `d${i}` });
+    t.equal(lines.length, 12);
+    await clock.advance(60_000);
+    t.match(lines[12], { msg: 'not taken', code: 'E_NOT_DURABLE', repeated: 988, other_fields_differ: true });
+    for (let i = 0; i < 100; i += 1) log.info('device up', { device: `d${i}` });
+    t.equal(lines.length, 113);
+  },
+);
