@@ -2,7 +2,15 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createApiServer, type ApiAddress, type ApiPorts, type Listen } from '@villagrid/api';
-import { isTrusted, topics, type Alert, type AlertEvent, type Clock, type RandomSource } from '@villagrid/contracts';
+import {
+  isTrusted,
+  meterDisagreesRuleId,
+  topics,
+  type Alert,
+  type AlertEvent,
+  type Clock,
+  type RandomSource,
+} from '@villagrid/contracts';
 import {
   createAccounts,
   ClockLedger,
@@ -14,6 +22,7 @@ import {
   type Logger,
 } from '@villagrid/runtime';
 import { createAlerts } from './alerts/alerts.js';
+import { createBalanceCheck } from './balance/balance-check.js';
 import { createDeviceLogin } from './broker/device-login.js';
 import { createIngestBroker, readPem } from './broker/ingest-broker.js';
 import { clockCorrectedSubject } from './clock/corrected-alert.js';
@@ -163,6 +172,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     random,
     logger: logger.child('alerts'),
+    ownWords: (ruleId) => (ruleId === meterDisagreesRuleId ? balance.words() : undefined),
     tell,
   });
   const intake = createIntake({
@@ -304,6 +314,14 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   });
   const accounts = createAccounts({ database: settingsDatabase, realClock, random, log: logger.child('accounts') });
   const grid = createGridPort({ site, live, log, alerts, telemetry, projector });
+  const balance = createBalanceCheck({
+    grid,
+    log,
+    figure: (metric, value) => alerts.onInternalFigure(metric, value),
+    timesAreRight: () => isTrusted(clock.trust()) && !projector.repairing(),
+    clock,
+    logger: logger.child('balance'),
+  });
   const api: ApiPorts = {
     identity: {
       kind: 'gateway',
@@ -358,6 +376,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   lifecycle.add(history);
   lifecycle.add(retention);
   lifecycle.add(alerts);
+  lifecycle.add(balance);
   lifecycle.add({
     name: 'broker',
     start: () => broker.start(),
