@@ -4,6 +4,9 @@ import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { routes } from '@villagrid/contracts';
+import { cloudConfigSchema } from '@villagrid/cloud';
+import { gatewayConfigSchema } from '@villagrid/gateway';
+import { describeConfig } from '@villagrid/runtime';
 import { referencePages } from './reference/pages.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -39,6 +42,22 @@ t.test('every test that requirements.md names exists, and every route is in it',
     if (id.startsWith('legacy') || ['logout', 'me', 'discovery'].includes(id)) continue;
     if (!text.includes(path)) t.fail(`route ${path} has no line in docs/requirements.md`);
   }
+  t.end();
+});
+
+t.test('every port that a server can open is in the table of open ports, with its setting', (t) => {
+  const rows = read('SECURITY.md')
+    .split('\n')
+    .filter((line) => /^\| *\d+\/tcp/.test(line))
+    .map((line) => line.split('|').map((cell) => cell.trim()));
+  const listed = rows.map(([, port, server, , setting]) => `${server?.split(',')[0]} ${setting} ${port}`).sort();
+  const opened = Object.entries({ gateway: gatewayConfigSchema, cloud: cloudConfigSchema }).flatMap(
+    ([server, schema]) =>
+      describeConfig(schema)
+        .filter(({ path }) => /^[^.]+\.port$/.test(path))
+        .map(({ path, default: standard }) => `${server} \`${path.replace('.port', '')}\` ${standard}/tcp`),
+  );
+  t.same(listed, opened.sort());
   t.end();
 });
 

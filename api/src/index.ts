@@ -4,3 +4,4 @@ export * from './create-server.js';
 export { openapiDocument } from './openapi/document.js';
 export { judgeBalance, readBalanceDay } from './views/balance.js';
 export { completenessUntilMs } from './handlers/grids.js';
+export { Answer, type Handlers } from './handlers/handler.js';

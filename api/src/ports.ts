@@ -6,9 +6,12 @@ import type {
   Alert,
   AlertEvent,
   ClockTrust,
+  CommandAnswer,
+  CommandList,
   Health,
   Principal,
   Resolution,
+  Role,
   Site,
   SnapshotSample,
   WindowColumns,
@@ -76,6 +79,28 @@ export type GridChange =
   | { readonly type: 'device'; readonly deviceId: string }
   | { readonly type: 'site' };
 
+/** A command that a person asks for. */
+export interface CommandAsked {
+  readonly deviceId: string;
+  readonly command: string;
+  readonly value: string | number;
+  readonly confirmation: string | undefined;
+  readonly expiresInS: number | undefined;
+  readonly actor: { readonly user_id: string; readonly name: string };
+  /** Whether the person holds a role on this grid. */
+  readonly holds: (role: Role) => boolean;
+}
+
+/** Remote commands of one grid. */
+export interface CommandPort {
+  /**
+   * Asks for a confirmation, or sends and waits until the device answered or the command expired. Throws E_COMMANDS_OFF,
+   * E_DEVICE_NOT_FOUND, E_COMMAND_UNKNOWN, E_FORBIDDEN, E_REQUEST_INVALID, E_CONFLICT, E_NOT_DURABLE.
+   */
+  request(asked: CommandAsked): Promise<CommandAnswer>;
+  list(): Omit<CommandList, 'grid_id'>;
+}
+
 /** Everything the server knows of one grid. */
 export interface GridPort {
   readonly gridId: string;
@@ -107,6 +132,8 @@ export interface GridPort {
   /** Origin that events born here carry. */
   readonly origin: AlertEvent['origin'];
   subscribe(listener: (change: GridChange) => void): () => void;
+  /** Left out where commands cannot be sent from: at the cloud. */
+  readonly commands?: CommandPort;
   /** Normal bands of figures, from the limits in force. */
   limits(): Readonly<Record<string, { readonly low?: number; readonly high?: number }>>;
 }

@@ -32,37 +32,41 @@ export function connectPacket({ clientId, username, password }: Login): Buffer {
   return packet(0x10, Buffer.concat([text('MQTT'), Buffer.from([4, flags, 0, keepaliveS]), ...fields.map(text)]));
 }
 
+/** A QoS 1 PUBLISH. */
+export function publishPacket(topic: string, id: number, body: string): Buffer {
+  return packet(0x32, Buffer.concat([text(topic), Buffer.from([id >> 8, id & 255]), Buffer.from(body)]));
+}
+
 /** The seq, and the `up`, of a load's first message: eight digits, so that the next ones are as long. */
 export const firstSeq = 10_000_001;
 
 /** Metrics of a message: of the catalogue, those with the shortest names, so that twelve make a small message. */
 export const metricsPerMessage = 12;
 
-/** A message of a node, its values at the resolution of meters; each step changes most of them a little. */
-export function payload(boot: string, node: number, step: number): string {
+/** Twelve values of a node at the resolution of meters; each step changes most of them a little. */
+export function metricsOfMessage(node: number, step: number): Record<string, number> {
   const wave = (period: number, phase = 0) => Math.sin((step * 2 * Math.PI) / period + node + phase);
   const at = (middle: number, swing: number, period: number, decimals: number) =>
     Number((middle + swing * wave(period) + swing * 0.1 * wave(period / 7.3, middle)).toFixed(decimals));
-  return JSON.stringify({
-    v: 1,
-    boot,
-    seq: firstSeq,
-    up: firstSeq,
-    metrics: {
-      consumption_kw: at(6, 2, 97, 3),
-      generation_kw: at(8, 3, 131, 3),
-      battery_soc_pct: at(70, 5, 211, 1),
-      mains_power_kw: 0,
-      genset_power_kw: 0,
-      genset_hours: 412.5,
-      fuel_level_pct: at(61, 1, 300, 1),
-      ac_frequency_hz: at(50, 0.2, 41, 2),
-      irradiance_w_m2: at(600, 200, 131, 1),
-      ambient_temp_c: at(27, 2, 180, 2),
-      equipment_temp_c: at(38, 4, 90, 2),
-      humidity_pct: at(48, 6, 150, 1),
-    },
-  });
+  return {
+    consumption_kw: at(6, 2, 97, 3),
+    generation_kw: at(8, 3, 131, 3),
+    battery_soc_pct: at(70, 5, 211, 1),
+    mains_power_kw: 0,
+    genset_power_kw: 0,
+    genset_hours: 412.5,
+    fuel_level_pct: at(61, 1, 300, 1),
+    ac_frequency_hz: at(50, 0.2, 41, 2),
+    irradiance_w_m2: at(600, 200, 131, 1),
+    ambient_temp_c: at(27, 2, 180, 2),
+    equipment_temp_c: at(38, 4, 90, 2),
+    humidity_pct: at(48, 6, 150, 1),
+  };
+}
+
+/** A message of a node as JSON. */
+export function payload(boot: string, node: number, step: number): string {
+  return JSON.stringify({ v: 1, boot, seq: firstSeq, up: firstSeq, metrics: metricsOfMessage(node, step) });
 }
 
 /** A ring of PUBLISH packets of one client. A packet is sent again, with other numbers, only after its acknowledgement. */

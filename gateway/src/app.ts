@@ -1,10 +1,11 @@
 /** The composition root of a gateway: every part made, wired and put in the order of its start. */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createApiServer, type ApiAddress, type ApiPorts, type Listen } from '@villagrid/api';
 import {
   isTrusted,
   meterDisagreesRuleId,
+  nodeTime,
   topics,
   type Alert,
   type AlertEvent,
@@ -14,30 +15,38 @@ import {
 import {
   createAccounts,
   ClockLedger,
+  createCommandStore,
   createLifecycle,
   type Accounts,
   type BrokerLimits,
   type GuardedBroker,
   type Lifecycle,
   type Logger,
+  wasClosedCleanly,
 } from '@villagrid/runtime';
 import { createAlerts } from './alerts/alerts.js';
 import { createBalanceCheck } from './balance/balance-check.js';
 import { createDeviceLogin } from './broker/device-login.js';
-import { createIngestBroker, readPem } from './broker/ingest-broker.js';
+import { createIngestBroker, plainDevices, readPem } from './broker/ingest-broker.js';
+import { stoppedHardSubject } from './health/power-cut.js';
 import { clockCorrectedSubject } from './clock/corrected-alert.js';
 import { createClockKeeper, createVillageClock } from './clock/keeper.js';
 import { systemTimeSources, type TimeSources } from './clock/sources.js';
 import type { GatewayConfig } from './config/schema.js';
-import { loadProfiles, profilesDirectory, withPollPeriods, type DriverSink, type Profile } from './drivers/index.js';
+import { resolveProfiles, withPollPeriods, type DriverSink } from './drivers/index.js';
 import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { createHealth, diskUsedPct } from './health/health.js';
 import { createIntake } from './intake/intake.js';
 import { Live } from './live/live.js';
+import { loadNamedMappings, prototypeMapping } from './mappings/index.js';
+import { NodeCommands } from './nodes/commands.js';
+import { createMappedNodes } from './nodes/mapped-nodes.js';
+import { createPrototype } from './nodes/prototype.js';
 import { Ballast } from './log/ballast.js';
 import { DataFolder } from './log/data-folder.js';
 import { openLogStore } from './log/log-store.js';
 import type { DurableLog } from './log/log.js';
+import { formerEpochs, settleRestored } from './log/restored.js';
 import { settleSalvaged } from './log/salvage.js';
 import { NodeSequences } from './log/sequences.js';
 import { gatewayParts } from './parts.js';
@@ -106,10 +115,9 @@ export const gatewayVersion = (
 /** Opens the stores and makes all parts. Throws E_STORE_OPEN, E_CERTIFICATE or E_CONFIG_*. */
 export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gateway {
   const { realClock, random, log: logger } = ports;
-  const connections = given.modbus?.connections ?? [];
-  const profiles = connections.length === 0 ? new Map<string, Profile>() : loadProfiles(profilesDirectory);
+  const { connections, profiles } = resolveProfiles(given.modbus?.connections ?? [], given.modbus?.profiles_dir);
   const site = withPollPeriods(given.site, connections, profiles);
-  const config = { ...given, site };
+  const config = { ...given, site, ...(given.modbus ? { modbus: { ...given.modbus, connections } } : {}) };
   const gridId = site.grid_id;
   // A demonstration's time is what its settings say.
   const trustSetting = config.clock_trust === 'auto' && config.clock ? 'ntp' : config.clock_trust;
@@ -126,8 +134,10 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     log: logger.child('data'),
   });
+  const logPath = join(config.data_dir, databaseFiles.log);
+  const stoppedHard = existsSync(logPath) && !wasClosedCleanly(logPath);
   const logStore = openLogStore({
-    path: join(config.data_dir, databaseFiles.log),
+    path: logPath,
     quarantine: data.quarantine,
     clock,
     realClock,
@@ -138,6 +148,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     maxSamples: config.log.max_batch,
     maxBytes: config.log.max_batch_bytes,
     makeRoom: () => ballast.release(),
+    journalBytes: config.log.journal_mb * 1024 * 1024,
   });
   const { log, alertStore } = logStore;
   const keeper = createClockKeeper({
@@ -156,6 +167,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     log: logger.child('history'),
   });
   settleSalvaged(log, telemetry, { gridId, gatewayId: site.gateway_id });
+  settleRestored(log, telemetry, site.gateway_id);
   const live = new Live({ site, clock, logger: logger.child('live') });
   live.restore(telemetry.latest(gridId));
   const sequences = new NodeSequences(log);
@@ -209,6 +221,44 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     },
   };
 
+  const mappings = loadNamedMappings(
+    [prototypeMapping, ...config.mqtt_devices.devices.map(({ mapping }) => mapping)],
+    config.mqtt_devices.mappings_dir,
+  );
+  const mapped = createMappedNodes(config.mqtt_devices.devices, mappings, {
+    reading: intake.parsed,
+    link,
+    answer: (deviceId, topic, payload) => commands.heard(deviceId, topic, payload),
+  });
+  const commands = new NodeCommands({
+    enabled: config.commands.enabled,
+    expiresInS: config.commands.expires_in_s,
+    gridId,
+    devices: site.devices.map(({ device_id, name }) => ({
+      deviceId: device_id,
+      name,
+      commands: mapped.commands.get(device_id) ?? [],
+    })),
+    isDevice: (deviceId) => site.devices.some(({ device_id }) => device_id === deviceId),
+    records: createCommandStore(settingsDatabase),
+    isConnected: (deviceId) => live.link(deviceId) === 'up',
+    publish: (topic, payload) => broker.publish(topic, payload, { qos: 1 }),
+    audit: ({ command_id, device_id, command, value, state, reason, actor }, nowMs) =>
+      log.append(
+        {
+          entries: [
+            { type: 'command', id: command_id, device_id, command, value, state, reason, actor, time_ms: nowMs },
+          ],
+        },
+        { urgent: true },
+      ),
+    clock,
+    realClock,
+    random,
+    logger: logger.child('commands'),
+  });
+  const prototype = createPrototype(mappings, intake.parsed);
+
   const broker = createIngestBroker({
     config,
     login: createDeviceLogin({
@@ -219,10 +269,19 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     }),
     intake: {
       telemetry: intake.telemetry,
-      legacyData: intake.legacy,
+      legacyData: prototype,
       legacyAlert: alerts.legacyText,
-      link,
+      async link(login, state) {
+        await Promise.all([link(login, state), ...mapped.devicesOf(login).map((deviceId) => link(deviceId, state))]);
+      },
+      ack: (deviceId, payload) => commands.acknowledged(deviceId, payload),
+      async time(deviceId, question) {
+        const answer = nodeTime(question, clock.nowMs(), clockTrust());
+        // A node that is gone asks again.
+        await broker.publish(topics.command(gridId, deviceId), JSON.stringify(answer)).catch(() => {});
+      },
     },
+    foreign: mapped,
     clock: realClock,
     logger: logger.child('broker'),
     ...(ports.brokerLimits ? { limits: ports.brokerLimits } : {}),
@@ -250,7 +309,16 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     logger: logger.child('projector'),
   });
+  let lastSign = stoppedHard ? log.read(log.newestNumber(), { maxFrames: 1, maxBytes: 1 })[0]?.frame : undefined;
+  /** Told once, as soon as the time is known. */
+  const tellOfStop = (): void => {
+    if (lastSign === undefined || !isTrusted(clock.trust())) return;
+    const subject = stoppedHardSubject(ledger.restamp(gridId, lastSign), clock.nowMs(), site.zone);
+    lastSign = undefined;
+    if (subject) alerts.happened(subject);
+  };
   keeper.onChange((change) => {
+    tellOfStop();
     alerts.clockMoved(change.correctionMs);
     live.clockMoved(change.correctionMs, isTrusted(change.to));
     const subject = clockCorrectedSubject(change, site.zone);
@@ -269,6 +337,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     profiles,
     version: gatewayVersion,
     log,
+    formerEpochs: formerEpochs(log),
     sink,
     onActs: async (events) => void (await Promise.all(events.map((event) => alerts.append(event)))),
     clock,
@@ -285,7 +354,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     log,
     store: telemetry,
     files: [
-      createFileRoom(join(config.data_dir, databaseFiles.log), logStore.database, () => log.trusted()),
+      createFileRoom(logPath, logStore.database, () => log.trusted()),
       createFileRoom(join(config.data_dir, databaseFiles.telemetry), () => telemetryDatabase),
     ],
     receipted: () => (uplink ? log.cursor(uplinkCursor) : undefined),
@@ -305,6 +374,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     damagedFiles: () => data.damagedFiles(),
     intake: intake.counters,
     broker,
+    plainDevices: config.mqtt_plain.lan ? plainDevices(config) : undefined,
     projector,
     alerts,
     uplink,
@@ -313,7 +383,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     clock,
   });
   const accounts = createAccounts({ database: settingsDatabase, realClock, random, log: logger.child('accounts') });
-  const grid = createGridPort({ site, live, log, alerts, telemetry, projector });
+  const grid = createGridPort({ site, live, log, alerts, telemetry, projector, commands });
   const balance = createBalanceCheck({
     grid,
     log,
@@ -356,7 +426,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     },
     async stop() {
       await ballast.stop();
-      logStore.close();
+      await logStore.close();
       data.stop();
     },
   });
@@ -377,13 +447,15 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   lifecycle.add(retention);
   lifecycle.add(alerts);
   lifecycle.add(balance);
+  lifecycle.add({ name: 'word of a power cut', start: tellOfStop, stop() {} });
   lifecycle.add({
     name: 'broker',
     start: () => broker.start(),
     stop() {
+      commands.stop();
       const stopped = broker.stop();
       // What waits for the hold is acknowledged before the connections end.
-      log.flush();
+      void log.flush();
       return stopped;
     },
   });

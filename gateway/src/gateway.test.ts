@@ -1,3 +1,5 @@
+import { rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { MqttClient } from 'mqtt';
 import { addConformancePeople, apiConformanceSuite, ask, logIn } from '@villagrid/api/testing';
@@ -9,10 +11,13 @@ import {
   newId,
   topics,
   type AlertEvent,
+  type Clock,
+  type ClockTrust,
   type Sample,
 } from '@villagrid/contracts';
 import { cryptoRandom, realClock } from '@villagrid/runtime';
 import { reconcileState } from './alerts/rule-state.js';
+import { stoppedHardSubject } from './health/power-cut.js';
 import type { Gateway } from './index.js';
 import { devicePassword, gatewayFolder, gridId, startHouse, until } from './testing/house.js';
 
@@ -33,6 +38,8 @@ const temperature = (client: MqttClient, seq: number, value: number, agoS = 0) =
     'cabinet-1',
     reading(seq, { equipment_temp_c: value }, { ts: Math.round(realClock().nowMs() - agoS * 1000) }),
   );
+/** The real clock, so many milliseconds ahead. */
+const laterClock = (byMs: number): Clock => ({ ...realClock(), nowMs: () => realClock().nowMs() + byMs });
 const closing = (client: MqttClient) => new Promise<void>((resolve) => client.once('close', () => resolve()));
 const actor = { user_id: 'u1', name: 'Asha' };
 const acknowledge = (gateway: Gateway, alertId: string): AlertEvent => ({
@@ -218,6 +225,36 @@ t.test('an open alert, its acknowledgement and what is now survive a restart; no
   await temperature(client, 3, 40, 62);
   await temperature(client, 4, 40);
   t.match(await gridOf(gateway).alerts({}), [{ status: 'resolved', acknowledged: true }], 'and it still clears');
+});
+
+t.test(
+  'a gateway that had lost its power says so when it is back, with how long it was off; an orderly stop is no news',
+  async (t) => {
+    const path = await gatewayFolder(t);
+    const first = await startHouse(t, path, { clock: laterClock(0) });
+    await temperature(await first.connect('cabinet-1'), 1, 40);
+    await first.gateway.stop();
+    const second = await startHouse(t, path, { clock: laterClock(3_600_000) });
+    t.same(await gridOf(second.gateway).alerts({}), []);
+    await second.gateway.stop();
+    // What a power cut leaves: no mark of an orderly end.
+    rmSync(join(dirname(path), 'data', 'log.db.clean'));
+    const { gateway } = await startHouse(t, path, { clock: laterClock(2 * 3_600_000 + 60_000) });
+    await until(async () => (await gridOf(gateway).alerts({})).length > 0);
+    t.match(await gridOf(gateway).alerts({}), [
+      { type: 'gateway_stopped_hard', status: 'resolved', severity: 'medium', what: /was off for 2 hours/ },
+    ]);
+  },
+);
+
+t.test('how long the gateway was off is told only where its clock was right, and seconds are no news', (t) => {
+  const at = (offMs: number, trust: ClockTrust = 'ntp') =>
+    stoppedHardSubject({ wallMs: 1_795_000_000_000, trust }, 1_795_000_000_000 + offMs, 'Africa/Nairobi');
+  t.equal(at(10_000), undefined);
+  t.match(at(60_000), { severity: 'low', what: /14:06 and was off for 1 minute/ });
+  t.match(at(10_000, 'none'), { severity: 'medium', what: /how long is not known/ });
+  t.match(at(-5000), { what: /how long is not known/ });
+  t.end();
 });
 
 t.test('foreign topic, wrong password, broken JSON, 1e999 and a megabyte harm nobody', async (t) => {

@@ -39,14 +39,17 @@ async function bundle(t: Test): Promise<string> {
 
 async function startChild(main: string, config: string): Promise<{ child: ChildProcess; mqtt: string }> {
   const child = spawn(process.execPath, [main, '--config', config], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const lines: string[] = [];
+  const ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve(signal ?? code)));
   for await (const line of createInterface({ input: child.stdout })) {
+    lines.push(line);
     const said = JSON.parse(line) as { gateway?: string; mqtt?: string };
     if (said.gateway === 'ready') {
       child.stdout.resume();
       return { child, mqtt: said.mqtt ?? '' };
     }
   }
-  throw new Error('the gateway ended before it was ready');
+  throw new Error(`the gateway ended (${String(await ended)}) before it was ready: ${lines.slice(-5).join(' ')}`);
 }
 
 t.test(`${kills} kills under load: every acknowledged publish is there, once (SEED=${seed})`, async (t) => {
@@ -105,6 +108,7 @@ t.test(`${kills} kills under load: every acknowledged publish is there, once (SE
   };
 
   for (let round = 0; round <= kills; round += 1) {
+    if (round > 0 && round % 100 === 0) t.comment(`${round} kills`);
     const begunMs = clock.monotonicMs();
     const { child, mqtt } = await startChild(main, config);
     starts.push(clock.monotonicMs() - begunMs);

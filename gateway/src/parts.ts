@@ -23,6 +23,7 @@ export interface PartsContext {
   readonly profiles: ReadonlyMap<string, Profile>;
   readonly version: string;
   readonly log: Log;
+  readonly formerEpochs: readonly { readonly epoch: string; readonly last: number }[];
   /** Where drivers put what they learn. */
   readonly sink: DriverSink;
   /** Stores what people did at the cloud, each by id if absent. */
@@ -94,6 +95,7 @@ function makeUplink(context: PartsContext): Uplink | undefined {
   return createUplink({
     destination,
     log,
+    formerEpochs: context.formerEpochs,
     gatewayId: site.gateway_id,
     gridId: site.grid_id,
     version,

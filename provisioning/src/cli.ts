@@ -1,11 +1,14 @@
 /** The installer's command line, without argv, clock or exit: those come from main.ts. */
 import { Command, CommanderError } from 'commander';
 import { VillagridError } from '@villagrid/contracts';
+import { addBackup } from './commands/backup.js';
 import { addCloudCommands } from './commands/cloud.js';
 import type { CommandPorts } from './commands/command.js';
 import { addDeviceCommands } from './commands/device.js';
 import { addDoctor } from './commands/doctor.js';
 import { addInit } from './commands/init.js';
+import { addProfileCommands } from './commands/profile.js';
+import { addRestore } from './commands/restore.js';
 import { addUserCommands } from './commands/user.js';
 import { GivenValueError } from './site/check-gateway.js';
 
@@ -28,6 +31,9 @@ export async function runCli(
   addDeviceCommands(program, all);
   addUserCommands(program, all);
   addCloudCommands(program, all);
+  addProfileCommands(program, all);
+  addBackup(program, all);
+  addRestore(program, all);
   addDoctor(program, all);
   for (const command of program.commands)
     for (const inner of [command, ...command.commands]) inner.exitOverride().showHelpAfterError();

@@ -4,5 +4,6 @@ export * from './doctor/doctor.js';
 export * from './site/cloud-site.js';
 export * from './site/files.js';
 export * from './site/gateway-site.js';
+export * from './site/last-backup.js';
 export * from './site/password.js';
 export * from './site/people.js';

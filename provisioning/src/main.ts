@@ -2,6 +2,7 @@
 /** The process of the command line: argv, clock, randomness, streams. */
 import { createLogger, cryptoRandom, realClock } from '@villagrid/runtime';
 import { runCli } from './cli.js';
+import { askHidden } from './site/ask.js';
 
 const clock = realClock();
 process.exitCode = await runCli(process.argv.slice(2), {
@@ -15,4 +16,5 @@ process.exitCode = await runCli(process.argv.slice(2), {
     for await (const chunk of process.stdin.setEncoding('utf8')) text += chunk as string;
     return text;
   },
+  ask: (question) => askHidden(question, process.stdin, process.stderr),
 });

@@ -1,12 +1,21 @@
 import { X509Certificate } from 'node:crypto';
-import { chownSync, existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
 import { createLogger, cryptoRandom, describeCertificate, realClock, verifySecret } from '@villagrid/runtime';
 import { tempDir } from '@villagrid/runtime/testing';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { runCli, setSetting, withAccounts } from '../src/index.js';
 
 const clock = realClock();
@@ -24,6 +33,7 @@ async function cli(words: string[], stdin = '') {
     print: (text) => void out.push(text),
     printError: (text) => void err.push(text),
     readStdin: async () => stdin,
+    ask: async () => undefined,
   });
   return { code, out: out.join('\n'), err: err.join('\n') };
 }
@@ -275,6 +285,104 @@ t.test('the doctor tells our server on a port from another program', async (t) =
   t.match((await states({}))?.[0], { state: 'bad', found: /another Villagrid server, gw-other/ });
   answer = JSON.stringify({ kind: 'gateway', server_id: 'gw-kisima' });
   t.match((await states({}))?.[0], { state: 'good', found: /this server answers/ });
+  const plain = async () => {
+    const { out } = await cli(['doctor', '--folder', folder, '--json']);
+    const all = JSON.parse(out) as { check: string; findings: { state: string; found: string }[] }[];
+    return all.find((one) => one.check === 'plain-mqtt')?.findings;
+  };
+  t.match(await plain(), [{ state: 'good', found: 'for this machine only' }]);
+  setSetting(join(folder, 'gateway.yaml'), ['mqtt_plain', 'lan'], true);
+  t.match(await plain(), [{ state: 'warning', found: /no device may use it/ }]);
+  setSetting(join(folder, 'gateway.yaml'), ['mqtt_plain', 'lan_devices'], ['cabinet-1']);
+  t.match(await plain(), [{ state: 'warning', found: /open to the network for cabinet-1: whoever/ }]);
+});
+
+/** A Modbus TCP device that holds these registers (function 3) and refuses all others. */
+async function modbusDevice(t: Test, registers: Readonly<Record<number, number>>): Promise<number> {
+  const server = createTcpServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.on('data', (request) => {
+      const [functionCode = 0, address, count] = [request[7], request.readUInt16BE(8), request.readUInt16BE(10)];
+      const words = Array.from({ length: count }, (_, i) => registers[address + i]);
+      const refused = functionCode !== 3 || words.includes(undefined);
+      const body = refused ? Buffer.from([functionCode | 0x80, 2]) : Buffer.alloc(2 + 2 * count);
+      if (!refused) {
+        body[0] = functionCode;
+        body[1] = 2 * count;
+        for (const [i, word] of words.entries()) body.writeUInt16BE(word ?? 0, 2 + 2 * i);
+      }
+      const head = Buffer.from(request.subarray(0, 7));
+      head.writeUInt16BE(body.length + 1, 4);
+      socket.write(Buffer.concat([head, body]));
+    });
+  });
+  t.teardown(() => server.close());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return (server.address() as AddressInfo).port;
+}
+
+const ownProfile = `profile: 1
+id: own-meter
+vendor: Own
+models: ["One"]
+kind: meter
+transport: { tcp: { port: 502, unit: 1 }, rtu: { baud: 9600, parity: none, stop_bits: 1, unit: 1 } }
+points:
+  - { key: power, printed: "40011", address: 10, type: s32, word_order: lsw_first, scale: 0.1, unit: W, metric: consumption_kw, metric_factor: 0.001 }
+  - { key: state, printed: "40013", address: 12, type: enum16, values: { "2": running } }
+  - { key: absent, printed: "40020", address: 19, type: u16, unit: V }
+sources: { "manual": "2024" }
+`;
+
+t.test('a profile is checked and tried before a gateway uses it', async (t) => {
+  const folder = tempDir(t);
+  const file = join(folder, 'own-meter.yaml');
+  writeFileSync(file, ownProfile);
+  const checked = await cli(['profile', 'check', file]);
+  t.equal(checked.code, 0, checked.err);
+  t.match(checked.out, /own-meter: the form is right. 3 points/);
+  t.match(checked.out, /A poll asks 1 times for 2 registers \(10-11\), 2[78] ms of the line at 9600 baud/);
+  t.match(checked.out, /No vectors/);
+
+  writeFileSync(file, ownProfile.replace('type: enum16', 'type: enum17'));
+  const wrong = await cli(['profile', 'check', file]);
+  t.equal(wrong.code, 1);
+  t.match(wrong.err, /own-meter.yaml:9: points\[1\].type: found "enum17"; it must be one of/);
+  writeFileSync(file, ownProfile);
+
+  mkdirSync(join(folder, 'vectors'));
+  writeFileSync(
+    join(folder, 'vectors/own-meter.yaml'),
+    'cases:\n  - name: one\n    read: [{ address: 10, words: [0xEC78, 0xFFFF, 2] }]\n    points: { power: 500, state: 2 }\n',
+  );
+  const differs = await cli(['profile', 'check', file, '--json']);
+  t.equal(differs.code, 1);
+  t.same((JSON.parse(differs.out) as { vectors: string[] }).vectors, [
+    'case "one": power is -500, it should be 500',
+    'no case has a value of: absent',
+    'no case has a negative value of the signed: power',
+    'no case compares the metrics consumption_kw',
+  ]);
+
+  const port = await modbusDevice(t, { 10: 0xec78, 11: 0xffff, 12: 2 });
+  const place = ['--host', '127.0.0.1', '--port', String(port)];
+  const tried = await cli(['profile', 'try', file, ...place]);
+  t.equal(tried.code, 0, tried.err);
+  t.match(tried.out, /40011 +power +ec78 ffff +-500 W/);
+  t.match(tried.out, /state +0002 +2 \(running\)/);
+  t.match(tried.out, /absent +not read/);
+  t.match(tried.out, /consumption_kw +-0.5/);
+  t.match(tried.out, /look +registers 19 to 19: the device refused \(exception 2/);
+  const asJson = await cli(['profile', 'try', file, ...place, '--json']);
+  t.same((JSON.parse(asJson.out) as { metrics: object }).metrics, { consumption_kw: -0.5 });
+  const noSunSpec = await cli(['profile', 'try', 'sunspec', ...place]);
+  t.equal(noSunSpec.code, 1);
+  t.match(noSunSpec.err, /E_DEVICE_SILENT.*no "SunS" at 40000, 50000, 0/s);
+
+  const listed = await cli(['profile', 'list', '--profiles-dir', folder]);
+  t.match(listed.out, /^own-meter +meter +Own: One$/m);
+  t.match(listed.out, /^victron-gx-system /m);
+  t.equal((await cli(['profile', 'check', 'nonesuch'])).code, 2);
 });
 
 t.test('a wrong command line says what is wrong and ends with 2', async (t) => {

@@ -7,6 +7,8 @@ export { faultCatalogue, type FaultName } from './faults/faults.js';
 export { clearRoad, slowRoad, startWanProxy, type WanCondition, type WanProxy } from './link/wan-proxy.js';
 export { startModbusDevice } from './modbus/device.js';
 export { registerMap } from './modbus/maps.js';
+export { canOpenPty, openPty, type Pty } from './modbus/pty.js';
+export { rtuFrame, type RtuSlave, rtuSlave, type SlaveBurst, type SlaveRequest } from './modbus/rtu-slave.js';
 export {
   modbusPortsPerVillage,
   type ProfileId,

@@ -2,6 +2,7 @@
 import * as alerts from './alerts.js';
 import * as auth from './auth.js';
 import * as clock from './clock.js';
+import * as commands from './commands.js';
 import * as grids from './grids.js';
 import type { Handlers } from './handler.js';
 import * as history from './history.js';
@@ -23,6 +24,8 @@ export const handlers: Handlers = {
   report: reports.report,
   export: reports.exportSeries,
   devices: grids.devices,
+  command: commands.command,
+  commands: commands.commands,
   balance: reports.balance,
   completeness: grids.completeness,
   offerClock: clock.offerClock,

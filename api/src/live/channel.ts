@@ -23,6 +23,8 @@ import { LiveGrid, type FrameBody, type LiveReader } from './live-grid.js';
 
 /** Most a reader may leave unread, bytes. */
 const maxUnreadBytes = 1024 * 1024;
+/** Unread bytes from which a client counts as behind. */
+const behindBytes = 16 * 1024;
 /** How often logins are looked at again, real milliseconds. */
 const recheckMs = 60_000;
 const maxClients = 1000;
@@ -54,6 +56,10 @@ class LiveClient implements LiveReader {
     this.gridId = gridId;
     this.heardMs = nowMs;
     this.#counters = counters;
+  }
+
+  get behind(): boolean {
+    return this.socket.bufferedAmount > behindBytes;
   }
 
   take(body: FrameBody, text: string): void {

@@ -2,6 +2,7 @@
 import {
   figuresBySource,
   liveCoalesceMs,
+  liveSlowCoalesceMs,
   parseMetricId,
   type Clock,
   type DeviceView,
@@ -33,6 +34,8 @@ export type FrameBody =
 export interface LiveReader {
   /** Takes a frame's JSON text without its opening `{"type":…` part changed; the reader adds its sequence. */
   take(body: FrameBody, text: string): void;
+  /** Whether what was sent still waits to be read: then frames are to come more seldom. */
+  readonly behind: boolean;
 }
 
 export interface LiveGridOptions {
@@ -136,14 +139,15 @@ export class LiveGrid {
     }
   }
 
-  /** The first change at once, further ones gathered to one frame a second. */
+  /** The first change at once, further ones gathered: shortly, so that a value is seen when it comes. */
   #schedule(): void {
     if (this.#flushing) {
       this.#again = true;
       return;
     }
     if (this.#pending !== undefined) return;
-    const waitMs = this.#lastFlushMs + liveCoalesceMs - this.#clock.monotonicMs();
+    const slow = [...this.#readers].some(({ behind }) => behind);
+    const waitMs = this.#lastFlushMs + (slow ? liveSlowCoalesceMs : liveCoalesceMs) - this.#clock.monotonicMs();
     if (waitMs <= 0) {
       this.#run('values', () => this.#flush());
       return;

@@ -1,7 +1,9 @@
 import { cryptoRandom, realClock, silentLogger } from '@villagrid/runtime';
 import { testClock, type TestClock } from '@villagrid/runtime/testing';
 import t, { type Test } from 'tap';
+import { GridBoard } from '../board.js';
 import { createApiServer } from '../index.js';
+import { LiveGrid, type FrameBody } from './live-grid.js';
 import { ask, fakePorts, logIn, memoryPerson, memorySite, openLive } from '../testing/index.js';
 
 const wall = realClock();
@@ -33,7 +35,7 @@ async function setting(t: Test) {
 /** Lets sockets deliver what was sent. */
 const settle = () => wall.sleep(60);
 
-t.test('the first change is sent at once, further ones are gathered to one frame a second', async (t) => {
+t.test('the first change is sent at once, further ones are gathered', async (t) => {
   const { clock, grid, url, token } = await setting(t);
   const probe = await openLive(url, 'amani', { token });
   await probe.next('snapshot');
@@ -44,7 +46,7 @@ t.test('the first change is sent at once, further ones are gathered to one frame
   for (let i = 3; i <= 50; i += 1) grid.feed('inverter', { generation_kw: i, 'equipment_temp_c.inverter': i });
   grid.feed('spare', { generation_kw: 99 });
   await settle();
-  t.equal(probe.frames.filter(({ type }) => type === 'values').length, 1, 'nothing more within the second');
+  t.equal(probe.frames.filter(({ type }) => type === 'values').length, 1, 'nothing more at once');
   await clock.advance(1000);
   const second = await probe.next('values');
   t.equal(second.figures.generation_kw?.value, 50);
@@ -53,6 +55,29 @@ t.test('the first change is sent at once, further ones are gathered to one frame
   await clock.advance(5000);
   await settle();
   t.equal(probe.frames.filter(({ type }) => type === 'values').length, 2, 'an unwired series changes no figure');
+});
+
+t.test('while a line cannot take what is sent, changes are gathered for a second', async (t) => {
+  const { clock, ports, grid } = await setting(t);
+  const board = new GridBoard({ grid, identity: ports.identity, clock, realClock: clock });
+  const live = new LiveGrid({ board, realClock: clock, log: silentLogger() });
+  const taken: FrameBody[] = [];
+  const reader = { behind: false, take: (body: FrameBody) => void taken.push(body) };
+  live.join(reader);
+  t.teardown(() => (live.leave(reader), board.close()));
+  const frames = async (advanceMs: number) => {
+    await clock.advance(advanceMs);
+    await settle();
+    return taken.filter(({ type }) => type === 'values').length;
+  };
+  grid.feed('inverter', { generation_kw: 1 });
+  t.equal(await frames(0), 1);
+  grid.feed('inverter', { generation_kw: 2 });
+  t.equal(await frames(10), 2, 'a moment later');
+  reader.behind = true;
+  grid.feed('inverter', { generation_kw: 3 });
+  t.equal(await frames(900), 2);
+  t.equal(await frames(100), 3);
 });
 
 t.test('what happens while the snapshot is made comes after it', async (t) => {

@@ -9,7 +9,9 @@ function sample(route: Route, { server, alertId }: Setting): { readonly path: st
   const path = route.path
     .replace('{grid_id}', server.gridId)
     .replace('{alert_id}', alertId)
+    .replace('{device_id}', 'no-device')
     .replace('{metric}', server.figure);
+  if (route.id === 'command') return { path, body: { grid_id: server.gridId, command: 'nothing', value: 0 } };
   if (route.id === 'login' || route.id === 'legacyLogin') return { path, body: { ...server.people.viewer } };
   if (route.id === 'acknowledge') return { path, body: {} };
   if (route.id === 'offerClock') return { path, body: { phone_time_ms: 0 } };
@@ -25,6 +27,8 @@ function expectedStatus(route: Route, who: Who, { ownGrid }: Setting): number {
   if (access.kind === 'authenticated') return 200;
   if (who === 'foreign' || (access.grid === 'own' && !ownGrid)) return 404;
   if (!roleIncludes(who, access.role)) return 403;
+  // Nobody switched commands on.
+  if (route.id === 'command') return 409;
   // A plain request to a WebSocket is understood and refused.
   return route.websocket === true ? 400 : 200;
 }

@@ -94,6 +94,8 @@ function isEntry(value: unknown): value is FrameEntry {
         (entry.state === 'online' || entry.state === 'offline') &&
         isTime(entry.time_ms)
       );
+    case 'command':
+      return typeof entry.id === 'string' && typeof entry.device_id === 'string' && isTime(entry.time_ms);
     case 'clock':
       return typeof entry.boot === 'string' && Number.isFinite(entry.correction_ms);
     case 'epoch':

@@ -15,7 +15,7 @@ export interface LiveSnapshot {
   readonly alerts: readonly AlertView[];
   readonly devices: readonly DeviceView[];
 }
-/** Figures that changed: the first at once, further ones gathered to at most one frame a second. */
+/** Figures that changed: the first at once, further ones gathered for a moment, or for a second while a client cannot keep up. */
 export interface LiveValues {
   readonly type: 'values';
   readonly sequence: number;
@@ -52,5 +52,6 @@ export type LiveFrame = LiveSnapshot | LiveValues | LiveAlert | LiveDevices | Li
 /** How long the first frame of the client may take, and the heartbeat, milliseconds. */
 export const liveAuthenticateWithinMs = 5000;
 export const liveHeartbeatMs = 20_000;
-/** Shortest time between two `values` frames, milliseconds. */
-export const liveCoalesceMs = 1000;
+/** Shortest time between two `values` frames, and the same while somebody's line cannot take them, milliseconds. */
+export const liveCoalesceMs = 10;
+export const liveSlowCoalesceMs = 1000;

@@ -6,6 +6,7 @@ import { Type, type TSchema } from 'typebox';
 import type { Role } from '../auth/roles.js';
 import { granularities, periodsMs } from '../history/resolution.js';
 import { identifierPattern } from '../wire/topics.js';
+import { commandAnswerSchema, commandListSchema, commandRequestSchema } from './command-schema.js';
 import { balanceSchema } from './balance-schema.js';
 import { reportSchema } from './report-schema.js';
 import * as s from './schemas.js';
@@ -251,6 +252,25 @@ export const routes = [
     access: viewer(),
     params: gridParams,
     response: Type.Object({ grid_id: Type.String(), now_ms: Type.Number(), devices: Type.Array(s.deviceSchema) }),
+  },
+  {
+    id: 'command',
+    method: 'POST',
+    path: '/api/device/{device_id}/command',
+    summary: 'Tell a device to do something its profile allows: asked, confirmed, acknowledged by the device',
+    access: { kind: 'role', role: 'operator', grid: 'body' },
+    params: Type.Object({ device_id: Type.String({ pattern: identifierPattern }) }),
+    body: commandRequestSchema,
+    response: commandAnswerSchema,
+  },
+  {
+    id: 'commands',
+    method: 'GET',
+    path: '/api/device/{grid_id}/commands',
+    summary: 'What devices can be told to do, and what was asked of them by whom',
+    access: { kind: 'role', role: 'installer', grid: 'path' },
+    params: gridParams,
+    response: commandListSchema,
   },
   {
     id: 'balance',

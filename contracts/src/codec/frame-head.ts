@@ -64,6 +64,8 @@ function isEntry(value: unknown): boolean {
       return (
         isText(value.device_id) && (value.state === 'online' || value.state === 'offline') && isTime(value.time_ms)
       );
+    case 'command':
+      return [value.id, value.device_id, value.command, value.state].every(isText) && isTime(value.time_ms);
     case 'epoch':
       return (
         isText(value.epoch) &&

@@ -4,6 +4,7 @@
  * (big endian), so that a worn card cannot change a value unnoticed. The head carries each series' precision, so a
  * frame decodes without the catalogue it was written with.
  */
+import type { CommandState } from '../api/command-schema.js';
 import { isUnknownAlertEvent } from '../alerts/check-event.js';
 import type { AlertEvent, UnknownAlertEvent } from '../alerts/events.js';
 import { metricPrecision } from '../metrics/catalogue.js';
@@ -42,6 +43,18 @@ export type FrameEntry =
       readonly type: 'link_state';
       readonly device_id: string;
       readonly state: 'online' | 'offline';
+      readonly time_ms: number;
+    }
+  /** A remote command, when it was sent and again when it ended: the audit of who told a device what. */
+  | {
+      readonly type: 'command';
+      readonly id: string;
+      readonly device_id: string;
+      readonly command: string;
+      readonly value: string | number;
+      readonly state: CommandState;
+      readonly reason: string | null;
+      readonly actor: { readonly user_id: string; readonly name: string };
       readonly time_ms: number;
     }
   | {

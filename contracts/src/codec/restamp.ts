@@ -106,4 +106,4 @@ const movedEvent = (event: AlertEvent, byMs: number): AlertEvent =>
   event.origin.kind === 'gateway' ? { ...event, at_ms: Math.max(0, event.at_ms + byMs) } : event;
 
 const movedEntry = (entry: FrameEntry, byMs: number): FrameEntry =>
-  entry.type === 'link_state' ? { ...entry, time_ms: entry.time_ms + byMs } : entry;
+  entry.type === 'link_state' || entry.type === 'command' ? { ...entry, time_ms: entry.time_ms + byMs } : entry;

@@ -61,6 +61,24 @@ export const errorCatalogue = {
     reader: 'installer',
     next: 'Choose a device from GET /api/device/{grid_id}/list.',
   },
+  E_DEVICE_SILENT: {
+    status: 502,
+    title: 'The device does not answer as it should',
+    reader: 'installer',
+    next: 'Check address, port, unit number and cable, and that no other program holds its only connection.',
+  },
+  E_COMMANDS_OFF: {
+    status: 409,
+    title: 'Commands are switched off here',
+    reader: 'installer',
+    next: 'They are sent at the gateway, where commands.enabled in gateway.yaml switches them on for a site.',
+  },
+  E_COMMAND_UNKNOWN: {
+    status: 404,
+    title: 'This device has no such command',
+    reader: 'installer',
+    next: 'Choose one from GET /api/device/{grid_id}/commands.',
+  },
   E_METRIC_UNKNOWN: {
     status: 404,
     title: 'No such metric',
@@ -193,6 +211,30 @@ export const errorCatalogue = {
     title: 'The gateway could not store this',
     reader: 'operator',
     next: 'Check the free space of its card; the sender keeps its copy and sends it again.',
+  },
+  E_BACKUP_FAILED: {
+    status: 500,
+    title: 'The backup was not made',
+    reader: 'installer',
+    next: 'Check the stick or folder: is it there, writable, and is there room?',
+  },
+  E_BACKUP_DAMAGED: {
+    status: 400,
+    title: 'The backup is damaged or was changed',
+    reader: 'installer',
+    next: 'Nothing was restored. Copy it again, or take an older backup.',
+  },
+  E_BACKUP_PASSPHRASE: {
+    status: 400,
+    title: 'The passphrase does not open this backup',
+    reader: 'installer',
+    next: 'Nothing was restored. Give the passphrase it was made with; nobody can open it without.',
+  },
+  E_BACKUP_REFUSED: {
+    status: 409,
+    title: 'The backup cannot be restored here',
+    reader: 'installer',
+    next: 'Nothing was restored. Do what the detail says.',
   },
 } as const satisfies Record<string, Entry>;
 

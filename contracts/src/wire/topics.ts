@@ -19,6 +19,10 @@ export const topics = {
   status: (gridId: string, deviceId: string) => `microgrid/${gridId}/device/${deviceId}/status`,
   /** Commands to a node and the answer to a request for time. */
   command: (gridId: string, deviceId: string) => `microgrid/${gridId}/device/${deviceId}/command`,
+  /** A node's answer to a command. */
+  ack: (gridId: string, deviceId: string) => `microgrid/${gridId}/device/${deviceId}/ack`,
+  /** A node asks for the time. */
+  time: (gridId: string, deviceId: string) => `microgrid/${gridId}/device/${deviceId}/time`,
   alerts: (gridId: string) => `microgrid/${gridId}/alerts`,
   up: (gridId: string, gatewayId: string, lane: Lane) => `microgrid/${gridId}/gateway/${gatewayId}/up/${lane}`,
   down: (gridId: string, gatewayId: string) => `microgrid/${gridId}/gateway/${gatewayId}/down`,
@@ -28,9 +32,13 @@ export const topics = {
   legacyAlerts: 'microgrid/alerts',
 } as const;
 
+/** What there is below a device. */
+const deviceLeaves = ['telemetry', 'status', 'command', 'ack', 'time'] as const;
+type DeviceLeaf = (typeof deviceLeaves)[number];
+
 /** What a topic is, parsed. */
 export type ParsedTopic =
-  | { readonly kind: 'telemetry' | 'status' | 'command'; readonly gridId: string; readonly deviceId: string }
+  | { readonly kind: DeviceLeaf; readonly gridId: string; readonly deviceId: string }
   | { readonly kind: 'alerts'; readonly gridId: string }
   | { readonly kind: 'up'; readonly gridId: string; readonly gatewayId: string; readonly lane: Lane }
   | { readonly kind: 'down' | 'gatewayStatus'; readonly gridId: string; readonly gatewayId: string }
@@ -46,9 +54,8 @@ export function parseTopic(topic: string): ParsedTopic | undefined {
   if (root !== 'microgrid' || gridId === undefined || !isIdentifier(gridId)) return undefined;
   if (parts.length === 3 && kind === 'alerts') return { kind: 'alerts', gridId };
   if (id === undefined || !isIdentifier(id)) return undefined;
-  if (kind === 'device' && parts.length === 5 && (leaf === 'telemetry' || leaf === 'status' || leaf === 'command')) {
-    return { kind: leaf, gridId, deviceId: id };
-  }
+  if (kind === 'device' && parts.length === 5 && deviceLeaves.includes(leaf as DeviceLeaf))
+    return { kind: leaf as DeviceLeaf, gridId, deviceId: id };
   if (kind === 'gateway' && parts.length === 5 && leaf === 'down') return { kind: 'down', gridId, gatewayId: id };
   if (kind === 'gateway' && parts.length === 5 && leaf === 'status')
     return { kind: 'gatewayStatus', gridId, gatewayId: id };

@@ -26,7 +26,7 @@ import {
 import type { AlertStore, LifecyclePart, Logger } from '@villagrid/runtime';
 import type { ChangedFigure, Live } from '../live/live.js';
 import type { DurableLog } from '../log/log.js';
-import { NotDurable, type AlertReads } from './not-durable.js';
+import { OverlaidAlerts, type AlertReads } from '../log/overlaid-alerts.js';
 import { LegacyAlerts, legacyRuleId } from './legacy.js';
 import { reconcileState, stateKey } from './rule-state.js';
 
@@ -124,12 +124,13 @@ export function createAlerts(options: AlertsOptions): Alerts {
 
   let keptMs = realClock.monotonicMs();
   log.join((number, frame) => {
-    for (const event of frame.events) store.append(event);
     if (frame.events.length === 0 && realClock.monotonicMs() - keptMs < keepStateEveryMs) return;
     keptMs = realClock.monotonicMs();
     log.putState(stateName, number, engine.exportState());
   });
-  const notDurable = new NotDurable(store);
+  // The gateway's own events that the card would not take: shown all the same, because a gateway that cannot write must
+  // still say so, and a battery that runs empty meanwhile too. They are committed as soon as that works.
+  const notDurable = new OverlaidAlerts(store);
   log.onCommit(({ frame }) => {
     for (const event of frame.events) if (!notDurable.remove(event)) options.tell(event, store.get(event.alert_id));
   });

@@ -3,7 +3,6 @@
  * the first prototype over the plain loopback listener.
  */
 import { readFileSync } from 'node:fs';
-import { isIP } from 'node:net';
 import { messageOf, VillagridError, parseTopic, topics, type Clock } from '@villagrid/contracts';
 import {
   createGuardedBroker,
@@ -17,8 +16,10 @@ import {
   type GuardedBroker,
   type Logger,
 } from '@villagrid/runtime';
+import { isLoopback } from '../config/loopback.js';
 import type { GatewayConfig } from '../config/schema.js';
 import type { DeviceLogin } from './device-login.js';
+import { Resends } from './resends.js';
 
 /** A client: a device by its credential, or a program on the box that speaks as the prototype did. */
 export interface Who extends BrokerIdentity {
@@ -28,9 +29,14 @@ export interface Who extends BrokerIdentity {
 /** The one identity of clients without a credential on the loopback listener. */
 const localIdentity: Who = { kind: 'local', id: 'local-legacy' };
 
+/** What a node may write of its own. */
+const nodeTopics: ReadonlySet<string> = new Set(['telemetry', 'status', 'ack', 'time']);
+
 /** How long a device may be without a connection before its link is down, real milliseconds. */
 const goneAfterMs = 1000;
 const mostTopics = 1000;
+/** A payload without this text holds no reading that intake would know again. */
+const identityMark = '"boot"';
 
 /** What the broker's clients say, sorted. Each promise resolves when the publish may be acknowledged. */
 export interface BrokerIntake {
@@ -38,36 +44,68 @@ export interface BrokerIntake {
   legacyData(payload: Uint8Array): Promise<unknown>;
   legacyAlert(payload: Uint8Array): Promise<unknown>;
   link(deviceId: string, state: 'up' | 'down'): Promise<unknown>;
+  /** A node's answer to a command. */
+  ack(deviceId: string, payload: string): void;
+  /** A node asks for the time. */
+  time(deviceId: string, question: string): Promise<unknown>;
+}
+
+/** Topics of nodes that keep those of their own firmware; each call is about a login's device id. */
+export interface ForeignTopics {
+  mayPublish(login: string, topic: string): boolean;
+  maySubscribe(login: string, filter: string): boolean;
+  /** Whether what is said there ends at the gateway, so that `maySubscribe` refuses it to everybody. */
+  isTaken(login: string, topic: string): boolean;
+  publish(login: string, topic: string, payload: Uint8Array): Promise<unknown>;
 }
 
 export interface IngestBrokerOptions {
-  readonly config: Pick<GatewayConfig, 'mqtt_plain' | 'mqtts' | 'mqtt_limits' | 'site'>;
+  readonly config: Pick<GatewayConfig, 'mqtt_plain' | 'mqtts' | 'mqtt_limits' | 'mqtt_devices' | 'site'>;
   readonly login: DeviceLogin;
   readonly intake: BrokerIntake;
+  readonly foreign: ForeignTopics;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Bounds that win over the settings'. */
   readonly limits?: Partial<BrokerLimits>;
 }
 
+const nothing: Promise<unknown> = Promise.resolve();
+const bytesOf = (payload: Uint8Array): Buffer =>
+  payload instanceof Buffer ? payload : Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
+
 /** Makes the broker; nothing is opened before `start`. Throws E_CERTIFICATE when a certificate cannot be read. */
 export function createIngestBroker({
   config,
   login,
   intake,
+  foreign,
   clock,
   logger,
   limits,
 }: IngestBrokerOptions): GuardedBroker {
   const gridId = config.site.grid_id;
-  /** Connections a device has now: the link is down when the last one is gone. */
-  const connections = new Map<string, number>();
+  /** Connections a device has now, by its client ids: the link is down when the last one is gone. */
+  const connections = new Map<string, Map<string, number>>();
+  const connectionsOf = (deviceId: string, besides?: string): number =>
+    [...(connections.get(deviceId) ?? [])].reduce((sum, [id, now]) => (id === besides ? sum : sum + now), 0);
+  const resends = new Resends(clock);
+
+  /** Who may log in without TLS from beyond this box. */
+  const plainLogins = new Set(config.mqtt_plain.lan ? plainDevices(config) : []);
 
   const authenticate = async ({ listenerName, username, password, address }: BrokerLogin) => {
     if (username === undefined || username === '') {
       if (listenerName === 'mqtt' && isLoopback(address)) return { identity: localIdentity };
       return { refused: 'no username; a device logs in with its id and the password it was issued' };
     }
+    // Before the password: whether it is right is not told to who listens on that network.
+    const inTheClear = listenerName === 'mqtt' && !isLoopback(address);
+    if (inTheClear && !plainLogins.has(username.slice(username.indexOf('/') + 1)))
+      return {
+        refused:
+          'this device must use TLS; its password was sent in the clear, so issue a new one, or list it under mqtt_plain.lan_devices',
+      };
     const answer = await login(username, Buffer.from(password ?? []).toString('utf8'));
     return 'refused' in answer ? answer : { identity: { kind: 'device' as const, id: answer.deviceId } };
   };
@@ -86,46 +124,66 @@ export function createIngestBroker({
   const mayPublish = (who: Who, topic: string): boolean => {
     const parsed = parseTopic(topic);
     if (who.kind === 'local') return parsed?.kind === 'legacyData' || parsed?.kind === 'legacyAlerts';
-    return (
-      (parsed?.kind === 'telemetry' || parsed?.kind === 'status') &&
+    const own =
+      parsed !== undefined &&
+      nodeTopics.has(parsed.kind) &&
+      'deviceId' in parsed &&
       parsed.gridId === gridId &&
-      parsed.deviceId === who.id
-    );
+      parsed.deviceId === who.id;
+    return own || foreign.mayPublish(who.id, topic);
   };
   const localFilters = new Set<string>([topics.legacyData, topics.legacyAlerts, topics.alerts(gridId)]);
   const maySubscribe = (who: Who, filter: string): boolean =>
-    who.kind === 'local' ? localFilters.has(filter) : filter === topics.command(gridId, who.id);
+    who.kind === 'local'
+      ? localFilters.has(filter)
+      : filter === topics.command(gridId, who.id) || foreign.maySubscribe(who.id, filter);
 
   const onPublish = (who: Who, publish: BrokerPublish): Promise<unknown> => {
     const parsed = topicOf(publish.topic);
     switch (parsed?.kind) {
-      case 'telemetry':
-        return intake.telemetry(who.id, publish.payload);
-      case 'status': {
-        // The last will of a connection that was taken over says nothing of the new one.
-        if (publish.will && publish.superseded) return Promise.resolve();
-        const offline = publish.will || Buffer.from(publish.payload).toString('utf8').includes('offline');
-        return intake.link(who.id, offline ? 'down' : 'up');
+      case 'telemetry': {
+        const take = () => intake.telemetry(who.id, publish.payload);
+        return bytesOf(publish.payload).includes(identityMark) ? take() : resends.once(who.id, publish, take);
       }
+      case 'status': {
+        if (isOldWill(who, publish)) return nothing;
+        const said = publish.will ? 'offline' : bytesOf(publish.payload).toString('utf8').trim().toLowerCase();
+        if (said !== 'offline' && said !== 'online') return nothing;
+        return intake.link(who.id, said === 'offline' ? 'down' : 'up');
+      }
+      case 'ack':
+        if (!publish.will) intake.ack(who.id, bytesOf(publish.payload).toString('utf8'));
+        return nothing;
+      case 'time':
+        return publish.will ? nothing : intake.time(who.id, bytesOf(publish.payload).toString('utf8'));
       case 'legacyData':
-        return intake.legacyData(publish.payload);
+        return resends.once(who.id, publish, () => intake.legacyData(publish.payload));
       case 'legacyAlerts':
-        return intake.legacyAlert(publish.payload);
-      default:
-        return Promise.resolve();
+        return resends.once(who.id, publish, () => intake.legacyAlert(publish.payload));
+      default: {
+        if (who.kind !== 'device' || isOldWill(who, publish)) return nothing;
+        return resends.once(who.id, publish, () => foreign.publish(who.id, publish.topic, publish.payload));
+      }
     }
   };
 
-  const count = ({ identity }: BrokerClient<Who>, change: 1 | -1): void => {
+  /** A last will of a connection whose device is already back says nothing of the new one, whatever name that goes by. */
+  const isOldWill = (who: Who, { will, superseded, clientId }: BrokerPublish): boolean =>
+    will && (superseded || connectionsOf(who.id, clientId) > 0);
+
+  const count = ({ identity, clientId }: BrokerClient<Who>, change: 1 | -1): void => {
     if (identity.kind !== 'device') return;
-    const now = Math.max(0, (connections.get(identity.id) ?? 0) + change);
-    connections.set(identity.id, now);
+    const clients = connections.get(identity.id) ?? new Map<string, number>();
+    const now = Math.max(0, (clients.get(clientId) ?? 0) + change);
+    if (now > 0) clients.set(clientId, now);
+    else clients.delete(clientId);
+    connections.set(identity.id, clients);
     // Nobody is acknowledged for this: a failure was logged by the log.
-    if (now > 0) return void intake.link(identity.id, 'up').catch(() => {});
+    if (clients.size > 0) return void intake.link(identity.id, 'up').catch(() => {});
     // A take-over ends the old connection first: only one that stays away is down. A last will does not wait.
     unrefTimer(
       clock.after(goneAfterMs, () => {
-        if (!stopped && connections.get(identity.id) === 0) intake.link(identity.id, 'down').catch(() => {});
+        if (!stopped && connectionsOf(identity.id) === 0) intake.link(identity.id, 'down').catch(() => {});
       }),
     );
   };
@@ -140,7 +198,8 @@ export function createIngestBroker({
     maySubscribe,
     onPublish,
     // Nobody may subscribe to what devices measure.
-    endsHere: (who, topic) => who.kind === 'device' && parseTopic(topic)?.kind === 'telemetry',
+    endsHere: (who, topic) =>
+      who.kind === 'device' && (parseTopic(topic)?.kind === 'telemetry' || foreign.isTaken(who.id, topic)),
     onConnect: (client) => count(client, 1),
     onDisconnect: (client) => count(client, -1),
     limits: {
@@ -159,13 +218,24 @@ export function createIngestBroker({
   };
 }
 
+/** Devices that may log in without TLS where the settings open that to the network. */
+export function plainDevices({
+  mqtt_plain: { lan_devices },
+  mqtt_devices: { devices },
+}: Pick<GatewayConfig, 'mqtt_plain' | 'mqtt_devices'>): string[] {
+  return [...new Set([...devices.map(({ login, device_id }) => login ?? device_id), ...lan_devices])].sort();
+}
+
 function listeners(config: IngestBrokerOptions['config'], logger: Logger): BrokerListener[] {
   const { mqtt_plain: plain, mqtts } = config;
-  if (!isLoopback(plain.host))
+  const host = plain.lan && isLoopback(plain.host) ? '0.0.0.0' : plain.host;
+  if (plain.lan)
     logger.warn('MQTT without TLS listens beyond this box; passwords and readings travel in the clear', {
-      host: plain.host,
+      host,
+      devices: plainDevices(config),
+      next: 'Keep that network for devices only; give every device that can do TLS the other port.',
     });
-  const made: BrokerListener[] = [{ name: 'mqtt', host: plain.host, port: plain.port }];
+  const made: BrokerListener[] = [{ name: 'mqtt', host, port: plain.port }];
   if (mqtts) {
     const tls = { key: readPem(mqtts.key_file), cert: readPem(mqtts.certificate_file) };
     made.push({ name: 'mqtts', host: mqtts.host, port: mqtts.port, tls });
@@ -180,9 +250,4 @@ export function readPem(path: string): string {
   } catch (error) {
     throw new VillagridError('E_CERTIFICATE', `${path}: ${messageOf(error)}.`);
   }
-}
-
-function isLoopback(address: string): boolean {
-  const plain = address.replace(/^::ffff:/, '');
-  return plain === 'localhost' || plain === '::1' || (isIP(plain) === 4 && plain.startsWith('127.'));
 }

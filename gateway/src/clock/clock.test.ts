@@ -58,7 +58,7 @@ async function live(house: House, clock: TestClock, minutes: number, values = (a
     for (const [deviceId, metric] of devices)
       house.gateway.sink.reading({ deviceId, timeMs: now, values: { [metric]: values(i) } });
   }
-  house.gateway.log.flush();
+  await house.gateway.log.flush();
   return at;
 }
 /** What the gateway's own clock shows. */
@@ -283,7 +283,7 @@ t.test(
     );
     offer(house, nowMs);
     // What was offered is in the log with the next commit.
-    house.gateway.log.flush();
+    await house.gateway.log.flush();
     await gridOf(house).completeness(0);
     const told = async (deviceId: string, metric: string) =>
       (await gridOf(house).raw(deviceId, metric, trueMs - day, nowMs + day)).t.map((ms) =>

@@ -83,7 +83,7 @@ export interface ClockLog {
     limits: { readonly maxFrames: number; readonly maxBytes: number },
   ): ReadonlyArray<{ readonly number: number; readonly frame: Frame }>;
   append(batch: { readonly entries: readonly FrameEntry[] }, options: { readonly urgent: boolean }): Promise<number>;
-  flush(): void;
+  flush(): Promise<void>;
   join(participant: (number: number, frame: Frame) => void): void;
   state(name: string): { readonly value: string } | undefined;
   putState(name: string, number: number, value: string): void;
@@ -256,7 +256,7 @@ export function createClockKeeper(options: ClockKeeperOptions): ClockKeeper {
   function change(to: ClockTrust, move: () => void): number {
     const from = clock.trust();
     // What was dated by the old clock must be in frames of its own, with the old trust.
-    log.flush();
+    void log.flush();
     const beforeMs = clock.nowMs();
     const wasRunningMs = system.monotonicMs() - wrongSinceMonotonicMs;
     const movedMs = log.monotonicMs();

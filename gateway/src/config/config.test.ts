@@ -64,6 +64,17 @@ t.test('what does not fit together is told with its place and what is known', as
   t.match(message(modbus('cabinet-1')), /has protocol mqtt in site\.devices; it must be modbus/);
   t.match(message(modbus('nobody')), /device "nobody" is not among site\.devices/);
   t.match(message(`${minimal}htttp: {}\n`), /did you mean http/);
+  const plain = (settings: string) => message(`${minimal}mqtt_plain: { ${settings} }\n`);
+  t.match(plain('host: 0.0.0.0'), /0\.0\.0\.0 is not this machine alone; .*mqtt_plain\.lan: true/);
+  t.equal(plain('host: 0.0.0.0, lan: true, lan_devices: [cabinet-1]'), '');
+  t.match(plain('lan: true, lan_devices: [meter-1]'), /"meter-1" is not among the MQTT devices/);
+  const foreign = (device: string) => message(`${minimal}mqtt_devices: { devices: [${device}] }\n`);
+  t.equal(foreign('{ device_id: cabinet-1, mapping: tasmota }'), '');
+  t.match(foreign('{ device_id: meter-1, mapping: tasmota }'), /has protocol modbus in site\.devices; it must be mqtt/);
+  t.match(
+    foreign('{ device_id: cabinet-1, mapping: tasmota, login: nobody }'),
+    /\.login: device "nobody" is not among/,
+  );
 });
 
 t.test('credentials: a missing file is empty, a broken one is refused without showing a secret', async (t) => {

@@ -2,6 +2,7 @@
 import { dirname, resolve } from 'node:path';
 import { VillagridError, isMetricIdForm, legacyDeviceId, zoneOffsetMs, type Site } from '@villagrid/contracts';
 import { loadConfig } from '@villagrid/runtime';
+import { isLoopback } from './loopback.js';
 import { gatewayConfigSchema, type GatewayConfig } from './schema.js';
 
 export interface LoadGatewayConfigOptions {
@@ -32,17 +33,24 @@ function absolutePaths(config: GatewayConfig, folder: string): GatewayConfig {
   return {
     ...config,
     data_dir: at(config.data_dir),
+    mqtt_devices: {
+      ...config.mqtt_devices,
+      ...(config.mqtt_devices.mappings_dir === undefined ? {} : { mappings_dir: at(config.mqtt_devices.mappings_dir) }),
+    },
     device_credentials_file: at(config.device_credentials_file),
     ...(config.https ? { https: tls(config.https) } : {}),
     ...(config.mqtts ? { mqtts: tls(config.mqtts) } : {}),
     ...(config.uplink ? { uplink: { ...tls(config.uplink), ca_file: at(config.uplink.ca_file) } } : {}),
+    ...(config.modbus?.profiles_dir === undefined
+      ? {}
+      : { modbus: { ...config.modbus, profiles_dir: at(config.modbus.profiles_dir) } }),
     ...(config.app_dir === undefined ? {} : { app_dir: at(config.app_dir) }),
   };
 }
 
 /** What is wrong between settings that are each right; sentences without a full stop. */
 export function crossCheck(config: GatewayConfig): string[] {
-  return [...siteProblems(config.site), ...modbusProblems(config)];
+  return [...siteProblems(config.site), ...modbusProblems(config), ...mqttProblems(config)];
 }
 
 function* siteProblems(site: Site): Generator<string> {
@@ -84,6 +92,29 @@ function* modbusProblems(config: GatewayConfig): Generator<string> {
   }
   for (const id of doubles(polled.map(({ device }) => device.device_id)))
     yield `modbus.connections: device "${id}" is there more than once`;
+}
+
+function* mqttProblems(config: GatewayConfig): Generator<string> {
+  const { devices } = config.mqtt_devices;
+  const protocols = new Map(config.site.devices.map((device) => [device.device_id, device.protocol]));
+  for (const [index, { device_id, login }] of devices.entries()) {
+    for (const [field, id] of Object.entries({ device_id, login })) {
+      if (id === undefined) continue;
+      const where = `mqtt_devices.devices[${index}].${field}`;
+      const protocol = protocols.get(id);
+      if (protocol === undefined) yield `${where}: device "${id}" is not among site.devices`;
+      else if (protocol !== 'mqtt')
+        yield `${where}: device "${id}" has protocol ${protocol} in site.devices; it must be mqtt`;
+    }
+  }
+  const { host, lan, lan_devices } = config.mqtt_plain;
+  if (!lan && !isLoopback(host))
+    yield `mqtt_plain.host: ${host} is not this machine alone; MQTT without TLS leaves it only with mqtt_plain.lan: true (docs/how-to/connect-a-node.md says what that means)`;
+  for (const [index, id] of lan_devices.entries())
+    if (protocols.get(id) !== 'mqtt')
+      yield `mqtt_plain.lan_devices[${index}]: "${id}" is not among the MQTT devices of site.devices`;
+  for (const id of doubles(devices.map((one) => one.device_id)))
+    yield `mqtt_devices.devices: device "${id}" is there more than once`;
 }
 
 function doubles(values: readonly string[]): string[] {

@@ -2,7 +2,7 @@
  * Settings of a gateway: `gateway.yaml`. This schema is the only source of defaults, help and the reference page.
  * Paths are relative to the folder of the file.
  */
-import { clockTrusts, identifierPattern, plans, siteSchema } from '@villagrid/contracts';
+import { clockTrusts, identifierPattern, longestCommandS, plans, siteSchema } from '@villagrid/contracts';
 import { defaultBrokerLimits, logLevels } from '@villagrid/runtime';
 import { Type, type Static } from 'typebox';
 
@@ -26,8 +26,24 @@ const tlsListener = (standard: number, description: string) =>
 export const modbusDeviceSchema = Type.Object(
   {
     device_id: Type.String({ pattern: identifierPattern, description: 'a device of the site' }),
-    profile: Type.String({ minLength: 1, description: 'device model: a file of gateway/profiles without .yaml' }),
-    unit: Type.Integer({ minimum: 0, maximum: 255, default: 1, description: 'Modbus unit (slave) number' }),
+    profile: Type.String({
+      minLength: 1,
+      description: 'device model: a file of gateway/profiles or of modbus.profiles_dir without .yaml',
+    }),
+    unit: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 255,
+        description: "Modbus unit (slave) number; the profile's usual one when left out",
+      }),
+    ),
+    points: Type.Optional(
+      Type.Array(Type.Record(Type.String(), Type.Unknown()), {
+        minItems: 1,
+        description:
+          'points this site gives itself, in the form of a profile; one with the key of a profile’s point replaces it',
+      }),
+    ),
     period_s: Type.Number({ minimum: 0.2, maximum: 3600, default: 5, description: 'how often it is read, seconds' }),
   },
   { additionalProperties: false },
@@ -40,6 +56,54 @@ export const modbusConnectionSchema = Type.Object(
     host: Type.String({ minLength: 1 }),
     port: Type.Integer({ minimum: 1, maximum: 65535, default: 502 }),
     devices: Type.Array(modbusDeviceSchema, { minItems: 1 }),
+  },
+  { additionalProperties: false },
+);
+
+/** A device that keeps the topics and messages of its own firmware. */
+export const mqttDeviceSchema = Type.Object(
+  {
+    device_id: Type.String({ pattern: identifierPattern, description: 'a device of the site' }),
+    mapping: Type.String({
+      pattern: '^[a-z0-9][a-z0-9-]{0,62}$',
+      description: 'payload mapping: a file of mqtt_devices.mappings_dir or of gateway/profiles/mqtt, without .yaml',
+    }),
+    node: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 100,
+        description: 'how the node calls itself in its topics; the device id when left out',
+      }),
+    ),
+    parameters: Type.Record(Type.String(), Type.String({ minLength: 1, maxLength: 100 }), {
+      default: {},
+      description: 'further parameters of the mapping',
+    }),
+    login: Type.Optional(
+      Type.String({
+        pattern: identifierPattern,
+        description: 'the device whose credential it logs in with, for several behind one node; its own when left out',
+      }),
+    ),
+    metrics: Type.Record(
+      Type.String(),
+      Type.Union([
+        Type.Object(
+          { metric: Type.String({ minLength: 1 }), negate: Type.Optional(Type.Boolean()) },
+          { additionalProperties: false },
+        ),
+        Type.Null(),
+      ]),
+      {
+        default: {},
+        description:
+          'what the mapping calls one metric is another here, with the other sign if need be: a meter of the panels gives generation_kw; null leaves it out',
+      },
+    ),
+    commands: Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
+      default: [],
+      description: 'commands of the mapping that may be sent to this device, where commands.enabled',
+    }),
   },
   { additionalProperties: false },
 );
@@ -77,8 +141,20 @@ export const gatewayConfigSchema = Type.Object(
     https: Type.Optional(tlsListener(8443, 'HTTPS, for the installable app')),
     mqtt_plain: Type.Object(
       {
-        host: Type.String({ default: '127.0.0.1', description: 'address to listen on; loopback unless you know why' }),
+        host: Type.String({
+          default: '127.0.0.1',
+          description: 'address to listen on; with lan the address on that network, all of them when left out',
+        }),
         port: port(1883),
+        lan: Type.Boolean({
+          default: false,
+          description:
+            'whether devices on the network may connect without TLS, each with its password: for those that cannot do TLS (Shelly Gen1, Tasmota). Whoever is on that network can read passwords and readings',
+        }),
+        lan_devices: Type.Array(Type.String({ pattern: identifierPattern }), {
+          default: [],
+          description: 'devices that may do so beside those of mqtt_devices; all others must use TLS',
+        }),
       },
       { additionalProperties: false, description: 'MQTT without TLS, for programs on the box and the first prototype' },
     ),
@@ -107,6 +183,33 @@ export const gatewayConfigSchema = Type.Object(
       },
       { additionalProperties: false, description: 'what MQTT clients may do at most, on both listeners' },
     ),
+    mqtt_devices: Type.Object(
+      {
+        mappings_dir: Type.Optional(file("folder of the site's own payload mappings")),
+        devices: Type.Array(mqttDeviceSchema, { default: [] }),
+      },
+      {
+        additionalProperties: false,
+        default: {},
+        description: 'nodes that keep the topics and messages of their own firmware (Tasmota, ESPHome, Shelly)',
+      },
+    ),
+    commands: Type.Object(
+      {
+        enabled: Type.Boolean({ default: false, description: 'whether devices can be told to do something at all' }),
+        expires_in_s: Type.Integer({
+          default: 10,
+          minimum: 1,
+          maximum: longestCommandS,
+          description:
+            'how long a device may take to acknowledge, seconds; after that the command has failed and is not sent again',
+        }),
+      },
+      {
+        additionalProperties: false,
+        description: 'remote commands to devices; each must also be named for its device in mqtt_devices',
+      },
+    ),
     device_credentials_file: Type.String({
       default: 'device-credentials.json',
       description: "device id to scrypt hash, written by `villagrid device`; mode 0600; relative to this file's folder",
@@ -131,6 +234,13 @@ export const gatewayConfigSchema = Type.Object(
           minimum: 1024,
           maximum: 1_048_576,
           description: 'estimated bytes after which a commit does not wait any longer',
+        }),
+        journal_mb: Type.Integer({
+          default: 4,
+          minimum: 0,
+          maximum: 256,
+          description:
+            'size of the journal, MB: a file made once that commits are written to round and round, before they go into the database many at a time, which wears the card a quarter as much; 0 commits to the database itself',
         }),
         ballast_mb: Type.Integer({
           default: 8,
@@ -184,7 +294,16 @@ export const gatewayConfigSchema = Type.Object(
     limits: limitsSchema,
     modbus: Type.Optional(
       Type.Object(
-        { connections: Type.Array(modbusConnectionSchema, { default: [] }) },
+        {
+          profiles_dir: Type.Optional(
+            Type.String({
+              minLength: 1,
+              description:
+                "folder with this site's own device profiles; one with the id of a shipped one takes its place; relative to this file's folder",
+            }),
+          ),
+          connections: Type.Array(modbusConnectionSchema, { default: [] }),
+        },
         { additionalProperties: false, description: 'Modbus TCP devices' },
       ),
     ),
@@ -247,4 +366,5 @@ export const gatewayConfigSchema = Type.Object(
 export type GatewayConfig = Static<typeof gatewayConfigSchema>;
 export type ModbusConnectionConfig = Static<typeof modbusConnectionSchema>;
 export type ModbusDeviceConfig = Static<typeof modbusDeviceSchema>;
+export type MqttDeviceConfig = GatewayConfig['mqtt_devices']['devices'][number];
 export type UplinkConfig = NonNullable<GatewayConfig['uplink']>;

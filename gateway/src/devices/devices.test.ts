@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { VillagridError, type Site } from '@villagrid/contracts';
 import { seededRandom } from '@villagrid/runtime';
+import fc from 'fast-check';
 import t from 'tap';
 import { findBase, walkChain } from '../drivers/sunspec-discovery.js';
 import { withPollPeriods } from '../drivers/site-periods.js';
@@ -64,6 +65,7 @@ t.test('the profiles the reference village needs are there, and each plans withi
   for (const id of ['eastron-sdm630', 'eastron-sdm120', 'victron-gx-battery', 'sunspec-inverter'])
     t.ok(profiles.has(id), id);
   for (const [id, profile] of profiles) {
+    if (profile.site_points) continue;
     const chain = profile.sunspec?.models.map((model, i) => ({
       id: model.ids[0] ?? 0,
       address: 40_002 + i * 100,
@@ -304,6 +306,99 @@ t.test(
   },
 );
 
+/** Points one behind the other, none of which breaks a limit by itself. */
+const planned = fc
+  .record({
+    points: fc.array(
+      fc.record({
+        gap: fc.integer({ min: 0, max: 14 }),
+        count: fc.integer({ min: 1, max: 4 }),
+        function: fc.constantFrom(3 as const, 4 as const),
+        polling: fc.constantFrom('fast' as const, 'slow' as const, 'once' as const),
+        alone: fc.boolean(),
+        // Known to the profile, asked for by nobody.
+        idle: fc.boolean(),
+      }),
+      { minLength: 1, maxLength: 40 },
+    ),
+    maxRegisters: fc.integer({ min: 4, max: 125 }),
+    maxGap: fc.integer({ min: 0, max: 20 }),
+    window: fc.option(fc.integer({ min: 8, max: 60 }), { nil: undefined }),
+    step: fc.constantFrom(1, 2),
+    forbidden: fc.array(fc.tuple(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 3 })), { maxLength: 4 }),
+  })
+  .map(({ points, maxRegisters, maxGap, window, step, forbidden }) => {
+    const ranges = forbidden.map(([first, more]): [number, number] => [first, first + more]);
+    let address = 0;
+    const laid: ResolvedPoint[] = [];
+    for (const [i, { gap, idle, count, ...one }] of points.entries()) {
+      address += gap * step;
+      const end = address + count * step;
+      const crosses = window !== undefined && Math.floor(address / window) !== Math.floor((end - 1) / window);
+      const start = address;
+      address = end;
+      if (crosses || ranges.some(([first, last]) => start <= last && end > first)) continue;
+      const metric = idle ? undefined : 'consumption_kw';
+      laid.push({ ...point('u16'), ...one, key: `k${i}`, address: start, count, step, metric });
+    }
+    return { points: laid, limits: { maxRegisters, maxGap, forbidden: ranges, window } };
+  });
+
+t.test(
+  'any map: each point is in exactly one request, within every limit, and no forbidden register is touched',
+  async () => {
+    fc.assert(
+      fc.property(planned, fc.subarray(['fast', 'slow', 'once'] as const), ({ points, limits }, classes) => {
+        const due = new Set(classes);
+        const blocks = planReads({ points, guards: [] }, limits, due);
+        for (const { function: asked, address, count, step, items } of blocks) {
+          const end = address + count * step;
+          if (count < 1 || count > limits.maxRegisters) return false;
+          if (limits.forbidden.some(([first, last]) => address <= last && end > first)) return false;
+          if (
+            limits.window !== undefined &&
+            Math.floor(address / limits.window) !== Math.floor((end - 1) / limits.window)
+          )
+            return false;
+          if (items.some((item) => item.function !== asked || item.start < address || item.end > end)) return false;
+        }
+        return points.every((one) => {
+          const end = one.address + one.count * (one.step ?? 1);
+          const within = blocks.filter(
+            (block) =>
+              block.function === one.function &&
+              block.address < end &&
+              one.address < block.address + block.count * block.step,
+          );
+          const wanted = due.has(one.polling) && (one.metric !== undefined || one.polling === 'once');
+          if (!wanted) return within.length <= 1;
+          const [block] = within;
+          const whole =
+            block !== undefined && block.address <= one.address && block.address + block.count * block.step >= end;
+          return within.length === 1 && whole && (!one.alone || block.count === one.count);
+        });
+      }),
+      { numRuns: 2000 },
+    );
+  },
+);
+
+t.test('a few known registers are read along rather than asked for again; unknown ones are not', async (t) => {
+  const at = (key: string, address: number, more: Partial<ResolvedPoint> = {}) =>
+    point('u16', { key, address, ...more });
+  const limits = { maxRegisters: 125, maxGap: 0, forbidden: [] };
+  const requests = (points: readonly ResolvedPoint[]) =>
+    planReads({ points, guards: [] }, limits).map(({ address, count }) => [address, count]);
+  const idle = { metric: undefined };
+  t.same(requests([at('a', 10), at('b', 12)]), [
+    [10, 1],
+    [12, 1],
+  ]);
+  t.same(requests([at('a', 10), at('known', 11, idle), at('b', 12)]), [[10, 3]]);
+  const many = Array.from({ length: 11 }, (_, i) => at(`known${i}`, 11 + i, idle));
+  t.equal(requests([at('a', 10), ...many, at('b', 22)]).length, 2, 'eleven would cost more than a request');
+});
+
 t.test('a wrong profile says file, line and what to do, and never loads by half', async (t) => {
   const good = readFileSync(fileURLToPath(new URL('../../profiles/eastron-sdm120.yaml', import.meta.url)), 'utf8');
   t.equal(loadProfile('eastron-sdm120.yaml', good).id, 'eastron-sdm120');
@@ -321,15 +416,15 @@ t.test('a wrong profile says file, line and what to do, and never loads by half'
     }
   };
   refused(
-    'type: f32, unit: W,',
-    'type: float, unit: W,',
-    'key: power,',
+    'type: f32,\n      unit: W,',
+    'type: float,\n      unit: W,',
+    'type: float',
     /type: found "float"; it must be one of "u16"/,
   );
   refused('key: power,', 'kye: power,', 'kye:', /kye: unknown setting; did you mean key\?/);
   refused('metric: consumption_kw', 'metric: consumtion_kw', 'metric: consumtion_kw', /not in the metric catalogue/);
   refused('metric_factor: 0.001', 'metric_factor: 1', 'metric_factor: 1', /from W to kW the factor is 0.001 or -0.001/);
-  refused('key: power,', 'key: voltage,', 'key: voltage, printed: "30013"', /there twice/);
+  refused('key: power,', 'key: voltage,', 'key: voltage,\n      printed: "30013"', /there twice/);
   refused('id: eastron-sdm120', 'id: other', 'id: other', /must be the file's name/);
   refused('metric: ac_frequency_hz', 'metric: ac_output_voltage_v', 'address: 70', /cannot become V|say under combine/);
   refused(

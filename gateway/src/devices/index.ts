@@ -5,3 +5,5 @@ export * from './layout.js';
 export * from './decode.js';
 export * from './plan.js';
 export * from './identify.js';
+export * from './site-profiles.js';
+export * from './vectors.js';

@@ -32,6 +32,8 @@ export interface ResolvedPoint {
   readonly metricFactor: number;
   readonly metricMap: Readonly<Record<string, number>> | undefined;
   readonly polling: PollingClass;
+  /** As the profile has it, for people: unit, meaning of numbers and bits. */
+  readonly written?: ProfilePoint | ModelPoint;
 }
 
 /** Registers that must hold exactly these words, or the whole reading is not of this layout. */
@@ -122,6 +124,7 @@ function resolve(
     metricFactor: point.metric_factor ?? 1,
     metricMap: point.metric_map,
     polling: point.polling ?? 'fast',
+    written: point,
   };
   const { repeat } = point;
   if (!repeat) return [first];

@@ -49,6 +49,11 @@ export function loadProfiles(directory: string = profilesDirectory): ReadonlyMap
   return new Map(names.map((name) => [basename(name, '.yaml'), loadProfile(join(directory, name))]));
 }
 
+/** What is wrong between the parts of a profile that are each right; sentences without a full stop, each with its place. */
+export function profileProblems(profile: Profile): string[] {
+  return [...crossChecks(profile, profile.id)].slice(0, 10).map(([at, what]) => `${dotted(at)}: ${what}`);
+}
+
 function read(path: string): string {
   try {
     return readFileSync(path, 'utf8');
@@ -60,7 +65,8 @@ function read(path: string): string {
 
 function* crossChecks(profile: Profile, fileName: string): Generator<Problem> {
   if (profile.id !== fileName) yield [['id'], `found "${profile.id}"; it must be the file's name, "${fileName}"`];
-  if ((profile.points === undefined) === (profile.sunspec === undefined))
+  const kinds = [profile.points, profile.sunspec].filter((one) => one !== undefined).length;
+  if (kinds === 2 || (kinds === 0 && !profile.site_points))
     yield [
       ['id'],
       'a profile has either points (fixed addresses) or sunspec (points by model), and exactly one of them',

@@ -5,7 +5,7 @@ import { type PollingClass, pollingClasses, type Profile } from './profile-schem
 /** Limits of a device that decide what one request may ask for. */
 export interface ReadLimits {
   readonly maxRegisters: number;
-  /** Unused registers that may be read along. */
+  /** Registers of which nothing is known that may be read along. */
   readonly maxGap: number;
   /** Ranges [first, last] that no request may touch. */
   readonly forbidden: ReadonlyArray<readonly [number, number]>;
@@ -89,7 +89,23 @@ export function planReads(
   }
   // A scale factor that came with its value is not asked for again.
   for (const point of wanted) if (!withValue.has(point)) items.push(itemOf(point));
-  return toBlocks(items, limits);
+  return toBlocks(items, limits, known(layout));
+}
+
+/** Registers of points that no request needs but every device of this model has: reading a few of them along saves requests. */
+const mostReadAlong = 10;
+
+/** What is known of a register: that it is there, or that it answers only when asked alone. */
+type Known = (functionCode: 3 | 4, address: number) => 'there' | 'alone' | undefined;
+
+function known(layout: Layout): Known {
+  const addresses = new Map<number, 'there' | 'alone'>();
+  for (const point of layout.points) {
+    if (point.highAddress !== undefined) continue;
+    for (let address = startOf(point); address < endOf(point); address += point.step ?? 1)
+      addresses.set(point.function * 65_536 + address, point.alone ? 'alone' : 'there');
+  }
+  return (functionCode, address) => addresses.get(functionCode * 65_536 + address);
 }
 
 function itemOf(point: ResolvedPoint): ReadItem {
@@ -109,6 +125,16 @@ export function splitBlock(block: ReadBlock): readonly [ReadBlock, ReadBlock] | 
   return [blockOf(block.items.slice(0, middle)), blockOf(block.items.slice(middle))];
 }
 
+/** Milliseconds that requests take on a serial line: 11 bits a byte, silence of 3.5 bytes before each frame and the device's own gap. */
+export function busTimeMs(blocks: readonly ReadBlock[], baud: number, gapMs: number): number {
+  const byteMs = 11_000 / baud;
+  const silenceMs = Math.max(1.75, 3.5 * byteMs);
+  return blocks.reduce(
+    (total, { count }) => total + 2 * silenceMs + Math.max(0, gapMs - silenceMs) + (8 + 5 + 2 * count) * byteMs,
+    0,
+  );
+}
+
 function allowed({ start, end, step = 1 }: ReadItem, { maxRegisters, forbidden, window }: ReadLimits): boolean {
   return (
     (end - start) / step <= maxRegisters &&
@@ -117,7 +143,18 @@ function allowed({ start, end, step = 1 }: ReadItem, { maxRegisters, forbidden, 
   );
 }
 
-function toBlocks(items: readonly ReadItem[], limits: ReadLimits): ReadBlock[] {
+function toBlocks(items: readonly ReadItem[], limits: ReadLimits, knownAt: Known): ReadBlock[] {
+  /** Whether the registers between may be read along: few enough unknown ones, or a few known ones. */
+  const bridged = (functionCode: 3 | 4, from: number, to: number, step: number): boolean => {
+    if ((to - from) / step > Math.max(limits.maxGap, mostReadAlong)) return false;
+    let unknown = 0;
+    for (let address = from; address < to; address += step) {
+      const what = knownAt(functionCode, address);
+      if (what === 'alone') return false;
+      if (what === undefined) unknown += 1;
+    }
+    return unknown <= limits.maxGap;
+  };
   const sorted = [...items].sort((a, b) => a.function - b.function || a.start - b.start || b.end - a.end);
   const blocks: ReadBlock[] = [];
   let current: ReadItem[] = [];
@@ -131,7 +168,7 @@ function toBlocks(items: readonly ReadItem[], limits: ReadLimits): ReadBlock[] {
     if (first && item.function === first.function) {
       const { step = 1 } = first;
       const joined: ReadItem = { function: first.function, start: first.start, end: Math.max(end, item.end), step };
-      if ((item.start - end) / step <= limits.maxGap && allowed(joined, limits)) {
+      if (bridged(first.function, end, item.start, step) && allowed(joined, limits)) {
         // An item that lies wholly within the one before adds nothing to split by.
         const last = current[current.length - 1];
         if (!last || item.end > last.end || item.start < last.start) current.push(item);

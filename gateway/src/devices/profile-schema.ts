@@ -57,6 +57,7 @@ const metric = Type.String({
 const point = {
   key: key('name of the point within the profile'),
   printed: Type.Optional(Type.String({ minLength: 1, description: 'number or name as the maker prints it' })),
+  meaning: Type.Optional(Type.String({ minLength: 1, description: 'what it is, where its key does not say it' })),
   function: Type.Optional(functionCode),
   type: oneOf(pointTypes, 'how the registers are read'),
   registers: Type.Optional(Type.Integer({ minimum: 1, maximum: 64, description: 'length of a text, in registers' })),
@@ -321,6 +322,7 @@ export const profileSchema = Type.Object(
       description: 'how often slow points are read',
     }),
     points: Type.Optional(Type.Array(pointSchema, { minItems: 1 })),
+    site_points: Type.Boolean({ default: false, description: 'the site gives the points in its settings' }),
     sunspec: Type.Optional(sunspecSchema),
     computed: Type.Optional(Type.Array(computedSchema, { minItems: 1 })),
     write_points: Type.Optional(Type.Array(writePointSchema, { minItems: 1 })),

@@ -2,4 +2,4 @@
 export * from './port.js';
 export * from './modbus.js';
 export * from './site-periods.js';
-export { loadProfile, loadProfiles, type Profile, profilesDirectory } from '../devices/index.js';
+export { loadProfile, loadProfiles, type Profile, profilesDirectory, resolveProfiles } from '../devices/index.js';

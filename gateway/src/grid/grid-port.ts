@@ -1,10 +1,10 @@
 /** The gateway's grid as the API sees it. */
-import type { CompletenessFacts, GridPort, GridsPort } from '@villagrid/api';
+import type { CommandPort, CompletenessFacts, GridPort, GridsPort } from '@villagrid/api';
 import type { RuleLimits, Site } from '@villagrid/contracts';
 import type { Alerts } from '../alerts/alerts.js';
-import type { AlertReads } from '../alerts/not-durable.js';
 import type { Live } from '../live/live.js';
 import type { DurableLog } from '../log/log.js';
+import type { AlertReads } from '../log/overlaid-alerts.js';
 import type { Projector } from '../project/projector.js';
 import type { HistoryStore } from '../store/store.js';
 
@@ -15,11 +15,12 @@ export interface GridPortOptions {
   readonly alerts: Alerts;
   readonly telemetry: HistoryStore;
   readonly projector: Projector;
+  readonly commands: CommandPort;
 }
 
 /** Makes the one grid of a gateway. */
 export function createGridPort(options: GridPortOptions): GridPort {
-  const { site, live, log, alerts, telemetry, projector } = options;
+  const { site, live, log, alerts, telemetry, projector, commands } = options;
   const gridId = site.grid_id;
   const bands = figureBands(alerts.limits);
   return {
@@ -50,6 +51,7 @@ export function createGridPort(options: GridPortOptions): GridPort {
     append: (event) => alerts.append(event),
     origin: alerts.origin,
     subscribe: (listener) => live.subscribe(listener),
+    commands: { request: (asked) => commands.request(asked), list: () => commands.list() },
     limits: () => bands,
   };
 }

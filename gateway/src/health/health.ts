@@ -26,6 +26,8 @@ export interface HealthOptions {
   readonly damagedFiles: () => number;
   readonly intake: IntakeCounters;
   readonly broker: GuardedBroker;
+  /** Devices that may log in without TLS from the network; undefined while that is not open. */
+  readonly plainDevices: readonly string[] | undefined;
   readonly projector: Projector;
   readonly alerts: Alerts;
   readonly uplink: Uplink | undefined;
@@ -46,6 +48,7 @@ export function createHealth(options: HealthOptions): {
     log,
     intake,
     broker,
+    plainDevices,
     projector,
     alerts,
     uplink,
@@ -82,6 +85,16 @@ export function createHealth(options: HealthOptions): {
         },
         { name: 'history', ok: behind < behindLimit, detail: `${behind} frames behind the log` },
         { name: 'broker', ok: Object.keys(broker.ports).length > 0, detail: `${broker.stats().clients} clients` },
+        // Somebody chose it: no fault, but it is said for as long as it is so.
+        ...(plainDevices
+          ? [
+              {
+                name: 'mqtt_plain',
+                ok: true,
+                detail: `MQTT without TLS is open to the network, for ${plainDevices.length} devices; their passwords and readings travel in the clear`,
+              },
+            ]
+          : []),
         // A clock that nobody set is said by an alert; nothing measured is lost by it.
         { name: 'clock', ok: true, detail: clockDetail() },
         // No link to the cloud is a village's ordinary day, not a fault of the gateway.
@@ -139,6 +152,7 @@ export function createHealth(options: HealthOptions): {
       gauge('open_alerts', 'Alerts that are active.', alerts.openCount()),
       gauge('event_loop_delay_p99_seconds', 'Delay of the event loop, 99th percentile.', loop.percentile(99) / 1e9),
       gauge('mqtt_clients', 'MQTT clients logged in.', stats.clients),
+      gauge('mqtt_plain_lan', '1 while MQTT without TLS is open to the network.', plainDevices ? 1 : 0),
       gauge('mqtt_held', 'Publishes that wait for their commit.', stats.held),
       counter('mqtt_refused', 'What the broker refused, by reason.', {
         label: 'reason',

@@ -6,8 +6,6 @@
 import {
   errorCatalogue,
   isTrusted,
-  legacyDeviceId,
-  parseLegacy,
   parseTelemetryText,
   qualityCodes,
   toMetricValue,
@@ -64,8 +62,8 @@ export interface IntakeOptions {
 export interface Intake {
   /** A publish on a device's telemetry topic; resolves when it may be acknowledged. */
   telemetry(deviceId: string, payload: Uint8Array): Promise<unknown>;
-  /** The first prototype's flat message. */
-  legacy(payload: Uint8Array): Promise<unknown>;
+  /** A message that was understood elsewhere (a node's own form); resolves when it may be acknowledged. */
+  parsed(deviceId: string, parsed: ParsedTelemetry): Promise<unknown>;
   /** A driver's reading; resolves when it is durable. */
   driver(reading: DriverReading): Promise<void>;
   readonly counters: IntakeCounters;
@@ -232,7 +230,7 @@ export function createIntake(options: IntakeOptions): Intake {
   return {
     counters,
     telemetry: (deviceId, payload) => take(deviceId, parseTelemetryText(textOf(payload))),
-    legacy: (payload) => take(legacyDeviceId, parseLegacy(textOf(payload))),
+    parsed: take,
     async driver({ deviceId, timeMs, values }) {
       const samples: Sample[] = [];
       const good = markedQuality({ quality: qualityCodes.good, byGateway: true });

@@ -1,5 +1,7 @@
 /** A link: one line or socket with one owner and one queue. Drivers read through it and know nothing of sockets. */
 
+import type { UnitHealth } from './reply-times.js';
+
 /** Why a read failed. */
 export type LinkFailure =
   /** No connection, or it broke while waiting. */
@@ -34,10 +36,15 @@ export interface ReadRequest {
   /** 0-based on the wire. */
   readonly address: number;
   readonly count: number;
-  /** Longest wait for the answer, real milliseconds. */
+  /** Longest time the device takes to answer, real milliseconds. A link may wait less once it knows the device. */
   readonly timeoutMs: number;
   /** Silence on the link before the request, real milliseconds. */
   readonly gapMs: number;
+  /**
+   * A read of another length that this unit is known to answer. On lines whose answers carry no number it is put between
+   * two equal questions, so that the answer to the first can never be taken for the answer to the second.
+   */
+  readonly between?: Pick<ReadRequest, 'address' | 'count' | 'function'> | undefined;
 }
 
 /** One line or socket. */
@@ -46,6 +53,10 @@ export interface Link {
   readonly name: string;
   /** Reads `count` words, after what waits before it. Rejects with LinkError, and with nothing else. */
   read(request: ReadRequest): Promise<readonly number[]>;
+  /** What is known of a unit's answers. */
+  health(unit: number): UnitHealth | undefined;
+  /** Tells each time the line itself (not a device on it) is there, or is not and why. Returns how to stop that. */
+  onState(listener: (state: 'up' | 'down', reason: string) => void): () => void;
   /** Ends the connection; whatever waits is rejected as stopped. */
   close(): Promise<void>;
 }

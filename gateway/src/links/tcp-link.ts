@@ -3,6 +3,8 @@ import { messageOf, type Clock, type RandomSource } from '@villagrid/contracts';
 import { backoffDelayMs, type Logger } from '@villagrid/runtime';
 import { FairQueue } from './fair-queue.js';
 import { type Link, LinkError, type ReadRequest } from './port.js';
+import { ReplyTimes } from './reply-times.js';
+import { StateTeller } from './state-teller.js';
 import { openTcpSession, type TcpSession } from './tcp-session.js';
 
 /** Longest wait for a connection, real milliseconds. */
@@ -24,7 +26,9 @@ export interface TcpLinkOptions {
 /** Makes the link; it connects at the first read. */
 export function tcpLink({ host, port, clock, random, log }: TcpLinkOptions): Link {
   const name = `${host}:${port}`;
-  const queue = new FairQueue();
+  const times = new ReplyTimes();
+  const queue = new FairQueue((unit) => times.inDoubt(unit));
+  const states = new StateTeller();
   let session: TcpSession | undefined;
   let stopped = false;
   let failures = 0;
@@ -44,12 +48,14 @@ export function tcpLink({ host, port, clock, random, log }: TcpLinkOptions): Lin
       failures = 0;
       timeouts = 0;
       log.debug('connected', { endpoint: name });
+      states.tell('up', 'it is connected');
       return session;
     } catch (error) {
       lastFailure = asLinkError(error);
       retryAtMs = clock.monotonicMs() + backoffDelayMs(failures, { ...reconnectMs, random });
       failures += 1;
       log.debug('cannot connect', { endpoint: name, reason: lastFailure.message, failures });
+      states.tell('down', lastFailure.message);
       throw lastFailure;
     }
   };
@@ -59,12 +65,16 @@ export function tcpLink({ host, port, clock, random, log }: TcpLinkOptions): Lin
     const open = await connected();
     const waitMs = quietUntilMs + request.gapMs - clock.monotonicMs();
     if (waitMs > 0) await clock.sleep(waitMs, stop.signal);
+    const sentMs = clock.monotonicMs();
     try {
-      const words = await open.read(request);
+      const words = await open.read({ ...request, timeoutMs: times.timeoutMs(request.unit, request.timeoutMs) });
       timeouts = 0;
+      times.answered(request.unit, clock.monotonicMs() - sentMs);
       return words;
     } catch (error) {
       const failure = asLinkError(error);
+      if (failure.failure === 'exception') times.answered(request.unit, clock.monotonicMs() - sentMs);
+      else if (failure.failure === 'timeout' || failure.failure === 'mismatch') times.failed(request.unit);
       if (failure.failure === 'timeout') timeouts += 1;
       if (failure.failure === 'exception') timeouts = 0;
       // After an answer that does not fit, nothing that may still come on this connection is believed.
@@ -88,6 +98,8 @@ export function tcpLink({ host, port, clock, random, log }: TcpLinkOptions): Lin
           }),
         );
       }),
+    health: (unit) => times.health(unit),
+    onState: (listener) => states.add(listener),
     async close() {
       stopped = true;
       stop.abort();

@@ -3,9 +3,9 @@
  * length; the socket is ours because the library has no deadline for connecting, takes frames of another protocol, and
  * lets a request wait out its time when the connection breaks.
  */
-import { Socket } from 'node:net';
 import type { Clock } from '@villagrid/contracts';
 import ModbusRTU from 'modbus-serial';
+import { connectSocket } from './connect-socket.js';
 import { exceptionText, LinkError, type ReadRequest } from './port.js';
 
 /** Most bytes after the length field of a Modbus TCP frame: unit, function and 252 of data. */
@@ -28,7 +28,6 @@ export async function openTcpSession(options: {
 }): Promise<TcpSession> {
   const { host, port, timeoutMs, clock } = options;
   const where = `${host}:${port}`;
-  const socket = new Socket();
   let lost: LinkError | undefined;
   const onLost = new Set<(error: LinkError) => void>();
   const lose = (error: LinkError): void => {
@@ -37,24 +36,7 @@ export async function openTcpSession(options: {
     socket.destroy();
     for (const tell of [...onLost]) tell(error);
   };
-  socket.on('error', (error) => lose(new LinkError('unreachable', connectionText(where, error))));
-  socket.on('close', () => lose(new LinkError('unreachable', `${where} closed the connection`)));
-  await new Promise<void>((resolve, reject) => {
-    const timer = clock.after(timeoutMs, () =>
-      lose(new LinkError('unreachable', `${where} did not answer within ${timeoutMs} ms`)),
-    );
-    const fail = (error: LinkError) => {
-      timer.cancel();
-      reject(error);
-    };
-    onLost.add(fail);
-    socket.once('connect', () => {
-      timer.cancel();
-      onLost.delete(fail);
-      resolve();
-    });
-    socket.connect({ host, port, noDelay: true, keepAlive: true });
-  });
+  const socket = await connectSocket({ host, port, timeoutMs, clock, lost: lose });
   // Before the library's listener, so that a spoiled stream is known before anything of it is taken.
   const guard = new FrameGuard();
   socket.on('data', (data: Buffer) => {
@@ -145,18 +127,4 @@ function toLinkError(error: unknown): LinkError {
     return new LinkError('unreachable', 'the connection is gone');
   if (name === 'TransactionTimedOutError') return new LinkError('timeout', 'no answer in time');
   return new LinkError('mismatch', `the answer does not fit the request: ${message}`);
-}
-
-const reasons: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'refuses the connection: is Modbus TCP switched on there, and the port right?',
-  EHOSTUNREACH: 'cannot be reached: is it on this network?',
-  ENETUNREACH: 'cannot be reached: is it on this network?',
-  ENOTFOUND: 'is a name nobody knows here',
-  ECONNRESET: 'broke the connection',
-  EPIPE: 'broke the connection',
-  ETIMEDOUT: 'does not answer',
-};
-
-function connectionText(where: string, error: NodeJS.ErrnoException): string {
-  return `${where} ${reasons[error.code ?? ''] ?? `failed: ${error.message}`}`;
 }

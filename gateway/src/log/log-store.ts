@@ -2,8 +2,9 @@
  * The file of the log and what shares its commits: opened right, opened anew after the card failed, checkpointed apart
  * from the commits, so that a failing checkpoint is heard of instead of being swallowed by the one that set it off.
  */
-import { statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { closeSync, existsSync, fsyncSync, openSync, readSync, statSync, writeSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { VillagridError, type AlertEvent } from '@villagrid/contracts';
 import {
   createAlertStore,
   damageOf,
@@ -14,7 +15,11 @@ import {
   type Rescue,
   type SqliteDatabase,
 } from '@villagrid/runtime';
-import { openLog, type DurableLog, type DurableLogOptions } from './log.js';
+import { openLog, type DurableLog, type DurableLogOptions, type EventTables } from './log.js';
+import { readJournal, type FoundJournal } from './journal.js';
+import { committedAfter } from './journal-record.js';
+import { LogTables } from './log-tables.js';
+import { OverlaidAlerts } from './overlaid-alerts.js';
 import { salvageLog } from './salvage.js';
 
 /** Pages in the write-ahead log that are copied into the file together: 4 MB. */
@@ -24,11 +29,15 @@ const checkpointAgainPages = 128;
 /** Commits between two looks at it. */
 const lookEvery = 8;
 
-export interface LogStoreOptions extends Omit<DurableLogOptions, 'database' | 'reopen'> {
+export interface LogStoreOptions extends Omit<DurableLogOptions, 'database' | 'reopen' | 'journal' | 'events'> {
   /** File of the log. */
   readonly path: string;
   /** Folder for a damaged file; `quarantine` beside it when left out. */
   readonly quarantine?: string;
+  /** Size of the journal before the tables, bytes; 0 or left out, there is none. */
+  readonly journalBytes?: number;
+  /** For tests, the control: commits count before the journal is synced. */
+  readonly late?: boolean;
   /** For tests: another number of pages in the write-ahead log that are copied into the file together. */
   readonly checkpointPages?: number;
   /** For tests: called with each opening of the database. */
@@ -46,7 +55,7 @@ export interface LogStore {
   /** Size of the write-ahead log now, bytes. */
   walBytes(): number;
   /** Commits what waits and closes the file. */
-  close(): void;
+  close(): Promise<void>;
 }
 
 /**
@@ -55,6 +64,8 @@ export interface LogStore {
  */
 export function openLogStore(options: LogStoreOptions): LogStore {
   const { path, clock, random } = options;
+  const wasClean = existsSync(`${path}.clean`);
+  const found = readJournal(journalOf(path));
   const secure = (damage?: string) =>
     secureDatabase({
       path,
@@ -65,23 +76,77 @@ export function openLogStore(options: LogStoreOptions): LogStore {
       identity: (database) =>
         database.prepare<[], string>('SELECT epoch FROM epoch ORDER BY made_at_ms DESC LIMIT 1').pluck().get(),
       salvage(into, damaged) {
-        const { frames, lastNumber } = salvageLog(into, damaged, { clock, random });
+        const { frames, lastNumber } = salvageLog(into, damaged, {
+          clock,
+          random,
+          journal: found?.records ?? [],
+        });
         options.log.warn('frames of a damaged log were taken over', { frames, last_number: lastNumber });
       },
     });
   const rescue = secure();
   try {
-    return openSecured(options, rescue);
+    return openSecured(options, { rescue, found, lossy: rescue === undefined && !wasClean });
   } catch (error) {
     // Closed in good order, and damaged since: the card forgets what it holds.
-    const damage = damageOf(error);
+    const damage = error instanceof JournalLost ? error.message : damageOf(error);
     if (damage === undefined) throw error;
-    return openSecured(options, secure(damage));
+    return openSecured(options, { rescue: secure(damage), found, lossy: false });
   }
 }
 
-function openSecured(options: LogStoreOptions, rescue: Rescue | undefined): LogStore {
-  const { path, realClock } = options;
+/** The file is whole, and the journal before it is not. */
+class JournalLost extends Error {}
+
+const journalOf = (path: string) => join(dirname(path), `${basename(path, '.db')}.journal`);
+
+/**
+ * What is lost of the journal that a log needs after a stop that was not clean; undefined when nothing is. Its numbers may
+ * have been seen by the cloud: they must not be given again in the same epoch.
+ */
+function lossOf(database: SqliteDatabase, found: FoundJournal | undefined): string | undefined {
+  if (database.prepare("SELECT name FROM sqlite_schema WHERE name = 'cursor'").get() === undefined) return undefined;
+  const tables = new LogTables(database);
+  const epoch = tables.epoch();
+  if (!tables.hasJournal() || epoch === undefined) return undefined;
+  if (!found) return 'the journal before it is gone';
+  if (found.damage !== undefined) return `the journal before it is damaged: ${found.damage}`;
+  if (found.head?.epoch !== epoch) return 'the journal before it belongs to another log';
+  const newest = tables.newest();
+  const end = newest + committedAfter(found.records, { epoch, newest }).length;
+  return tables.furthestCursor() > end ? 'the journal before it is older than what the cloud has' : undefined;
+}
+
+/**
+ * Writes a file's own content to it once more and syncs that. After a failed sync the system takes what it did not write
+ * for written: what is appended and synced afterwards would follow a gap.
+ */
+function writeAgain(path: string): void {
+  if (!existsSync(path)) return;
+  const file = openSync(path, 'r+');
+  try {
+    const piece = Buffer.alloc(256 * 1024);
+    for (let at = 0; ; ) {
+      const length = readSync(file, piece, 0, piece.length, at);
+      if (length === 0) break;
+      for (let done = 0; done < length; ) done += writeSync(file, piece, done, length - done, at + done);
+      at += length;
+    }
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+interface Secured {
+  readonly rescue: Rescue | undefined;
+  readonly found: FoundJournal | undefined;
+  /** Whether the log may have needed the journal as it was found. */
+  readonly lossy: boolean;
+}
+
+function openSecured(options: LogStoreOptions, { rescue, found, lossy }: Secured): LogStore {
+  const { path, realClock, journalBytes = 0, late = false } = options;
   const limitPages = options.checkpointPages ?? checkpointPages;
   const open = (): SqliteDatabase => {
     const fresh = openDatabase({ path });
@@ -99,11 +164,44 @@ function openSecured(options: LogStoreOptions, rescue: Rescue | undefined): LogS
       throw error;
     }
   };
+  const loss = lossy ? make(() => lossOf(database, found)) : undefined;
+  if (loss !== undefined) {
+    database.close();
+    throw new JournalLost(loss);
+  }
   let alerts = make(() => createAlertStore({ database }));
+  const overlaid = new OverlaidAlerts({
+    list: (gridId, query) => alerts.list(gridId, query),
+    get: (alertId) => alerts.get(alertId),
+    gridOfAlert: (alertId) => alerts.gridOfAlert(alertId),
+    events: (alertId) => alerts.events(alertId),
+  });
+  const events: EventTables = {
+    waiting(all) {
+      for (const event of all) overlaid.add(event);
+    },
+    store(all) {
+      for (const event of all) keep(event);
+    },
+    stored(all) {
+      for (const event of all) overlaid.remove(event);
+    },
+  };
+  /** An event that belongs nowhere is not a reason to keep its frame out of the tables for ever. */
+  function keep(event: AlertEvent): void {
+    try {
+      alerts.append(event);
+    } catch (error) {
+      if (!(error instanceof VillagridError)) throw error;
+      options.log.error('an alert event of a frame cannot be kept', { event_id: event.id, error });
+    }
+  }
   const log = make(() =>
     openLog({
       ...options,
       database,
+      events,
+      journal: { path: journalOf(path), bytes: journalBytes, found, late },
       reopen() {
         // The last connection of a process that closes would checkpoint through the descriptors that failed, unless it can
         // only read; and as long as one is open, SQLite keeps descriptors of closed ones and uses them again.
@@ -116,6 +214,7 @@ function openSecured(options: LogStoreOptions, rescue: Rescue | undefined): LogS
         }
         let readonlyBecause: unknown;
         try {
+          writeAgain(`${path}-wal`);
           database = open();
         } catch (error) {
           readonlyBecause = error;
@@ -145,7 +244,7 @@ function openSecured(options: LogStoreOptions, rescue: Rescue | undefined): LogS
       log.cardFailed(error);
     }
   };
-  log.onCommit(() => {
+  log.onStored(() => {
     sinceLook += 1;
     if (scheduled || sinceLook < Math.min(lookEvery, limitPages)) return;
     sinceLook = 0;
@@ -159,20 +258,23 @@ function openSecured(options: LogStoreOptions, rescue: Rescue | undefined): LogS
     log,
     alertStore: {
       append: (event) => alerts.append(event),
-      appendAll: (events) => alerts.appendAll(events),
-      retime: (alertId, eventId, atMs) => alerts.retime(alertId, eventId, atMs),
-      list: (gridId, query) => alerts.list(gridId, query),
-      get: (alertId) => alerts.get(alertId),
-      gridOfAlert: (alertId) => alerts.gridOfAlert(alertId),
-      events: (alertId) => alerts.events(alertId),
+      appendAll: (all) => alerts.appendAll(all),
+      retime(alertId, eventId, atMs) {
+        if (overlaid.has(eventId)) log.settleNow();
+        return alerts.retime(alertId, eventId, atMs);
+      },
+      list: (gridId, query) => overlaid.list(gridId, query),
+      get: (alertId) => overlaid.get(alertId),
+      gridOfAlert: (alertId) => overlaid.gridOfAlert(alertId),
+      events: (alertId) => overlaid.events(alertId),
     },
     rescue,
     database: () => database,
     walBytes,
-    close() {
-      log.close();
+    async close() {
+      await log.close();
       database.close();
-      if (log.trusted()) markClean(path);
+      if (log.trusted() && log.waitingFrames() === 0) markClean(path);
     },
   };
 }

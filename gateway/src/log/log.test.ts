@@ -119,22 +119,6 @@ t.test('reopened it goes on: same epoch, new boot, next number, cursors and sync
   );
 });
 
-t.test('frames are found by the times of their samples, also one that spans days', async (t) => {
-  const { log } = house(t, path(t), { holdMs: 0 });
-  const hour = 3_600_000;
-  for (let h = 0; h < 48; h += 1) await log.append({ samples: [sample(h * hour), sample(h * hour + 1000)] });
-  await log.append({ samples: [sample(10 * hour + 5), sample(40 * hour)] });
-  const times = (from: number, to: number) =>
-    [...log.framesOverlapping(from, to, 'g')]
-      .flatMap((frame) => frame.samples.map((one) => one.timeMs))
-      .filter((ms) => ms >= from && ms < to)
-      .sort((a, b) => a - b);
-  t.same(times(10 * hour, 11 * hour), [10 * hour, 10 * hour + 5, 10 * hour + 1000]);
-  t.same(times(3 * hour + 1, 4 * hour), [3 * hour + 1000]);
-  t.same(times(40 * hour, 40 * hour + 1), [40 * hour, 40 * hour]);
-  t.same(times(60 * hour, 70 * hour), []);
-});
-
 t.test('sequences: a repeat waits for the commit of its first copy, and is known after a restart', async (t) => {
   const file = path(t);
   const { log, clock } = house(t, file);

@@ -19,7 +19,7 @@ import t, { type Test } from 'tap';
 import { topics } from '@villagrid/contracts';
 import { openDatabase, realClock, seededRandom, silentLogger } from '@villagrid/runtime';
 import { testClock } from '@villagrid/runtime/testing';
-import { loadAlertId, openLoadStore, runLoad } from '../testing/disk/load.js';
+import { judge, loadAlertId, openLoadStore, runLoad } from '../testing/disk/load.js';
 import { memoryDir } from '../testing/disk/shim.js';
 import { gatewayFolder, gridId, startHouse, until } from '../testing/house.js';
 import { DataFolder } from './data-folder.js';
@@ -29,30 +29,35 @@ t.setTimeout(soak ? 0 : 200_000);
 const seed = process.env.SEED ?? String(Math.trunc(realClock().nowMs()));
 
 /** A log as a power cut leaves it: much in the file, much in its write-ahead log. */
-async function logAfterCut(t: Test, folder: string, own: string, checkpointPages = 100) {
+async function logAfterCut(t: Test, folder: string, own: string, { checkpointPages = 100, journalBytes = 0 } = {}) {
   const from = join(folder, `${own}-source`);
   const to = join(folder, own);
   for (const one of [from, to]) cpSync(memoryDir(t), one, { recursive: true });
-  const store = openLoadStore({ folder: from, seed: own, checkpointPages });
+  const store = openLoadStore({ folder: from, seed: own, checkpointPages, journalBytes });
   const acknowledged: number[] = [];
-  await runLoad(store, seededRandom(`${seed} ${own}`), [0, 120], (mark) =>
-    acknowledged.push(Number(mark.split(' ')[1])),
-  );
+  const random = seededRandom(`${seed} ${own}`);
+  const note = (mark: string) => acknowledged.push(Number(mark.split(' ')[1]));
+  await runLoad(store, random, [0, 100], note);
+  // As it was some commits ago: what somebody may put back.
+  const older = join(folder, `${own}-older`);
+  cpSync(from, older, { recursive: true });
   store.log.setCursor('uplink', 40);
+  await runLoad(store, random, [100, 120], note);
   cpSync(from, to, { recursive: true });
   const { epoch } = store.log;
   const newest = store.log.newestNumber();
-  store.close();
-  return { folder: to, acknowledged, epoch, newest };
+  const waiting = store.log.waitingFrames();
+  await store.close();
+  return { folder: to, older, acknowledged, epoch, newest, waiting, journalBytes };
 }
 type Cut = Awaited<ReturnType<typeof logAfterCut>>;
 
 /** Opens a spoiled copy twice; gives what is there and what is wrong with it. */
-function start(folder: string, { epoch, newest }: Cut) {
+async function start(folder: string, { epoch, newest, journalBytes }: Cut) {
   const clock = realClock();
   const begunMs = clock.monotonicMs();
   const wrong: string[] = [];
-  const store = openLoadStore({ folder, seed: 'again' });
+  const store = openLoadStore({ folder, seed: 'again', journalBytes });
   const tookMs = clock.monotonicMs() - begunMs;
   if (tookMs > 10_000) wrong.push(`it took ${tookMs} ms`);
   const tokens = new Set<number>();
@@ -72,12 +77,12 @@ function start(folder: string, { epoch, newest }: Cut) {
       wrong.push('another previous epoch');
     if (!existsSync(join(rescue.setAside, 'why.txt'))) wrong.push('nothing was set aside');
   } else if (store.log.epoch === epoch && store.log.newestNumber() > newest) wrong.push('frames out of nowhere');
-  store.close();
-  const again = openLoadStore({ folder, seed: 'once more' });
+  await store.close();
+  const again = openLoadStore({ folder, seed: 'once more', journalBytes });
   if (again.rescue) wrong.push(`set aside again: ${again.rescue.why}`);
   if (again.log.newestNumber() < frames.length) wrong.push('less than at the first start');
   const events = again.alertStore.events(loadAlertId).length;
-  again.close();
+  await again.close();
   return { wrong, tokens, old, rescue, damaged, events, frames: frames.length + old };
 }
 
@@ -109,28 +114,25 @@ t.test(
         : Array.from({ length: few }, () => Math.floor(random.float() * size));
     const wrong: string[] = [];
     let [setAside, leastKept, damagedFrames] = [0, cut.newest, 0];
-    const note = (what: string, found: ReturnType<typeof start>) => {
+    const note = (what: string, found: Awaited<ReturnType<typeof start>>) => {
       for (const one of found.wrong) wrong.push(`${what}: ${one}`);
       if (found.rescue) setAside += 1;
       damagedFrames += found.damaged;
       return found;
     };
     for (const at of places(wal, 60))
-      note(
-        `log cut at ${at}`,
-        spoiled(folder, cut, (path) => truncateSync(`${path}-wal`, at)),
-      );
+      note(`log cut at ${at}`, await spoiled(folder, cut, (path) => truncateSync(`${path}-wal`, at)));
     for (const at of places(wal, 80)) {
       const found = note(
         `bit of the log at ${at}`,
-        spoiled(folder, cut, (path) => flip(`${path}-wal`, at, Math.floor(random.float() * 8))),
+        await spoiled(folder, cut, (path) => flip(`${path}-wal`, at, Math.floor(random.float() * 8))),
       );
       if (found.rescue) leastKept = Math.min(leastKept, found.frames);
     }
     for (const at of places(main, 80)) {
       const found = note(
         `bit of the file at ${at}`,
-        spoiled(folder, cut, (path) => flip(path, at, Math.floor(random.float() * 8))),
+        await spoiled(folder, cut, (path) => flip(path, at, Math.floor(random.float() * 8))),
       );
       leastKept = Math.min(leastKept, found.frames);
     }
@@ -146,7 +148,7 @@ t.test(
     const folder = memoryDir(t);
     const cut = await logAfterCut(t, folder, 'own');
     // Never checkpointed: its write-ahead log holds all pages, the one with its identity too.
-    const other = await logAfterCut(t, folder, 'other', 100_000);
+    const other = await logAfterCut(t, folder, 'other', { checkpointPages: 100_000 });
     const zero = (path: string, from: number, to: number) => {
       const bytes = readFileSync(path);
       bytes.fill(0, from, to);
@@ -172,7 +174,7 @@ t.test(
       'head of the log changed': { spoil: (path) => flip(`${path}-wal`, 3, 2), keeps: cut.newest - 5, setAside: true },
     };
     for (const [what, { spoil, keeps, setAside }] of Object.entries(cases)) {
-      const { wrong, rescue, frames, old, tokens, events } = spoiled(folder, cut, spoil);
+      const { wrong, rescue, frames, old, tokens, events } = await spoiled(folder, cut, spoil);
       t.same(wrong, [], what);
       if (setAside !== undefined) t.equal(rescue !== undefined, setAside, `${what}: ${rescue?.why ?? 'not set aside'}`);
       t.ok(
@@ -180,6 +182,47 @@ t.test(
         `${what}: ${frames} of ${cut.newest} frames (${old} with a receipt), ${tokens.size} readings, ${events} events`,
       );
     }
+  },
+);
+
+t.test(
+  `a journal that is gone, zeroed, cut, changed, foreign or old, and a log spoiled behind it: the rest is kept (SEED=${seed})`,
+  async (t) => {
+    const folder = memoryDir(t);
+    const random = seededRandom(`${seed} journal`);
+    const journal = (path: string) => join(dirname(path), 'log.journal');
+    const cut = await logAfterCut(t, folder, 'own', { journalBytes: 50 * 4096 });
+    const other = await logAfterCut(t, folder, 'other', { journalBytes: 50 * 4096 });
+    const { waiting, newest } = cut;
+    t.ok(waiting > 10 && waiting < newest - 10, `${waiting} of ${newest} frames are in the journal alone`);
+    const size = statSync(journal(join(cut.folder, 'log.db'))).size;
+    const stored = newest - waiting;
+    const cases: [what: string, spoil: (path: string) => void, keeps: number, setAside: boolean][] = [
+      ['nothing', () => {}, newest, false],
+      ['gone', (path) => rmSync(journal(path)), stored, true],
+      ['zeroed', (path) => writeFileSync(journal(path), Buffer.alloc(size)), stored, true],
+      ['emptied', (path) => truncateSync(journal(path), 0), stored, true],
+      ['cut', (path) => truncateSync(journal(path), size / 2), stored, true],
+      ['its head changed', (path) => flip(journal(path), 18, 1), newest, true],
+      ['foreign', (path) => cpSync(journal(join(other.folder, 'log.db')), journal(path)), stored, true],
+      ['as it was earlier', (path) => cpSync(journal(join(cut.older, 'log.db')), journal(path)), stored, false],
+      ['log gone', (path) => rmSync(path), waiting, true],
+      ['log zeroed', (path) => writeFileSync(path, Buffer.alloc(statSync(path).size)), waiting, true],
+    ];
+    for (let n = 0; n < (soak ? 2000 : 40); n += 1) {
+      const [at, bit] = [4096 + Math.floor(random.float() * (size - 4096)), Math.floor(random.float() * 8)];
+      cases.push([`bit ${bit} at ${at}`, (path) => flip(journal(path), at, bit), newest - 1, false]);
+    }
+    const wrong: string[] = [];
+    for (const [what, spoil, keeps, setAside] of cases) {
+      const found = await spoiled(folder, cut, spoil);
+      for (const one of found.wrong) wrong.push(`${what}: ${one}`);
+      if (found.frames < keeps) wrong.push(`${what}: ${found.frames} of ${newest} frames, not ${keeps}`);
+      if ((found.rescue !== undefined) !== setAside) wrong.push(`${what}: ${found.rescue?.why ?? 'not set aside'}`);
+      const lost = cut.acknowledged.filter((token) => !found.tokens.has(token)).length;
+      if (what === 'nothing' && lost > 0) wrong.push(`${lost} lost`);
+    }
+    t.same(wrong, []);
   },
 );
 
@@ -269,7 +312,7 @@ t.test(
     reader.close();
     await runLoad(store, random, [200, 900], () => {});
     t.ok(store.walBytes() <= 4.5e6, `${(store.walBytes() / 1e6).toFixed(1)} MB afterwards`);
-    store.close();
+    await store.close();
   },
 );
 
@@ -286,25 +329,57 @@ function smallDisk(t: Test): { readonly folder: string } | { readonly reason: st
   return status === 0 ? { folder } : { reason: 'a small disk cannot be mounted here' };
 }
 
+function fillDisk(path: string): void {
+  const file = openSync(path, 'w');
+  try {
+    for (const size of [1024 * 1024, 4096]) for (;;) if (!tryWrite(file, size)) break;
+  } finally {
+    closeSync(file);
+  }
+}
+
+t.test(
+  'a full disk behind the journal: commits go on until it is full too, then none is acknowledged, reads go on, and with space all of it is stored',
+  async (t) => {
+    const disk = smallDisk(t);
+    if ('reason' in disk) return t.pass(`skipped: ${disk.reason}`);
+    const store = openLoadStore({ folder: disk.folder, seed, journalBytes: 100 * 4096 });
+    const { log } = store;
+    const random = seededRandom(seed);
+    const marks: string[] = [];
+    const told: (string | undefined)[] = [];
+    log.onTrouble((reason) => told.push(reason));
+    await runLoad(store, random, [0, 5], (mark) => marks.push(mark));
+    fillDisk(join(disk.folder, 'fill'));
+    const before = log.newestNumber();
+    let token = 5;
+    for (; log.stats.failedCommits === 0 && token < 1000; token += 1)
+      await runLoad(store, random, [token, token + 1], (mark) => marks.push(mark));
+    const kept = log.newestNumber() - before;
+    t.ok(kept > 50 && token < 1000, `${kept} commits with a full disk`);
+    t.ok(told.length > 0, `people are told: ${told[0]}`);
+    t.equal(log.read(1, { maxFrames: 1000, maxBytes: 1e9 }).length, log.newestNumber());
+    t.equal(store.alertStore.events(loadAlertId).length > 0, true, 'alerts can be read, those of the journal too');
+    rmSync(join(disk.folder, 'fill'));
+    await runLoad(store, random, [token, token + 20], (mark) => marks.push(mark));
+    t.equal(log.stats.failing, false);
+    await store.close();
+    t.same(await judge(disk.folder, marks, { journalBytes: 100 * 4096 }), []);
+  },
+);
+
 t.test(
   'a full disk: the ballast goes first, then nothing is acknowledged and people are told; with space it works again',
   async (t) => {
     const disk = smallDisk(t);
     if ('reason' in disk) return t.pass(`skipped: ${disk.reason}`);
     const clock = realClock();
-    const config = await gatewayFolder(t, { data_dir: join(disk.folder, 'data'), log: { hold_ms: 20 } });
+    const config = await gatewayFolder(t, { data_dir: join(disk.folder, 'data'), log: { hold_ms: 20, journal_mb: 0 } });
     const { gateway, connect } = await startHouse(t, config);
     const ballast = join(disk.folder, 'data', 'ballast');
     const ballastBytes = () => statSync(ballast, { throwIfNoEntry: false })?.size ?? 0;
     t.ok(await until(() => ballastBytes() === 8 * 1024 * 1024), 'there is a ballast file with real bytes');
-    const fill = (name: string) => {
-      const file = openSync(join(disk.folder, name), 'w');
-      try {
-        for (const size of [1024 * 1024, 4096]) for (;;) if (!tryWrite(file, size)) break;
-      } finally {
-        closeSync(file);
-      }
-    };
+    const fill = (name: string) => fillDisk(join(disk.folder, name));
     let seq = 0;
     /** Publishes until one is acknowledged, as a node does, or the time is up. */
     const acknowledged = async (withinMs: number): Promise<boolean> => {

@@ -8,7 +8,9 @@
 import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
 import { decodeFrame, encodeFrame, newId, type Clock, type Frame, type RandomSource } from '@villagrid/contracts';
 import { createAlertStore, migrateModule, openDatabase, readWal } from '@villagrid/runtime';
-import { sealed, type DurableLog } from './log.js';
+import { committedAfter, type JournalRecord } from './journal-record.js';
+import type { DurableLog } from './log.js';
+import { movedReader, sealed } from './log-tables.js';
 import { packFrame, unpackFrame } from './packed.js';
 import { logMigrations } from './schema.js';
 
@@ -18,6 +20,8 @@ export const uplinkReader = 'uplink';
 export interface SalvageOptions {
   readonly clock: Clock;
   readonly random: RandomSource;
+  /** What the journal before the damaged file holds. */
+  readonly journal?: readonly JournalRecord[];
 }
 
 /** What came of it. */
@@ -37,14 +41,15 @@ export const salvageState = 'salvage';
 export function salvageLog(
   into: string,
   damaged: { readonly path: string; readonly ignoreWal: boolean },
-  { clock, random }: SalvageOptions,
+  { clock, random, journal = [] }: SalvageOptions,
 ): Salvaged {
   const pages = new Pages(damaged.path, damaged.ignoreWal);
   try {
     const found = scan(pages);
-    const numbers = [...found.frames.keys()].sort((a, b) => a - b);
-    const previousEpoch = found.epoch?.name ?? null;
-    const lastNumber = Math.max(numbers.at(-1) ?? 0, found.receipted);
+    const previousEpoch = found.epoch?.name ?? journal[0]?.epoch ?? null;
+    const fromJournal = framesOf(journal, previousEpoch, found);
+    const numbers = [...found.frames.keys(), ...fromJournal.keys()].sort((a, b) => a - b);
+    const lastNumber = Math.max(numbers.at(-1) ?? 0, found.receipted, found.moved);
     const epoch = newId(clock.nowMs(), random);
     let result: Salvaged | undefined;
     const database = openDatabase({ path: into });
@@ -87,7 +92,8 @@ export function salvageLog(
         for (const number of numbers) {
           // The epoch's own entry holds number 1.
           if (next === 1) next = 2;
-          const bytes = pages.frameAt(found.frames.get(number) as Place);
+          const place = found.frames.get(number);
+          const bytes = place ? pages.frameAt(place) : fromJournal.get(number);
           if (!bytes) continue;
           put(next, decodeFrame(unpackFrame(bytes)), bytes);
           const run = runs.at(-1);
@@ -167,12 +173,29 @@ interface PagePlace {
 interface Found {
   readonly frames: Map<number, Place>;
   receipted: number;
+  /** Up to where the journal had been emptied into the file. */
+  moved: number;
   epoch: { name: string; madeAtMs: number } | undefined;
+}
+
+/** Frames of the journal that the file has not; what the cloud has is taken from their cursors too. */
+function framesOf(journal: readonly JournalRecord[], epoch: string | null, found: Found): Map<number, Buffer> {
+  const frames = new Map<number, Buffer>();
+  const own = journal.filter((one) => one.epoch === epoch);
+  if (epoch === null || own.length === 0) return frames;
+  const newest = found.moved > 0 ? found.moved : least(own.map((one) => one.number)) - 1;
+  for (const record of committedAfter(own, { epoch, newest })) {
+    if (!record) continue;
+    for (const { reader, number } of record.cursors)
+      if (reader === uplinkReader) found.receipted = Math.max(found.receipted, number);
+    if (!found.frames.has(record.number)) frames.set(record.number, Buffer.from(record.frame));
+  }
+  return frames;
 }
 
 /** Everything in all pages that looks like a row of the log and proves right. */
 function scan(pages: Pages): Found {
-  const found: Found = { frames: new Map(), receipted: 0, epoch: undefined };
+  const found: Found = { frames: new Map(), receipted: 0, moved: 0, epoch: undefined };
   for (const place of pages.all()) {
     const page = pages.read(place);
     if (!page) continue;
@@ -228,7 +251,8 @@ function takePair(page: Buffer, cell: number, found: Found): void {
   const name = page.toString('utf8', text.at, text.at + text.bytes);
   const value = wholeNumber(page, whole);
   if (value === undefined) return;
-  if (name === uplinkReader) found.receipted = Math.max(found.receipted, value);
+  if (name === movedReader) found.moved = Math.max(found.moved, value);
+  else if (name === uplinkReader) found.receipted = Math.max(found.receipted, value);
   else if (/^[0-9A-HJKMNP-TV-Z]{26}$/i.test(name) && value > 1e9 && value >= (found.epoch?.madeAtMs ?? 0))
     found.epoch = { name, madeAtMs: value };
 }

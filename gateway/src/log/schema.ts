@@ -1,12 +1,12 @@
 /** Tables of the log. */
 import type { Migration } from '@villagrid/runtime';
 
-/** A frame that spans more than this, milliseconds, is rare (a node resent what it kept) and found by its own index. */
-export const longFrameMs = 3_600_000;
+/** A frame that spans more than this, milliseconds, had an index of its own. */
+const longFrameMs = 3_600_000;
 
 /**
- * Frames are append-only. Both indexes grow at their end as time goes on, so they cost the card little; neither is on a
- * series. `state` holds what must agree with the newest frame: rule states, sequence numbers of nodes.
+ * Frames are append-only, and found by their number alone. `state` holds what must agree with the newest frame: rule
+ * states, sequence numbers of nodes.
  */
 export const logMigrations: readonly Migration[] = [
   `CREATE TABLE frame (
@@ -30,4 +30,6 @@ export const logMigrations: readonly Migration[] = [
      number INTEGER NOT NULL,
      value TEXT NOT NULL
    ) WITHOUT ROWID;`,
+  // History is asked of its own store; an index costs each commit a page of the card.
+  'DROP INDEX frame_by_time; DROP INDEX frame_long',
 ];

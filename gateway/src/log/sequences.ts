@@ -28,6 +28,8 @@ export class NodeSequences {
   /** One for each commit that did not end yet: one or two. */
   readonly #pending: Pending[] = [];
   #snapshotNumber = 0;
+  /** The last frame whose numbers are known here; later ones may be on their way to the card. */
+  #notedNumber = 0;
 
   /** Reads what the log knows and takes part in its commits. */
   constructor(log: DurableLog, snapshotEvery = defaultSnapshotEvery) {
@@ -39,19 +41,18 @@ export class NodeSequences {
         this.#committed.set(deviceId, new Map(boots.map(([boot, ranges]) => [boot, new NumberRanges(ranges)])));
       }
     }
+    this.#notedNumber = this.#snapshotNumber;
     let from = this.#snapshotNumber + 1;
     for (;;) {
       const frames = log.read(from, { maxFrames: 500, maxBytes: 4_000_000 });
       if (frames.length === 0) break;
-      for (const { frame } of frames) for (const one of frame.received) this.#note(one);
-      from += frames.length;
+      for (const { number, frame } of frames) this.#noteAll(number, frame.received);
+      from = this.#notedNumber + 1;
     }
-    log.join((number) => {
-      if (number - this.#snapshotNumber >= snapshotEvery) this.#save(number);
+    log.join(() => {
+      if (this.#notedNumber + 1 - this.#snapshotNumber >= snapshotEvery) this.#save();
     });
-    log.onCommit(({ frame }) => {
-      for (const one of frame.received) this.#note(one);
-    });
+    log.onCommit(({ number, frame }) => this.#noteAll(number, frame.received));
   }
 
   /** Whether a reading is committed already, waits for its commit (the promise to wait for too), or is new. */
@@ -91,12 +92,17 @@ export class NodeSequences {
     for (const oldest of boots.keys()) if (boots.size > maxBoots) boots.delete(oldest);
   }
 
-  /** Runs within a commit's transaction; holds what was committed before it, so the frame itself is read again. */
-  #save(number: number): void {
+  #noteAll(number: number, received: readonly ReceivedSequence[]): void {
+    for (const one of received) this.#note(one);
+    this.#notedNumber = number;
+  }
+
+  /** Runs within a commit; holds what was durable before it, so that frame itself is read again. */
+  #save(): void {
     const saved: Saved = {};
     for (const [deviceId, boots] of this.#committed)
       saved[deviceId] = [...boots].map(([boot, ranges]) => [boot, ranges.ranges]);
-    this.#log.putState(stateName, number - 1, JSON.stringify(saved));
-    this.#snapshotNumber = number - 1;
+    this.#log.putState(stateName, this.#notedNumber, JSON.stringify(saved));
+    this.#snapshotNumber = this.#notedNumber;
   }
 }

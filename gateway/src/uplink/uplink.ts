@@ -23,6 +23,7 @@ import {
 import type { Logger } from '@villagrid/runtime';
 import type { CommittedFrame, Log } from '../log/port.js';
 import type { UplinkDestination } from './destination.js';
+import { spanAt } from './epochs.js';
 import { addToSum, sumHex } from './frame-sums.js';
 
 /** Numbers of the uplink for health, metrics and the app. */
@@ -43,6 +44,8 @@ export interface UplinkStats {
 export interface UplinkOptions {
   readonly destination: UplinkDestination;
   readonly log: Log;
+  /** Epochs that ended with a restore, oldest first; what the cloud has not receipted of them is sent under their names. */
+  readonly formerEpochs?: readonly { readonly epoch: string; readonly last: number }[];
   readonly gatewayId: string;
   readonly gridId: string;
   readonly version: string;
@@ -89,6 +92,10 @@ export function createUplink(options: UplinkOptions): Uplink {
   const { destination, log, gatewayId, gridId, clock, realClock, logger } = options;
   const up = (lane: 'session' | 'alerts' | 'live' | 'backfill') => topics.up(gridId, gatewayId, lane);
   let receipted = log.cursor(uplinkCursor);
+  /** The epoch that is spoken of now: the one of the oldest frame without a receipt. */
+  let span = spanAt(receipted + 1, log.epoch, options.formerEpochs ?? []);
+  /** Newest number of that epoch; numbers here are the log's, on the wire the epoch's own. */
+  const newest = () => Math.min(span.last, log.newestNumber());
   let next = receipted + 1;
   let unreceipted = 0;
   let welcomed = false;
@@ -135,10 +142,10 @@ export function createUplink(options: UplinkOptions): Uplink {
       gateway_id: gatewayId,
       boot: log.boot,
       version: options.version,
-      epoch: log.epoch,
-      newest_number: log.newestNumber(),
-      oldest_number: log.oldestNumber(),
-      receipted_number: receipted,
+      epoch: span.epoch,
+      newest_number: newest() - span.after,
+      oldest_number: Math.max(1, log.oldestNumber() - span.after),
+      receipted_number: receipted - span.after,
       clock_ms: clock.nowMs(),
       clock_trust: options.clockTrust(),
       plan: options.plan,
@@ -157,7 +164,7 @@ export function createUplink(options: UplinkOptions): Uplink {
   };
 
   const goBack = () => {
-    if (!destination.connected || !welcomed || receipted >= log.newestNumber()) return;
+    if (!destination.connected || !welcomed || receipted >= newest()) return;
     logger.info('no receipt came: sending again', { from: receipted + 1 });
     next = receipted + 1;
     unreceipted = 0;
@@ -169,19 +176,14 @@ export function createUplink(options: UplinkOptions): Uplink {
     pumping = true;
     const own = connection;
     try {
-      while (
-        destination.connected &&
-        welcomed &&
-        own === connection &&
-        unreceipted < window &&
-        next <= log.newestNumber()
-      ) {
-        const frames = log.read(next, { maxFrames: framesPerEnvelope, maxBytes: bytesPerEnvelope });
+      while (destination.connected && welcomed && own === connection && unreceipted < window && next <= newest()) {
+        const maxFrames = Math.min(framesPerEnvelope, newest() - next + 1);
+        const frames = log.read(next, { maxFrames, maxBytes: bytesPerEnvelope });
         const first = frames[0];
         if (first === undefined) break;
         const body = encodeEnvelopeBody({
-          epoch: log.epoch,
-          first: first.number,
+          epoch: span.epoch,
+          first: first.number - span.after,
           plan: options.plan,
           receiptWanted: true,
           frames: frames.map((one) => one.bytes),
@@ -228,17 +230,29 @@ export function createUplink(options: UplinkOptions): Uplink {
     return sum;
   };
 
+  /** The cloud has all of a former epoch that is here: it is asked what it has of the one after. */
+  const speakOfNext = () => {
+    span = spanAt(receipted + 1, log.epoch, options.formerEpochs ?? []);
+    base = undefined;
+    next = receipted + 1;
+    unreceipted = 0;
+    welcomed = false;
+    nothingExpected();
+    if (destination.connected) hello();
+  };
+
   const takeReceipt = (receipt: Receipt) => {
-    if (receipt.epoch !== log.epoch) return;
+    if (receipt.epoch !== span.epoch) return;
     counts.receipts += 1;
     takeTime(receipt.server_time_ms);
-    const upTo = Math.min(receipt.up_to, log.newestNumber());
+    const upTo = Math.min(receipt.up_to + span.after, newest());
     for (const [number, reason] of receipt.bad)
-      if (number > receipted) logger.error('the cloud refused a frame', { number, reason });
+      if (number + span.after > receipted) logger.error('the cloud refused a frame', { number, reason });
     // The first receipt after a start is the base; from there on both sides must add up to the same.
     if (base !== undefined && upTo > base.number) {
       const sum =
-        (base.sum + sumBetween(base.number, upTo, new Set(receipt.bad.map(([number]) => number)))) % (1n << 64n);
+        (base.sum + sumBetween(base.number, upTo, new Set(receipt.bad.map(([number]) => number + span.after)))) %
+        (1n << 64n);
       if (sumHex(sum) !== receipt.sum) {
         counts.sumMismatches += 1;
         logger.error('the cloud’s sum differs from ours', { up_to: upTo, ours: sumHex(sum), theirs: receipt.sum });
@@ -251,6 +265,7 @@ export function createUplink(options: UplinkOptions): Uplink {
       receipted = upTo;
       log.setCursor(uplinkCursor, upTo);
     }
+    if (receipted >= span.last) return speakOfNext();
     unreceipted = next <= receipted + 1 ? 0 : Math.max(0, unreceipted - 1);
     if (next <= receipted) next = receipted + 1;
     if (next <= receipted + 1) nothingExpected();
@@ -281,14 +296,17 @@ export function createUplink(options: UplinkOptions): Uplink {
 
   const take = (message: DownMessage) => {
     if (message.y === 'welcome') {
+      // The answer about an epoch that is done with opens nothing.
+      if (message.receipt.epoch !== span.epoch) return;
       const before = welcomed;
       welcomed = true;
       nothingExpected();
       takeTime(message.server_time_ms);
       // A cloud that lost what it had receipted gets it again, as far as the log still has it.
-      if (message.receipt.epoch === log.epoch && message.receipt.up_to < receipted) {
-        logger.warn('the cloud has less than it had receipted', { receipted, has: message.receipt.up_to });
-        receipted = Math.max(message.receipt.up_to, log.oldestNumber() - 1);
+      const has = message.receipt.up_to + span.after;
+      if (message.receipt.epoch === span.epoch && has < receipted) {
+        logger.warn('the cloud has less than it had receipted', { receipted, has });
+        receipted = Math.max(has, log.oldestNumber() - 1);
         base = undefined;
       }
       takeReceipt(message.receipt);

@@ -11,4 +11,6 @@ export interface CommandPorts {
   /** Exit code to end with when the command has done its work. */
   exitCode(code: number): void;
   readStdin(): Promise<string>;
+  /** Asks a person at the terminal without showing what is typed; undefined when nobody is there. */
+  ask(question: string): Promise<string | undefined>;
 }

@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { messageOf, type Clock, VillagridError } from '@villagrid/contracts';
 import { readYaml } from '../site/files.js';
 import type { Check, Finding } from './check.js';
+import { backup } from './checks/backup.js';
 import { certificates } from './checks/certificates.js';
 import { clock } from './checks/clock.js';
 import { databases } from './checks/databases.js';
@@ -11,9 +12,20 @@ import { devices } from './checks/devices.js';
 import { disk } from './checks/disk.js';
 import { listening } from './checks/listening.js';
 import { people } from './checks/people.js';
+import { plainMqtt } from './checks/plain-mqtt.js';
 
 /** All checks, in the order they are shown. */
-export const checks: readonly Check[] = [clock, disk, certificates, databases, devices, people, listening];
+export const checks: readonly Check[] = [
+  clock,
+  disk,
+  certificates,
+  databases,
+  backup,
+  devices,
+  people,
+  plainMqtt,
+  listening,
+];
 
 /** What one check found. */
 export interface Diagnosis {

@@ -249,3 +249,25 @@ t.test('a hashed secret is recognised, any other is not, and a text that is no h
     t.notOk(await verifySecret('caf\u00e9', text));
   }
 });
+
+t.test(
+  'what the command line changes holds for logins of the running server within a quarter of a second',
+  async (t) => {
+    const { accounts, clock, path } = setUp(t);
+    await add(accounts);
+    const { token = '' } = (await accounts.login('operator', password, '10.0.0.2')) ?? {};
+    t.match(await accounts.authenticate(token), { grants: [viewer] });
+    const other = openDatabase({ path });
+    t.teardown(() => other.close());
+    const { log } = memoryLog({ foldAfter: 1000 });
+    const commandLine = createAccounts({ database: other, realClock: clock, random: cryptoRandom(), log });
+    commandLine.setGrants('operator', [admin]);
+    await clock.advance(250);
+    t.match(await accounts.authenticate(token), { grants: [admin] });
+    commandLine.disable('operator');
+    await clock.advance(250);
+    t.equal(await accounts.authenticate(token), undefined);
+    commandLine.enable('operator');
+    t.equal(await accounts.authenticate(token), undefined, 'its logins were ended');
+  },
+);

@@ -32,6 +32,10 @@ export const shortestPassword = 8;
 const mostLoginsPerAccount = 50;
 /** Logins waiting for their turn; more are asked to come back. */
 const mostWaiting = 200;
+/** Logins whose person is remembered between requests. */
+const mostRemembered = 200;
+/** How often is looked whether another process has changed the accounts: so soon it is noticed, milliseconds. */
+const lookAgainMs = 250;
 const tokenForm = /^[A-Za-z0-9_-]{43}$/;
 const usernameForm = /^[\p{L}\p{N}][\p{L}\p{N}._@+-]{0,63}$/u;
 
@@ -157,10 +161,17 @@ export function createAccounts({
   const updateGrants = database.prepare<[string, string]>('UPDATE account SET grants = ? WHERE user_id = ?');
   const updateDisabled = database.prepare<[number, string]>('UPDATE account SET disabled = ? WHERE user_id = ?');
   const insertLogin = database.prepare<[Buffer, string, number]>('INSERT INTO account_login VALUES (?, ?, ?)');
-  const personOf = database.prepare<[Buffer, number], AccountRow>(
-    `SELECT account.* FROM account_login JOIN account USING (user_id)
+  const personOf = database.prepare<[Buffer, number], AccountRow & { readonly ends_at_running_ms: number }>(
+    `SELECT account.*, ends_at_running_ms FROM account_login JOIN account USING (user_id)
      WHERE token_sha256 = ? AND ends_at_running_ms > ? AND disabled = 0`,
   );
+  // Changes when somebody else, the command line for instance, has written.
+  const written = database.prepare<[], number>('PRAGMA data_version').pluck();
+  /** Persons by token, until anything is written to the accounts here or elsewhere. */
+  const remembered = new Map<string, { readonly principal: Principal; readonly endsMs: number }>();
+  let rememberedAt: number | undefined;
+  let lookedMs = Number.NEGATIVE_INFINITY;
+  const forgetPersons = () => remembered.clear();
   const deleteLogin = database.prepare<[Buffer]>('DELETE FROM account_login WHERE token_sha256 = ?');
   const deleteLogins = database.prepare<[string]>('DELETE FROM account_login WHERE user_id = ?');
   const deleteEnded = database.prepare<[number]>('DELETE FROM account_login WHERE ends_at_running_ms <= ?');
@@ -181,6 +192,7 @@ export function createAccounts({
     deleteEnded.run(now);
     insertLogin.run(tokenHash, account.user_id, now + tokenLifeS * 1000);
     deleteOldest.run(account.user_id, mostLoginsPerAccount);
+    forgetPersons();
   });
   const heldPerson = (hash: Buffer): AccountRow | undefined => {
     const userId = held.userOf(hash, runningTime.nowMs());
@@ -190,11 +202,13 @@ export function createAccounts({
     updatePassword.run(hash, userId);
     deleteLogins.run(userId);
     held.endAllOf(userId);
+    forgetPersons();
   });
   const disable = database.transaction((userId: string) => {
     updateDisabled.run(1, userId);
     deleteLogins.run(userId);
     held.endAllOf(userId);
+    forgetPersons();
   });
 
   const refuseWhenTooMany = (name: string, address: string) => {
@@ -246,12 +260,30 @@ export function createAccounts({
     async authenticate(token) {
       if (typeof token !== 'string' || !tokenForm.test(token)) return undefined;
       runningTime.keep();
+      const nowMs = runningTime.nowMs();
+      if (nowMs - lookedMs >= lookAgainMs || nowMs < lookedMs) {
+        lookedMs = nowMs;
+        const version = written.get();
+        if (version !== rememberedAt) forgetPersons();
+        rememberedAt = version;
+      }
+      if (remembered.size >= mostRemembered) forgetPersons();
+      const known = remembered.get(token);
+      if (known !== undefined && known.endsMs > nowMs) return known.principal;
       const hash = sha256(token);
-      const row = held.hasEnded(hash) ? undefined : (personOf.get(hash, runningTime.nowMs()) ?? heldPerson(hash));
-      return row && principalOf(row);
+      if (held.hasEnded(hash)) return undefined;
+      const row = personOf.get(hash, nowMs);
+      if (row === undefined) {
+        const unwritten = heldPerson(hash);
+        return unwritten && principalOf(unwritten);
+      }
+      const principal = principalOf(row);
+      remembered.set(token, { principal, endsMs: row.ends_at_running_ms });
+      return principal;
     },
     async logout(token) {
       if (typeof token !== 'string' || !tokenForm.test(token)) return;
+      forgetPersons();
       const hash = sha256(token);
       if (held.end(hash)) return;
       try {
@@ -298,6 +330,7 @@ export function createAccounts({
       const { user_id: userId } = named(username);
       checkGrants(grants);
       updateGrants.run(JSON.stringify(grants), userId);
+      forgetPersons();
       log.info('grants changed', { user_id: userId, grants });
     },
     disable(username) {
@@ -308,6 +341,7 @@ export function createAccounts({
     enable(username) {
       const { user_id: userId } = named(username);
       updateDisabled.run(0, userId);
+      forgetPersons();
       log.info('account enabled', { user_id: userId });
     },
     list: () => all.all().map(accountOf),

@@ -48,6 +48,8 @@ export interface BrokerPublish {
   readonly topic: string;
   readonly payload: Uint8Array;
   readonly qos: 0 | 1 | 2;
+  /** The number the client gave it, 1 to 65535; 0 with QoS 0 and for a last will. */
+  readonly packetId: number;
   /** As the client sent it; unless `retainFromClients`, the broker itself does not keep it. */
   readonly retain: boolean;
   /** The DUP flag: a hint only, a resend after a new connection comes without it. */

@@ -1,16 +1,33 @@
 /** The two sources of randomness: the machine's unpredictable one, and a seeded one for simulations and tests. */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomFillSync } from 'node:crypto';
 import type { RandomSource } from '@villagrid/contracts';
+
+/** Short answers are cut from a pool of this size, because asking the system costs as much as a small request to the API. */
+const poolBytes = 4096;
+const longestFromPool = 64;
 
 /** Unpredictable randomness, for ids, passwords and back-off in production. */
 export function cryptoRandom(): RandomSource {
+  const pool = new Uint8Array(poolBytes);
+  let at = poolBytes;
+  const take = (length: number): Uint8Array => {
+    if (at + length > poolBytes) {
+      randomFillSync(pool);
+      at = 0;
+    }
+    const bytes = pool.slice(at, at + length);
+    // What was given out is nowhere else.
+    pool.fill(0, at, at + length);
+    at += length;
+    return bytes;
+  };
   return {
     float: () => {
       const bytes = randomBytes(7);
       // 53 bits: the low 5 of the first byte, then 48.
       return ((bytes[0] as number) % 32) * 2 ** -5 + bytes.readUIntBE(1, 6) * 2 ** -53;
     },
-    bytes: (length) => new Uint8Array(randomBytes(length)),
+    bytes: (length) => (length <= longestFromPool ? take(length) : new Uint8Array(randomBytes(length))),
   };
 }
 

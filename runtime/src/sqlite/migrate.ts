@@ -35,6 +35,14 @@ export function migrateModule(database: Database.Database, module: string, migra
   }
 }
 
+/** The versions of the modules in a database, without changing it; empty for one that knows none. */
+export function schemaVersions(database: Database.Database): Record<string, number> {
+  const known = database.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_module'").get();
+  if (known === undefined) return {};
+  const rows = database.prepare<[], { name: string; version: number }>('SELECT name, version FROM schema_module').all();
+  return Object.fromEntries(rows.map(({ name, version }) => [name, version]));
+}
+
 function runStep(database: Database.Database, migration: Migration, note: () => void): void {
   database
     .transaction(() => {

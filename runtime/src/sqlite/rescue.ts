@@ -119,6 +119,11 @@ export function markClean(path: string): void {
   syncFolder(dirname(path));
 }
 
+/** Whether a database's last user closed it in good order; asked before `secureDatabase`, which takes the mark away. */
+export function wasClosedCleanly(path: string): boolean {
+  return existsSync(cleanMarker(path));
+}
+
 /** Files set aside in a quarantine folder. */
 export function setAsideCount(quarantine: string): number {
   return existsSync(quarantine) ? readdirSync(quarantine).length : 0;

@@ -10,7 +10,7 @@ import type { SqliteDatabase } from '../sqlite/open.js';
 import type { FrameReader, NumberedFrame } from './types.js';
 
 /** Times are milliseconds; `done_ms` is the monotonic time below which frames are corrected, null when all are. */
-const migrations: readonly Migration[] = [
+export const clockLedgerMigrations: readonly Migration[] = [
   `CREATE TABLE clock_correction (
      id INTEGER PRIMARY KEY,
      grid_id TEXT NOT NULL,
@@ -98,7 +98,7 @@ export class ClockLedger {
 
   /** Opens the ledger in the database of the telemetry store. */
   constructor(database: SqliteDatabase) {
-    migrateModule(database, 'clock_correction', migrations);
+    migrateModule(database, 'clock_correction', clockLedgerMigrations);
     this.#sql = statements(database);
     this.forget();
   }

@@ -8,6 +8,7 @@ export interface BenchOptions {
   readonly runs: number;
   readonly only: string;
   readonly data: string;
+  readonly peers: string | undefined;
   readonly profile: string | undefined;
   readonly list: boolean;
   readonly help: boolean;
@@ -23,6 +24,8 @@ npm run bench -- [options]
   --runs N       rounds; each contestant runs once in each, the median counts (1 to 99; default ${defaultRuns})
   --only ID      only the bench with this id, or all whose id begins so
   --data DIR     where runs keep their files; the disk under it is part of what is measured (default: tmp/bench in this folder)
+  --peers DIR    folder in which software that peers need is installed, e.g. by: npm install --prefix DIR node-red node-red-node-sqlite
+                 (or the environment variable VILLAGRID_BENCH_PEERS)
   --profile DIR  write CPU profiles of our own processes there (open them in a browser's developer tools); figures are lower then
   --list         only say which benches there are
   --help         this text
@@ -45,6 +48,7 @@ export function readOptions(words: readonly string[], defaultData: string): Benc
     runs,
     only: values.only ?? '',
     data: values.data ?? defaultData,
+    peers: values.peers ?? process.env.VILLAGRID_BENCH_PEERS,
     profile: values.profile,
     list: values.list ?? false,
     help: values.help ?? false,
@@ -60,6 +64,7 @@ function parse(words: readonly string[]) {
         runs: { type: 'string' },
         only: { type: 'string' },
         data: { type: 'string' },
+        peers: { type: 'string' },
         profile: { type: 'string' },
         list: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },

@@ -18,6 +18,8 @@ export interface Runs {
   readonly own: readonly number[];
   readonly limit: readonly number[];
   readonly peers: Readonly<Record<string, readonly number[]>>;
+  /** What each contestant measured beside its figure, run by run. */
+  readonly beside?: Readonly<Record<string, ReadonlyArray<Readonly<Record<string, number>>>>>;
 }
 
 /** The middle value; the mean of the two middle ones of an even number. NaN of none. */

@@ -56,10 +56,13 @@ export async function runBench(words: readonly string[], ports: BenchPorts): Pro
       const runs = await measure(bench, {
         rounds: options.runs,
         folder: join(folder, bench.id),
+        kept: join(folder, 'kept'),
+        peers: options.peers === undefined ? undefined : resolve(options.peers),
         profile: options.profile === undefined ? undefined : resolve(options.profile),
         say,
         onProcesses: (processes) => ports.onProcesses?.(processes),
       });
+      if (runs === undefined) continue;
       details[bench.id] = runs;
       results.push(resultOf(bench, runs));
     } catch (error) {

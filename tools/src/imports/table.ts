@@ -92,6 +92,14 @@ export const arrows: ArrowTable = {
         imports: ['app.ts', 'config', 'log/packed.ts'],
         ask: 'Outside, a gateway is its settings and createGateway; benches count what its log holds.',
       },
+      'profiles.ts': {
+        imports: ['devices', 'drivers', 'links'],
+        ask: 'Outside, profiles are what the command line checks and tries, and the reference pages print.',
+      },
+      'field.ts': {
+        imports: ['links', 'devices', 'drivers'],
+        ask: 'Tools of the installer see links, profiles and drivers, nothing that stores.',
+      },
       'app.ts': { imports: 'all', ask: '' },
       'parts.ts': {
         imports: ['config', 'drivers', 'log', 'uplink'],
@@ -105,6 +113,11 @@ export const arrows: ArrowTable = {
       drivers: {
         imports: ['links', 'devices'],
         ask: 'Drivers know no store: what they learn goes to a DriverSink (drivers/port.ts).',
+      },
+      mappings: { imports: [], ask: 'Payload mappings are pure: what becomes of a message, and nothing else.' },
+      nodes: {
+        imports: ['config', 'mappings'],
+        ask: 'Nodes know no store and no broker: what they say goes to a sink, what is said to them comes out of app.ts.',
       },
       intake: {
         imports: ['log', 'clock', 'drivers/port.ts'],
@@ -131,6 +144,10 @@ export const arrows: ArrowTable = {
         imports: ['log', 'live', 'alerts', 'project', 'store'],
         ask: 'This room fills the API’s port from the rooms that know; it has no SQL of its own.',
       },
+      backup: {
+        imports: ['config', 'log', 'store/schema.ts'],
+        ask: 'A backup reads settings and databases from outside the daemon; no room of the daemon asks for it.',
+      },
       health: {
         imports: ['log', 'alerts', 'project', 'intake', 'uplink', 'clock'],
         ask: 'Health asks rooms for counters; no room asks health.',
@@ -142,7 +159,7 @@ export const arrows: ArrowTable = {
       from: 'runtime',
       names: /Database|^migrate/,
       in: ['api', 'gateway'],
-      except: ['gateway/src/app.ts', 'gateway/src/log', 'gateway/src/store'],
+      except: ['gateway/src/app.ts', 'gateway/src/log', 'gateway/src/store', 'gateway/src/backup'],
       ask: 'Routes and rooms know no SQL: ask the log (gateway/src/log), history (gateway/src/store) or a store of runtime.',
     },
     {

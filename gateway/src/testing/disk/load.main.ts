@@ -1,7 +1,8 @@
 /**
  * The process under the disk shim: writes a real log and tells the shim each acknowledgement. One argument, JSON:
- * folder, seed, batches, sessions (how often the log is closed and opened), synchronous, checkpointPages, and `faults`,
- * each played in a folder of its own (`0`, `1`, ...) in the middle of its load.
+ * folder, seed, batches, sessions (how often the log is closed and opened), synchronous, checkpointPages,
+ * journalBytes, late, and `faults`,
+ * each played in a folder of its own (`0`, `1`, ...) in the middle of its load, each third one without the journal.
  */
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,6 +16,8 @@ export interface LoadPlan {
   readonly sessions?: number;
   readonly synchronous?: 'FULL' | 'NORMAL';
   readonly checkpointPages?: number;
+  readonly journalBytes?: number;
+  readonly late?: boolean;
   readonly faults?: readonly string[];
 }
 
@@ -29,7 +32,7 @@ async function cut(): Promise<void> {
     const store = openLoadStore({ ...plan, seed: `${seed} ${session}` });
     const at = (part: number) => Math.floor((batches * part) / sessions);
     await runLoad(store, random, [at(session), at(session + 1)], (mark) => say(`mark ${mark}`));
-    store.close();
+    await store.close();
   }
 }
 
@@ -41,7 +44,12 @@ async function spoil(all: readonly string[]): Promise<void> {
     const own = join(folder, String(index));
     mkdirSync(own);
     const random = seededRandom(`${seed} ${index}`);
-    const store = openLoadStore({ ...plan, folder: own, seed: `${seed} ${index}` });
+    const store = openLoadStore({
+      ...plan,
+      folder: own,
+      seed: `${seed} ${index}`,
+      journalBytes: index % 3 === 2 ? 0 : (plan.journalBytes ?? 0),
+    });
     kept.push(store);
     const tell = (mark: string) => say(`mark ${index} ${mark}`);
     const third = Math.floor(batches / 3);

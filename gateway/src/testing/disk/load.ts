@@ -16,6 +16,10 @@ export interface LoadStoreOptions {
   readonly checkpointPages?: number;
   /** `NORMAL` is the control: what an ordinary opening of the library does. */
   readonly synchronous?: 'FULL' | 'NORMAL';
+  /** Size of the journal; 0 is without. */
+  readonly journalBytes?: number;
+  /** Acknowledging before the journal is synced is a control too. */
+  readonly late?: boolean;
 }
 
 /** A log under load and the virtual clock of its hold. */
@@ -30,6 +34,8 @@ export function openLoadStore({
   seed,
   checkpointPages = 60,
   synchronous = 'FULL',
+  journalBytes = 0,
+  late = false,
 }: LoadStoreOptions): LoadStore {
   const clock = testClock();
   let database: SqliteDatabase | undefined;
@@ -44,15 +50,14 @@ export function openLoadStore({
     maxSamples: 1000,
     maxBytes: 100_000,
     checkpointPages,
+    journalBytes,
+    late,
     onOpen(opened) {
       if (synchronous === 'NORMAL') opened.pragma('synchronous = NORMAL');
       database = opened;
     },
   });
-  store.log.join((number, frame) => {
-    for (const event of frame.events) store.alertStore.append(event);
-    store.log.putState('load', number, `state of ${number}`);
-  });
+  store.log.join((number) => store.log.putState('load', number, `state of ${number}`));
   return { ...store, clock, database: () => database as SqliteDatabase };
 }
 
@@ -79,9 +84,14 @@ export async function runLoad(
       () => {},
     );
     if (random.float() < 0.6) await clock.advance(holdMs);
+    // Mostly the card is quicker than the village; sometimes a group gathers while another is written.
+    if (random.float() < 0.7) await log.flush();
     if (random.float() < 0.1 && log.newestNumber() > 0) tryTo(() => log.setCursor('reader', log.newestNumber()));
   }
   await clock.advance(holdMs);
+  await log.flush();
+  // What the log does in the background.
+  await clock.advance(1);
 }
 
 function tryTo(work: () => void): void {
@@ -104,10 +114,14 @@ const noted = (token: number): AlertEvent => ({
 });
 
 /** What is wrong with the log in a folder, given the acknowledgements; empty when all is well. */
-export function judge(folder: string, marks: readonly string[], { thorough = false } = {}): string[] {
+export async function judge(
+  folder: string,
+  marks: readonly string[],
+  { thorough = false, journalBytes = 0 }: { readonly thorough?: boolean; readonly journalBytes?: number } = {},
+): Promise<string[]> {
   let store: LoadStore;
   try {
-    store = openLoadStore({ folder, seed: 'judge' });
+    store = openLoadStore({ folder, seed: 'judge', journalBytes });
   } catch (error) {
     return [`corrupt: it does not open: ${String(error)}`];
   }
@@ -116,7 +130,7 @@ export function judge(folder: string, marks: readonly string[], { thorough = fal
   } catch (error) {
     return [`corrupt: it cannot be read: ${String(error)}`];
   } finally {
-    store.close();
+    await store.close();
   }
 }
 

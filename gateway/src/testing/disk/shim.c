@@ -5,6 +5,7 @@
  *
  *   DISK_SHIM_DIR     the folder; absolute, without links
  *   DISK_SHIM_TRACE   where the trace goes; left out, nothing is written down
+ *   DISK_SHIM_DELAY   milliseconds that each sync takes longer from the start on
  *   DISK_SHIM_NO_SYNC set: syncs are written down but not done, which is quicker
  *
  * Commands are lines written to a file named `disk-shim-control` below the folder:
@@ -56,6 +57,7 @@ __attribute__((constructor)) static void begin(void) {
   snprintf(folder, sizeof folder, "%s/", dir);
   folder_length = strlen(folder);
   no_sync = getenv("DISK_SHIM_NO_SYNC") != NULL;
+  if (getenv("DISK_SHIM_DELAY")) delay_ms = atol(getenv("DISK_SHIM_DELAY"));
   if (path) trace = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
 

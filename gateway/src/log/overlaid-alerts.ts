@@ -1,19 +1,16 @@
-/**
- * The gateway's own alert events that the card would not take: shown all the same, because a gateway that cannot write
- * must still say so, and a battery that runs empty meanwhile too. They are committed as soon as that works.
- */
+/** Alerts with events that are not in their tables yet, so that whoever reads sees one set. */
 import { compareAlerts, reduceAlert, type Alert, type AlertEvent } from '@villagrid/contracts';
 import type { AlertListQuery, AlertStore } from '@villagrid/runtime';
 
 /** What reads of alerts need. */
-export type AlertReads = Pick<AlertStore, 'list' | 'get' | 'gridOfAlert'>;
+export type AlertReads = Pick<AlertStore, 'list' | 'get' | 'gridOfAlert' | 'events'>;
 
-/** Events that wait for the card, seen through to what is stored. */
-export class NotDurable implements AlertReads {
-  readonly #store: AlertStore;
+/** Events over a store. */
+export class OverlaidAlerts implements AlertReads {
+  readonly #store: AlertReads;
   readonly #events = new Map<string, AlertEvent>();
 
-  constructor(store: AlertStore) {
+  constructor(store: AlertReads) {
     this.#store = store;
   }
 
@@ -29,13 +26,24 @@ export class NotDurable implements AlertReads {
     return this.#events.delete(event.id);
   }
 
+  has(eventId: string): boolean {
+    return this.#events.has(eventId);
+  }
+
   get(alertId: string): Alert | undefined {
-    const own = [...this.#events.values()].filter((one) => one.alert_id === alertId);
-    return own.length === 0 ? this.#store.get(alertId) : reduceAlert([...this.#store.events(alertId), ...own]);
+    return this.#of(alertId).length === 0 ? this.#store.get(alertId) : reduceAlert([...this.events(alertId)]);
   }
 
   gridOfAlert(alertId: string): string | undefined {
     return this.#store.gridOfAlert(alertId) ?? this.get(alertId)?.grid_id;
+  }
+
+  events(alertId: string): readonly AlertEvent[] {
+    const own = this.#of(alertId);
+    if (own.length === 0) return this.#store.events(alertId);
+    const stored = this.#store.events(alertId);
+    const known = new Set(stored.map((one) => one.id));
+    return [...stored, ...own.filter((one) => !known.has(one.id))].sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
   list(gridId: string, query: AlertListQuery = {}): readonly Alert[] {
@@ -48,5 +56,9 @@ export class NotDurable implements AlertReads {
       .map((alertId) => this.get(alertId))
       .filter((alert) => alert !== undefined && (query.status === undefined || alert.status === query.status));
     return [...stored.filter((one) => !changed.has(one.alert_id)), ...(found as Alert[])].sort(compareAlerts);
+  }
+
+  #of(alertId: string): AlertEvent[] {
+    return [...this.#events.values()].filter((one) => one.alert_id === alertId);
   }
 }

@@ -1,0 +1,307 @@
+/** Commands to nodes and the time for them, over a whole gateway: API on one side, nodes on the other. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { MqttClient } from 'mqtt';
+import t, { type Test } from 'tap';
+import { stringify } from 'yaml';
+import { ask, logIn } from '@villagrid/api/testing';
+import { topics, type NodeCommand, type NodeTime } from '@villagrid/contracts';
+import { cryptoRandom, hashSecret, realClock } from '@villagrid/runtime';
+import { testClock } from '@villagrid/runtime/testing';
+import type { Gateway } from '../index.js';
+import { devicePassword, gatewayFolder, gridId, startHouse, until } from '../testing/house.js';
+
+const ids = ['pump', 'shop', 'bystander'];
+const clock = realClock();
+
+/** A gateway with a pump that speaks our form, a Tasmota plug, and a device without commands. */
+async function folder(t: Test, commands: object): Promise<string> {
+  const path = await gatewayFolder(t, {
+    site: {
+      grid_id: gridId,
+      gateway_id: 'gw-kisima',
+      name: 'Kisima',
+      plant: {},
+      devices: ids.map((device_id) => ({ device_id, name: `The ${device_id}`, protocol: 'mqtt' })),
+      wiring: {},
+    },
+    commands,
+    mqtt_devices: {
+      mappings_dir: 'mappings',
+      devices: [
+        { device_id: 'pump', mapping: 'pump', commands: ['run', 'speed'] },
+        { device_id: 'shop', mapping: 'tasmota', node: 'plug', commands: ['power'] },
+      ],
+    },
+  });
+  const secret = await hashSecret(devicePassword, cryptoRandom(), { logN: 10 });
+  writeFileSync(
+    join(dirname(path), 'device-credentials.json'),
+    JSON.stringify({ devices: Object.fromEntries(ids.map((id) => [id, { secret }])) }),
+    { mode: 0o600 },
+  );
+  mkdirSync(join(dirname(path), 'mappings'));
+  writeFileSync(
+    join(dirname(path), 'mappings', 'pump.yaml'),
+    stringify({
+      mapping: 1,
+      id: 'pump',
+      title: 'Pump',
+      own: true,
+      commands: [
+        {
+          name: 'run',
+          label: 'Let it run',
+          role: 'operator',
+          choices: { yes: { send: true }, no: { send: false } },
+          safe: 'no',
+        },
+        { name: 'speed', label: 'Speed', number: { min: 0, max: 50, unit: 'Hz' } },
+        { name: 'secret', label: 'Not allowed by the settings', choices: { x: { send: 1 } } },
+      ],
+      command_examples: [{ command: 'run', value: 'yes', sends: 'true', answer: 'true' }],
+      sources: {},
+    }),
+  );
+  return path;
+}
+
+async function village(t: Test, commands: object = { enabled: true }) {
+  const path = await folder(t, commands);
+  const house = await startHouse(t, path);
+  const { gateway, addresses } = house;
+  const url = addresses.http ?? '';
+  const tokenOf = async (username: string, role: 'operator' | 'installer') => {
+    await gateway.accounts.addUser({
+      username,
+      displayName: username,
+      password: 'correct horse battery',
+      grants: [{ role, scope: { kind: 'grid', grid_id: gridId } }],
+    });
+    return logIn(url, { username, password: 'correct horse battery' });
+  };
+  const [operator, installer] = [await tokenOf('asha', 'operator'), await tokenOf('juma', 'installer')];
+  const post = (device: string, command: string, value: string | number, more: object = {}, token = installer) =>
+    ask(url, `/api/device/${device}/command`, {
+      method: 'POST',
+      token,
+      body: { grid_id: gridId, command, value, ...more },
+    });
+  /** Asks, says yes, and gives the end. */
+  const tell = async (
+    device: string,
+    command: string,
+    value: string | number,
+    more: object = {},
+    token = installer,
+  ) => {
+    const question = await post(device, command, value, more, token);
+    if (question.json.state !== 'needs_confirmation') throw new Error(question.text);
+    return post(device, command, value, { confirmation: question.json.confirmation, ...more }, token);
+  };
+  const audit = async () => (await ask(url, `/api/device/${gridId}/commands`, { token: installer })).json;
+  return { ...house, path, url, operator, installer, post, tell, audit };
+}
+
+/** A node of ours: what it is told, and how it answers. */
+async function node(client: MqttClient, deviceId: string, answer?: (command: NodeCommand) => object[]) {
+  const heard: (NodeCommand | NodeTime)[] = [];
+  client.on('message', (_topic, payload) => {
+    const message = JSON.parse(String(payload)) as NodeCommand | NodeTime;
+    heard.push(message);
+    if (message.type !== 'command') return;
+    for (const one of answer?.(message) ?? [])
+      client.publish(topics.ack(gridId, deviceId), JSON.stringify(one), { qos: 1 });
+  });
+  await client.subscribeAsync(topics.command(gridId, deviceId), { qos: 1 });
+  return heard;
+}
+
+/** One gateway with commands for the tests that leave it as it was. */
+let usual: ReturnType<typeof village> | undefined;
+const usualVillage = () => (usual ??= village(t));
+
+const states = (gateway: Gateway) =>
+  gateway.log
+    .read(1, { maxFrames: 10_000, maxBytes: 1e8 })
+    .flatMap(({ frame }) => frame.entries.flatMap((one) => (one.type === 'command' ? [one] : [])));
+
+t.test('a command is asked, confirmed, sent once, acknowledged by the node, and found in the audit', async (t) => {
+  const { gateway, connect, post, tell, operator, audit } = await usualVillage();
+  const heard = await node(await connect('pump'), 'pump', ({ id, value }) => [
+    { id: 'another', ok: true },
+    { id, ok: true, value },
+    { id, ok: true, value },
+    { id, ok: false, reason: 'changed my mind' },
+  ]);
+  const question = await post('pump', 'run', 'yes', {}, operator);
+  t.match(question.json, { state: 'needs_confirmation', question: 'The pump (pump): Let it run: yes?' });
+  t.same(heard, [], 'nothing before the yes');
+  const { confirmation } = question.json;
+  for (const [value, token] of [
+    ['no', operator],
+    ['yes', undefined],
+  ] as const)
+    t.equal(
+      (await post('pump', 'run', value, { confirmation }, token)).json.code,
+      'E_CONFLICT',
+      'a yes to something else, or by somebody else',
+    );
+  const done = await tell('pump', 'run', 'yes', {}, operator);
+  t.match(done.json, {
+    state: 'finished',
+    record: {
+      state: 'acknowledged',
+      read_back: 'true',
+      reason: null,
+      actor: { name: 'asha' },
+      device_id: 'pump',
+      value: 'yes',
+    },
+  });
+  t.equal(heard.length, 1);
+  t.match(heard[0], { type: 'command', command: 'run', value: true, id: done.json.record.command_id });
+  t.ok((heard[0] as NodeCommand).ttl_ms <= 10_000 && (heard[0] as NodeCommand).ttl_ms > 0);
+  t.equal((await post('pump', 'run', 'yes', { confirmation }, operator)).json.code, 'E_CONFLICT', 'a yes holds once');
+  t.match((await tell('pump', 'speed', 32.5)).json, { record: { state: 'acknowledged', read_back: '32.5' } });
+  t.match(await audit(), {
+    enabled: true,
+    records: [
+      { command: 'speed', state: 'acknowledged', actor: { name: 'juma' } },
+      { command: 'run', state: 'acknowledged', actor: { name: 'asha' }, late_answer: false },
+    ],
+  });
+  t.ok(await until(() => states(gateway).length === 4));
+  t.same(
+    states(gateway).map(({ command, state }) => `${command} ${state}`),
+    ['run sent', 'run acknowledged', 'speed sent', 'speed acknowledged'],
+    'several answers count once, in the log too',
+  );
+});
+
+t.test('what the role, the profile, the limits or the settings do not allow is not sent', async (t) => {
+  const { connect, post, operator, audit } = await usualVillage();
+  const heard = await node(await connect('pump'), 'pump');
+  for (const [device, command, value, token, code] of [
+    ['pump', 'speed', 10, operator, 'E_FORBIDDEN'],
+    ['pump', 'speed', 50.5, undefined, 'E_REQUEST_INVALID'],
+    ['pump', 'speed', '10', undefined, 'E_REQUEST_INVALID'],
+    ['pump', 'run', 'perhaps', undefined, 'E_REQUEST_INVALID'],
+    ['pump', 'secret', 'x', undefined, 'E_COMMAND_UNKNOWN'],
+    ['bystander', 'run', 'yes', undefined, 'E_COMMAND_UNKNOWN'],
+    ['nobody', 'run', 'yes', undefined, 'E_DEVICE_NOT_FOUND'],
+  ] as const) {
+    const answer = await post(device, command, value, {}, token);
+    t.equal(answer.json.code, code, `${device} ${command} ${value}: ${answer.text}`);
+  }
+  t.equal((await post('pump', 'speed', 10, { expires_in_s: 61 })).status, 400, 'nothing lives longer than a minute');
+  t.same(heard, []);
+  const { offers } = await audit();
+  t.same(
+    offers.map(
+      (one: { device_id: string; command: string; role: string }) => `${one.device_id} ${one.command} ${one.role}`,
+    ),
+    ['pump run operator', 'pump speed installer', 'shop power installer'],
+  );
+  const off = await village(t, {});
+  t.equal((await off.post('pump', 'run', 'yes')).json.code, 'E_COMMANDS_OFF', 'off as shipped');
+  t.match(await off.audit(), { enabled: false, offers: [] });
+});
+
+t.test(
+  'no answer, a late one, a refusal and a node that is away are failures, and nothing is ever sent again',
+  async (t) => {
+    const { gateway, connect, post, tell, audit, path } = await village(t);
+    const away = await tell('pump', 'run', 'no');
+    t.match(away.json, { record: { state: 'failed', reason: /not connected; nothing was sent/ } });
+    const client = await connect('pump');
+    let answers: (command: NodeCommand) => object[] = () => [];
+    const heard = await node(client, 'pump', (command) => answers(command));
+    const begunMs = clock.monotonicMs();
+    const silent = await tell('pump', 'run', 'yes', { expires_in_s: 1 });
+    t.ok(clock.monotonicMs() - begunMs < 8000);
+    t.match(silent.json, {
+      record: { state: 'failed', reason: /no answer within 1 s; whether it was done is not known/ },
+    });
+    await client.publishAsync(
+      topics.ack(gridId, 'pump'),
+      JSON.stringify({ id: silent.json.record.command_id, ok: true }),
+      { qos: 1 },
+    );
+    await (await connect('bystander')).publishAsync(
+      topics.ack(gridId, 'bystander'),
+      JSON.stringify({ id: silent.json.record.command_id, ok: true }),
+      { qos: 1 },
+    );
+    t.match(
+      (await audit()).records[0],
+      { state: 'failed', late_answer: true },
+      'it stays failed, and is known to have answered late',
+    );
+    answers = ({ id }) => [{ id, ok: false, reason: 'the tank is empty' }];
+    t.match((await tell('pump', 'run', 'yes')).json, { record: { state: 'refused', reason: 'the tank is empty' } });
+    answers = ({ id }) => [{ id, ok: true, value: 12 }];
+    t.match(
+      (await tell('pump', 'speed', 40)).json,
+      { record: { state: 'refused', reason: /it has 12 now/ } },
+      'the read-back decides',
+    );
+    // A second one while the first is under way, and a node that comes back meanwhile.
+    answers = () => [];
+    const first = tell('pump', 'run', 'yes', { expires_in_s: 2 });
+    t.ok(await until(() => heard.length === 4));
+    t.match((await tell('pump', 'run', 'yes')).json, { code: 'E_CONFLICT' });
+    client.stream.destroy();
+    const again = await node(await connect('pump'), 'pump');
+    t.match((await first).json, { record: { state: 'failed' } });
+    t.same(again, [], 'it was not sent to the new connection');
+    const cut = tell('pump', 'run', 'yes', { expires_in_s: 60 }).catch(() => undefined);
+    t.ok(await until(() => again.length === 1));
+    await gateway.stop();
+    await cut;
+    const { gateway: second } = await startHouse(t, path);
+    const [newest] = second.api.grids.list()[0]?.commands?.list().records ?? [];
+    t.match(newest, { state: 'failed', reason: 'the gateway stopped before the device answered' });
+    t.equal((await post('pump', 'run', 'yes').catch(() => ({ status: 0 }))).status, 0);
+  },
+);
+
+t.test(
+  'a relay with its own firmware is switched on its own topic, and acknowledges by what it says it is',
+  async (t) => {
+    const { connect, tell } = await usualVillage();
+    const plug = await connect('shop');
+    const heard: string[] = [];
+    plug.on('message', (topic, payload) => {
+      heard.push(`${topic} ${payload}`);
+      for (const state of ['OFF', String(payload)])
+        plug.publish('stat/plug/RESULT', JSON.stringify({ POWER: state }), { qos: 0 });
+    });
+    await plug.subscribeAsync('cmnd/plug/#');
+    t.match((await tell('shop', 'power', 'on')).json, { record: { state: 'acknowledged', read_back: 'ON' } });
+    t.same(heard, ['cmnd/plug/POWER ON']);
+  },
+);
+
+t.test(
+  'a node that asks is told the time, and how far it is trusted; while the village does not know it, none',
+  async (t) => {
+    const path = await gatewayFolder(t, { clock_trust: 'ntp' });
+    const { connect } = await startHouse(t, path, { clock: testClock(1_795_341_600_000) });
+    const client = await connect('meter-1');
+    const heard = await node(client, 'meter-1');
+    await client.publishAsync(topics.time(gridId, 'meter-1'), '{"up":5213340}', { qos: 1 });
+    t.ok(await until(() => heard.length === 1));
+    t.same(heard[0], { v: 1, type: 'time', trusted: true, trust: 'ntp', now_ms: 1_795_341_600_000, up: 5_213_340 });
+    await client.publishAsync(topics.time(gridId, 'meter-1'), '', { qos: 0 });
+    t.ok(await until(() => heard.length === 2));
+    t.match(heard[1], { trusted: true, now_ms: 1_795_341_600_000 });
+
+    const lost = await startHouse(t, await gatewayFolder(t, { clock_trust: 'floor' }));
+    const other = await lost.connect('meter-1');
+    const told = await node(other, 'meter-1');
+    await other.publishAsync(topics.time(gridId, 'meter-1'), '{}', { qos: 1 });
+    t.ok(await until(() => told.length === 1));
+    t.same(told[0], { v: 1, type: 'time', trusted: false, trust: 'floor' });
+  },
+);

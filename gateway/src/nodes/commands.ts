@@ -1,0 +1,320 @@
+/**
+ * Remote commands. A command is asked for, said yes to, written down, sent once, and has ended when the device answers or
+ * its time is over. What was not acknowledged has failed and is never sent again; whether it was done is then not known.
+ */
+import {
+  longestCommandS,
+  messageOf,
+  newId,
+  parseNodeAck,
+  topics,
+  VillagridError,
+  type Clock,
+  type CommandAnswer,
+  type CommandList,
+  type CommandRecord,
+  type CommandState,
+  type CommandValue,
+  type NodeCommand,
+  type RandomSource,
+  type Role,
+  type Timer,
+} from '@villagrid/contracts';
+import type { Logger } from '@villagrid/runtime';
+import type { CompiledCommand, PreparedCommand } from '../mappings/index.js';
+
+/** How long a person may think about it, real milliseconds. */
+const confirmWithinMs = 60_000;
+/** Questions that wait for a yes, and commands under way; more are turned away. */
+const mostQuestions = 100;
+const mostUnderWay = 50;
+const mostListed = 200;
+
+/** Where records are kept; durable when `put` returns. */
+export interface CommandRecords {
+  put(record: CommandRecord): void;
+  get(commandId: string): CommandRecord | undefined;
+  list(limit: number): CommandRecord[];
+}
+
+/** A device that can be told something. */
+export interface CommandedDevice {
+  readonly deviceId: string;
+  readonly name: string;
+  readonly commands: readonly CompiledCommand[];
+}
+
+export interface NodeCommandsOptions {
+  readonly enabled: boolean;
+  /** Seconds a command lives when nothing else is asked. */
+  readonly expiresInS: number;
+  readonly gridId: string;
+  readonly devices: readonly CommandedDevice[];
+  readonly isDevice: (deviceId: string) => boolean;
+  readonly records: CommandRecords;
+  /** Whether the device has a connection now. */
+  readonly isConnected: (deviceId: string) => boolean;
+  readonly publish: (topic: string, payload: string) => Promise<void>;
+  /** Writes a command's state to the log; resolves when durable. */
+  readonly audit: (record: CommandRecord, nowMs: number) => Promise<unknown>;
+  readonly clock: Clock;
+  readonly realClock: Clock;
+  readonly random: RandomSource;
+  readonly logger: Logger;
+}
+
+/** What is asked; as the API's port gives it. */
+export interface CommandRequest {
+  readonly deviceId: string;
+  readonly command: string;
+  readonly value: string | number;
+  readonly confirmation: string | undefined;
+  readonly expiresInS: number | undefined;
+  readonly actor: { readonly user_id: string; readonly name: string };
+  readonly holds: (role: Role) => boolean;
+}
+
+interface UnderWay {
+  record: CommandRecord;
+  readonly command: CompiledCommand;
+  readonly prepared: PreparedCommand;
+  readonly timer: Timer;
+  readonly ended: (record: CommandRecord) => void;
+}
+
+/** Counters since the start. */
+export interface CommandCounters {
+  readonly by: Record<CommandState, number>;
+  /** Answers to what had ended already. */
+  repeatedAnswers: number;
+}
+
+/** See the head of this file. */
+export class NodeCommands {
+  readonly #options: NodeCommandsOptions;
+  readonly #questions = new Map<string, { readonly key: string; readonly untilMs: number }>();
+  readonly #underWay = new Map<string, UnderWay>();
+  readonly counters: CommandCounters = {
+    by: { sent: 0, acknowledged: 0, refused: 0, failed: 0 },
+    repeatedAnswers: 0,
+  };
+
+  constructor(options: NodeCommandsOptions) {
+    this.#options = options;
+    // What was under way when the gateway stopped is not sent again, and nobody listens for its answer any more.
+    for (const record of options.records.list(mostListed))
+      if (record.state === 'sent')
+        this.#note({ ...record, state: 'failed', reason: 'the gateway stopped before the device answered' });
+  }
+
+  /** Asks for a yes, or sends and waits for the end. Throws as `CommandPort.request` says. */
+  async request(asked: CommandRequest): Promise<CommandAnswer> {
+    const { device, command, prepared } = this.#check(asked);
+    const { clock, random, publish, gridId, audit } = this.#options;
+    const key = JSON.stringify([asked.actor.user_id, asked.deviceId, asked.command, asked.value]);
+    if (asked.confirmation === undefined) return this.#ask(key, device, command, asked.value);
+    this.#confirm(key, asked.confirmation);
+    const present = [...this.#underWay.values()].some(
+      ({ record }) => record.device_id === asked.deviceId && record.command === asked.command,
+    );
+    if (present || this.#underWay.size >= mostUnderWay)
+      throw new VillagridError('E_CONFLICT', 'Another command is under way; wait for its end.');
+    const nowMs = Math.floor(clock.nowMs());
+    const expiresInS = Math.min(asked.expiresInS ?? this.#options.expiresInS, longestCommandS);
+    const record: CommandRecord = {
+      command_id: newId(nowMs, random),
+      device_id: asked.deviceId,
+      command: asked.command,
+      value: asked.value,
+      state: 'sent',
+      reason: null,
+      read_back: null,
+      actor: asked.actor,
+      sent_at_ms: nowMs,
+      expires_in_s: expiresInS,
+      finished_at_ms: null,
+      late_answer: false,
+    };
+    if (!this.#options.isConnected(asked.deviceId)) {
+      const failed = this.#end(record, 'failed', 'the device is not connected; nothing was sent');
+      return { state: 'finished', record: failed };
+    }
+    const ended = new Promise<CommandRecord>((resolve) => {
+      // Counted from before it is written down: the device gets what is left of it.
+      const timer = this.#options.realClock.after(expiresInS * 1000, () =>
+        this.#finish(record.command_id, 'failed', `no answer within ${expiresInS} s; whether it was done is not known`),
+      );
+      this.#underWay.set(record.command_id, { record, command, prepared, timer, ended: resolve });
+    });
+    const sinceMs = this.#options.realClock.monotonicMs();
+    try {
+      // Written down before it is sent: nothing is done that nobody can find out about.
+      this.#note(record);
+      await audit(record, nowMs);
+    } catch (error) {
+      this.#finish(record.command_id, 'failed', 'it could not be written down, so it was not sent');
+      throw error;
+    }
+    const leftMs = expiresInS * 1000 - (this.#options.realClock.monotonicMs() - sinceMs);
+    if (this.#underWay.has(record.command_id)) {
+      const message: NodeCommand = {
+        v: 1,
+        type: 'command',
+        id: record.command_id,
+        command: asked.command,
+        value: prepared.send,
+        ttl_ms: Math.max(0, Math.floor(leftMs)),
+      };
+      const { topic } = command;
+      await publish(
+        topic ?? topics.command(gridId, asked.deviceId),
+        topic === undefined ? JSON.stringify(message) : prepared.payload,
+      ).catch((error: unknown) =>
+        this.#finish(record.command_id, 'failed', `it could not be sent: ${messageOf(error)}`),
+      );
+    }
+    return { state: 'finished', record: await ended };
+  }
+
+  /** A node of ours answers. What has ended, is somebody else's or not understood changes nothing. */
+  acknowledged(deviceId: string, payload: string): void {
+    const ack = parseNodeAck(payload);
+    if (!ack) return;
+    const underWay = this.#underWay.get(ack.id);
+    if (!underWay || underWay.record.device_id !== deviceId || underWay.command.topic !== undefined) {
+      this.#answeredAgain(deviceId, ack.id);
+      return;
+    }
+    const { value } = ack;
+    if (!ack.ok) this.#finish(ack.id, 'refused', ack.reason ?? 'the device refused it', value);
+    else if (value !== undefined && !underWay.prepared.isDone(value))
+      this.#finish(ack.id, 'refused', `the device says it has ${String(value)} now`, value);
+    else this.#finish(ack.id, 'acknowledged', null, value);
+  }
+
+  /** Something was said on a topic of a device with a firmware of its own: perhaps an answer. */
+  heard(deviceId: string, topic: string, payload: string): void {
+    for (const { record, command, prepared } of this.#underWay.values()) {
+      if (record.device_id !== deviceId || command.answerTopic !== topic) continue;
+      const said = command.readAnswer(payload);
+      if (said !== undefined && prepared.isDone(said)) this.#finish(record.command_id, 'acknowledged', null, said);
+    }
+  }
+
+  /** What can be told, and what was. */
+  list(): Omit<CommandList, 'grid_id'> {
+    const { enabled, devices, records } = this.#options;
+    const offers = devices.flatMap(({ deviceId, commands }) =>
+      commands.map(({ spec: { name, label, role, choices, number, safe } }) => ({
+        device_id: deviceId,
+        command: name,
+        label,
+        role,
+        choices: choices ? Object.keys(choices) : null,
+        number: number ? { min: number.min, max: number.max, unit: number.unit ?? null } : null,
+        safe: safe ?? null,
+      })),
+    );
+    return { enabled, offers: enabled ? offers : [], records: records.list(mostListed) };
+  }
+
+  /** Ends what is under way: nobody will hear an answer. */
+  stop(): void {
+    for (const id of [...this.#underWay.keys()])
+      this.#finish(id, 'failed', 'the gateway stopped before the device answered');
+  }
+
+  #check({ deviceId, command: name, value, holds }: CommandRequest) {
+    const { enabled, devices, isDevice } = this.#options;
+    if (!enabled) throw new VillagridError('E_COMMANDS_OFF', 'commands.enabled is false.');
+    if (!isDevice(deviceId)) throw new VillagridError('E_DEVICE_NOT_FOUND', `There is no device "${deviceId}".`);
+    const device = devices.find((one) => one.deviceId === deviceId);
+    const command = device?.commands.find(({ spec }) => spec.name === name);
+    if (!device || !command) {
+      const known = device?.commands.map(({ spec }) => spec.name).join(', ') || 'none';
+      throw new VillagridError('E_COMMAND_UNKNOWN', `Commands of ${deviceId}: ${known}.`);
+    }
+    if (!holds(command.spec.role))
+      throw new VillagridError('E_FORBIDDEN', `This command needs the role ${command.spec.role}.`);
+    const prepared = command.prepare(value);
+    if (typeof prepared === 'string') throw new VillagridError('E_REQUEST_INVALID', `body.value: ${prepared}.`);
+    return { device, command, prepared };
+  }
+
+  #ask(key: string, device: CommandedDevice, { spec }: CompiledCommand, value: string | number): CommandAnswer {
+    const { realClock, random } = this.#options;
+    const nowMs = realClock.monotonicMs();
+    for (const [token, { untilMs }] of this.#questions)
+      if (untilMs <= nowMs || this.#questions.size >= mostQuestions) this.#questions.delete(token);
+    const confirmation = Buffer.from(random.bytes(18)).toString('base64url');
+    this.#questions.set(confirmation, { key, untilMs: nowMs + confirmWithinMs });
+    const unit = spec.number?.unit === undefined ? '' : ` ${spec.number.unit}`;
+    return {
+      state: 'needs_confirmation',
+      question: `${device.name} (${device.deviceId}): ${spec.label}: ${value}${unit}?`,
+      confirmation,
+    };
+  }
+
+  /** A yes holds once, for the same person, device, command and value. */
+  #confirm(key: string, confirmation: string): void {
+    const question = this.#questions.get(confirmation);
+    this.#questions.delete(confirmation);
+    if (question?.key !== key || question.untilMs <= this.#options.realClock.monotonicMs())
+      throw new VillagridError(
+        'E_CONFLICT',
+        'The confirmation is not for this, was used, or is older than a minute; ask again without one.',
+      );
+  }
+
+  #finish(id: string, state: CommandState, reason: string | null, said?: CommandValue): void {
+    const underWay = this.#underWay.get(id);
+    if (!underWay) return;
+    this.#underWay.delete(id);
+    underWay.timer.cancel();
+    underWay.ended(this.#end(underWay.record, state, reason, said));
+  }
+
+  /** Writes down the end. Nobody waits for the log here: the record itself is durable. */
+  #end(record: CommandRecord, state: CommandState, reason: string | null, said?: CommandValue): CommandRecord {
+    const nowMs = Math.floor(this.#options.clock.nowMs());
+    const ended: CommandRecord = {
+      ...record,
+      state,
+      reason,
+      read_back: said === undefined ? null : String(said),
+      finished_at_ms: nowMs,
+    };
+    this.counters.by[state] += 1;
+    try {
+      this.#note(ended);
+    } catch (error) {
+      this.#options.logger.error('the end of a command could not be written down', {
+        command_id: record.command_id,
+        error,
+      });
+    }
+    this.#options.audit(ended, nowMs).catch(() => {});
+    this.#options.logger.info(`a command was ${state}`, {
+      command_id: record.command_id,
+      device_id: record.device_id,
+      command: record.command,
+      value: record.value,
+      user_id: record.actor.user_id,
+      ...(reason === null ? {} : { reason }),
+    });
+    return ended;
+  }
+
+  #note(record: CommandRecord): void {
+    this.#options.records.put(record);
+  }
+
+  /** Several answers count once; one that came too late is noted. */
+  #answeredAgain(deviceId: string, id: string): void {
+    const record = this.#options.records.get(id);
+    if (record?.device_id !== deviceId) return;
+    this.counters.repeatedAnswers += 1;
+    if (record.state === 'failed' && !record.late_answer) this.#note({ ...record, late_answer: true });
+  }
+}
