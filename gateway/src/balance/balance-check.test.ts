@@ -81,6 +81,8 @@ t.test(
     };
 
     measure(clock.nowMs() - 24 * hour, clock.nowMs(), -1);
+    await until(async () => (await balance()).state === 'named');
+
     t.match(
       await balance(),
       {
