@@ -97,7 +97,7 @@ export const arrows: ArrowTable = {
         ask: 'Outside, profiles are what the command line checks and tries, and the reference pages print.',
       },
       'field.ts': {
-        imports: ['links', 'devices', 'drivers'],
+        imports: ['links', 'devices', 'drivers', 'scan'],
         ask: 'Tools of the installer see links, profiles and drivers, nothing that stores.',
       },
       'app.ts': { imports: 'all', ask: '' },
@@ -118,6 +118,10 @@ export const arrows: ArrowTable = {
       nodes: {
         imports: ['config', 'mappings'],
         ask: 'Nodes know no store and no broker: what they say goes to a sink, what is said to them comes out of app.ts.',
+      },
+      scan: {
+        imports: ['links', 'devices', 'drivers'],
+        ask: 'The scan looks at a line and at profiles, and stores nothing.',
       },
       intake: {
         imports: ['log', 'clock', 'drivers/port.ts'],
