@@ -9,6 +9,7 @@ import { addDoctor } from './commands/doctor.js';
 import { addInit } from './commands/init.js';
 import { addProfileCommands } from './commands/profile.js';
 import { addRestore } from './commands/restore.js';
+import { addScan } from './commands/scan.js';
 import { addUserCommands } from './commands/user.js';
 import { GivenValueError } from './site/check-gateway.js';
 
@@ -29,6 +30,7 @@ export async function runCli(
     .exitOverride();
   addInit(program, all);
   addDeviceCommands(program, all);
+  addScan(program, all);
   addUserCommands(program, all);
   addCloudCommands(program, all);
   addProfileCommands(program, all);

@@ -61,7 +61,9 @@ export function addBackup(program: Command, ports: CommandPorts): void {
           );
           return;
         }
-        print(`Made ${made.file} (${(made.bytes / 1e6).toFixed(1)} MB) of ${info.grid_id}, up to frame ${info.newest_number}.`);
+        print(
+          `Made ${made.file} (${(made.bytes / 1e6).toFixed(1)} MB) of ${info.grid_id}, up to frame ${info.newest_number}.`,
+        );
         for (const [file, why] of info.left_out) print(`Not in it: ${file}, because ${why}`);
         for (const file of made.removed) print(`Removed the older ${file}`);
       },

@@ -17,7 +17,8 @@ export const backup: Check = {
     const data = path(String(at(config, 'data_dir') ?? 'data'));
     if (!existsSync(data) || !readdirSync(data).includes('log.db'))
       return [{ state: 'skipped', found: 'nothing measured yet' }];
-    const next = 'Put a stick in and run: villagrid backup /media/stick --folder …; docs/installers.md tells how to do it each night.';
+    const next =
+      'Put a stick in and run: villagrid backup /media/stick --folder …; docs/installers.md tells how to do it each night.';
     const last = lastBackup(configFile);
     if (last === undefined) return [{ state: 'warning', found: 'no backup was ever made', next }];
     const days = (realClock.nowMs() - last.made_at_ms) / dayMs;
