@@ -1,5 +1,6 @@
 /** The gateway's RTU link on a pseudo-terminal, with devices that spoil their answers in every way a real line does. */
-import { createServer, type Socket } from 'node:net';
+import { spawn, spawnSync } from 'node:child_process';
+import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Clock } from '@villagrid/contracts';
 import { loadGatewayConfig } from '@villagrid/gateway/config';
@@ -9,10 +10,13 @@ import {
   type Link,
   LinkError,
   loadProfile,
+  loadProfiles,
   type ModbusConnectionConfig,
+  openLink,
   type Profile,
   resolveProfiles,
   rtuLink,
+  scan,
   serialLine,
 } from '@villagrid/gateway/field';
 import { acceleratedClock, realClock, seededRandom, silentLogger } from '@villagrid/runtime';
@@ -481,5 +485,75 @@ t.test(
     const refused = await villagrid(...common, '--baud', '19200');
     t.equal(refused.code, 1);
     t.match(refused.err, /E_LINK_UNREACHABLE.*in use by another program/s);
+  },
+);
+
+const foreign = spawnSync('/usr/bin/python3', ['-c', 'import pymodbus.server']).status === 0;
+
+/** A device served by somebody else's program; its registers are those of the simulator's SunSpec inverter. */
+async function foreignDevice(t: Test, where: { tcp: number } | { serial: string; baud: number }) {
+  const map = registerMap('sunspec-inverter', { serial: 'PY-1', unit: 1 });
+  const image = renderImage(map, { generation_kw: 12.5, ac_output_voltage_v: 231, ac_frequency_hz: 50 });
+  const words = Array.from({ length: 130 }, (_, i) => image.get(40_000 + i) ?? 0xffff);
+  const script = new URL('foreign/pymodbus-device.py', import.meta.url).pathname;
+  const child = spawn('/usr/bin/python3', [script], { stdio: ['pipe', 'pipe', 'ignore'] });
+  t.teardown(() => void child.kill('SIGKILL'));
+  child.stdin.end(`${JSON.stringify({ unit: 1, blocks: [[40_000, words]], ...where })}\n`);
+  await new Promise<void>((resolve, reject) => {
+    child.stdout.once('data', () => resolve());
+    child.once('exit', () => reject(new Error('pymodbus ended')));
+  });
+}
+
+t.test(
+  'a device of somebody else (pymodbus) is scanned, identified by SunSpec and read, over TCP and on a serial line',
+  { skip: skip || (foreign ? false : 'needs the Debian packages python3-pymodbus and python3-serial-asyncio') },
+  async (t) => {
+    const port = 21_000 + (process.pid % 9000);
+    await foreignDevice(t, { tcp: port });
+    const folder = tempDir(t);
+    const [near, far] = await Promise.all([openPty(join(folder, 'near')), openPty(join(folder, 'far'))]);
+    t.teardown(() => Promise.all([near.close(), far.close()]));
+    near.onBytes((data) => far.write(data));
+    far.onBytes((data) => near.write(data));
+    await foreignDevice(t, { serial: far.path, baud: 115_200 });
+    // Both servers say they are ready just before they listen.
+    const listens = (at: number) =>
+      new Promise<boolean>((answer) => {
+        const socket = connect({ host: '127.0.0.1', port: at });
+        socket.once('connect', () => answer(socket.destroy() !== undefined));
+        socket.once('error', () => answer(false));
+      });
+    for (const endMs = clock.monotonicMs() + 20_000; !(await listens(port)) && clock.monotonicMs() < endMs; )
+      await clock.sleep(50);
+    const profiles = loadProfiles();
+    const serial = { path: near.path, baud: 115_200, parity: 'none', stop_bits: 1 } as const;
+    for (const place of [{ host: '127.0.0.1', port }, { serial }]) {
+      const open = () =>
+        openLink(
+          { name: 'foreign', devices: [], ...place },
+          { clock, random: seededRandom(seed), log: silentLogger() },
+        );
+      const { found, clashes } = await scan({
+        open,
+        settings: [undefined],
+        units: [2, 1],
+        profiles,
+        timeoutMs: 500,
+        gapMs: 2,
+        clock,
+      });
+      t.same(clashes, []);
+      t.match(found, [
+        { unit: 1, sunspec: { manufacturer: 'Villagrid', model: 'Virtual inverter 20', serial: 'PY-1' } },
+      ]);
+      t.ok((found[0]?.candidates[0]?.confidence ?? 0) >= 0.9);
+      const profile = found[0]?.candidates[0]?.profile ?? '';
+      const devices = [{ device_id: 'inverter', profile, unit: 1, period_s: 0.3 }];
+      const told = await drive(t, [{ name: 'foreign', ...place, devices }], profiles);
+      await until('it is read', () => told.readings.length >= 2);
+      t.match(told.readings[0]?.values, { generation_kw: 12.5, ac_frequency_hz: 50 });
+      await told.stop();
+    }
   },
 );
