@@ -80,7 +80,7 @@ const villagrid = (secure: boolean): Contestant => ({
     });
     // Killed: only what is really on the disk counts. A profile is written at an orderly end only.
     await running.end(lap.profile === undefined ? 'SIGKILL' : 'SIGTERM');
-    checkStored(
+    await checkStored(
       gateway.dataDirectory,
       gateway.devices.map(({ deviceId }, index) => ({
         deviceId,

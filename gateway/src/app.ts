@@ -36,7 +36,7 @@ import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { createHealth, diskUsedPct } from './health/health.js';
 import { createIntake } from './intake/intake.js';
 import { Live } from './live/live.js';
-import { loadNamedMappings, prototypeMapping } from './mappings/index.js';
+import { loadNamedMappings, prototypeMapping, type Mapping } from './mappings/index.js';
 import { NodeCommands } from './nodes/commands.js';
 import { createMappedNodes } from './nodes/mapped-nodes.js';
 import { createPrototype } from './nodes/prototype.js';
@@ -49,6 +49,7 @@ import { settleSalvaged } from './log/salvage.js';
 import { NodeSequences } from './log/sequences.js';
 import { gatewayParts } from './parts.js';
 import { uplinkCursor } from './uplink/index.js';
+import { createPressure } from './project/pressure.js';
 import { createProjector } from './project/projector.js';
 import { createRetention } from './retention/retention.js';
 import { createFileRoom } from './store/file-room.js';
@@ -57,14 +58,16 @@ import { createHistoryStore } from './store/store.js';
 
 // For whoever reads a log's file without a gateway: the bench, tools.
 export { unpackFrame } from './log/packed.js';
+export { emptyJournal } from './log/log-store.js';
 
 /** Files in the data folder. People's accounts are apart from measurements, so that either survives the other. */
 export const databaseFiles = { log: 'log.db', telemetry: 'telemetry.db', settings: 'settings.db' } as const;
 
 /** States from whose number on their readers want the log's frames after a start. */
 const statesOfReaders = ['node_sequences', 'rules'];
-/** Frames that are read again within about a quarter of a second. */
+/** Frames that are read again within about a quarter of a second, unless they are of a flood. */
 const framesWorthWaiting = 2000;
+const longestWaitMs = 700;
 
 /** What a gateway gets from its process. */
 export interface GatewayPorts {
@@ -193,10 +196,18 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     logger: logger.child('intake'),
     wired: (deviceId, metric) => live.isWired(deviceId, metric),
     arrived: (samples) => alerts.onSamples(samples, live.apply(samples)),
+    arrivals(series) {
+      const show = live.onReadings(series);
+      const judge = alerts.onReadings(series);
+      return (timeMs, values, quality, arrivalMs) =>
+        judge(timeMs, values, show(timeMs, values, quality, arrivalMs), arrivalMs);
+    },
   });
 
+  const sleeping = new Set(config.mqtt_devices.devices.flatMap((one) => (one.sleeps ? [one.device_id] : [])));
   /** A link came up or went down: shown at once, kept in the log when that is new. */
   const link = async (deviceId: string, state: 'up' | 'down'): Promise<void> => {
+    if (state === 'down' && sleeping.has(deviceId)) return;
     if (!live.setLink(deviceId, state)) return;
     await log.append({
       entries: [
@@ -218,10 +229,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     },
   };
 
-  const mappings = loadNamedMappings(
-    [prototypeMapping, ...config.mqtt_devices.devices.map(({ mapping }) => mapping)],
-    config.mqtt_devices.mappings_dir,
-  );
+  const mappings = mappingsOf(config);
   const mapped = createMappedNodes(config.mqtt_devices.devices, mappings, {
     reading: intake.parsed,
     link,
@@ -266,6 +274,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     }),
     intake: {
       telemetry: intake.telemetry,
+      telemetryOf: intake.telemetryOf,
       legacyData: prototype,
       legacyAlert: alerts.legacyText,
       async link(login, state) {
@@ -292,7 +301,9 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     broker.publish(topics.alerts(gridId), JSON.stringify(message), { qos: 1 }).catch(() => {});
   }
 
+  const isPressed = createPressure(() => log.stats.samples, realClock);
   const projector = createProjector({
+    isPressed,
     gridId,
     gatewayId: site.gateway_id,
     log,
@@ -325,6 +336,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   const history = createHistoryKeeper({
     store: telemetry,
     behind: () => projector.behind(),
+    isPressed,
     clock,
     realClock,
     logger: logger.child('history'),
@@ -427,8 +439,8 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
       // What was committed since the last seal is read again from the log. A long way to go is gone in the background:
       // devices are not kept waiting for it.
       const restored = projector.catchUp().then(() => live.restore(telemetry.latest(gridId)));
-      if (projector.behind() <= framesWorthWaiting) await restored;
-      else restored.catch(() => {});
+      restored.catch(() => {});
+      if (projector.behind() <= framesWorthWaiting) await Promise.race([restored, realClock.sleep(longestWaitMs)]);
     },
     stop() {},
   });
@@ -483,6 +495,15 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     broker,
     sink,
   };
+}
+
+const mappingsOf = ({ mqtt_devices: { devices, mappings_dir } }: GatewayConfig): ReadonlyMap<string, Mapping> =>
+  loadNamedMappings([prototypeMapping, ...devices.map(({ mapping }) => mapping)], mappings_dir);
+
+/** Checks what the settings name beside themselves: payload mappings, and what devices make of them. Throws E_PROFILE_INVALID, E_CONFIG_INVALID. */
+export function checkNamedFiles(config: GatewayConfig): void {
+  const nothing = async () => {};
+  createMappedNodes(config.mqtt_devices.devices, mappingsOf(config), { reading: nothing, link: nothing, answer() {} });
 }
 
 function listen({ http, https }: GatewayConfig): Listen[] {

@@ -240,6 +240,7 @@ t.test(
     // What a power cut leaves: no mark of an orderly end.
     rmSync(join(dirname(path), 'data', 'log.db.clean'));
     const { gateway } = await startHouse(t, path, { clock: laterClock(2 * 3_600_000 + 60_000) });
+    await until(async () => (await gridOf(gateway).alerts({})).length > 0);
     t.match(await gridOf(gateway).alerts({}), [
       { type: 'gateway_stopped_hard', status: 'resolved', severity: 'medium', what: /was off for 2 hours/ },
     ]);

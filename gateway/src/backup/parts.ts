@@ -1,7 +1,14 @@
 /** What a backup of a gateway holds: the files of its two folders, and which of them are secret. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { accountMigrations, alertStoreMigrations, clockLedgerMigrations } from '@villagrid/runtime';
+import {
+  accountMigrations,
+  alertStoreMigrations,
+  clockLedgerMigrations,
+  commandMigrations,
+  telemetryMigrations,
+  type Migration,
+} from '@villagrid/runtime';
 import type { GatewayConfig } from '../config/schema.js';
 import { logMigrations } from '../log/schema.js';
 import { storeMigrations } from '../store/schema.js';
@@ -25,15 +32,16 @@ export interface BackupInfo {
   readonly left_out: ReadonlyArray<readonly [file: string, why: string]>;
 }
 
-/** The modules whose tables a gateway has, and the version each has now. */
-export const knownSchemas: Readonly<Record<string, number>> = {
-  log: logMigrations.length,
-  alert_store: alertStoreMigrations.length,
-  store: storeMigrations.length,
-  clock_correction: clockLedgerMigrations.length,
-  accounts: accountMigrations.length,
+/** The modules whose tables a gateway has. */
+export const gatewayModules: Readonly<Record<string, readonly Migration[]>> = {
+  log: logMigrations,
+  alert_store: alertStoreMigrations,
+  store: storeMigrations,
+  clock_correction: clockLedgerMigrations,
+  accounts: accountMigrations,
+  commands: commandMigrations,
   // Version 0.1 kept history so; its tables are made anew from the log.
-  telemetry: 1,
+  telemetry: telemetryMigrations,
 };
 
 /** A database of the data folder, in the order in which they are copied. */

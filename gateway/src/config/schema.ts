@@ -104,6 +104,11 @@ export const mqttDeviceSchema = Type.Object(
         description: 'the device whose credential it logs in with, for several behind one node; its own when left out',
       }),
     ),
+    sleeps: Type.Boolean({
+      default: false,
+      description:
+        'a node that wakes only to report: that it is not connected says nothing, its silence is judged by period_s alone',
+    }),
     metrics: Type.Record(
       Type.String(),
       Type.Union([

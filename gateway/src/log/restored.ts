@@ -6,7 +6,7 @@
 import { encodeFrame, newId, type Clock, type Frame, type RandomSource } from '@villagrid/contracts';
 import type { SqliteDatabase } from '@villagrid/runtime';
 import type { DurableLog } from './log.js';
-import { sealed } from './log-tables.js';
+import { LogTables, sealed } from './log-tables.js';
 import { packFrame } from './packed.js';
 
 /** An epoch that ended with a restore: its frames in this file go up to `last`, numbered as the file numbers them. */
@@ -46,7 +46,7 @@ export function beginRestoredEpoch(
   if (previousEpoch === undefined) throw new Error('the log has no epoch');
   const nowMs = Math.round(clock.nowMs());
   const epoch = newId(nowMs, random);
-  const last = database.prepare<[], number | null>('SELECT max(number) FROM frame').pluck().get() ?? 0;
+  const last = new LogTables(database).newest();
   const kept = database.prepare<[string], string>('SELECT value FROM state WHERE name = ?').pluck().get(formerState);
   const earlier = kept === undefined ? [] : (JSON.parse(kept.slice(kept.indexOf(' ') + 1)) as FormerEpoch[]);
   const previousLastNumber = last - (earlier.at(-1)?.last ?? 0);
