@@ -1,7 +1,14 @@
 /** What polling asks of each line: the requests of every device, and how much of the wire's time they take. Pure. */
-import { fixedLayout, planReads, type PollingClass, type Profile, readLimits } from '../devices/index.js';
-import { answerBytes, characterMs, frameGapMs, requestBytes } from '../links/index.js';
-import { endpointOf, isRtu, type ModbusConnectionConfig } from './connection.js';
+import {
+  busTimeMs,
+  fixedLayout,
+  planReads,
+  type PollingClass,
+  type Profile,
+  type ReadBlock,
+  readLimits,
+} from '../devices/index.js';
+import { converterBaud, endpointOf, isRtu, type ModbusConnectionConfig } from './connection.js';
 
 /** One request of a device. */
 export interface PlannedRequest {
@@ -71,20 +78,19 @@ function devicePlan(
   const slowS = Math.max(1, Math.ceil(profile.slow_every_s / device.period_s)) * device.period_s;
   const every = { fast: device.period_s, slow: slowS, once: undefined } as const;
   const requests = (['fast', 'slow', 'once'] as const).flatMap((one) =>
-    planReads(layout, readLimits(profile), new Set([one])).map(({ function: code, address, count }) => ({
-      function: code,
-      address,
-      count,
+    planReads(layout, readLimits(profile), new Set([one])).map((block) => ({
+      function: block.function,
+      address: block.address,
+      count: block.count,
       class: one,
       everyS: every[one],
-      busMs: Math.round(10 * busMs(connection, count, profile.limits.min_gap_ms)) / 10,
+      busMs: Math.round(10 * busMs(connection, block, profile.limits.min_gap_ms)) / 10,
     })),
   );
   return { ...base, requests };
 }
 
-function busMs(connection: ModbusConnectionConfig, count: number, gapMs: number): number {
-  if (!isRtu(connection)) return Math.max(gapMs, 0) + usualWaitMs;
-  const baud = connection.serial?.baud ?? 9600;
-  return (requestBytes + answerBytes(count)) * characterMs(baud) + Math.max(frameGapMs(baud), gapMs) + usualWaitMs;
+function busMs(connection: ModbusConnectionConfig, block: ReadBlock, gapMs: number): number {
+  if (!isRtu(connection)) return gapMs + usualWaitMs;
+  return busTimeMs([block], connection.serial?.baud ?? converterBaud, gapMs) + usualWaitMs;
 }

@@ -4,5 +4,4 @@ export * from './tcp-link.js';
 export * from './rtu-link.js';
 export { serialLine, type SerialSettings } from './serial-line.js';
 export { socketLine } from './socket-line.js';
-export { answerBytes, characterMs, frameGapMs, requestBytes } from './rtu-frame.js';
 export type { UnitHealth } from './reply-times.js';

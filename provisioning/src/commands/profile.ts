@@ -17,7 +17,7 @@ import {
   type TriedProfile,
   tryProfile,
   vectorProblems,
-} from '@villagrid/gateway/profiles';
+} from '@villagrid/gateway/field';
 import type { Command } from 'commander';
 import { GivenValueError } from '../site/check-gateway.js';
 import type { CommandPorts } from './command.js';

@@ -92,13 +92,9 @@ export const arrows: ArrowTable = {
         imports: ['app.ts', 'config', 'log/packed.ts'],
         ask: 'Outside, a gateway is its settings and createGateway; benches count what its log holds.',
       },
-      'profiles.ts': {
-        imports: ['devices', 'drivers', 'links'],
-        ask: 'Outside, profiles are what the command line checks and tries, and the reference pages print.',
-      },
       'field.ts': {
         imports: ['links', 'devices', 'drivers', 'scan'],
-        ask: 'Tools of the installer see links, profiles and drivers, nothing that stores.',
+        ask: 'Tools and reference pages see profiles, links, drivers and the scan, nothing that stores.',
       },
       'app.ts': { imports: 'all', ask: '' },
       'parts.ts': {
