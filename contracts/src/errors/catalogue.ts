@@ -234,7 +234,7 @@ export const errorCatalogue = {
     status: 500,
     title: 'The backup was not made',
     reader: 'installer',
-    next: 'Check the stick or folder: is it there, writable, and is there room?',
+    next: 'Look at the stick or folder: it has to be there, writable, and have room.',
   },
   E_BACKUP_DAMAGED: {
     status: 400,
