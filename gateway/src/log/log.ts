@@ -29,7 +29,7 @@ import { spanOf, Waiting, type WaitingCommit } from './waiting.js';
 /** Bytes of frames that are brought into the tables at a time, so that the event loop stays free. */
 const storeBytes = 128 * 1024;
 /** Share of the journal that is taken when frames begin to go into the tables. */
-const fullAbove = 0.75;
+const fullAbove = 0.9;
 
 export interface DurableLogOptions {
   /** A database opened by `openDatabase`. */
