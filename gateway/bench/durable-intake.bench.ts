@@ -83,7 +83,7 @@ const villagrid = (secure: boolean, slow = false): Contestant => ({
     });
     // Killed: only what is really on the disk counts. A profile is written at an orderly end only.
     await running.running.end(lap.profile === undefined ? 'SIGKILL' : 'SIGTERM');
-    checkStored(
+    await checkStored(
       gateway.dataDirectory,
       gateway.devices.map(({ deviceId }, index) => ({
         deviceId,
