@@ -127,4 +127,32 @@ export const benches: readonly Bench[] = [
       },
     },
   },
+  {
+    id: 'gateway.history.report_event_loop',
+    unit: 'ms',
+    what: 'Longest time the event loop was held up while three reports of a year were made.',
+    own: {
+      what: 'the same gateway',
+      async run(lap) {
+        const gateway = await makeGatewayFolder(join(lap.folder, 'gateway'), { devices: deviceCount });
+        const untilMs = await withYear(lap, gateway.dataDirectory);
+        const running = await startGateway(lap, gateway);
+        const headers = { authorization: `Bearer ${await running.token()}` };
+        const report = async () => {
+          const beganMs = performance.now();
+          const query = `?from=${untilMs - periodsMs['1y']}&to=${untilMs}&by=month`;
+          const answer = await fetch(`${running.http}${gridPath('reports', query)}`, { headers });
+          if (!answer.ok) throw new Error(`the report failed: ${await answer.text()}`);
+          await answer.arrayBuffer();
+          return performance.now() - beganMs;
+        };
+        await report();
+        await running.probe();
+        const tookMs = [await report(), await report(), await report()].sort((a, b) => a - b)[1] ?? Number.NaN;
+        const { loop_longest_ms: loopMs } = await running.probe();
+        await running.running.end('SIGTERM');
+        return { value: loopMs, beside: { report_ms: tookMs } };
+      },
+    },
+  },
 ];

@@ -65,6 +65,7 @@ export async function reportView(grid: GridPort, query: ReportQuery, nowMs: numb
     // The rate a counter may have comes from the power beside it, or from the plate: half as much again.
     const counted =
       counter === undefined ? undefined : await reader.counter(counter, 1.5 * peakKw(power, plant.pv_kwp));
+    await nextTurn();
     const made = preferCounted(counted, power === undefined ? undefined : integratedQuarters(raster, power, part));
     if (made !== undefined) amounts[name] = made;
   };
@@ -86,15 +87,18 @@ export async function reportView(grid: GridPort, query: ReportQuery, nowMs: numb
   }
   if (columns.irradiance !== undefined) {
     // Sensors show a few W/m² below zero at night: no sun is no sun.
+    await nextTurn();
     const perKilowatt = scaled(columns.irradiance, 1 / 1000);
     amounts.irradiation = integratedQuarters(raster, perKilowatt, 'positive');
   }
 
   const { nominalV, nominalHz } = nominal(grid);
+  await nextTurn();
   const stretch = measuredStretch(raster, amounts, range.fromMs, range.toMs, nowMs);
   const spans = await supplySpans(grid, stretch.sinceMs, stretch.untilMs);
   let causes: readonly InterruptionCause[] = [];
   if (spans !== undefined) {
+    await nextTurn();
     const supply = supplyOf(spans, interruptionLimits(nominalV, nominalHz), stretch.sinceMs, stretch.untilMs);
     causes = await causesOf(grid, reader, raster, columns, supply);
   }
@@ -157,6 +161,7 @@ class Reader {
     await nextTurn();
     const found = await windowsOfFigure(this.#grid, metric, '15m', this.#raster.fromMs, this.#untilMs);
     if (found.t.length === 0) return undefined;
+    await nextTurn();
     const periodS = Math.max(...sourceDevices(site, source).map((one) => devicePeriodS(site, one)));
     return denseQuarters(this.#raster, found, periodS);
   }
@@ -173,6 +178,7 @@ class Reader {
       if (columns.t.length === 0) return undefined;
       terms.push({ columns, factor });
     }
+    await nextTurn();
     return countedQuarters(this.#raster, terms, { maxPerHour, resolution });
   }
 }

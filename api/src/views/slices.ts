@@ -40,9 +40,13 @@ export async function slicedWindows(
   const all = emptyColumns();
   for (const slice of slices(grid.site().zone, resolution, fromMs, toMs)) {
     if (slice.fromMs > fromMs) await nextTurn();
-    const part = await grid.windows(deviceId, metric, resolution, slice.fromMs, slice.toMs);
-    for (const key of ['t', 'min', 'mean', 'max', 'last', 'count'] as const)
-      for (const value of part[key]) all[key].push(value);
+    appendColumns(all, await grid.windows(deviceId, metric, resolution, slice.fromMs, slice.toMs));
   }
   return all;
+}
+
+/** Appends later windows to columns. */
+export function appendColumns(all: WindowColumns, more: WindowColumns): void {
+  for (const key of ['t', 'min', 'mean', 'max', 'last', 'count'] as const)
+    for (const value of more[key]) all[key].push(value);
 }

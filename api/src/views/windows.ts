@@ -8,9 +8,10 @@ import {
   type Wire,
   type WindowColumns,
 } from '@villagrid/contracts';
+import { nextTurn } from '@villagrid/runtime';
 import type { GridPort } from '../ports.js';
 import { devicePeriodS, hottestMetric } from './figures.js';
-import { slicedWindows } from './slices.js';
+import { appendColumns, slices } from './slices.js';
 
 /** What a figure is made of: a wire, the hottest of several, or nothing (not wired). */
 export type FigureSource =
@@ -62,6 +63,7 @@ export async function windowsOfFigure(
   return hottestWindows(parts);
 }
 
+/** Slice by slice, the terms put together within each: neither reading nor adding a year is one long step. */
 async function windowsOfWire(
   grid: GridPort,
   metric: string,
@@ -70,14 +72,24 @@ async function windowsOfWire(
   fromMs: number,
   toMs: number,
 ): Promise<WindowColumns> {
-  const fetched = new Map<string, WindowColumns>();
-  // One after the other: slices of all series at once would be one long step again.
-  for (const term of [...wire.terms, ...(wire.fallback ?? [])]) {
-    const key = `${term.device_id} ${term.metric}`;
-    if (!fetched.has(key))
-      fetched.set(key, await slicedWindows(grid, term.device_id, term.metric, resolution, fromMs, toMs));
+  const all = emptyColumns();
+  const terms = new Map(
+    [...wire.terms, ...(wire.fallback ?? [])].map((one) => [`${one.device_id} ${one.metric}`, one]),
+  );
+  let first = true;
+  for (const slice of slices(grid.site().zone, resolution, fromMs, toMs)) {
+    const fetched = new Map<string, WindowColumns>();
+    for (const [key, { device_id, metric: source }] of terms) {
+      if (!first) await nextTurn();
+      first = false;
+      fetched.set(key, await grid.windows(device_id, source, resolution, slice.fromMs, slice.toMs));
+    }
+    appendColumns(
+      all,
+      figureWindows(metric, wire, (deviceId, source) => fetched.get(`${deviceId} ${source}`) ?? emptyColumns()),
+    );
   }
-  return figureWindows(metric, wire, (deviceId, source) => fetched.get(`${deviceId} ${source}`) ?? emptyColumns());
+  return all;
 }
 
 /** Window by window the component with the highest mean. */
