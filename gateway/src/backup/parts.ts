@@ -87,7 +87,15 @@ export function settingsFiles(
     one ? [one.certificate_file, one.key_file] : [],
   );
   if (config.uplink) named.push(config.uplink.ca_file);
-  for (const path of [configFile, config.device_credentials_file, ...inPki, ...named]) {
+  // Without its own mappings and profiles a restored gateway would not start.
+  const ownData = [config.mqtt_devices.mappings_dir, config.modbus?.profiles_dir].flatMap((one) =>
+    one !== undefined && existsSync(one)
+      ? readdirSync(one)
+          .filter((name) => name.endsWith('.yaml'))
+          .map((name) => join(one, name))
+      : [],
+  );
+  for (const path of [configFile, config.device_credentials_file, ...inPki, ...named, ...ownData]) {
     const name = relative(folder, path);
     if (name.startsWith('..') || name.startsWith('/')) leftOut.push([path, 'it is outside the folder of the settings']);
     else if (!existsSync(path)) leftOut.push([path, 'it is not there']);

@@ -8,6 +8,8 @@ import { stringify } from 'yaml';
 import { topics, type ParsedTelemetry } from '@villagrid/contracts';
 import { cryptoRandom, hashSecret, seededRandom } from '@villagrid/runtime';
 import { tempDir } from '@villagrid/runtime/testing';
+import { settingsFiles } from '../backup/parts.js';
+import { loadGatewayConfig } from '../config/load.js';
 import type { MqttDeviceConfig } from '../config/schema.js';
 import { compileMapping, loadMapping, loadMappings, mappingsDirectory, withDefaults } from '../mappings/index.js';
 import { connectTo, devicePassword, gatewayFolder, gridId, startHouse, until } from '../testing/house.js';
@@ -368,7 +370,10 @@ async function mappedFolder(t: Parameters<typeof gatewayFolder>[0]): Promise<str
 t.test(
   'nodes with their own firmware are stored, shown and watched like any other, each under its own prefix',
   async (t) => {
-    const { gateway, connect, lines } = await startHouse(t, await mappedFolder(t));
+    const path = await mappedFolder(t);
+    const backedUp = settingsFiles(dirname(path), path, loadGatewayConfig({ path })).files.map(({ name }) => name);
+    t.ok(backedUp.includes('mappings/mill.yaml'), 'a backup holds what the site wrote itself');
+    const { gateway, connect, lines } = await startHouse(t, path);
     const grid = gateway.api.grids.list()[0]!;
     const value = (deviceId: string, metric: string) => grid.latest(deviceId, metric)?.value;
     const shop = await connect('shop', {
