@@ -64,7 +64,7 @@ t.test('an archive that was changed, cut or lengthened anywhere is refused, whic
   const whole = readFileSync(file);
   const random = seededRandom(seed);
   t.comment(`seed ${seed}`);
-  const places = [...Array(80).keys()].map(() => Math.floor(random.float() * whole.length));
+  const places = [...Array(40).keys()].map(() => Math.floor(random.float() * whole.length));
   const spoiled: Array<readonly [string, Buffer]> = [
     ...[0, 5, 8, 11, 12, 40, whole.length - 1, ...places].map((at) => {
       const copy = Buffer.from(whole);
