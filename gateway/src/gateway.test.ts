@@ -456,6 +456,19 @@ t.test('drivers’ readings go the same way: judged, kept, shown', async (t) => 
     { value: 71 },
     'what was dated before the clock was set back by an hour does not stay the newest, what is late does not become it',
   );
+  for (const [i, value] of [21, 69, 22].entries())
+    gateway.sink.reading({ deviceId: 'battery-1', timeMs: nowMs + i * 1000, values: { ambient_temp_c: value } });
+  const air = () => samplesOf(gateway, 'battery-1').filter(({ metric }) => metric === 'ambient_temp_c');
+  t.ok(await until(() => air().length === 3));
+  t.match(
+    air().map(({ value, quality }) => [value, quality]),
+    [
+      [21, 0],
+      [69, 68],
+      [22, 0],
+    ],
+    'a jump that cannot be is kept, and marked bad',
+  );
 });
 
 t.test('a gateway answers as the API says', (t) =>

@@ -4,10 +4,12 @@
  * counted, logged and acknowledged, because it would come again for ever; everything else goes on.
  */
 import {
+  DeviceWatch,
   errorCatalogue,
   isTrusted,
   parseTelemetryText,
   qualityCodes,
+  qualityName,
   toMetricValue,
   type Clock,
   type ClockTrust,
@@ -79,6 +81,7 @@ export function createIntake(options: IntakeOptions): Intake {
   const counters: IntakeCounters = { publishes: 0, readings: 0, samples: 0, repeats: 0, refused: {}, findings: {} };
   const seldom = new Seldom(options.realClock);
   const seriesOf = new Map<string, Set<string>>();
+  const watches = new Map<string, DeviceWatch>();
   const arrival = () => ({ nowMs: clock.nowMs(), monotonicMs: clock.monotonicMs(), trust: options.clockTrust() });
   const dating = restoredDating();
   let keptNumber = log.newestNumber();
@@ -126,6 +129,17 @@ export function createIntake(options: IntakeOptions): Intake {
     return true;
   };
 
+  /** The quality of a value: its own, what the watch says of it, or what its reading has. */
+  const judged = (deviceId: string, one: MetricValue, timeMs: number, quality: QualityCode): QualityCode => {
+    if (one.quality !== qualityCodes.good || one.value === null) return one.quality;
+    let watch = watches.get(deviceId);
+    if (!watch) watches.set(deviceId, (watch = new DeviceWatch()));
+    const odd = watch.judge(one.metric, one.value, timeMs);
+    if (odd === qualityCodes.good) return quality;
+    find(deviceId, [one], () => qualityName(odd));
+    return odd;
+  };
+
   /** The samples of a reading; values of series that the device may not have are counted and left out. */
   const samplesOf = (deviceId: string, values: readonly MetricValue[], dated: Dated): Sample[] => {
     const { timeMs } = dated;
@@ -135,9 +149,9 @@ export function createIntake(options: IntakeOptions): Intake {
     const samples: Sample[] = [];
     const left: MetricValue[] = [];
     for (const one of values) {
-      const { metric, value, quality: own } = one;
+      const { metric, value } = one;
       if (isAdmitted(known, deviceId, metric))
-        samples.push({ deviceId, metric, timeMs, value, quality: own === 0 ? quality : own });
+        samples.push({ deviceId, metric, timeMs, value, quality: judged(deviceId, one, timeMs, quality) });
       else left.push(one);
     }
     if (left.length > 0) find(deviceId, left, () => 'too_many_series');
@@ -237,8 +251,8 @@ export function createIntake(options: IntakeOptions): Intake {
       for (const [metric, raw] of Object.entries(values)) {
         const { value, finding } = toMetricValue(metric, raw);
         if (finding) find(deviceId, [finding], () => finding.code);
-        const quality = value.quality === 0 ? good : value.quality;
-        samples.push({ deviceId, timeMs: Math.round(timeMs), ...value, quality });
+        const at = Math.round(timeMs);
+        samples.push({ deviceId, timeMs: at, ...value, quality: judged(deviceId, value, at, good) });
       }
       if (samples.length === 0) return;
       counters.readings += 1;
