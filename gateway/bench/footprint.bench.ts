@@ -83,7 +83,10 @@ export const benches: readonly Bench[] = [
         const times: number[] = [];
         for (let i = 0; i < startsPerRun; i += 1) times.push(await startTime(lap, gateway));
         const sorted = times.sort((a, b) => a - b);
-        return { value: sorted[startsPerRun >> 1] ?? Number.NaN, beside: { first_ever_ms: first, least_ms: sorted[0] ?? 0 } };
+        return {
+          value: sorted[startsPerRun >> 1] ?? Number.NaN,
+          beside: { first_ever_ms: first, least_ms: sorted[0] ?? 0 },
+        };
       },
     },
   },

@@ -39,10 +39,14 @@ const contestant = (what: 'values' | 'alerts', slow: boolean): Contestant => ({
     const { loop_longest_ms: loopMs } = await running.probe();
     await running.running.end('SIGTERM');
     const { p99, p50, longest, count } = report[what];
-    const wanted = (windowMs / 1000) * (what === 'values' ? (perSecond * figures.length) / deviceCount : perSecond / alertEvery);
+    const wanted =
+      (windowMs / 1000) * (what === 'values' ? (perSecond * figures.length) / deviceCount : perSecond / alertEvery);
     if (count < wanted * 0.95) throw new Error(`${count} ${what} arrived of about ${wanted}`);
     const frames = (report.frames * 1000) / windowMs;
-    return { value: p99, beside: { p50_ms: p50, longest_ms: longest, count, frames_a_second: frames, loop_ms: loopMs } };
+    return {
+      value: p99,
+      beside: { p50_ms: p50, longest_ms: longest, count, frames_a_second: frames, loop_ms: loopMs },
+    };
   },
 });
 

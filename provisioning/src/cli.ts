@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { VillagridError } from '@villagrid/contracts';
 import { addBackup } from './commands/backup.js';
+import { addBalance } from './commands/balance.js';
 import { addCloudCommands } from './commands/cloud.js';
 import type { CommandPorts } from './commands/command.js';
 import { addDeviceCommands } from './commands/device.js';
@@ -34,6 +35,7 @@ export async function runCli(
   addProfileCommands(program, all);
   addBackup(program, all);
   addRestore(program, all);
+  addBalance(program, all);
   addDoctor(program, all);
   for (const command of program.commands)
     for (const inner of [command, ...command.commands]) inner.exitOverride().showHelpAfterError();

@@ -1,7 +1,19 @@
 /** The gateway's RTU link on a pseudo-terminal, with devices that spoil their answers in every way a real line does. */
+import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { type Link, LinkError, rtuLink, serialLine } from '@villagrid/gateway/field';
-import { realClock, seededRandom, silentLogger } from '@villagrid/runtime';
+import type { Clock } from '@villagrid/contracts';
+import {
+  createModbusDrivers,
+  type DriverReading,
+  type Link,
+  LinkError,
+  loadProfile,
+  type ModbusConnectionConfig,
+  type Profile,
+  rtuLink,
+  serialLine,
+} from '@villagrid/gateway/field';
+import { acceleratedClock, realClock, seededRandom, silentLogger } from '@villagrid/runtime';
 import { tempDir } from '@villagrid/runtime/testing';
 import { canOpenPty, openPty, type RtuSlave, rtuSlave, type SlaveBurst, type SlaveRequest } from '@villagrid/simulator';
 import t, { type Test } from 'tap';
@@ -161,36 +173,186 @@ t.test(
   },
 );
 
+/** Twenty registers, each a temperature of its own. */
+const twentyRegisters = (longestMs: number) =>
+  loadProfile(
+    'twenty.yaml',
+    `
+profile: 1
+id: twenty
+vendor: Test
+models: [twenty]
+kind: sensor
+transport: { rtu: { baud: 9600, parity: none, stop_bits: 1 } }
+limits: { timeout_ms: ${longestMs} }
+points:
+${Array.from({ length: 20 }, (_, i) => `  - { key: r${i}, address: ${i}, type: u16, scale: 0.1, unit: °C, metric: equipment_temp_c.r${i} }`).join('\n')}
+sources: { test: test }
+`,
+  );
+
+/** Drivers over these connections, and what they told. */
+async function drive(
+  t: Test,
+  connections: readonly ModbusConnectionConfig[],
+  profile: Profile,
+  village: Clock = clock,
+) {
+  const readings: Array<DriverReading & { atMs: number }> = [];
+  const links: string[] = [];
+  const drivers = createModbusDrivers({
+    connections,
+    profiles: new Map([[profile.id, profile]]),
+    clock: village,
+    realClock: clock,
+    random: seededRandom(seed),
+    log: silentLogger(),
+    sink: {
+      reading: (reading) => void readings.push({ ...reading, atMs: clock.monotonicMs() }),
+      link: (deviceId, state, reason) => void links.push(`${deviceId} ${state}: ${reason}`),
+    },
+  });
+  const stop = () => Promise.all(drivers.map((driver) => driver.stop()));
+  t.teardown(stop);
+  await Promise.all(drivers.map((driver) => driver.start()));
+  return { readings, links, stop };
+}
+
 t.test(
   'an adapter that is unplugged is told within three polls, and read again within ten seconds of coming back',
   { skip },
   async (t) => {
     const path = join(tempDir(t), 'by-id-adapter');
-    const make = (write: (bytes: Uint8Array) => void) => {
-      const self: RtuSlave = rtuSlave({ write, clock, answer: tellingAnswer(() => self) });
-      return self;
-    };
-    const { link, pty } = await line(t, make, { path });
-    const told: string[] = [];
-    link.onState((state, reason) => told.push(`${state}: ${reason}`));
-    const read = () => link.read({ unit: 1, function: 3, address: 0, count: 4, timeoutMs: 200, gapMs: 0 });
-    t.equal((await read())[0], 0);
+    const make = (write: (bytes: Uint8Array) => void) =>
+      rtuSlave({ write, clock, answer: ({ count }) => Array.from({ length: count }, () => 215) });
+    const { pty } = await line(t, make, { path });
+    const serial = { path, baud: 115_200, parity: 'none', stop_bits: 1 } as const;
+    const devices = [1, 2, 3].map((unit) => ({ device_id: `d${unit}`, profile: 'twenty', unit, period_s: 0.3 }));
+    const told = await drive(t, [{ name: 'line', serial, devices }], twentyRegisters(200));
+    await until('all are read', () => new Set(told.readings.map((one) => one.deviceId)).size === 3);
+    t.equal(told.readings[0]?.values['equipment_temp_c.r19'], 21.5);
     const second = serialLine({ path, baud: 9600, parity: 'none', stopBits: 1 });
-    await t.rejects(
-      second({ bytes: () => undefined, lost: () => undefined }),
-      { failure: 'unreachable', message: /in use by another program/ },
-      'a line has one owner',
-    );
+    const quiet = { bytes: () => undefined, lost: () => undefined };
+    await t.rejects(second(quiet), /in use by another program/, 'a line has one owner');
+    const goneMs = clock.monotonicMs();
     await pty.close();
-    const failures: string[] = [];
-    while (told.length < 2 && failures.length < 3) await read().catch((error: Error) => failures.push(error.message));
-    await until('the loss is told', () => told.length >= 2);
-    t.match(told[1], /^down: .*(gone|failed)/);
-    await t.rejects(read(), { failure: 'unreachable', message: /./ }, 'nobody waits for a line that is not there');
+    await until('all are told down', () => told.links.filter((one) => one.includes(' down: ')).length >= 3);
+    t.ok(clock.monotonicMs() - goneMs < 3 * 300 + 300, `told after ${Math.round(clock.monotonicMs() - goneMs)} ms`);
+    t.match(told.links.at(-1), /gone|failed|not there/);
+    await clock.sleep(500);
+    const before = told.readings.length;
     const backMs = clock.monotonicMs();
     await line(t, make, { path });
-    await until('it is open again', () => told.at(-1) === 'up: it is open');
-    t.equal((await read())[0], 0);
+    const seen = () => new Set(told.readings.slice(before).map((one) => one.deviceId)).size;
+    await until('all are read again', () => seen() === 3);
     t.ok(clock.monotonicMs() - backMs < 10_000, `back after ${Math.round(clock.monotonicMs() - backMs)} ms`);
   },
 );
+
+// The line of 9,600 baud, devices and periods, all so many times as fast; in the soak as they are.
+const scale = soak ? 1 : 6;
+const periodMs = 15_000;
+/** Longest pause between readings of a device, in village milliseconds, for each that is neither dead nor slow. */
+function longestPauses(readings: ReadonlyArray<DriverReading & { atMs: number }>, sick: readonly string[]) {
+  const pauses = new Map<string, number>();
+  const last = new Map<string, number>();
+  for (const { deviceId, atMs } of readings) {
+    if (sick.includes(deviceId)) continue;
+    const before = last.get(deviceId);
+    if (before !== undefined) pauses.set(deviceId, Math.max(pauses.get(deviceId) ?? 0, (atMs - before) * scale));
+    last.set(deviceId, atMs);
+  }
+  return pauses;
+}
+
+t.test(
+  'twenty devices of twenty registers, read every 15 s on one line of 9,600 baud and twenty at one TCP converter, one of each dead and one slow: no other is late by an interval',
+  { skip, timeout: 600_000 },
+  async (t) => {
+    const speed = acceleratedClock({ realEpochMs: clock.nowMs(), villageEpochMs: clock.nowMs(), speed: scale });
+    const profile = twentyRegisters(1000 / scale);
+    const dead = 7;
+    const slow = 13;
+    const words = (count: number) => Array.from({ length: count }, (_, i) => 200 + i);
+    const baud = 9600 * scale;
+    const { path } = await line(
+      t,
+      (write) =>
+        rtuSlave({
+          write,
+          clock,
+          baud,
+          answer: ({ unit, count }) => (unit === dead ? undefined : words(count)),
+          delayMs: ({ unit }) => (unit === slow ? 700 : 15) / scale,
+        }),
+      { baud },
+    );
+    const { port } = await tcpConverter(
+      t,
+      (unit) => (unit === dead ? undefined : (unit === slow ? 700 : 15) / scale),
+      words,
+    );
+    const devices = (name: string) =>
+      Array.from({ length: 20 }, (_, i) => ({
+        device_id: `${name}${i + 1}`,
+        profile: 'twenty',
+        unit: i + 1,
+        period_s: periodMs / 1000,
+      }));
+    const told = await drive(
+      t,
+      [
+        { name: 'line', serial: { path, baud, parity: 'none', stop_bits: 1 }, devices: devices('s') },
+        { name: 'converter', host: '127.0.0.1', port, devices: devices('t') },
+      ],
+      profile,
+      speed,
+    );
+    await clock.sleep((periodMs * (soak ? 24 : 4.3)) / scale);
+    await told.stop();
+    const pauses = longestPauses(told.readings, ['s7', 's13', 't7', 't13']);
+    t.equal(pauses.size, 36, 'all that are well are read again and again');
+    const longest = Math.max(...pauses.values());
+    t.comment(`longest pause ${(longest / 1000).toFixed(1)} s of village time at a period of 15 s`);
+    t.ok(longest < 2 * periodMs, `late by one interval at most: ${JSON.stringify([...pauses])}`);
+    for (const id of ['s13', 't13'])
+      t.ok(told.readings.filter((one) => one.deviceId === id).length >= 3, `the slow one is read too: ${id}`);
+    t.ok(told.readings.every(({ values }) => values['equipment_temp_c.r19'] === 21.9));
+  },
+);
+
+/** Twenty units behind one Modbus TCP socket, served one at a time as a real converter does. */
+async function tcpConverter(
+  t: Test,
+  delayMs: (unit: number) => number | undefined,
+  words: (count: number) => readonly number[],
+): Promise<{ port: number }> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+    let waiting = Promise.resolve();
+    socket.on('data', (data: Buffer) => {
+      for (let at = 0; at + 12 <= data.length; at += 12) {
+        const request = data.subarray(at, at + 12);
+        const delay = delayMs(request.readUInt8(6));
+        if (delay === undefined) continue;
+        waiting = waiting.then(async () => {
+          await clock.sleep(delay);
+          const values = words(request.readUInt16BE(10));
+          const head = [request.readUInt8(0), request.readUInt8(1), 0, 0, 0, 3 + 2 * values.length];
+          const body = [request.readUInt8(6), request.readUInt8(7), 2 * values.length];
+          const bytes = [...head, ...body, ...values.flatMap((word) => [word >> 8, word & 0xff])];
+          if (socket.writable) socket.write(Uint8Array.from(bytes));
+        });
+      }
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const address = server.address();
+  return { port: typeof address === 'object' && address ? address.port : 0 };
+}

@@ -206,6 +206,12 @@ export const errorCatalogue = {
     reader: 'administrator',
     next: 'Register it with `villagrid cloud grid add`.',
   },
+  E_GATEWAY_SILENT: {
+    status: 503,
+    title: 'The gateway does not answer',
+    reader: 'installer',
+    next: 'Start it, then try again; `villagrid doctor` says what is wrong.',
+  },
   E_NOT_DURABLE: {
     status: 503,
     title: 'The gateway could not store this',
