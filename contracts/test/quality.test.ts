@@ -86,6 +86,25 @@ t.test('a counter that stands while its power flows is frozen, until it moves', 
   }
 });
 
+t.test('a whole reading is judged like its values', async (t) => {
+  const metrics = ['consumption_kw', 'battery_soc_pct', 'consumption_energy_kwh'];
+  const [one, other] = [new DeviceWatch(), new DeviceWatch()];
+  const factors = Float64Array.of(1000, 10, 100);
+  const row = one.row(metrics, factors);
+  // Both know from the first value on which power the counter counts.
+  other.row(metrics, factors);
+  for (let minute = 0; minute < 300; minute += 1) {
+    const values = [6 + (minute % 3) / 10, minute % 50 === 49 ? 0 : 95, 100];
+    const scaled = Float64Array.from(values, (value, i) => Math.round(value * ([1000, 10, 100][i] as number)));
+    const codes = row(scaled, minute * 60_000);
+    const wanted = values.map((value, i) => other.judge(metrics[i] as string, value, minute * 60_000));
+    const all = codes ? [...codes] : [0, 0, 0];
+    if (String(all) !== String(wanted)) t.fail(`minute ${minute}: ${String(all)} instead of ${String(wanted)}`);
+    if (minute === 49) t.same(all, [0, qualityCodes.bad_jump, 0]);
+    if (minute === 299) t.same(all, [0, qualityCodes.bad_jump, qualityCodes.bad_stuck]);
+  }
+});
+
 t.test('old values are not judged, the same value twice is judged the same, and good data stays good', async (t) => {
   const watch = new SeriesWatch('battery_soc_pct');
   t.same(

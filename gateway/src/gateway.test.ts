@@ -471,6 +471,24 @@ t.test('drivers’ readings go the same way: judged, kept, shown', async (t) => 
   );
 });
 
+t.test(
+  'a node’s reading with a jump is kept whole: the odd value bad, the others good, by whatever way it is read',
+  async (t) => {
+    const { gateway, connect } = await startHouse(t, await gatewayFolder(t));
+    const meter = await connect('meter-1');
+    const charges = [95, 94, 94.5, 3, 94];
+    for (const [seq, charge] of charges.entries())
+      await send(meter, 'meter-1', reading(seq + 1, { battery_soc_pct: charge, consumption_kw: 4 + seq / 10 }));
+    const of = (wanted: string) => samplesOf(gateway, 'meter-1').filter(({ metric }) => metric === wanted);
+    t.ok(await until(() => of('consumption_kw').length === charges.length));
+    const bad = (samples: ReturnType<typeof of>) =>
+      samples.filter(({ quality }) => quality >= 64).map(({ value }) => value);
+    t.same(bad(of('battery_soc_pct')), [3]);
+    t.same(bad(of('consumption_kw')), []);
+    t.equal(of('battery_soc_pct').length, charges.length);
+  },
+);
+
 t.test('a gateway answers as the API says', (t) =>
   apiConformanceSuite(t, async () => {
     const { gateway, addresses, connect } = await startHouse(t, await gatewayFolder(t));

@@ -161,6 +161,30 @@ export class DeviceWatch {
     return watched.own === undefined ? qualityCodes.good : watched.own.judge(value, timeMs);
   }
 
+  /**
+   * A judge of whole readings of these metrics, as values times 10^decimals. It answers the qualities in their order, or undefined
+   * where all are good; the array is used again.
+   */
+  row(
+    metrics: readonly string[],
+    factors: Float64Array,
+  ): (values: Float64Array, timeMs: number) => Uint8Array | undefined {
+    const watched = metrics.map((metric) => this.#series.get(metric) ?? this.#add(metric));
+    const codes = new Uint8Array(metrics.length);
+    return (values, timeMs) => {
+      let any = 0;
+      for (let i = 0; i < watched.length; i += 1) {
+        const { own, counters } = watched[i] as Watched;
+        const value = (values[i] as number) / (factors[i] as number);
+        for (let c = 0; c < counters.length; c += 1) (counters[c] as SeriesWatch).flows(value, timeMs);
+        const code = own === undefined ? qualityCodes.good : own.judge(value, timeMs);
+        codes[i] = code;
+        any |= code;
+      }
+      return any === 0 ? undefined : codes;
+    };
+  }
+
   #add(metric: string): Watched {
     const definition = metricDefinition(metric);
     const isWatched = definition?.jump ?? definition?.stuck ?? definition?.counts;
