@@ -20,26 +20,28 @@ function watched(metric: string, values: readonly number[], stepMs = 60_000): st
 const good = (count: number) => new Array<string>(count).fill('good');
 
 t.test('a jump that cannot be is bad; a new level that stays is believed at the third sample', async (t) => {
-  const spike = watched('battery_soc_pct', [70, 71, 0, 71, 70]);
+  const spike = watched('battery_soc_pct', [90, 91, 0, 91, 90]);
   t.same(spike, ['good', 'good', 'bad_jump', 'good', 'good'], 'one wrong answer');
-  const moved = watched('battery_soc_pct', [70, 95, 95.2, 95.1, 95]);
+  const moved = watched('battery_soc_pct', [15, 99, 99.2, 99.1, 99]);
   t.same(moved, ['good', 'bad_jump', 'bad_jump', 'good', 'good'], 'the battery monitor was synchronised');
   t.same(
-    watched('battery_soc_pct', [70, 10, 95, 12, 70]),
-    ['good', 'bad_jump', 'bad_jump', 'bad_jump', 'good'],
-    'noise is no level',
+    watched('battery_soc_pct', [100, 10, 100, 11, 100]),
+    ['good', 'bad_jump', 'good', 'bad_jump', 'good'],
+    'two readers of one series: the first level stays',
   );
   t.same(watched('dc_bus_voltage_v', [52, 2.1, 52.1]), ['good', 'bad_jump', 'good']);
   t.same(
-    watched('equipment_temp_c.inverter', [40, -100, 41]),
+    watched('equipment_temp_c.inverter', [40, 127, 41]),
     ['good', 'bad_jump', 'good'],
     'a suffix is watched like its metric',
   );
   t.same(watched('consumption_energy_kwh', [1000, 71_000, 1001, 1002]), ['good', 'bad_jump', 'good', 'good']);
   t.same(watched('consumption_energy_kwh', [1000, 0, 1]), good(3), 'a counter that begins again is no jump');
+  t.same(watched('equipment_temp_c', [41.25, 75.25]), good(2), 'a hot cabinet is an alarm at once');
+  t.same(watched('battery_soc_pct', [80, 12]), good(2), 'so is an empty battery');
   t.same(watched('ac_output_voltage_v', [230, 0, 231]), good(3), 'the village may go dark at once');
   t.same(watched('consumption_kw', [2, 14, 1]), good(3), 'a mill may be switched on');
-  t.same(watched('battery_soc_pct', [70, 20], 3 * 3_600_000), good(2), 'after three hours it may be anywhere');
+  t.same(watched('battery_soc_pct', [100, 0], 3 * 3_600_000), good(2), 'after three hours it may be anywhere');
 });
 
 t.test(
@@ -84,11 +86,37 @@ t.test('a counter that stands while its power flows is frozen, until it moves', 
   }
 });
 
+t.test('a whole reading is judged like its values', async (t) => {
+  const metrics = ['consumption_kw', 'battery_soc_pct', 'consumption_energy_kwh'];
+  const [one, other] = [new DeviceWatch(), new DeviceWatch()];
+  const factors = Float64Array.of(1000, 10, 100);
+  const row = one.row(metrics, factors);
+  // Both know from the first value on which power the counter counts.
+  other.row(metrics, factors);
+  for (let minute = 0; minute < 300; minute += 1) {
+    const values = [6 + (minute % 3) / 10, minute % 50 === 49 ? 0 : 95, 100];
+    const scaled = Float64Array.from(values, (value, i) => Math.round(value * ([1000, 10, 100][i] as number)));
+    const codes = row(scaled, minute * 60_000);
+    const wanted = values.map((value, i) => other.judge(metrics[i] as string, value, minute * 60_000));
+    const all = codes ? [...codes] : [0, 0, 0];
+    if (String(all) !== String(wanted)) t.fail(`minute ${minute}: ${String(all)} instead of ${String(wanted)}`);
+    if (minute === 49) t.same(all, [0, qualityCodes.bad_jump, 0]);
+    if (minute === 299) t.same(all, [0, qualityCodes.bad_jump, qualityCodes.bad_stuck]);
+  }
+});
+
 t.test('old values are not judged, the same value twice is judged the same, and good data stays good', async (t) => {
   const watch = new SeriesWatch('battery_soc_pct');
   t.same(
-    [watch.judge(70, 2000), watch.judge(1, 3000), watch.judge(1, 3000), watch.judge(99, 1000), watch.judge(70, 4000)],
+    [watch.judge(90, 2000), watch.judge(1, 3000), watch.judge(1, 3000), watch.judge(99, 1000), watch.judge(90, 4000)],
     [0, qualityCodes.bad_jump, qualityCodes.bad_jump, 0, 0],
+  );
+  const set = new SeriesWatch('battery_soc_pct');
+  const hour = 3_600_000;
+  t.same(
+    [set.judge(90, 1000 * hour), set.judge(10, hour), set.judge(11, hour + 1000), set.judge(90, hour + 2000)],
+    [0, 0, 0, qualityCodes.bad_jump],
+    'a clock that was set back is no reason to judge nothing for months',
   );
   const walk = fc.array(fc.tuple(fc.integer({ min: 1, max: 600 }), fc.double({ min: -1, max: 1, noNaN: true })), {
     maxLength: 300,

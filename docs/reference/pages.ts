@@ -34,9 +34,9 @@ export function referencePages(): Readonly<Record<string, string>> {
       .replace(/^/, '<!-- generated: docs/reference/write.ts -->\n\n'),
     'metrics.md': page(
       'Metrics',
-      '<!-- generated: docs/reference/write.ts -->\n\nA component or phase is a suffix after a dot: `equipment_temp_c.inverter`, `ac_output_voltage_v.l2`. Values are kept at\ntheir resolution; a value outside the plausible range is kept and marked bad; an unknown metric is kept as uncertain.',
+      '<!-- generated: docs/reference/write.ts -->\n\nA component or phase is a suffix after a dot: `equipment_temp_c.inverter`, `ac_output_voltage_v.l2`. Values are kept at\ntheir resolution; a value outside the plausible range is kept and marked bad; an unknown metric is kept as uncertain. Bad too: a jump beyond the given one\n(until three samples agree on the new level), a value that stays exactly the same for longer than the given hours (until it changed\ntwice), and a counter that stands while 10 kWh of its power flow. Bad values are shown as bad and raise no alert of a limit.',
       table(
-        ['id', 'what', 'unit', 'resolution', 'plausible range', 'windows', 'positive means'],
+        ['id', 'what', 'unit', 'resolution', 'plausible range', 'windows', 'positive means', 'jump', 'stuck after'],
         Object.values(metricCatalogue).map((one) => [
           `\`${one.id}\``,
           one.label,
@@ -45,6 +45,8 @@ export function referencePages(): Readonly<Record<string, string>> {
           `${one.min} to ${one.max}`,
           one.aggregation,
           one.positive ?? '',
+          one.jump ? `${one.jump.step}${one.jump.share ? ` + ${100 * one.jump.share} %` : ''}, ${one.jump.perS}/s` : '',
+          one.stuck ? `${one.stuck.afterS / 3600} h` : '',
         ]),
       ),
     ),

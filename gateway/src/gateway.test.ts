@@ -456,7 +456,38 @@ t.test('drivers’ readings go the same way: judged, kept, shown', async (t) => 
     { value: 71 },
     'what was dated before the clock was set back by an hour does not stay the newest, what is late does not become it',
   );
+  for (const [i, value] of [21, 69, 22].entries())
+    gateway.sink.reading({ deviceId: 'battery-1', timeMs: nowMs + i * 1000, values: { ambient_temp_c: value } });
+  const air = () => samplesOf(gateway, 'battery-1').filter(({ metric }) => metric === 'ambient_temp_c');
+  t.ok(await until(() => air().length === 3));
+  t.match(
+    air().map(({ value, quality }) => [value, quality]),
+    [
+      [21, 0],
+      [69, 68],
+      [22, 0],
+    ],
+    'a jump that cannot be is kept, and marked bad',
+  );
 });
+
+t.test(
+  'a node’s reading with a jump is kept whole: the odd value bad, the others good, by whatever way it is read',
+  async (t) => {
+    const { gateway, connect } = await startHouse(t, await gatewayFolder(t));
+    const meter = await connect('meter-1');
+    const charges = [95, 94, 94.5, 3, 94];
+    for (const [seq, charge] of charges.entries())
+      await send(meter, 'meter-1', reading(seq + 1, { battery_soc_pct: charge, consumption_kw: 4 + seq / 10 }));
+    const of = (wanted: string) => samplesOf(gateway, 'meter-1').filter(({ metric }) => metric === wanted);
+    t.ok(await until(() => of('consumption_kw').length === charges.length));
+    const bad = (samples: ReturnType<typeof of>) =>
+      samples.filter(({ quality }) => quality >= 64).map(({ value }) => value);
+    t.same(bad(of('battery_soc_pct')), [3]);
+    t.same(bad(of('consumption_kw')), []);
+    t.equal(of('battery_soc_pct').length, charges.length);
+  },
+);
 
 t.test('a gateway answers as the API says', (t) =>
   apiConformanceSuite(t, async () => {

@@ -30,7 +30,10 @@ export interface MetricDefinition {
   readonly counts?: { readonly power: string; readonly sign: 1 | -1 };
 }
 
-/** How far a value may be from the one before: `step` at once, that share of the value itself, and so much each second. */
+/**
+ * How far a value may be from the one before, generously: what would be an alarm must never wait for being believed.
+ * Allowed are `step` at once, that share of the value itself, and so much each second.
+ */
 export interface JumpLimit {
   readonly step: number;
   readonly share?: number;
@@ -73,7 +76,7 @@ const entries = {
     max: 100,
     aggregation: 'mean',
     label: 'Battery',
-    jump: { step: 15, perS: 0.05 },
+    jump: { step: 75, perS: 0.05 },
   },
   battery_power_kw: {
     unit: 'kW',
@@ -143,7 +146,7 @@ const entries = {
     max: 1e6,
     aggregation: 'counter',
     label: 'Generator hours',
-    jump: { step: 1, perS: 0.0005 },
+    jump: { step: 100, perS: 0.0005 },
   },
   fuel_level_pct: {
     unit: '%',
@@ -152,7 +155,7 @@ const entries = {
     max: 100,
     aggregation: 'mean',
     label: 'Fuel level',
-    jump: { step: 30, perS: 0.02 },
+    jump: { step: 75, perS: 0.02 },
   },
   equipment_temp_c: {
     unit: '°C',
@@ -161,7 +164,7 @@ const entries = {
     max: 150,
     aggregation: 'mean',
     label: 'Equipment temperature',
-    jump: { step: 25, perS: 0.5 },
+    jump: { step: 50, perS: 0.5 },
     stuck: { afterS: 172_800, restsBelow: -1 },
   },
   irradiance_w_m2: {
@@ -189,7 +192,7 @@ const entries = {
     max: 70,
     aggregation: 'mean',
     label: 'Ambient temperature',
-    jump: { step: 12, perS: 0.1 },
+    jump: { step: 25, perS: 0.1 },
     stuck: { afterS: 86_400, restsBelow: -1 },
   },
   humidity_pct: {
@@ -199,7 +202,7 @@ const entries = {
     max: 100,
     aggregation: 'mean',
     label: 'Humidity',
-    jump: { step: 40, perS: 0.2 },
+    jump: { step: 75, perS: 0.2 },
   },
   consumption_energy_kwh: {
     unit: 'kWh',
@@ -208,7 +211,7 @@ const entries = {
     max: 1e9,
     aggregation: 'counter',
     label: 'Energy used',
-    jump: { step: 5, perS: 0.6 },
+    jump: { step: 100, perS: 0.6 },
     counts: { power: 'consumption_kw', sign: 1 },
   },
   generation_energy_kwh: {
@@ -218,7 +221,7 @@ const entries = {
     max: 1e9,
     aggregation: 'counter',
     label: 'Energy made',
-    jump: { step: 5, perS: 0.6 },
+    jump: { step: 100, perS: 0.6 },
     counts: { power: 'generation_kw', sign: 1 },
   },
   battery_charge_energy_kwh: {
@@ -228,7 +231,7 @@ const entries = {
     max: 1e9,
     aggregation: 'counter',
     label: 'Energy into the battery',
-    jump: { step: 5, perS: 0.6 },
+    jump: { step: 100, perS: 0.6 },
     counts: { power: 'battery_power_kw', sign: 1 },
   },
   battery_discharge_energy_kwh: {
@@ -238,7 +241,7 @@ const entries = {
     max: 1e9,
     aggregation: 'counter',
     label: 'Energy out of the battery',
-    jump: { step: 5, perS: 0.6 },
+    jump: { step: 100, perS: 0.6 },
     counts: { power: 'battery_power_kw', sign: -1 },
   },
   mains_import_energy_kwh: {
@@ -248,7 +251,7 @@ const entries = {
     max: 1e9,
     aggregation: 'counter',
     label: 'Energy from the mains',
-    jump: { step: 5, perS: 0.6 },
+    jump: { step: 100, perS: 0.6 },
     counts: { power: 'mains_power_kw', sign: 1 },
   },
 } as const satisfies Record<string, Entry>;

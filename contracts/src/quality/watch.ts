@@ -19,6 +19,9 @@ const frozenMs = 1_800_000;
 /** Longest step over which a power is taken to have flowed, ms. */
 const longestPowerStepMs = 600_000;
 
+/** A time so much older than the newest is no late reading: the clock was set, ms. */
+const clockSetBackMs = 6 * 3_600_000;
+
 /** One series. Numbers only, in one shape: this runs for every sample. */
 export class SeriesWatch {
   readonly #jump: JumpLimit | undefined;
@@ -55,11 +58,14 @@ export class SeriesWatch {
 
   /**
    * The quality of a value at a time (Unix ms): good, `bad_jump` or `bad_stuck`. The same value at the same time is judged as it
-   * was; an older one is not judged, it is good.
+   * was; an older one is not judged, it is good; one that is hours older begins anew, because a clock was set back.
    */
   judge(value: number, timeMs: number): QualityCode {
-    if (timeMs <= this.#lastMs)
-      return timeMs === this.#lastMs && value === this.#last ? this.#lastCode : qualityCodes.good;
+    if (timeMs <= this.#lastMs) {
+      if (timeMs === this.#lastMs && value === this.#last) return this.#lastCode;
+      if (timeMs > this.#lastMs - clockSetBackMs) return qualityCodes.good;
+      this.#forget();
+    }
     let code: QualityCode = qualityCodes.good;
     if (this.#jump !== undefined && this.#isJump(this.#jump, value, timeMs)) code = qualityCodes.bad_jump;
     else {
@@ -74,6 +80,13 @@ export class SeriesWatch {
     return code;
   }
 
+  #forget(): void {
+    this.#last = Number.NaN;
+    this.#good = Number.NaN;
+    this.#suspects = 0;
+    this.#isStuck = false;
+  }
+
   /** The power, kW, of what this counter counts: what flows while the counter stands. */
   flows(powerKw: number, timeMs: number): void {
     const stepMs = timeMs - this.#powerMs;
@@ -81,7 +94,7 @@ export class SeriesWatch {
       const power = this.#power * this.#powerSign;
       if (power > 0) this.#flowedKwh += (power * stepMs) / 3_600_000;
     }
-    if (stepMs <= 0) return;
+    if (stepMs <= 0 && stepMs > -clockSetBackMs) return;
     this.#power = powerKw;
     this.#powerMs = timeMs;
   }
@@ -146,6 +159,30 @@ export class DeviceWatch {
     const watched = this.#series.get(metric) ?? this.#add(metric);
     for (const counter of watched.counters) counter.flows(value, timeMs);
     return watched.own === undefined ? qualityCodes.good : watched.own.judge(value, timeMs);
+  }
+
+  /**
+   * A judge of whole readings of these metrics, as values times 10^decimals. It answers the qualities in their order, or undefined
+   * where all are good; the array is used again.
+   */
+  row(
+    metrics: readonly string[],
+    factors: Float64Array,
+  ): (values: Float64Array, timeMs: number) => Uint8Array | undefined {
+    const watched = metrics.map((metric) => this.#series.get(metric) ?? this.#add(metric));
+    const codes = new Uint8Array(metrics.length);
+    return (values, timeMs) => {
+      let any = 0;
+      for (let i = 0; i < watched.length; i += 1) {
+        const { own, counters } = watched[i] as Watched;
+        const value = (values[i] as number) / (factors[i] as number);
+        for (let c = 0; c < counters.length; c += 1) (counters[c] as SeriesWatch).flows(value, timeMs);
+        const code = own === undefined ? qualityCodes.good : own.judge(value, timeMs);
+        codes[i] = code;
+        any |= code;
+      }
+      return any === 0 ? undefined : codes;
+    };
   }
 
   #add(metric: string): Watched {

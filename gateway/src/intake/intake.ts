@@ -4,10 +4,12 @@
  * counted, logged and acknowledged, because it would come again for ever; everything else goes on.
  */
 import {
+  DeviceWatch,
   errorCatalogue,
   isTrusted,
   parseTelemetryText,
   qualityCodes,
+  qualityName,
   toMetricValue,
   type Clock,
   type ClockTrust,
@@ -95,6 +97,8 @@ export function createIntake(options: IntakeOptions): Intake {
   const counters: IntakeCounters = { publishes: 0, readings: 0, samples: 0, repeats: 0, refused: {}, findings: {} };
   const seldom = new Seldom(options.realClock);
   const seriesOf = new Map<string, Set<string>>();
+  const watches = new Map<string, DeviceWatch>();
+  const rows = new WeakMap<DeviceSeries, ReturnType<DeviceWatch['row']>>();
   const arrival = () => ({ nowMs: clock.nowMs(), monotonicMs: clock.monotonicMs(), trust: options.clockTrust() });
   /** The same for all that arrives in one piece: asking the clocks for each reading costs more than dating it. */
   let ofThisTurn: ReturnType<typeof arrival> | undefined;
@@ -152,6 +156,28 @@ export function createIntake(options: IntakeOptions): Intake {
     return true;
   };
 
+  const watchOf = (deviceId: string): DeviceWatch => {
+    let watch = watches.get(deviceId);
+    if (!watch) watches.set(deviceId, (watch = new DeviceWatch()));
+    return watch;
+  };
+
+  /** What the watch says of a reading of a form; undefined where all is good. */
+  const oddities = (series: DeviceSeries, values: Float64Array, timeMs: number): Uint8Array | undefined => {
+    let row = rows.get(series);
+    if (!row) rows.set(series, (row = watchOf(series.deviceId).row(series.metrics, series.factors)));
+    return row(values, timeMs);
+  };
+
+  /** The quality of a value: its own, what the watch says of it, or what its reading has. */
+  const judged = (deviceId: string, one: MetricValue, timeMs: number, quality: QualityCode): QualityCode => {
+    if (one.quality !== qualityCodes.good || one.value === null) return one.quality;
+    const odd = watchOf(deviceId).judge(one.metric, one.value, timeMs);
+    if (odd === qualityCodes.good) return quality;
+    find(deviceId, [one], () => qualityName(odd));
+    return odd;
+  };
+
   /** The samples of a reading; values of series that the device may not have are counted and left out. */
   const samplesOf = (deviceId: string, values: readonly MetricValue[], dated: Dated): Sample[] => {
     const { timeMs } = dated;
@@ -161,9 +187,9 @@ export function createIntake(options: IntakeOptions): Intake {
     const samples: Sample[] = [];
     const left: MetricValue[] = [];
     for (const one of values) {
-      const { metric, value, quality: own } = one;
+      const { metric, value } = one;
       if (isAdmitted(known, deviceId, metric))
-        samples.push({ deviceId, metric, timeMs, value, quality: own === 0 ? quality : own });
+        samples.push({ deviceId, metric, timeMs, value, quality: judged(deviceId, one, timeMs, quality) });
       else left.push(one);
     }
     if (left.length > 0) find(deviceId, left, () => 'too_many_series');
@@ -246,7 +272,11 @@ export function createIntake(options: IntakeOptions): Intake {
     return { fresh, waitFor };
   };
 
-  const keep = (deviceId: string, readings: readonly Reading[], samples: readonly Sample[]): Promise<number> => {
+  const keep = (
+    deviceId: string,
+    readings: readonly Pick<Reading, 'boot' | 'seq'>[],
+    samples: readonly Sample[],
+  ): Promise<number> => {
     counters.samples += samples.length;
     const received: { deviceId: string; boot: string; seqs: number[] }[] = [];
     for (const { boot, seq } of readings) {
@@ -258,6 +288,25 @@ export function createIntake(options: IntakeOptions): Intake {
     const committed = log.append({ samples, received });
     for (const { boot, seqs } of received) sequences.await(deviceId, boot, seqs, committed);
     return committed;
+  };
+
+  /** Keeps a reading of a form some values of which are odd: each with its own quality. */
+  const keepOdd = (
+    { form, of }: KnownForm,
+    timeMs: number,
+    odd: Uint8Array,
+    quality: QualityCode,
+  ): Promise<unknown> => {
+    const { series } = of;
+    const { deviceId } = series;
+    const samples = series.metrics.map((metric, i): Sample => {
+      const code = odd[i] as QualityCode;
+      if (code !== qualityCodes.good) find(deviceId, [{ metric }], () => qualityName(code));
+      const value = series.value(i, form.values[i] as number);
+      return { deviceId, metric, timeMs, value, quality: code === qualityCodes.good ? quality : code };
+    });
+    tellArrived(shown(samples));
+    return keep(deviceId, [form], samples);
   };
 
   /** Takes a reading that was read by a form: what `take` does, without an object for each sample. */
@@ -278,6 +327,8 @@ export function createIntake(options: IntakeOptions): Intake {
     const dated = dating.dateOne(deviceId, form, arrived);
     const quality = markedQuality(dated);
     counters.readings += 1;
+    const odd = oddities(series, form.values, dated.timeMs);
+    if (odd) return keepOdd(known, dated.timeMs, odd, quality);
     counters.samples += series.metrics.length;
     try {
       tell(dated.timeMs, form.values, shownQuality(quality), arrived.nowMs);
@@ -332,8 +383,8 @@ export function createIntake(options: IntakeOptions): Intake {
       for (const [metric, raw] of Object.entries(values)) {
         const { value, finding } = toMetricValue(metric, raw);
         if (finding) find(deviceId, [finding], () => finding.code);
-        const quality = value.quality === 0 ? good : value.quality;
-        samples.push({ deviceId, timeMs: Math.round(timeMs), ...value, quality });
+        const at = Math.round(timeMs);
+        samples.push({ deviceId, timeMs: at, ...value, quality: judged(deviceId, value, at, good) });
       }
       if (samples.length === 0) return;
       counters.readings += 1;
