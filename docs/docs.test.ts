@@ -7,6 +7,7 @@ import { routes } from '@villagrid/contracts';
 import { cloudConfigSchema } from '@villagrid/cloud';
 import { gatewayConfigSchema } from '@villagrid/gateway';
 import { describeConfig } from '@villagrid/runtime';
+import { loadProfile, loadVectors, vectorProblems } from '@villagrid/gateway/field';
 import { referencePages } from './reference/pages.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -58,6 +59,15 @@ t.test('every port that a server can open is in the table of open ports, with it
         .map(({ path, default: standard }) => `${server} \`${path.replace('.port', '')}\` ${standard}/tcp`),
   );
   t.same(listed, opened.sort());
+  t.end();
+});
+
+t.test('the device model of the how-to is a right profile with right vectors', (t) => {
+  const text = read('docs/how-to/add-a-device-model.md');
+  const blocks = [...text.matchAll(/```yaml\n(.*?)```/gs)].map(([, block = '']) => block);
+  const folder = t.testdir({ 'acme-m3.yaml': blocks[0] ?? '', 'vectors.yaml': blocks.at(-1) ?? '' });
+  const profile = loadProfile(join(folder, 'acme-m3.yaml'));
+  t.same(vectorProblems(profile, loadVectors(join(folder, 'vectors.yaml'))), []);
   t.end();
 });
 

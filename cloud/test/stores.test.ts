@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { AlertEvent } from '@villagrid/contracts';
 import { ClockLedger, createAlertStore, migrateModule, openDatabase, seededRandom } from '@villagrid/runtime';
-import { memoryLog, tempDir, testClock } from '@villagrid/runtime/testing';
+import { memoryLog, migrationSuite, tempDir, testClock } from '@villagrid/runtime/testing';
 import { examineFrame } from '../src/etl/frame.js';
 import { createProjector, type Projected } from '../src/ingest/project.js';
 import { Snapshot } from '../src/grids/snapshot.js';
@@ -16,6 +16,7 @@ import type { FrameToArchive } from '../src/stores/uplink-store.js';
 import { raisedEvent, testFrame, testStartMs } from '../src/testing/gateway-side.js';
 import { uplinkStoreSuite } from '../src/testing/uplink-store-suite.js';
 import { createHash } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
 
 function open(t: Test) {
   const database = openDatabase({ path: join(tempDir(t), 'cloud.db'), busyTimeoutMs: 10 });
@@ -23,6 +24,18 @@ function open(t: Test) {
   migrateModule(database, 'cloud', cloudMigrations);
   return database;
 }
+
+migrationSuite(
+  t,
+  [
+    {
+      name: 'cloud',
+      migrations: cloudMigrations,
+      from: { path: fileURLToPath(new URL('../src/stores/schema.js', import.meta.url)), name: 'cloudMigrations' },
+    },
+  ],
+  fileURLToPath(new URL('../dist', import.meta.url)),
+);
 
 uplinkStoreSuite(t, 'SQLite', (t) => {
   const database = open(t);

@@ -1,6 +1,7 @@
 /** The contract of Villagrid: what all parts say to each other. */
 export * from './metrics/catalogue.js';
 export * from './quality/quality.js';
+export * from './quality/watch.js';
 export * from './ports/clock.js';
 export * from './ports/id.js';
 export * from './auth/roles.js';
@@ -8,11 +9,13 @@ export * from './errors/catalogue.js';
 export * from './errors/message-of.js';
 export * from './wire/topics.js';
 export * from './wire/telemetry.js';
+export * from './wire/telemetry-form.js';
 export * from './wire/legacy.js';
 export * from './wire/node.js';
 export * from './codec/bytes.js';
 export * from './codec/crc32.js';
 export * from './codec/frame.js';
+export * from './codec/reading-block.js';
 export * from './codec/restamp.js';
 export * from './codec/series-hash.js';
 export * from './codec/packed.js';

@@ -6,6 +6,7 @@ import { errorCatalogue, metricCatalogue, reportFigures, routes, type Access } f
 import { configReferenceMarkdown } from '@villagrid/runtime';
 import { cloudConfigSchema, directorySchema } from '@villagrid/cloud';
 import { gatewayConfigSchema } from '@villagrid/gateway';
+import { devicesPage } from './devices.js';
 
 const cell = (text: string): string => text.replaceAll('|', '\\|');
 
@@ -76,6 +77,7 @@ export function referencePages(): Readonly<Record<string, string>> {
         ]),
       ),
     ),
+    'devices.md': devicesPage(),
     'api.md': page(
       'API',
       '<!-- generated: docs/reference/write.ts -->\n\nThe same on gateway and cloud. Schemas are at `/openapi.json` of a running server.',

@@ -38,7 +38,7 @@ import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { createHealth, diskUsedPct } from './health/health.js';
 import { createIntake } from './intake/intake.js';
 import { Live } from './live/live.js';
-import { loadNamedMappings, prototypeMapping } from './mappings/index.js';
+import { loadNamedMappings, prototypeMapping, type Mapping } from './mappings/index.js';
 import { NodeCommands } from './nodes/commands.js';
 import { createMappedNodes } from './nodes/mapped-nodes.js';
 import { createPrototype } from './nodes/prototype.js';
@@ -51,6 +51,7 @@ import { settleSalvaged } from './log/salvage.js';
 import { NodeSequences } from './log/sequences.js';
 import { gatewayParts } from './parts.js';
 import { uplinkCursor } from './uplink/index.js';
+import { createPressure } from './project/pressure.js';
 import { createProjector } from './project/projector.js';
 import { createRetention } from './retention/retention.js';
 import { createFileRoom } from './store/file-room.js';
@@ -59,14 +60,16 @@ import { createHistoryStore } from './store/store.js';
 
 // For whoever reads a log's file without a gateway: the bench, tools.
 export { unpackFrame } from './log/packed.js';
+export { emptyJournal } from './log/log-store.js';
 
 /** Files in the data folder. People's accounts are apart from measurements, so that either survives the other. */
 export const databaseFiles = { log: 'log.db', telemetry: 'telemetry.db', settings: 'settings.db' } as const;
 
 /** States from whose number on their readers want the log's frames after a start. */
 const statesOfReaders = ['node_sequences', 'rules'];
-/** Frames that are read again within about a quarter of a second. */
+/** Frames that are read again within about a quarter of a second, unless they are of a flood. */
 const framesWorthWaiting = 2000;
+const longestWaitMs = 700;
 
 /** What a gateway gets from its process. */
 export interface GatewayPorts {
@@ -123,6 +126,13 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   const trustSetting = config.clock_trust === 'auto' && config.clock ? 'ntp' : config.clock_trust;
   const clock = createVillageClock(ports.clock, trustSetting);
   const clockTrust = () => clock.trust();
+  // Before anything is opened: what is wrong with settings leaves nothing behind.
+  const mappings = mappingsOf(config);
+  const mapped = createMappedNodes(config.mqtt_devices.devices, mappings, {
+    reading: (deviceId, parsed) => intake.parsed(deviceId, parsed),
+    link: (deviceId, state) => link(deviceId, state),
+    answer: (deviceId, topic, payload) => commands.heard(deviceId, topic, payload),
+  });
   mkdirSync(config.data_dir, { recursive: true, mode: 0o700 });
   const data = new DataFolder({ folder: config.data_dir, clock, realClock, log: logger.child('data') });
   const telemetryDatabase = data.open(databaseFiles.telemetry);
@@ -196,10 +206,18 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     logger: logger.child('intake'),
     wired: (deviceId, metric) => live.isWired(deviceId, metric),
     arrived: (samples) => alerts.onSamples(samples, live.apply(samples)),
+    arrivals(series) {
+      const show = live.onReadings(series);
+      const judge = alerts.onReadings(series);
+      return (timeMs, values, quality, arrivalMs) =>
+        judge(timeMs, values, show(timeMs, values, quality, arrivalMs), arrivalMs);
+    },
   });
 
+  const sleeping = new Set(config.mqtt_devices.devices.flatMap((one) => (one.sleeps ? [one.device_id] : [])));
   /** A link came up or went down: shown at once, kept in the log when that is new. */
   const link = async (deviceId: string, state: 'up' | 'down'): Promise<void> => {
+    if (state === 'down' && sleeping.has(deviceId)) return;
     if (!live.setLink(deviceId, state)) return;
     await log.append({
       entries: [
@@ -221,15 +239,6 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     },
   };
 
-  const mappings = loadNamedMappings(
-    [prototypeMapping, ...config.mqtt_devices.devices.map(({ mapping }) => mapping)],
-    config.mqtt_devices.mappings_dir,
-  );
-  const mapped = createMappedNodes(config.mqtt_devices.devices, mappings, {
-    reading: intake.parsed,
-    link,
-    answer: (deviceId, topic, payload) => commands.heard(deviceId, topic, payload),
-  });
   const commands = new NodeCommands({
     enabled: config.commands.enabled,
     expiresInS: config.commands.expires_in_s,
@@ -269,6 +278,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     }),
     intake: {
       telemetry: intake.telemetry,
+      telemetryOf: intake.telemetryOf,
       legacyData: prototype,
       legacyAlert: alerts.legacyText,
       async link(login, state) {
@@ -295,7 +305,9 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     broker.publish(topics.alerts(gridId), JSON.stringify(message), { qos: 1 }).catch(() => {});
   }
 
+  const isPressed = createPressure(() => log.stats.samples, realClock);
   const projector = createProjector({
+    isPressed,
     gridId,
     gatewayId: site.gateway_id,
     log,
@@ -328,6 +340,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   const history = createHistoryKeeper({
     store: telemetry,
     behind: () => projector.behind(),
+    isPressed,
     clock,
     realClock,
     logger: logger.child('history'),
@@ -438,8 +451,8 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
       // What was committed since the last seal is read again from the log. A long way to go is gone in the background:
       // devices are not kept waiting for it.
       const restored = projector.catchUp().then(() => live.restore(telemetry.latest(gridId)));
-      if (projector.behind() <= framesWorthWaiting) await restored;
-      else restored.catch(() => {});
+      restored.catch(() => {});
+      if (projector.behind() <= framesWorthWaiting) await Promise.race([restored, realClock.sleep(longestWaitMs)]);
     },
     stop() {},
   });
@@ -495,6 +508,15 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     broker,
     sink,
   };
+}
+
+const mappingsOf = ({ mqtt_devices: { devices, mappings_dir } }: GatewayConfig): ReadonlyMap<string, Mapping> =>
+  loadNamedMappings([prototypeMapping, ...devices.map(({ mapping }) => mapping)], mappings_dir);
+
+/** Checks what the settings name beside themselves: payload mappings, and what devices make of them. Throws E_PROFILE_INVALID, E_CONFIG_INVALID. */
+export function checkNamedFiles(config: GatewayConfig): void {
+  const nothing = async () => {};
+  createMappedNodes(config.mqtt_devices.devices, mappingsOf(config), { reading: nothing, link: nothing, answer() {} });
 }
 
 function listen({ http, https }: GatewayConfig): Listen[] {

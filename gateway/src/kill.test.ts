@@ -1,8 +1,8 @@
-/** The promise the whole gateway stands on: what was acknowledged is there after a kill -9, and there once. */
+/** What the whole gateway does to its card: what was acknowledged is there after a kill -9, and there once; and it wears the card little. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { readFileSync, realpathSync, rmSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 import type { MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
@@ -10,6 +10,8 @@ import { decodeFrame, topics } from '@villagrid/contracts';
 import { openDatabase, realClock, seededRandom } from '@villagrid/runtime';
 import { dirname, join } from 'node:path';
 import { unpackFrame } from './log/packed.js';
+import { buildShim, memoryDir, noShim } from './testing/disk/shim.js';
+import { readTrace } from './testing/disk/trace.js';
 import { connectTo, gatewayFolder, gridId } from './testing/house.js';
 
 const seed = process.env.SEED ?? String(Math.trunc(realClock().nowMs()));
@@ -31,14 +33,29 @@ async function bundle(t: Test): Promise<string> {
     format: 'esm',
     conditions: ['villagrid'],
     external: ['better-sqlite3'],
+    // Modules find what is shipped beside them by their own place.
+    plugins: [
+      {
+        name: 'own place',
+        setup: ({ onLoad }) =>
+          onLoad({ filter: /[\\/]src[\\/].*\.ts$/ }, ({ path }) => ({
+            contents: readFileSync(path, 'utf8').replaceAll('import.meta.url', JSON.stringify(pathToFileURL(path))),
+            loader: 'ts',
+          })),
+      },
+    ],
     banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
     logLevel: 'error',
   });
   return outfile;
 }
 
-async function startChild(main: string, config: string): Promise<{ child: ChildProcess; mqtt: string }> {
-  const child = spawn(process.execPath, [main, '--config', config], { stdio: ['ignore', 'pipe', 'inherit'] });
+async function startChild(
+  main: string,
+  config: string,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<{ child: ChildProcess; mqtt: string }> {
+  const child = spawn(process.execPath, [main, '--config', config], { stdio: ['ignore', 'pipe', 'inherit'], env });
   const lines: string[] = [];
   const ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve(signal ?? code)));
   for await (const line of createInterface({ input: child.stdout })) {
@@ -162,3 +179,64 @@ t.test(`${kills} kills under load: every acknowledged publish is there, once (SE
     t.equal(samples.get(id), 2 * seqs.length, `${id}: with all its samples`);
   }
 });
+
+/** An hour as it is, because the hold and the tidying go by real time; WEAR_MINUTES for a shorter look. */
+const wearMinutes = Number(process.env.WEAR_MINUTES ?? 60);
+/** After the start the ballast and the journal are written, once for years: not counted. In rounds of 10 s. */
+const warmUpTicks = 6;
+
+t.test(
+  `60 values every 10 s for ${wearMinutes} min write at most 100 MB and sync at most twice a second, taken to a day`,
+  { skip: soak ? (noShim() ?? false) : 'an hour; only in npm run soak' },
+  async (t) => {
+    const config = await gatewayFolder(t, { logging: { level: 'error' }, log: {} });
+    const main = await bundle(t);
+    // In memory: writing it down must not count itself.
+    const memory = memoryDir(t);
+    const trace = join(memory, 'trace');
+    const { child, mqtt } = await startChild(main, config, {
+      ...process.env,
+      LD_PRELOAD: buildShim(memory),
+      DISK_SHIM_DIR: realpathSync(dirname(config)),
+      DISK_SHIM_TRACE: trace,
+      UV_USE_IO_URING: '0',
+    });
+    t.teardown(() => child.kill('SIGKILL'));
+    const written = (): number =>
+      Number(/^write_bytes: (\d+)$/m.exec(readFileSync(`/proc/${child.pid}/io`, 'utf8'))?.[1]);
+    const syncs = (): number => readTrace(trace).filter(({ kind }) => kind === 'syncEnd').length;
+    const devices = ['meter-1', 'cabinet-1', 'battery-1'];
+    const clients = await Promise.all(devices.map((id) => connectTo(t, mqtt, id)));
+    let from = { bytes: 0, syncs: 0, ms: clock.monotonicMs() };
+    const values = new Map<string, number>();
+    const beganMs = clock.monotonicMs();
+    for (let tick = 0; tick <= warmUpTicks || clock.monotonicMs() - from.ms < wearMinutes * 60_000; tick += 1) {
+      if (tick === warmUpTicks) from = { bytes: written(), syncs: syncs(), ms: clock.monotonicMs() };
+      // Each device has its own moment within the 10 s.
+      for (const [index, client] of clients.entries()) {
+        const metrics: Record<string, number> = {};
+        for (let n = 0; n < 20; n += 1) {
+          const key = `${index}.${n}`;
+          const value = (values.get(key) ?? 20) + (random.float() - 0.5) / 2;
+          values.set(key, value);
+          metrics[`equipment_temp_c.p${n}`] = Math.round(value * 100) / 100;
+        }
+        const payload = JSON.stringify({ v: 1, boot: 'b', seq: tick + 1, up: tick * 10_000, metrics });
+        client.publish(topics.telemetry(gridId, devices[index] as string), payload, { qos: 1 }, () => {});
+        await clock.sleep(1000 + random.float() * 200);
+      }
+      await clock.sleep(Math.max(0, beganMs + (tick + 1) * 10_000 - clock.monotonicMs()));
+    }
+    const hours = (clock.monotonicMs() - from.ms) / 3_600_000;
+    const mbADay = ((written() - from.bytes) / 1e6 / hours) * 24;
+    const syncsASecond = (syncs() - from.syncs) / hours / 3600;
+    const mbAnHour = (mbADay / 24).toFixed(2);
+    t.comment(`${mbAnHour} MB an hour, ${mbADay.toFixed(0)} MB a day, ${syncsASecond.toFixed(2)} syncs a second`);
+    t.ok(written() > from.bytes, 'the folder is on a disk that counts');
+    t.ok(mbADay <= 100, `${mbADay.toFixed(0)} MB a day`);
+    t.ok(syncsASecond <= 2, `${syncsASecond.toFixed(2)} syncs a second`);
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGTERM');
+    await ended;
+  },
+);

@@ -9,7 +9,7 @@ import {
   realClock,
   runUntilSignal,
 } from '@villagrid/runtime';
-import { createGateway, gatewayVersion } from './app.js';
+import { checkNamedFiles, createGateway, gatewayVersion } from './app.js';
 import { readDeviceCredentials } from './config/credentials.js';
 import { loadGatewayConfig } from './config/load.js';
 import { gatewayConfigSchema } from './config/schema.js';
@@ -19,7 +19,7 @@ const usage = `villagrid-gateway ${gatewayVersion}
 Usage: node main.js --config <gateway.yaml> [--check]
 
   --config <file>   settings; default /etc/villagrid/gateway.yaml, or VILLAGRID_GATEWAY_CONFIG
-  --check           only checks the settings and ends
+  --check           only checks the settings, credentials and payload mappings, and ends
   --help            this text and every setting
 
 Settings:
@@ -67,6 +67,7 @@ async function main(): Promise<void> {
     const config = loadGatewayConfig({ path });
     if (check) {
       readDeviceCredentials(config.device_credentials_file);
+      checkNamedFiles(config);
       process.stdout.write(`${path}: the settings are right.\n`);
       return;
     }

@@ -10,6 +10,7 @@ import { addDoctor } from './commands/doctor.js';
 import { addInit } from './commands/init.js';
 import { addProfileCommands } from './commands/profile.js';
 import { addRestore } from './commands/restore.js';
+import { addScan } from './commands/scan.js';
 import { addUserCommands } from './commands/user.js';
 import { GivenValueError } from './site/check-gateway.js';
 
@@ -30,6 +31,7 @@ export async function runCli(
     .exitOverride();
   addInit(program, all);
   addDeviceCommands(program, all);
+  addScan(program, all);
   addUserCommands(program, all);
   addCloudCommands(program, all);
   addProfileCommands(program, all);

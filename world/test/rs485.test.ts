@@ -1,9 +1,37 @@
 /** The gateway's RTU link on a pseudo-terminal, with devices that spoil their answers in every way a real line does. */
+import { spawn, spawnSync } from 'node:child_process';
+import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { type Link, LinkError, rtuLink, serialLine } from '@villagrid/gateway/field';
-import { realClock, seededRandom, silentLogger } from '@villagrid/runtime';
+import type { Clock } from '@villagrid/contracts';
+import { loadGatewayConfig } from '@villagrid/gateway/config';
+import {
+  createModbusDrivers,
+  type DriverReading,
+  type Link,
+  LinkError,
+  loadProfile,
+  loadProfiles,
+  type ModbusConnectionConfig,
+  openLink,
+  type Profile,
+  resolveProfiles,
+  rtuLink,
+  scan,
+  serialLine,
+} from '@villagrid/gateway/field';
+import { acceleratedClock, realClock, seededRandom, silentLogger } from '@villagrid/runtime';
 import { tempDir } from '@villagrid/runtime/testing';
-import { canOpenPty, openPty, type RtuSlave, rtuSlave, type SlaveBurst, type SlaveRequest } from '@villagrid/simulator';
+import { runCli } from '@villagrid/provisioning';
+import {
+  canOpenPty,
+  openPty,
+  registerMap,
+  renderImage,
+  type RtuSlave,
+  rtuSlave,
+  type SlaveBurst,
+  type SlaveRequest,
+} from '@villagrid/simulator';
 import t, { type Test } from 'tap';
 
 const clock = realClock();
@@ -27,10 +55,10 @@ function tellingAnswer(slave: () => RtuSlave) {
 async function line(
   t: Test,
   make: (write: (bytes: Uint8Array) => void) => RtuSlave,
-  options: { baud?: number; path?: string } = {},
+  options: { baud?: number; path?: string; only?: number } = {},
 ) {
   const path = options.path ?? join(tempDir(t), 'ttyUSB-village');
-  const pty = await openPty(path);
+  const pty = await openPty(path, options.only);
   t.teardown(() => pty.close());
   const slave = make((bytes) => pty.write(bytes));
   pty.onBytes((data) => slave.receive(data));
@@ -161,36 +189,371 @@ t.test(
   },
 );
 
+/** Twenty registers, each a temperature of its own. */
+const twentyRegisters = (longestMs: number) =>
+  loadProfile(
+    'twenty.yaml',
+    `
+profile: 1
+id: twenty
+vendor: Test
+models: [twenty]
+kind: sensor
+transport: { rtu: { baud: 9600, parity: none, stop_bits: 1 } }
+limits: { timeout_ms: ${longestMs} }
+points:
+${Array.from({ length: 20 }, (_, i) => `  - { key: r${i}, address: ${i}, type: u16, scale: 0.1, unit: °C, metric: equipment_temp_c.r${i} }`).join('\n')}
+sources: { test: test }
+`,
+  );
+
+/** Drivers over these connections, and what they told. */
+async function drive(
+  t: Test,
+  connections: readonly ModbusConnectionConfig[],
+  profiles: ReadonlyMap<string, Profile>,
+  village: Clock = clock,
+) {
+  const readings: Array<DriverReading & { atMs: number }> = [];
+  const links: string[] = [];
+  const drivers = createModbusDrivers({
+    connections,
+    profiles,
+    clock: village,
+    realClock: clock,
+    random: seededRandom(seed),
+    log: silentLogger(),
+    sink: {
+      reading: (reading) => void readings.push({ ...reading, atMs: clock.monotonicMs() }),
+      link: (deviceId, state, reason) => void links.push(`${deviceId} ${state}: ${reason}`),
+    },
+  });
+  const stop = () => Promise.all(drivers.map((driver) => driver.stop()));
+  t.teardown(stop);
+  await Promise.all(drivers.map((driver) => driver.start()));
+  return { readings, links, stop };
+}
+
 t.test(
   'an adapter that is unplugged is told within three polls, and read again within ten seconds of coming back',
   { skip },
   async (t) => {
     const path = join(tempDir(t), 'by-id-adapter');
-    const make = (write: (bytes: Uint8Array) => void) => {
-      const self: RtuSlave = rtuSlave({ write, clock, answer: tellingAnswer(() => self) });
-      return self;
-    };
-    const { link, pty } = await line(t, make, { path });
-    const told: string[] = [];
-    link.onState((state, reason) => told.push(`${state}: ${reason}`));
-    const read = () => link.read({ unit: 1, function: 3, address: 0, count: 4, timeoutMs: 200, gapMs: 0 });
-    t.equal((await read())[0], 0);
+    const make = (write: (bytes: Uint8Array) => void) =>
+      rtuSlave({ write, clock, answer: ({ count }) => Array.from({ length: count }, () => 215) });
+    const { pty } = await line(t, make, { path });
+    const serial = { path, baud: 115_200, parity: 'none', stop_bits: 1 } as const;
+    const devices = [1, 2, 3].map((unit) => ({ device_id: `d${unit}`, profile: 'twenty', unit, period_s: 0.3 }));
+    const told = await drive(t, [{ name: 'line', serial, devices }], new Map([['twenty', twentyRegisters(200)]]));
+    await until('all are read', () => new Set(told.readings.map((one) => one.deviceId)).size === 3);
+    t.equal(told.readings[0]?.values['equipment_temp_c.r19'], 21.5);
     const second = serialLine({ path, baud: 9600, parity: 'none', stopBits: 1 });
-    await t.rejects(
-      second({ bytes: () => undefined, lost: () => undefined }),
-      { failure: 'unreachable', message: /in use by another program/ },
-      'a line has one owner',
-    );
+    const quiet = { bytes: () => undefined, lost: () => undefined };
+    await t.rejects(second(quiet), /in use by another program/, 'a line has one owner');
+    const goneMs = clock.monotonicMs();
     await pty.close();
-    const failures: string[] = [];
-    while (told.length < 2 && failures.length < 3) await read().catch((error: Error) => failures.push(error.message));
-    await until('the loss is told', () => told.length >= 2);
-    t.match(told[1], /^down: .*(gone|failed)/);
-    await t.rejects(read(), { failure: 'unreachable', message: /./ }, 'nobody waits for a line that is not there');
+    await until('all are told down', () => told.links.filter((one) => one.includes(' down: ')).length >= 3);
+    t.ok(clock.monotonicMs() - goneMs < 3 * 300 + 300, `told after ${Math.round(clock.monotonicMs() - goneMs)} ms`);
+    t.match(told.links.at(-1), /gone|failed|not there/);
+    await clock.sleep(500);
+    const before = told.readings.length;
     const backMs = clock.monotonicMs();
     await line(t, make, { path });
-    await until('it is open again', () => told.at(-1) === 'up: it is open');
-    t.equal((await read())[0], 0);
+    const seen = () => new Set(told.readings.slice(before).map((one) => one.deviceId)).size;
+    await until('all are read again', () => seen() === 3);
     t.ok(clock.monotonicMs() - backMs < 10_000, `back after ${Math.round(clock.monotonicMs() - backMs)} ms`);
+  },
+);
+
+// The line of 9,600 baud, devices and periods, all so many times as fast; in the soak as they are.
+const scale = soak ? 1 : 6;
+const periodMs = 15_000;
+/** Longest pause between readings of a device, in village milliseconds, for each that is neither dead nor slow. */
+function longestPauses(readings: ReadonlyArray<DriverReading & { atMs: number }>, sick: readonly string[]) {
+  const pauses = new Map<string, number>();
+  const last = new Map<string, number>();
+  for (const { deviceId, atMs } of readings) {
+    if (sick.includes(deviceId)) continue;
+    const before = last.get(deviceId);
+    if (before !== undefined) pauses.set(deviceId, Math.max(pauses.get(deviceId) ?? 0, (atMs - before) * scale));
+    last.set(deviceId, atMs);
+  }
+  return pauses;
+}
+
+t.test(
+  'twenty devices of twenty registers, read every 15 s on one line of 9,600 baud and twenty at one TCP converter, one of each dead and one slow: no other is late by an interval',
+  { skip, timeout: 600_000 },
+  async (t) => {
+    const speed = acceleratedClock({ realEpochMs: clock.nowMs(), villageEpochMs: clock.nowMs(), speed: scale });
+    const dead = 7;
+    const slow = 13;
+    const words = (count: number) => Array.from({ length: count }, (_, i) => 200 + i);
+    const baud = 9600 * scale;
+    const { path } = await line(
+      t,
+      (write) =>
+        rtuSlave({
+          write,
+          clock,
+          baud,
+          answer: ({ unit, count }) => (unit === dead ? undefined : words(count)),
+          delayMs: ({ unit }) => (unit === slow ? 700 : 15) / scale,
+        }),
+      { baud },
+    );
+    const { port } = await tcpConverter(
+      t,
+      (unit) => (unit === dead ? undefined : (unit === slow ? 700 : 15) / scale),
+      words,
+    );
+    const devices = (name: string) =>
+      Array.from({ length: 20 }, (_, i) => ({
+        device_id: `${name}${i + 1}`,
+        profile: 'twenty',
+        unit: i + 1,
+        period_s: periodMs / 1000,
+      }));
+    const told = await drive(
+      t,
+      [
+        { name: 'line', serial: { path, baud, parity: 'none', stop_bits: 1 }, devices: devices('s') },
+        { name: 'converter', host: '127.0.0.1', port, devices: devices('t') },
+      ],
+      new Map([['twenty', twentyRegisters(1000 / scale)]]),
+      speed,
+    );
+    await clock.sleep((periodMs * (soak ? 24 : 4.3)) / scale);
+    await told.stop();
+    const pauses = longestPauses(told.readings, ['s7', 's13', 't7', 't13']);
+    t.equal(pauses.size, 36, 'all that are well are read again and again');
+    const longest = Math.max(...pauses.values());
+    t.comment(`longest pause ${(longest / 1000).toFixed(1)} s of village time at a period of 15 s`);
+    t.ok(longest < 2 * periodMs, `late by one interval at most: ${JSON.stringify([...pauses])}`);
+    for (const id of ['s13', 't13'])
+      t.ok(told.readings.filter((one) => one.deviceId === id).length >= 3, `the slow one is read too: ${id}`);
+    t.ok(told.readings.every(({ values }) => values['equipment_temp_c.r19'] === 21.9));
+  },
+);
+
+/** Twenty units behind one Modbus TCP socket, served one at a time as a real converter does. */
+async function tcpConverter(
+  t: Test,
+  delayMs: (unit: number) => number | undefined,
+  words: (count: number) => readonly number[],
+): Promise<{ port: number }> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+    let waiting = Promise.resolve();
+    socket.on('data', (data: Buffer) => {
+      for (let at = 0; at + 12 <= data.length; at += 12) {
+        const request = data.subarray(at, at + 12);
+        const delay = delayMs(request.readUInt8(6));
+        if (delay === undefined) continue;
+        waiting = waiting.then(async () => {
+          await clock.sleep(delay);
+          const values = words(request.readUInt16BE(10));
+          const head = [request.readUInt8(0), request.readUInt8(1), 0, 0, 0, 3 + 2 * values.length];
+          const body = [request.readUInt8(6), request.readUInt8(7), 2 * values.length];
+          const bytes = [...head, ...body, ...values.flatMap((word) => [word >> 8, word & 0xff])];
+          if (socket.writable) socket.write(Uint8Array.from(bytes));
+        });
+      }
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const address = server.address();
+  return { port: typeof address === 'object' && address ? address.port : 0 };
+}
+
+/** Runs a command of the installer. */
+async function villagrid(...words: string[]) {
+  const out: string[] = [];
+  const err: string[] = [];
+  const code = await runCli(words, {
+    realClock: clock,
+    random: seededRandom(seed),
+    log: silentLogger(),
+    print: (text) => void out.push(text),
+    printError: (text) => void err.push(text),
+    readStdin: async () => '',
+    ask: async () => undefined,
+  });
+  return { code, out: out.join('\n'), err: err.join('\n') };
+}
+
+/** The registers of one of the simulator's devices. */
+function registersOf(profile: Parameters<typeof registerMap>[0], unit: number) {
+  const map = registerMap(profile, { serial: `S-${unit}`, unit });
+  const values = {
+    ac_output_voltage_v: 230,
+    'ac_output_voltage_v.l1': 231,
+    'ac_output_voltage_v.l2': 230,
+    'ac_output_voltage_v.l3': 229,
+    ac_frequency_hz: 50,
+  };
+  const image = renderImage(map, values);
+  return ({ function: code, address, count }: SlaveRequest): readonly number[] | number => {
+    if (!map.functions.includes(code as 3 | 4)) return -1;
+    const words = Array.from({ length: count }, (_, i) => image.get(address + i));
+    return words.some((word) => word === undefined) ? -2 : (words as number[]);
+  };
+}
+
+t.test(
+  'a scan finds speed, addresses and models of a line, and a clash; what it writes is what the gateway reads; it asks little and only reads',
+  { skip },
+  async (t) => {
+    const folder = join(tempDir(t), 'kisima');
+    t.equal(
+      (await villagrid('init', '--folder', folder, '--grid', 'kisima', '--name', 'Kisima', '--zone', 'Africa/Nairobi'))
+        .code,
+      0,
+    );
+    const inverter = registersOf('sunspec-inverter', 3);
+    const meter = registersOf('eastron-sdm630', 5);
+    const random = seededRandom(seed);
+    const { path, slave } = await line(
+      t,
+      (write) =>
+        rtuSlave({
+          write,
+          clock,
+          answer: (request) => {
+            if (request.unit === 3) return inverter(request);
+            if (request.unit === 5) return meter(request);
+            return request.unit === 7 ? [1, 2] : undefined;
+          },
+          // Two devices at address 7 talk at once.
+          spoil: (bytes, { unit }) => [{ afterMs: 0, bytes: unit === 7 ? random.bytes(14) : bytes }],
+        }),
+      { only: 19_200 },
+    );
+    const common = [
+      'scan',
+      path,
+      '--folder',
+      folder,
+      '--parity',
+      'none',
+      '--units',
+      '1,3,5,7',
+      '--timeout',
+      '25',
+      '--gap',
+      '2',
+    ];
+    const scanned = await villagrid(...common, '--write');
+    t.equal(scanned.code, 0, scanned.err);
+    t.match(scanned.out, /unit 3 at 19200 baud, parity none, 1 stop bit: Villagrid Virtual inverter 20 serial S-3/);
+    t.match(scanned.out, /sunspec[a-z-]*: 95 % sure/);
+    t.match(scanned.out, /unit 5 at 19200 baud.*Eastron/);
+    t.match(scanned.out, /eastron-sdm630: 65 % sure/);
+    t.match(scanned.out, /unit 7 .*garbled.*Two devices with this address/);
+    t.match(scanned.out, /2 found, \d+ questions asked/);
+    t.equal(slave.others.length, 0, 'nothing but reads was ever sent');
+    t.equal(slave.requests.filter(({ unit }) => unit === 1).length, 2, 'a silent address is asked twice, no more');
+    const again = JSON.parse((await villagrid(...common, '--json', '--baud', '19200')).out) as {
+      entries: { devices: unknown[] };
+    };
+    t.same(again.entries.devices, [], 'what is there already is not written twice');
+    const plan = await villagrid('device', 'plan', '--folder', folder);
+    t.equal(plan.code, 0, plan.err);
+    t.match(plan.out, /: 2 devices, one round [0-9.]+ s, [0-9.]+ % of its time/);
+    t.match(plan.out, /function 4 +\d+ \+\d+ +every 15 s, [0-9.]+ ms/);
+    const plans = JSON.parse((await villagrid('device', 'plan', '--folder', folder, '--json')).out) as {
+      load: number;
+    }[];
+    t.ok((plans[0]?.load ?? 1) < 0.1);
+    // The gateway reads it by what was written.
+    const { modbus, site } = loadGatewayConfig({ path: join(folder, 'gateway.yaml') });
+    t.same(
+      site.devices.map((one) => one.kind),
+      ['inverter', 'meter'],
+    );
+    const { connections, profiles } = resolveProfiles(modbus?.connections ?? []);
+    const told = await drive(t, connections, profiles);
+    await until('both are read', () => new Set(told.readings.map((one) => one.deviceId)).size === 2);
+    t.ok(told.readings.some(({ values }) => values.ac_output_voltage_v === 231));
+    // And now it owns the line.
+    const refused = await villagrid(...common, '--baud', '19200');
+    t.equal(refused.code, 1);
+    t.match(refused.err, /E_LINK_UNREACHABLE.*in use by another program/s);
+  },
+);
+
+const foreign = spawnSync('/usr/bin/python3', ['-c', 'import pymodbus.server']).status === 0;
+
+/** A device served by somebody else's program; its registers are those of the simulator's SunSpec inverter. */
+async function foreignDevice(t: Test, where: { tcp: number } | { serial: string; baud: number }) {
+  const map = registerMap('sunspec-inverter', { serial: 'PY-1', unit: 1 });
+  const image = renderImage(map, { generation_kw: 12.5, ac_output_voltage_v: 231, ac_frequency_hz: 50 });
+  const words = Array.from({ length: 130 }, (_, i) => image.get(40_000 + i) ?? 0xffff);
+  const script = new URL('foreign/pymodbus-device.py', import.meta.url).pathname;
+  const child = spawn('/usr/bin/python3', [script], { stdio: ['pipe', 'pipe', 'ignore'] });
+  t.teardown(() => void child.kill('SIGKILL'));
+  child.stdin.end(`${JSON.stringify({ unit: 1, blocks: [[40_000, words]], ...where })}\n`);
+  await new Promise<void>((resolve, reject) => {
+    child.stdout.once('data', () => resolve());
+    child.once('exit', () => reject(new Error('pymodbus ended')));
+  });
+}
+
+t.test(
+  'a device of somebody else (pymodbus) is scanned, identified by SunSpec and read, over TCP and on a serial line',
+  { skip: skip || (foreign ? false : 'needs the Debian packages python3-pymodbus and python3-serial-asyncio') },
+  async (t) => {
+    const port = 21_000 + (process.pid % 9000);
+    await foreignDevice(t, { tcp: port });
+    const folder = tempDir(t);
+    const [near, far] = await Promise.all([openPty(join(folder, 'near')), openPty(join(folder, 'far'))]);
+    t.teardown(() => Promise.all([near.close(), far.close()]));
+    near.onBytes((data) => far.write(data));
+    far.onBytes((data) => near.write(data));
+    await foreignDevice(t, { serial: far.path, baud: 115_200 });
+    // Both servers say they are ready just before they listen.
+    const listens = (at: number) =>
+      new Promise<boolean>((answer) => {
+        const socket = connect({ host: '127.0.0.1', port: at });
+        socket.once('connect', () => answer(socket.destroy() !== undefined));
+        socket.once('error', () => answer(false));
+      });
+    for (const endMs = clock.monotonicMs() + 20_000; !(await listens(port)) && clock.monotonicMs() < endMs; )
+      await clock.sleep(50);
+    const profiles = loadProfiles();
+    const serial = { path: near.path, baud: 115_200, parity: 'none', stop_bits: 1 } as const;
+    for (const place of [{ host: '127.0.0.1', port }, { serial }]) {
+      const open = () =>
+        openLink(
+          { name: 'foreign', devices: [], ...place },
+          { clock, random: seededRandom(seed), log: silentLogger() },
+        );
+      const { found, clashes } = await scan({
+        open,
+        settings: [undefined],
+        units: [2, 1],
+        profiles,
+        timeoutMs: 500,
+        gapMs: 2,
+        clock,
+      });
+      t.same(clashes, []);
+      t.match(found, [
+        { unit: 1, sunspec: { manufacturer: 'Villagrid', model: 'Virtual inverter 20', serial: 'PY-1' } },
+      ]);
+      t.ok((found[0]?.candidates[0]?.confidence ?? 0) >= 0.9);
+      const profile = found[0]?.candidates[0]?.profile ?? '';
+      const devices = [{ device_id: 'inverter', profile, unit: 1, period_s: 0.3 }];
+      const told = await drive(t, [{ name: 'foreign', ...place, devices }], profiles);
+      await until('it is read', () => told.readings.length >= 2);
+      t.match(told.readings[0]?.values, { generation_kw: 12.5, ac_frequency_hz: 50 });
+      await told.stop();
+    }
   },
 );

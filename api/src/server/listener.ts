@@ -33,6 +33,10 @@ export interface ListenerOptions {
   readonly trustedOrigins: readonly string[];
 }
 
+const noCompiler = () => () => {
+  throw new TypeError('a route has a schema of its own instead of the table’s');
+};
+
 /** Builds the instance; it does not listen yet. Throws TypeError for a table that cannot be enforced. */
 export async function buildListener(options: ListenerOptions): Promise<FastifyInstance> {
   const { tls, services, realClock, random, log } = options;
@@ -44,6 +48,8 @@ export async function buildListener(options: ListenerOptions): Promise<FastifyIn
     forceCloseConnections: true,
     trustProxy: false,
     routerOptions: { maxParamLength: 700 },
+    // Checks are those of the route table, see validate.ts; without this the library loads its own two compilers.
+    schemaController: { compilersFactory: { buildValidator: noCompiler, buildSerializer: noCompiler } },
     genReqId: (raw) => {
       const given = raw.headers['x-correlation-id'];
       return typeof given === 'string' && /^[A-Za-z0-9_-]{8,64}$/.test(given)

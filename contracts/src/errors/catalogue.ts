@@ -146,6 +146,18 @@ export const errorCatalogue = {
     reader: 'installer',
     next: 'Mend the line named in the detail; gateway/profiles/README.md explains the form.',
   },
+  E_LINK_UNREACHABLE: {
+    status: 502,
+    title: 'The line or device cannot be reached',
+    reader: 'installer',
+    next: 'Check cable, power, name and port; a serial port is used by one program at a time.',
+  },
+  E_LINK_OWNED: {
+    status: 409,
+    title: 'The gateway owns this line',
+    reader: 'installer',
+    next: 'Stop the gateway for the scan, then start it again: a line has one owner.',
+  },
   E_PORT_IN_USE: {
     status: 500,
     title: 'A port is already in use',
@@ -222,7 +234,7 @@ export const errorCatalogue = {
     status: 500,
     title: 'The backup was not made',
     reader: 'installer',
-    next: 'Check the stick or folder: is it there, writable, and is there room?',
+    next: 'Look at the stick or folder: it has to be there, writable, and have room.',
   },
   E_BACKUP_DAMAGED: {
     status: 400,

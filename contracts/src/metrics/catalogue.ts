@@ -22,6 +22,25 @@ export interface MetricDefinition {
   readonly label: string;
   /** What a positive number means, where direction matters. */
   readonly positive?: string;
+  /** Changes beyond this are no changes of the thing measured; left out where anything may happen at once. */
+  readonly jump?: JumpLimit;
+  /** A value that varies by nature and stays exactly the same is stuck; left out where it may rest. */
+  readonly stuck?: StuckLimit;
+  /** The power whose energy a counter counts: a counter that stands while it flows is frozen. */
+  readonly counts?: { readonly power: string; readonly sign: 1 | -1 };
+}
+
+/** How far a value may be from the one before: `step` at once, that share of the value itself, and so much each second. */
+export interface JumpLimit {
+  readonly step: number;
+  readonly share?: number;
+  readonly perS: number;
+}
+
+/** After how long the same value is stuck, and below which size it may rest (nothing flows, night). */
+export interface StuckLimit {
+  readonly afterS: number;
+  readonly restsBelow: number;
 }
 
 type Entry = Omit<MetricDefinition, 'id' | 'labelKey'>;
@@ -35,6 +54,7 @@ const entries = {
     aggregation: 'mean',
     label: 'Consumption',
     positive: 'used by the village',
+    stuck: { afterS: 7200, restsBelow: 0.05 },
   },
   generation_kw: {
     unit: 'kW',
@@ -44,8 +64,17 @@ const entries = {
     aggregation: 'mean',
     label: 'Generation',
     positive: 'made by the sun',
+    stuck: { afterS: 7200, restsBelow: 0.05 },
   },
-  battery_soc_pct: { unit: '%', precision: 1, min: 0, max: 100, aggregation: 'mean', label: 'Battery' },
+  battery_soc_pct: {
+    unit: '%',
+    precision: 1,
+    min: 0,
+    max: 100,
+    aggregation: 'mean',
+    label: 'Battery',
+    jump: { step: 15, perS: 0.05 },
+  },
   battery_power_kw: {
     unit: 'kW',
     precision: 3,
@@ -54,8 +83,17 @@ const entries = {
     aggregation: 'mean',
     label: 'Battery power',
     positive: 'charging',
+    stuck: { afterS: 7200, restsBelow: 0.05 },
   },
-  dc_bus_voltage_v: { unit: 'V', precision: 2, min: 0, max: 1000, aggregation: 'mean', label: 'DC bus voltage' },
+  dc_bus_voltage_v: {
+    unit: 'V',
+    precision: 2,
+    min: 0,
+    max: 1000,
+    aggregation: 'mean',
+    label: 'DC bus voltage',
+    jump: { step: 5, share: 0.3, perS: 0.05 },
+  },
   dc_bus_current_a: {
     unit: 'A',
     precision: 2,
@@ -64,8 +102,17 @@ const entries = {
     aggregation: 'mean',
     label: 'DC bus current',
     positive: 'charging',
+    stuck: { afterS: 7200, restsBelow: 0.5 },
   },
-  ac_output_voltage_v: { unit: 'V', precision: 1, min: 0, max: 1000, aggregation: 'mean', label: 'AC output voltage' },
+  ac_output_voltage_v: {
+    unit: 'V',
+    precision: 1,
+    min: 0,
+    max: 1000,
+    aggregation: 'mean',
+    label: 'AC output voltage',
+    stuck: { afterS: 86_400, restsBelow: 1 },
+  },
   ac_frequency_hz: { unit: 'Hz', precision: 2, min: 0, max: 80, aggregation: 'mean', label: 'AC frequency' },
   grid_tie_enabled: { unit: '', precision: 0, min: 0, max: 1, aggregation: 'last', label: 'Grid tie switched on' },
   grid_tie_connected: { unit: '', precision: 0, min: 0, max: 1, aggregation: 'last', label: 'Mains connected' },
@@ -77,6 +124,7 @@ const entries = {
     aggregation: 'mean',
     label: 'Mains power',
     positive: 'imported',
+    stuck: { afterS: 7200, restsBelow: 0.05 },
   },
   genset_power_kw: {
     unit: 'kW',
@@ -86,9 +134,26 @@ const entries = {
     aggregation: 'mean',
     label: 'Generator power',
     positive: 'made by the generator',
+    stuck: { afterS: 21_600, restsBelow: 0.05 },
   },
-  genset_hours: { unit: 'h', precision: 1, min: 0, max: 1e6, aggregation: 'counter', label: 'Generator hours' },
-  fuel_level_pct: { unit: '%', precision: 1, min: 0, max: 100, aggregation: 'mean', label: 'Fuel level' },
+  genset_hours: {
+    unit: 'h',
+    precision: 1,
+    min: 0,
+    max: 1e6,
+    aggregation: 'counter',
+    label: 'Generator hours',
+    jump: { step: 1, perS: 0.0005 },
+  },
+  fuel_level_pct: {
+    unit: '%',
+    precision: 1,
+    min: 0,
+    max: 100,
+    aggregation: 'mean',
+    label: 'Fuel level',
+    jump: { step: 30, perS: 0.02 },
+  },
   equipment_temp_c: {
     unit: '°C',
     precision: 2,
@@ -96,8 +161,18 @@ const entries = {
     max: 150,
     aggregation: 'mean',
     label: 'Equipment temperature',
+    jump: { step: 25, perS: 0.5 },
+    stuck: { afterS: 172_800, restsBelow: -1 },
   },
-  irradiance_w_m2: { unit: 'W/m²', precision: 1, min: -20, max: 1600, aggregation: 'mean', label: 'Irradiance' },
+  irradiance_w_m2: {
+    unit: 'W/m²',
+    precision: 1,
+    min: -20,
+    max: 1600,
+    aggregation: 'mean',
+    label: 'Irradiance',
+    stuck: { afterS: 7200, restsBelow: 30 },
+  },
   irradiance_poa_w_m2: {
     unit: 'W/m²',
     precision: 1,
@@ -105,11 +180,47 @@ const entries = {
     max: 1800,
     aggregation: 'mean',
     label: 'Irradiance on the panels',
+    stuck: { afterS: 7200, restsBelow: 30 },
   },
-  ambient_temp_c: { unit: '°C', precision: 2, min: -50, max: 70, aggregation: 'mean', label: 'Ambient temperature' },
-  humidity_pct: { unit: '% RH', precision: 1, min: 0, max: 100, aggregation: 'mean', label: 'Humidity' },
-  consumption_energy_kwh: { unit: 'kWh', precision: 2, min: 0, max: 1e9, aggregation: 'counter', label: 'Energy used' },
-  generation_energy_kwh: { unit: 'kWh', precision: 2, min: 0, max: 1e9, aggregation: 'counter', label: 'Energy made' },
+  ambient_temp_c: {
+    unit: '°C',
+    precision: 2,
+    min: -50,
+    max: 70,
+    aggregation: 'mean',
+    label: 'Ambient temperature',
+    jump: { step: 12, perS: 0.1 },
+    stuck: { afterS: 86_400, restsBelow: -1 },
+  },
+  humidity_pct: {
+    unit: '% RH',
+    precision: 1,
+    min: 0,
+    max: 100,
+    aggregation: 'mean',
+    label: 'Humidity',
+    jump: { step: 40, perS: 0.2 },
+  },
+  consumption_energy_kwh: {
+    unit: 'kWh',
+    precision: 2,
+    min: 0,
+    max: 1e9,
+    aggregation: 'counter',
+    label: 'Energy used',
+    jump: { step: 5, perS: 0.6 },
+    counts: { power: 'consumption_kw', sign: 1 },
+  },
+  generation_energy_kwh: {
+    unit: 'kWh',
+    precision: 2,
+    min: 0,
+    max: 1e9,
+    aggregation: 'counter',
+    label: 'Energy made',
+    jump: { step: 5, perS: 0.6 },
+    counts: { power: 'generation_kw', sign: 1 },
+  },
   battery_charge_energy_kwh: {
     unit: 'kWh',
     precision: 2,
@@ -117,6 +228,8 @@ const entries = {
     max: 1e9,
     aggregation: 'counter',
     label: 'Energy into the battery',
+    jump: { step: 5, perS: 0.6 },
+    counts: { power: 'battery_power_kw', sign: 1 },
   },
   battery_discharge_energy_kwh: {
     unit: 'kWh',
@@ -125,6 +238,8 @@ const entries = {
     max: 1e9,
     aggregation: 'counter',
     label: 'Energy out of the battery',
+    jump: { step: 5, perS: 0.6 },
+    counts: { power: 'battery_power_kw', sign: -1 },
   },
   mains_import_energy_kwh: {
     unit: 'kWh',
@@ -133,6 +248,8 @@ const entries = {
     max: 1e9,
     aggregation: 'counter',
     label: 'Energy from the mains',
+    jump: { step: 5, perS: 0.6 },
+    counts: { power: 'mains_power_kw', sign: 1 },
   },
 } as const satisfies Record<string, Entry>;
 

@@ -1,7 +1,14 @@
 /** What a backup of a gateway holds: the files of its two folders, and which of them are secret. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { accountMigrations, alertStoreMigrations, clockLedgerMigrations } from '@villagrid/runtime';
+import {
+  accountMigrations,
+  alertStoreMigrations,
+  clockLedgerMigrations,
+  commandMigrations,
+  telemetryMigrations,
+  type Migration,
+} from '@villagrid/runtime';
 import type { GatewayConfig } from '../config/schema.js';
 import { logMigrations } from '../log/schema.js';
 import { storeMigrations } from '../store/schema.js';
@@ -15,7 +22,7 @@ export interface BackupInfo {
   readonly product_version: string;
   readonly grid_id: string;
   readonly gateway_id: string;
-  /** Life of the log, and the newest frame of its database. */
+  /** Life of the log, and its newest frame. */
   readonly epoch: string;
   readonly newest_number: number;
   readonly made_at_ms: number;
@@ -25,15 +32,16 @@ export interface BackupInfo {
   readonly left_out: ReadonlyArray<readonly [file: string, why: string]>;
 }
 
-/** The modules whose tables a gateway has, and the version each has now. */
-export const knownSchemas: Readonly<Record<string, number>> = {
-  log: logMigrations.length,
-  alert_store: alertStoreMigrations.length,
-  store: storeMigrations.length,
-  clock_correction: clockLedgerMigrations.length,
-  accounts: accountMigrations.length,
+/** The modules whose tables a gateway has. */
+export const gatewayModules: Readonly<Record<string, readonly Migration[]>> = {
+  log: logMigrations,
+  alert_store: alertStoreMigrations,
+  store: storeMigrations,
+  clock_correction: clockLedgerMigrations,
+  accounts: accountMigrations,
+  commands: commandMigrations,
   // Version 0.1 kept history so; its tables are made anew from the log.
-  telemetry: 1,
+  telemetry: telemetryMigrations,
 };
 
 /** A database of the data folder, in the order in which they are copied. */
@@ -79,7 +87,15 @@ export function settingsFiles(
     one ? [one.certificate_file, one.key_file] : [],
   );
   if (config.uplink) named.push(config.uplink.ca_file);
-  for (const path of [configFile, config.device_credentials_file, ...inPki, ...named]) {
+  // Without its own mappings and profiles a restored gateway would not start.
+  const ownData = [config.mqtt_devices.mappings_dir, config.modbus?.profiles_dir].flatMap((one) =>
+    one !== undefined && existsSync(one)
+      ? readdirSync(one)
+          .filter((name) => name.endsWith('.yaml'))
+          .map((name) => join(one, name))
+      : [],
+  );
+  for (const path of [configFile, config.device_credentials_file, ...inPki, ...named, ...ownData]) {
     const name = relative(folder, path);
     if (name.startsWith('..') || name.startsWith('/')) leftOut.push([path, 'it is outside the folder of the settings']);
     else if (!existsSync(path)) leftOut.push([path, 'it is not there']);

@@ -28,9 +28,16 @@ import {
 } from '@villagrid/runtime';
 import { parseDocument } from 'yaml';
 import { loadGatewayConfig } from '../config/load.js';
-import { openLogStore } from '../log/log-store.js';
+import { emptyJournal } from '../log/log-store.js';
 import { beginRestoredEpoch, type RestoredEpoch } from '../log/restored.js';
-import { backupKind, databasesBeforeLog, filesBeforeLog, knownSchemas, logDatabase, type BackupInfo } from './parts.js';
+import {
+  backupKind,
+  databasesBeforeLog,
+  filesBeforeLog,
+  gatewayModules,
+  logDatabase,
+  type BackupInfo,
+} from './parts.js';
 
 export interface RestoreOptions {
   readonly file: string;
@@ -85,7 +92,7 @@ export async function restoreBackup(options: RestoreOptions): Promise<Restored> 
     const dataStaging = join(dataDir, stagingName, 'data');
     const configStaging = join(folder, stagingName, 'config');
     for (const { name } of [...databasesBeforeLog, logDatabase]) checkDatabase(join(dataStaging, name));
-    const epoch = goOn(dataStaging, options);
+    const epoch = await goOn(dataStaging, options);
     settleConfig(configStaging, options);
     moveInto(dataStaging, dataDir);
     moveInto(configStaging, folder);
@@ -110,7 +117,7 @@ function checkHead({ info }: ArchiveHead<BackupInfo>, { gridId }: RestoreOptions
   if (info?.kind !== backupKind) throw refused('It is not the backup of a gateway.', 'Give the backup of a gateway.');
   for (const [file, modules] of Object.entries(info.schemas ?? {})) {
     for (const [module, version] of Object.entries(modules)) {
-      const known = knownSchemas[module] ?? 0;
+      const known = gatewayModules[module]?.length ?? 0;
       if (version > known)
         throw refused(
           `${file} has version ${version} of "${module}"; this program (it was made by ${info.product_version}) knows versions up to ${known}.`,
@@ -180,25 +187,13 @@ function checkDatabase(path: string): void {
 }
 
 /** Takes what stands before the log into it, and begins its new epoch. */
-function goOn(dataDir: string, { clock, random, log }: RestoreOptions): RestoredEpoch {
+async function goOn(dataDir: string, { clock, random, log }: RestoreOptions): Promise<RestoredEpoch> {
   const path = join(dataDir, logDatabase.name);
   if (!existsSync(path)) throw new VillagridError('E_BACKUP_DAMAGED', 'It holds no log.');
-  const before = filesBeforeLog(dataDir);
-  if (before.length > 0) {
-    const store = openLogStore({
-      path,
-      clock,
-      realClock: clock,
-      random,
-      log,
-      trust: () => 'floor',
-      holdMs: 0,
-      maxSamples: 1,
-      maxBytes: 1,
-    });
-    store.close();
-    for (const name of before) rmSync(join(dataDir, name), { force: true });
-  }
+  const rescue = await emptyJournal(path, { clock, random, log, fromCopy: true });
+  if (rescue) throw new VillagridError('E_BACKUP_DAMAGED', `Its log: ${rescue.why}.`);
+  for (const name of [...filesBeforeLog(dataDir), `${logDatabase.name}.clean`])
+    rmSync(join(dataDir, name), { force: true });
   const database = openDatabase({ path });
   try {
     return beginRestoredEpoch(database, { clock, random });

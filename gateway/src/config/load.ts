@@ -81,6 +81,18 @@ function* modbusProblems(config: GatewayConfig): Generator<string> {
   const protocols = new Map(config.site.devices.map((device) => [device.device_id, device.protocol]));
   for (const name of doubles(connections.map((one) => one.name)))
     yield `modbus.connections: name "${name}" is there more than once`;
+  for (const [c, { host, serial }] of connections.entries())
+    if ((host === undefined) === (serial === undefined))
+      yield `modbus.connections[${c}]: give either host (and port) or serial, and exactly one of them`;
+  const lines = new Map<string, string>();
+  for (const [c, { serial }] of connections.entries()) {
+    if (!serial) continue;
+    const { path, ...set } = serial;
+    const told = JSON.stringify(set);
+    if ((lines.get(path) ?? told) !== told)
+      yield `modbus.connections[${c}].serial: ${path} is there with other settings too; a line has one speed and parity`;
+    lines.set(path, told);
+  }
   const polled = connections.flatMap((connection, c) =>
     connection.devices.map((device, d) => ({ device, where: `modbus.connections[${c}].devices[${d}]` })),
   );

@@ -49,12 +49,31 @@ export const modbusDeviceSchema = Type.Object(
   { additionalProperties: false },
 );
 
-/** A Modbus TCP connection: one socket, one queue. */
+/** An RS-485 or RS-232 port. */
+export const serialLineSchema = Type.Object(
+  {
+    path: Type.String({
+      pattern: '^/',
+      description: 'the port, best by a name that stays: /dev/serial/by-id/… or /dev/serial/by-path/…',
+    }),
+    baud: Type.Integer({ minimum: 300, maximum: 1_000_000, default: 9600, description: 'speed, bits a second' }),
+    parity: Type.Union([Type.Literal('none'), Type.Literal('even'), Type.Literal('odd')], { default: 'none' }),
+    stop_bits: Type.Union([Type.Literal(1), Type.Literal(2)], { default: 1 }),
+  },
+  { additionalProperties: false, description: 'a serial line instead of host and port' },
+);
+
+/** A Modbus connection: one serial line or socket, one queue. */
 export const modbusConnectionSchema = Type.Object(
   {
     name: Type.String({ minLength: 1, maxLength: 63, description: 'name in logs' }),
-    host: Type.String({ minLength: 1 }),
+    host: Type.Optional(Type.String({ minLength: 1, description: 'name or address of the device or converter' })),
     port: Type.Integer({ minimum: 1, maximum: 65535, default: 502 }),
+    framing: Type.Union([Type.Literal('tcp'), Type.Literal('rtu')], {
+      default: 'tcp',
+      description: 'rtu for a converter that passes serial frames on as they are (RTU over TCP)',
+    }),
+    serial: Type.Optional(serialLineSchema),
     devices: Type.Array(modbusDeviceSchema, { minItems: 1 }),
   },
   { additionalProperties: false },
@@ -85,6 +104,11 @@ export const mqttDeviceSchema = Type.Object(
         description: 'the device whose credential it logs in with, for several behind one node; its own when left out',
       }),
     ),
+    sleeps: Type.Boolean({
+      default: false,
+      description:
+        'a node that wakes only to report: that it is not connected says nothing, its silence is judged by period_s alone',
+    }),
     metrics: Type.Record(
       Type.String(),
       Type.Union([
@@ -304,7 +328,7 @@ export const gatewayConfigSchema = Type.Object(
           ),
           connections: Type.Array(modbusConnectionSchema, { default: [] }),
         },
-        { additionalProperties: false, description: 'Modbus TCP devices' },
+        { additionalProperties: false, description: 'Modbus devices, over TCP or on serial lines' },
       ),
     ),
     uplink: Type.Optional(

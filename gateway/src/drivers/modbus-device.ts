@@ -20,7 +20,7 @@ import {
   splitBlock,
   sunspecLayout,
 } from '../devices/index.js';
-import { type Link, LinkError } from '../links/index.js';
+import { type Link, LinkError, type ReadRequest } from '../links/index.js';
 import { findBase, type ReadWords, walkChain } from './sunspec-discovery.js';
 
 /** What was refused is tried again after so long: firmware and settings change. Village milliseconds. */
@@ -56,6 +56,8 @@ export class ModbusDevice {
   /** Requests by polling classes, as split by what the device refused. */
   #plans = new Map<string, ReadBlock[]>();
   #firstRefusalMs: number | undefined;
+  /** Whether its last question was answered. */
+  #answers = false;
   #bases: readonly number[];
 
   constructor(options: ModbusDeviceOptions) {
@@ -129,7 +131,7 @@ export class ModbusDevice {
         image.add(
           block.function,
           block.address,
-          await this.#ask(block.function, block.address, block.count),
+          await this.#ask(block.function, block.address, block.count, readBetween(block, plan)),
           block.step,
         );
         answered = true;
@@ -183,10 +185,28 @@ export class ModbusDevice {
     return layout;
   }
 
-  #ask(functionCode: 3 | 4, address: number, count: number): Promise<readonly number[]> {
+  /** Asks, and asks once more when a device that answered before did not, or not this. */
+  async #ask(
+    functionCode: 3 | 4,
+    address: number,
+    count: number,
+    between?: ReadRequest['between'],
+  ): Promise<readonly number[]> {
     const { link, unit, profile } = this.#options;
     const { timeout_ms: timeoutMs, min_gap_ms: gapMs } = profile.limits;
-    return link.read({ unit, function: functionCode, address, count, timeoutMs, gapMs });
+    const request: ReadRequest = { unit, function: functionCode, address, count, timeoutMs, gapMs, between };
+    try {
+      const words = await link.read(request).catch((error: unknown) => {
+        if (this.#answers && error instanceof LinkError && ['timeout', 'mismatch'].includes(error.failure))
+          return link.read(request);
+        throw error;
+      });
+      this.#answers = true;
+      return words;
+    } catch (error) {
+      this.#answers = error instanceof LinkError && error.failure === 'exception';
+      throw error;
+    }
   }
 
   #startAnew(): void {
@@ -226,4 +246,14 @@ function failureOf(error: LinkError): 'silent' | 'unreachable' | 'refused' | 'st
     default:
       return 'refused';
   }
+}
+
+/** A read of another length that the device answers as well: part of the block, or of another one. */
+function readBetween(block: ReadBlock, plan: readonly ReadBlock[]): ReadRequest['between'] {
+  for (const { function: code, items } of [block, ...plan])
+    for (const { start, end, step = 1 } of items) {
+      const count = Math.ceil((end - start) / step);
+      if (count !== block.count) return { function: code, address: start, count };
+    }
+  return undefined;
 }

@@ -8,6 +8,8 @@ import { ServerTCP } from 'modbus-serial';
 import t, { type Test } from 'tap';
 import { loadProfile, loadProfiles, type Profile } from '../devices/index.js';
 import { FairQueue } from '../links/fair-queue.js';
+import { LinkError, rtuLink } from '../links/index.js';
+import { findAnswer, requestFrame, withCrc } from '../links/rtu-frame.js';
 import { backoffAfterMs, createModbusDrivers, type DriverReading, nextDueMs } from './index.js';
 
 const clock = realClock();
@@ -478,3 +480,88 @@ t.test('the queue of a link serves its units in turn, whoever asks most', async 
   t.ok(order.indexOf('c1') < order.indexOf('a3') && order.indexOf('b2') < order.indexOf('a4'), order.join(' '));
   t.equal(queue.length, 0);
 });
+
+t.test(
+  'an RTU answer is one only with unit, function, length and CRC right, whatever noise is around it',
+  async (t) => {
+    const read = { unit: 1, function: 3, address: 0, count: 10 } as const;
+    t.same(
+      [...requestFrame(read)],
+      [0x01, 0x03, 0x00, 0x00, 0x00, 0x0a, 0xc5, 0xcd],
+      'the example of the specification',
+    );
+    const words = Array.from({ length: 20 }, (_, i) => i);
+    const good = withCrc([1, 3, 20, ...words]);
+    t.match(findAnswer(read, good), { answer: { kind: 'words', words: [0x0001, 0x0203] }, from: 0, to: 25 });
+    t.match(findAnswer(read, Uint8Array.from([0, 0xff, ...requestFrame(read), ...good])), { from: 10 });
+    t.match(findAnswer(read, withCrc([1, 0x83, 2])), { answer: { kind: 'exception', code: 2 } });
+    for (const other of [
+      withCrc([2, 3, 20, ...words]),
+      withCrc([1, 4, 20, ...words]),
+      withCrc([1, 3, 2, 0, 0]),
+      good.slice(1),
+    ])
+      t.same(findAnswer(read, other), { state: 'none' });
+    const random = seededRandom(1);
+    for (let n = 0; n < 2000; n += 1) {
+      const spoiled = Uint8Array.from(good);
+      const at = Math.floor(random.float() * spoiled.length);
+      spoiled[at] = (spoiled[at] ?? 0) ^ (1 + Math.floor(random.float() * 255));
+      if (findAnswer(read, spoiled).state !== 'none') t.fail(`taken with byte ${at} wrong`);
+    }
+  },
+);
+
+t.test(
+  'an RTU answer that comes after any patience is known by its length, because no two equal questions follow',
+  async (t) => {
+    const asked: number[] = [];
+    let hear: (data: Uint8Array) => void = () => undefined;
+    /** What the device says to the n-th question. */
+    let say: (n: number, count: number) => Uint8Array | undefined = () => undefined;
+    const link = rtuLink({
+      name: 'line',
+      baud: 115_200,
+      clock,
+      random: seededRandom(1),
+      log: silentLogger(),
+      open: async ({ bytes }) => {
+        hear = bytes;
+        return {
+          write(data) {
+            asked.push(data[5] ?? 0);
+            const answer = say(asked.length, data[5] ?? 0);
+            if (answer) clock.after(1, () => hear(answer));
+          },
+          close: async () => undefined,
+        };
+      },
+    });
+    t.teardown(() => link.close());
+    const answer = (count: number, word: number) =>
+      withCrc([1, 3, 2 * count, ...Array.from({ length: count }, () => [0, word]).flat()]);
+    const read = (address: number) =>
+      link.read({
+        unit: 1,
+        function: 3,
+        address,
+        count: 10,
+        timeoutMs: 30,
+        gapMs: 0,
+        between: { function: 3, address: 50, count: 4 },
+      });
+    await t.rejects(read(0), LinkError, 'no answer');
+    // The answer to the first question comes when the second has been asked, and so on: one too late, for good.
+    say = (n, count) => (n === 2 ? answer(10, 111) : answer(count, 222));
+    await t.rejects(read(100), /does not fit the request: an answer of 10 registers, not 4/);
+    t.same(asked, [10, 4]);
+    t.same(
+      await read(100),
+      Array.from({ length: 10 }, () => 222),
+    );
+    t.same(asked, [10, 4, 4, 10]);
+    // A second device with the same address: both are heard, none is believed.
+    say = (_, count) => Uint8Array.from([...answer(count, 1), ...answer(count, 2)]);
+    await t.rejects(read(200), /two different answers/);
+  },
+);

@@ -1,29 +1,12 @@
 /** The Modbus driver: polls each device of a link by its period, leaves the dead more and more alone, tells links up and down. */
+import { setMaxListeners } from 'node:events';
 import { type Clock, type RandomSource, VillagridError } from '@villagrid/contracts';
 import { type Logger, realClock as machineClock } from '@villagrid/runtime';
 import type { Profile } from '../devices/index.js';
-import { type Link, tcpLink } from '../links/index.js';
+import type { Link } from '../links/index.js';
+import { endpointOf, isRtu, type ModbusConnectionConfig, type ModbusDeviceConfig, openLink } from './connection.js';
 import { ModbusDevice, type PollOutcome } from './modbus-device.js';
 import type { Driver, DriverSink } from './port.js';
-
-/** A device behind a Modbus connection, as configured. */
-export interface ModbusDeviceConfig {
-  readonly device_id: string;
-  /** Id of a profile. */
-  readonly profile: string;
-  /** Unit id; the profile's usual one when left out. */
-  readonly unit?: number | undefined;
-  /** Seconds of village time between polls. */
-  readonly period_s: number;
-}
-
-/** A Modbus TCP connection, as configured. */
-export interface ModbusConnectionConfig {
-  readonly name: string;
-  readonly host: string;
-  readonly port: number;
-  readonly devices: readonly ModbusDeviceConfig[];
-}
 
 export interface ModbusDriversOptions {
   readonly connections: readonly ModbusConnectionConfig[];
@@ -46,14 +29,14 @@ const longestUnreachableBackoffMs = 30_000;
 const failuresUntilDown = 2;
 
 /**
- * One driver per endpoint: connections with the same host and port share one link. Nothing is opened before `start`.
+ * One driver per line or endpoint: connections to the same one share one link. Nothing is opened before `start`.
  * Throws E_CONFIG_INVALID for a profile that is not there.
  */
 export function createModbusDrivers(options: ModbusDriversOptions): Driver[] {
   const { connections, profiles, sink, clock, realClock = machineClock(), random, log } = options;
   const endpoints = new Map<string, ModbusConnectionConfig[]>();
   for (const connection of connections) {
-    const endpoint = `${connection.host.toLowerCase()}:${connection.port}`;
+    const endpoint = endpointOf(connection);
     endpoints.set(endpoint, [...(endpoints.get(endpoint) ?? []), connection]);
   }
   return [...endpoints.values()].map((together) => {
@@ -68,15 +51,20 @@ export function createModbusDrivers(options: ModbusDriversOptions): Driver[] {
       name: `modbus/${name}`,
       async start() {
         if (running) return;
-        const link = tcpLink({ host: first.host, port: first.port, clock: realClock, random, log: driverLog });
+        const link = openLink(first, { clock: realClock, random, log: driverLog });
         const stop = new AbortController();
+        // One listener for each device that waits.
+        setMaxListeners(0, stop.signal);
         const loops = devices.map(({ config, profile }) => {
-          const unit = config.unit ?? profile.transport.tcp?.unit ?? 1;
+          const { tcp, rtu } = profile.transport;
+          const unit = config.unit ?? (first.serial ? rtu?.unit : tcp?.unit) ?? 1;
           const device = new ModbusDevice({ deviceId: config.device_id, profile, unit, link, clock, log: driverLog });
           return pollForever({
             device,
+            link,
             periodMs: config.period_s * 1000,
-            costMs: profile.limits.timeout_ms,
+            // On a line without numbered answers, the time for one that is late comes on top.
+            costMs: profile.limits.timeout_ms * (isRtu(first) ? 2 : 1),
             sink,
             clock,
             realClock,
@@ -113,6 +101,7 @@ function profileOf(
 
 interface PollLoop {
   readonly device: ModbusDevice;
+  readonly link: Link;
   readonly periodMs: number;
   /** What a poll of this device costs the others on its link when it is dead, real milliseconds. */
   readonly costMs: number;
@@ -149,6 +138,10 @@ async function pollForever(loop: PollLoop): Promise<void> {
     else {
       const backoffMs = backoffAfterMs(failures, periodMs, outcome.failure);
       dueMs = nowMs + backoffMs;
+      if (outcome.failure === 'unreachable') {
+        if (await backOrUp(loop, backoffMs)) dueMs = clock.monotonicMs();
+        continue;
+      }
       waits.push(clock.sleep(backoffMs, stop.signal));
       // In a faster village the back-off may be shorter than the wait it is meant to make up for.
       if (outcome.failure === 'silent') waits.push(realClock.sleep(Math.min(failures, 5) * loop.costMs, stop.signal));
@@ -171,6 +164,20 @@ export function backoffAfterMs(
 ): number {
   const longestMs = failure === 'unreachable' ? longestUnreachableBackoffMs : longestBackoffMs;
   return Math.max(periodMs, Math.min(longestMs, periodMs * 2 ** Math.min(failures - 1, 20)));
+}
+
+/** Waits that long, or until the line is there again, which is the answer. */
+async function backOrUp({ link, clock, stop }: PollLoop, waitMs: number): Promise<boolean> {
+  const up = new AbortController();
+  const forget = link.onState((state) => state === 'up' && up.abort());
+  try {
+    await clock.sleep(waitMs, AbortSignal.any([stop.signal, up.signal]));
+  } catch {
+    return up.signal.aborted;
+  } finally {
+    forget();
+  }
+  return false;
 }
 
 async function settled(waits: ReadonlyArray<Promise<void>>): Promise<boolean> {

@@ -1,7 +1,7 @@
 /** How often polled series really come: the site is told, so that screens here and at the cloud judge ages by it. */
 import type { Site } from '@villagrid/contracts';
 import { type Profile, slowMetrics } from '../devices/index.js';
-import type { ModbusConnectionConfig } from './modbus.js';
+import type { ModbusConnectionConfig } from './connection.js';
 
 /** The site with the periods of its Modbus devices and of their slow series; what the settings say of a series stays. */
 export function withPollPeriods(

@@ -20,6 +20,7 @@ import {
   requestFrame,
   type RtuAnswer,
   type RtuRead,
+  wholeFrame,
 } from './rtu-frame.js';
 import { StateTeller } from './state-teller.js';
 
@@ -46,8 +47,8 @@ const rememberedAnswers = 8;
 interface Unit {
   /** Its last question, and when its exchange ended. */
   last: { readonly read: RtuRead; readonly endMs: number } | undefined;
-  /** That question has no answer, as far as is known. */
-  unsure: boolean;
+  /** Questions without an answer since the last that had one: theirs may still come. */
+  open: RtuRead[];
   recent: Array<{ readonly read: RtuRead; readonly words: readonly number[]; readonly atMs: number }>;
 }
 
@@ -95,7 +96,6 @@ export function rtuLink(options: RtuLinkOptions): Link {
             line = undefined;
             lastFailure = new LinkError('unreachable', reason);
             log.warn('line lost', { line: name, reason });
-            for (const unit of units.values()) unit.unsure = true;
             states.tell('down', reason);
             pending?.lost(lastFailure);
             openLater();
@@ -205,14 +205,15 @@ export function rtuLink(options: RtuLinkOptions): Link {
         heardMs = sentMs;
       });
       times.answered(read.unit, clock.monotonicMs() - sentMs);
-      unit.unsure = false;
+      // Answers come in the order of their questions, so what was asked before is done with, but for its like.
+      unit.open = unit.open.filter((one) => alike(one, read)).slice(-1);
       if (!alone) drainMs = request.timeoutMs;
       return answer;
     } catch (error) {
       const failure = error instanceof LinkError ? error : new LinkError('mismatch', messageOf(error));
       if (failure.failure !== 'stopped' && failure.failure !== 'unreachable') {
         times.failed(read.unit);
-        unit.unsure = true;
+        unit.open = [...unit.open, read].slice(-rememberedAnswers);
         drainMs = request.timeoutMs;
         heardMs = clock.monotonicMs();
       }
@@ -227,11 +228,10 @@ export function rtuLink(options: RtuLinkOptions): Link {
     const read: RtuRead = { unit: number, function: code, address, count };
     const unit = unitOf(units, number);
     const between = request.between;
-    if (between && between.count !== count && alike(unit.last?.read, read)) {
-      const recent = clock.monotonicMs() - (unit.last?.endMs ?? 0) < request.timeoutMs;
-      // Refused or not, it is answered, and answers come in the order of their questions.
-      if (unit.unsure || recent) await exchange(request, { unit: number, ...between });
-    }
+    const recent = unit.last && clock.monotonicMs() - unit.last.endMs < request.timeoutMs ? [unit.last.read] : [];
+    // Refused or not, it is answered.
+    if (between && between.count !== count && [...unit.open, ...recent].some((one) => alike(one, read)))
+      await exchange(request, { unit: number, ...between });
     let answer = await exchange(request, read);
     if (answer.kind === 'words' && looksDoubled(unit, read, answer.words, clock.monotonicMs() - request.timeoutMs)) {
       drainMs = request.timeoutMs;
@@ -275,7 +275,7 @@ export function rtuLink(options: RtuLinkOptions): Link {
 function unitOf(units: Map<number, Unit>, number: number): Unit {
   const known = units.get(number);
   if (known) return known;
-  const made: Unit = { last: undefined, unsure: false, recent: [] };
+  const made: Unit = { last: undefined, open: [], recent: [] };
   units.set(number, made);
   return made;
 }
@@ -318,7 +318,11 @@ function judge(
     throw new LinkError('mismatch', 'two different answers came to one request: two devices with one address?');
   // Some adapters hear what they send.
   const before = bytes.subarray(0, found.from);
-  const alone = found.to === bytes.length && (before.length === 0 || sameBytes(before, frame));
+  const echo = sameBytes(before, frame);
+  // What came after an older answer may be an older answer too.
+  if (!echo && wholeFrame(before))
+    throw new LinkError('mismatch', `a late answer came first: ${describeBytes(read, before)}`);
+  const alone = found.to === bytes.length && (before.length === 0 || echo);
   return { answer: found.answer, alone };
 }
 

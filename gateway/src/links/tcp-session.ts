@@ -4,7 +4,6 @@
  * lets a request wait out its time when the connection breaks.
  */
 import type { Clock } from '@villagrid/contracts';
-import ModbusRTU from 'modbus-serial';
 import { connectSocket } from './connect-socket.js';
 import { exceptionText, LinkError, type ReadRequest } from './port.js';
 
@@ -44,6 +43,8 @@ export async function openTcpSession(options: {
     if (wrong !== undefined)
       lose(new LinkError('mismatch', `${where} answers something that is not Modbus TCP (${wrong})`));
   });
+  // Loaded with the first connection: a village without Modbus has no need of it, nor of what it knows of serial lines.
+  const { default: ModbusRTU } = await import('modbus-serial');
   const client = new ModbusRTU.default();
   client.on('error', () => undefined);
   await client.linkTCP(socket, { port });

@@ -18,6 +18,8 @@ export interface JournalSettings {
   readonly bytes: number;
   /** What was found there at the start. */
   readonly found: FoundJournal | undefined;
+  /** A copy made while it was written: it ends at its first gap. */
+  readonly fromCopy?: boolean;
   /** For tests, the control: commits count before they are synced. */
   readonly late?: boolean;
 }

@@ -133,10 +133,13 @@ export function recordsIn(file: Buffer): JournalRecord[] {
   return records;
 }
 
-/** What a journal adds to a log that ends at `newest`: its frames in order, undefined in place of one that was changed. */
+/**
+ * What a journal adds to a log that ends at `newest`: its frames in order, undefined in place of one that was changed; a
+ * copy made while it was written ends there.
+ */
 export function committedAfter(
   records: readonly JournalRecord[],
-  { epoch, newest }: { readonly epoch: string; readonly newest: number },
+  { epoch, newest, fromCopy = false }: { readonly epoch: string; readonly newest: number; readonly fromCopy?: boolean },
 ): (JournalRecord | undefined)[] {
   const latest = new Map<number, JournalRecord>();
   let durable = newest;
@@ -153,7 +156,7 @@ export function committedAfter(
     if (one && one.attempt >= attempt) {
       attempt = one.attempt;
       found.push(one);
-    } else if (number <= durable) found.push(undefined);
+    } else if (number <= durable && !fromCopy) found.push(undefined);
     else return found;
   }
 }

@@ -11,13 +11,13 @@ import {
   markClean,
   openDatabase,
   secureDatabase,
+  wasClosedCleanly,
   type AlertStore,
   type Rescue,
   type SqliteDatabase,
 } from '@villagrid/runtime';
 import { openLog, type DurableLog, type DurableLogOptions, type EventTables } from './log.js';
 import { readJournal, type FoundJournal } from './journal.js';
-import { committedAfter } from './journal-record.js';
 import { LogTables } from './log-tables.js';
 import { OverlaidAlerts } from './overlaid-alerts.js';
 import { salvageLog } from './salvage.js';
@@ -36,6 +36,11 @@ export interface LogStoreOptions extends Omit<DurableLogOptions, 'database' | 'r
   readonly quarantine?: string;
   /** Size of the journal before the tables, bytes; 0 or left out, there is none. */
   readonly journalBytes?: number;
+  /**
+   * The files are copies that were made one after the other while the log was written, the journal first: where it has a
+   * gap, it ended.
+   */
+  readonly fromCopy?: boolean;
   /** For tests, the control: commits count before the journal is synced. */
   readonly late?: boolean;
   /** For tests: another number of pages in the write-ahead log that are copied into the file together. */
@@ -64,7 +69,7 @@ export interface LogStore {
  */
 export function openLogStore(options: LogStoreOptions): LogStore {
   const { path, clock, random } = options;
-  const wasClean = existsSync(`${path}.clean`);
+  const wasClean = wasClosedCleanly(path) || options.fromCopy === true;
   const found = readJournal(journalOf(path));
   const secure = (damage?: string) =>
     secureDatabase({
@@ -98,7 +103,29 @@ export function openLogStore(options: LogStoreOptions): LogStore {
 /** The file is whole, and the journal before it is not. */
 class JournalLost extends Error {}
 
-const journalOf = (path: string) => join(dirname(path), `${basename(path, '.db')}.journal`);
+/**
+ * Brings what the journal of a log holds into its database and removes it, for a log that nobody has open. `fromCopy`
+ * when the files are copies made while it was written. Gives what was set aside, if anything.
+ */
+export async function emptyJournal(
+  path: string,
+  options: Pick<LogStoreOptions, 'clock' | 'random' | 'log' | 'fromCopy'>,
+): Promise<Rescue | undefined> {
+  const store = openLogStore({
+    ...options,
+    path,
+    realClock: options.clock,
+    trust: () => 'floor',
+    holdMs: 0,
+    maxSamples: 1,
+    maxBytes: 1,
+  });
+  await store.close();
+  return store.rescue;
+}
+
+/** The journal before the log of a file. */
+export const journalOf = (path: string): string => join(dirname(path), `${basename(path, '.db')}.journal`);
 
 /**
  * What is lost of the journal that a log needs after a stop that was not clean; undefined when nothing is. Its numbers may
@@ -111,10 +138,7 @@ function lossOf(database: SqliteDatabase, found: FoundJournal | undefined): stri
   if (!tables.hasJournal() || epoch === undefined) return undefined;
   if (!found) return 'the journal before it is gone';
   if (found.damage !== undefined) return `the journal before it is damaged: ${found.damage}`;
-  if (found.head?.epoch !== epoch) return 'the journal before it belongs to another log';
-  const newest = tables.newest();
-  const end = newest + committedAfter(found.records, { epoch, newest }).length;
-  return tables.furthestCursor() > end ? 'the journal before it is older than what the cloud has' : undefined;
+  return found.head?.epoch === epoch ? undefined : 'the journal before it belongs to another log';
 }
 
 /**
@@ -201,7 +225,7 @@ function openSecured(options: LogStoreOptions, { rescue, found, lossy }: Secured
       ...options,
       database,
       events,
-      journal: { path: journalOf(path), bytes: journalBytes, found, late },
+      journal: { path: journalOf(path), bytes: journalBytes, found, fromCopy: options.fromCopy ?? false, late },
       reopen() {
         // The last connection of a process that closes would checkpoint through the descriptors that failed, unless it can
         // only read; and as long as one is open, SQLite keeps descriptors of closed ones and uses them again.

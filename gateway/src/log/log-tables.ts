@@ -60,11 +60,6 @@ export class LogTables {
     return this.#sql.cursor.get(reader) ?? 0;
   }
 
-  /** The furthest of all readers' cursors. */
-  furthestCursor(): number {
-    return this.#sql.furthest.get() ?? 0;
-  }
-
   setCursor(reader: string, number: number): void {
     this.#sql.setCursor.run(reader, number);
   }
@@ -157,9 +152,6 @@ function statements(database: SqliteDatabase) {
     prune: database.prepare<[number]>('DELETE FROM frame WHERE number <= ?'),
     one: database.prepare<[number], FrameRow>('SELECT number, bytes FROM frame WHERE number = ?'),
     cursor: database.prepare<[string], number>('SELECT number FROM cursor WHERE reader = ?').pluck(),
-    furthest: database
-      .prepare<[], number | null>(`SELECT max(number) FROM cursor WHERE reader NOT IN ('${movedReader}', '${journal}')`)
-      .pluck(),
     setCursor: database.prepare<[string, number]>(
       'INSERT INTO cursor VALUES (?, ?) ON CONFLICT (reader) DO UPDATE SET number = excluded.number',
     ),

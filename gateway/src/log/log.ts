@@ -19,7 +19,7 @@ import {
 import { migrateModule, nextTurn, type Logger, type SqliteDatabase } from '@villagrid/runtime';
 import { Group } from './group.js';
 import { JournalKeeper, removeJournal, type JournalSettings } from './journal-keeper.js';
-import { committedAfter, type JournalRecord, type StateWrite } from './journal-record.js';
+import { committedAfter, type CursorMove, type JournalRecord, type StateWrite } from './journal-record.js';
 import { LogTables, type FrameRow } from './log-tables.js';
 import type { CommittedFrame, Log, LogBatch } from './port.js';
 import { packFrame, unpackFrame } from './packed.js';
@@ -270,6 +270,10 @@ export function openLog(options: DurableLogOptions): DurableLog {
     events?.stored(gone.flatMap((one) => one.events));
   };
 
+  /** Cursors as the tables may have them: never ahead of their frames, so that a copy of them is whole by itself. */
+  const movesUpTo = (last: number): CursorMove[] =>
+    [...cursors].map(([reader, number]) => ({ reader, number: Math.min(number, last) }));
+
   const tellStored = (): void => {
     for (const listener of storedListeners) listener();
   };
@@ -279,7 +283,7 @@ export function openLog(options: DurableLogOptions): DurableLog {
     if (suspect) renew();
     // What the renewal found to be there.
     const missing = commits.filter(({ number }) => number > stored);
-    const moves = [...cursors].map(([reader, number]) => ({ reader, number }));
+    const moves = movesUpTo(missing.at(-1)?.number ?? stored);
     const write = () =>
       tables.store(missing, {
         cursors: moves,
@@ -375,7 +379,7 @@ export function openLog(options: DurableLogOptions): DurableLog {
   const committed = ({ group: closing, frame, bytes, commit }: Closed): void => {
     newest = commit.number;
     stats.commits += 1;
-    stats.samples += frame.samples.length;
+    stats.samples += closing.sampleCount;
     stats.bytes += bytes.length;
     stats.storedBytes += commit.bytes.length;
     inTrouble('commit', undefined);
@@ -474,16 +478,12 @@ export function openLog(options: DurableLogOptions): DurableLog {
     if (group.empty) return;
     const closing = group;
     group = new Group();
-    const frame: Frame = {
+    const frame = closing.toFrame({
       boot,
       monotonicMs: clock.monotonicMs() - bootMonotonicMs,
       wallMs: clock.nowMs(),
       trust: trust(),
-      samples: closing.samples,
-      events: closing.events,
-      entries: closing.entries,
-      received: closing.received,
-    };
+    });
     try {
       if (uncertain) renew();
       const number = assigned + 1;
@@ -531,7 +531,7 @@ export function openLog(options: DurableLogOptions): DurableLog {
       queueMicrotask(() => {
         if (mine === group) commitSoon();
       });
-    } else if (group.samples.length >= options.maxSamples || group.bytes >= options.maxBytes) commitNow();
+    } else if (group.sampleCount >= options.maxSamples || group.bytes >= options.maxBytes) commitNow();
     else if (first) timer = realClock.after(options.holdMs, commitSoon);
     return promise;
   };
@@ -572,7 +572,11 @@ export function openLog(options: DurableLogOptions): DurableLog {
 
   /** Takes over what the journal holds and the tables do not. */
   const takeOver = (records: readonly JournalRecord[]): void => {
-    for (const [index, record] of committedAfter(records, { epoch, newest }).entries()) {
+    for (const [index, record] of committedAfter(records, {
+      epoch,
+      newest,
+      fromCopy: options.journal?.fromCopy ?? false,
+    }).entries()) {
       waiting.add(waitingOf(record, stored + 1 + index));
       for (const move of record?.cursors ?? []) cursors.set(move.reader, move.number);
     }
@@ -669,10 +673,7 @@ export function openLog(options: DurableLogOptions): DurableLog {
       const upTo = Math.min(upToNumber, newest - 1, Math.max(oldest, prunedTo + 1) + most - 1);
       let gone = 0;
       if (oldest <= stored) {
-        gone = tables.prune(
-          Math.min(upTo, stored),
-          [...cursors].map(([reader, number]) => ({ reader, number })),
-        );
+        gone = tables.prune(Math.min(upTo, stored), movesUpTo(stored));
         tellStored();
       }
       // What waits is not brought into the tables at all.

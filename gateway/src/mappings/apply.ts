@@ -189,7 +189,8 @@ function rawOf(document: unknown, { path, when, spec }: CompiledValue): unknown 
 function valueOf({ spec, convert }: CompiledValue, raw: unknown): unknown {
   if (raw === null || (spec.missing as readonly unknown[] | undefined)?.includes(raw)) return null;
   if (spec.states) {
-    const key = String(raw);
+    // Only plain values are words; making one of a deep list could take the stack.
+    const key = typeof raw === 'object' ? '' : String(raw);
     return Object.hasOwn(spec.states, key) ? convert(spec.states[key] as number) : null;
   }
   return typeof raw === 'number' ? convert(raw) : raw;

@@ -224,7 +224,7 @@ export class NodeCommands {
       this.#finish(id, 'failed', 'the gateway stopped before the device answered');
   }
 
-  #check({ deviceId, command: name, value, holds }: CommandRequest) {
+  #check({ deviceId, command: name, value, holds, actor }: CommandRequest) {
     const { enabled, devices, isDevice } = this.#options;
     if (!enabled) throw new VillagridError('E_COMMANDS_OFF', 'commands.enabled is false.');
     if (!isDevice(deviceId)) throw new VillagridError('E_DEVICE_NOT_FOUND', `There is no device "${deviceId}".`);
@@ -234,8 +234,14 @@ export class NodeCommands {
       const known = device?.commands.map(({ spec }) => spec.name).join(', ') || 'none';
       throw new VillagridError('E_COMMAND_UNKNOWN', `Commands of ${deviceId}: ${known}.`);
     }
-    if (!holds(command.spec.role))
+    if (!holds(command.spec.role)) {
+      this.#options.logger.warn('somebody asked for a command that their role does not allow', {
+        device_id: deviceId,
+        command: name,
+        user_id: actor.user_id,
+      });
       throw new VillagridError('E_FORBIDDEN', `This command needs the role ${command.spec.role}.`);
+    }
     const prepared = command.prepare(value);
     if (typeof prepared === 'string') throw new VillagridError('E_REQUEST_INVALID', `body.value: ${prepared}.`);
     return { device, command, prepared };

@@ -6,10 +6,12 @@ import t from 'tap';
 import type { MqttClient } from 'mqtt';
 import { stringify } from 'yaml';
 import { topics, type ParsedTelemetry } from '@villagrid/contracts';
-import { cryptoRandom, hashSecret } from '@villagrid/runtime';
+import { cryptoRandom, hashSecret, seededRandom } from '@villagrid/runtime';
 import { tempDir } from '@villagrid/runtime/testing';
+import { settingsFiles } from '../backup/parts.js';
+import { loadGatewayConfig } from '../config/load.js';
 import type { MqttDeviceConfig } from '../config/schema.js';
-import { compileMapping, loadMapping, loadMappings, mappingsDirectory } from '../mappings/index.js';
+import { compileMapping, loadMapping, loadMappings, mappingsDirectory, withDefaults } from '../mappings/index.js';
 import { connectTo, devicePassword, gatewayFolder, gridId, startHouse, until } from '../testing/house.js';
 import { createMappedNodes } from './mapped-nodes.js';
 
@@ -20,11 +22,15 @@ const device = (device_id: string, mapping: string, more: Partial<MqttDeviceConf
   parameters: {},
   metrics: {},
   commands: [],
+  sleeps: false,
   ...more,
 });
 
 t.test('every mapping that ships reads its hand-written messages as they are meant', async (t) => {
-  t.same([...shipped.keys()], ['esphome', 'generic-json', 'prototype', 'shelly-gen1', 'shelly-gen2', 'tasmota']);
+  t.same(
+    [...shipped.keys()],
+    ['esphome', 'generic-json', 'prototype', 'shelly-gen1', 'shelly-gen2', 'shelly-ht', 'tasmota'],
+  );
   for (const [id, mapping] of shipped) {
     t.ok(mapping.examples.length >= mapping.messages.length, `${id}: an example for each message`);
     const metrics = new Set(mapping.examples.flatMap(({ gives }) => Object.keys(gives ?? {})));
@@ -190,6 +196,131 @@ t.test(
   },
 );
 
+t.test('of 5,000 random topics and filters none lets a login reach beyond its own prefix', async (t) => {
+  const random = seededRandom(Number(process.env.SEED ?? 7));
+  const pick = <T>(some: readonly T[]): T => some[Math.floor(random.float() * some.length)] as T;
+  const nothing = async () => {};
+  const nodes = createMappedNodes(
+    [
+      device('a', 'tasmota', { node: 'one' }),
+      device('b', 'tasmota', { node: 'two' }),
+      device('c', 'shelly-gen1', { node: 'one' }),
+      device('d', 'esphome', { node: 'house/one' }),
+    ],
+    shipped,
+    { reading: nothing, link: nothing, answer() {} },
+  );
+  const own: Record<string, RegExp> = {
+    a: /^((tele|stat|cmnd)\/one(\/.*)?|tasmota\/discovery\/[^/]*\/[^/]*)$/,
+    b: /^((tele|stat|cmnd)\/two(\/.*)?|tasmota\/discovery\/[^/]*\/[^/]*)$/,
+    c: /^shellies\/(one(\/.*)?|announce)$/,
+    d: /^(house\/one(\/.*)?|homeassistant(\/.*)?|esphome\/discover\/[^/]*)$/,
+  };
+  const heard: Record<string, RegExp> = {
+    a: /^cmnd\/(one|tasmotas)(\/.*)?$/,
+    b: /^cmnd\/(two|tasmotas)(\/.*)?$/,
+    c: /^shellies\/(command|one\/.*command)$/,
+    d: /^(house\/one\/.*command|homeassistant\/status|esphome\/(discover|ping\/.*))$/,
+  };
+  const parts = [
+    'tele',
+    'stat',
+    'cmnd',
+    'one',
+    'two',
+    'tasmotas',
+    'shellies',
+    'house',
+    '',
+    'SENSOR',
+    'POWER',
+    'microgrid',
+    'kisima',
+    'device',
+    'relay',
+    '0',
+    'command',
+    'announce',
+    'esphome',
+    'ping',
+    'discover',
+    'homeassistant',
+    'status',
+    'tasmota',
+    'discovery',
+    '$SYS',
+  ];
+  let allowed = 0;
+  for (let tries = 0; tries < 5000; tries += 1) {
+    const words = Array.from({ length: 1 + Math.floor(random.float() * 5) }, () => pick(parts));
+    const topic = words.join('/');
+    const filter = words.map((one) => (random.float() < 0.2 ? pick(['+', '#', '$share']) : one)).join('/');
+    for (const login of Object.keys(own)) {
+      if (nodes.mayPublish(login, topic)) {
+        allowed += 1;
+        t.match(topic, own[login] as RegExp, `${login} writes`);
+      }
+      if (nodes.maySubscribe(login, filter)) {
+        allowed += 1;
+        t.match(filter, heard[login] as RegExp, `${login} hears`);
+        for (const reader of Object.keys(own))
+          if (nodes.isTaken(reader, filter)) t.fail(`${login} hears what ${reader} measures`);
+      }
+    }
+  }
+  t.ok(allowed > 20, `${allowed} were allowed`);
+});
+
+t.test('no message breaks a mapping: what is read is a number of its metric, or none', async (t) => {
+  const random = seededRandom(Number(process.env.SEED ?? 11));
+  const pick = <T>(some: readonly T[]): T => some[Math.floor(random.float() * some.length)] as T;
+  const deep = `${'['.repeat(7000)}${']'.repeat(7000)}`;
+  const odd = [
+    '',
+    '1e999',
+    '-0',
+    'NaN',
+    '{',
+    '[]',
+    'null',
+    '"x"',
+    '{"ENERGY":[[1],{}]}',
+    '{"__proto__":{"Power":1}}',
+    '\u0000',
+    deep,
+  ];
+  let readings = 0;
+  for (const mapping of shipped.values()) {
+    const compiled = compileMapping(mapping, withDefaults(mapping, mapping.example_parameters));
+    for (let tries = 0; tries < 700; tries += 1) {
+      const { topic, payload } = pick(mapping.examples);
+      const text = typeof payload === 'string' ? payload : JSON.stringify(payload);
+      const at = Math.floor(random.float() * text.length);
+      const value = pick(['1e400', '"a"', 'null', 'true', '[1,"2"]', '{"x":1}', '-999999', deep]);
+      const changed = pick([
+        () => pick(odd),
+        () => text.slice(0, at),
+        () => text.slice(0, at) + String.fromCharCode(Math.floor(random.float() * 256)) + text.slice(at + 1),
+        () =>
+          text.replace(/(:\s*)("[^"]*"|[-\d.]+|true|false)/g, (whole, colon: string) =>
+            random.float() < 0.5 ? colon + value : whole,
+          ),
+      ])();
+      const said = compiled.read(topic, changed);
+      if (said.kind !== 'reading' || !said.parsed.ok) continue;
+      readings += 1;
+      for (const { value: number, quality } of said.parsed.readings[0]?.values ?? [])
+        if (number === null ? quality < 64 : !Number.isFinite(number))
+          t.fail(`${mapping.id}: ${changed.slice(0, 100)}`);
+    }
+  }
+  const generic = compileMapping(shipped.get('generic-json')!, { node: 'mill', topic: 'data' });
+  t.match(generic.read('mill/data', `{"mains":${deep}}`), {
+    parsed: { readings: [{ values: [{ metric: 'grid_tie_connected', value: null }] }] },
+  });
+  t.ok(readings > 1000, `${readings} were readings`);
+});
+
 /** A gateway with a Tasmota meter, a Shelly and a node of a mapping that the site made itself. */
 async function mappedFolder(t: Parameters<typeof gatewayFolder>[0]): Promise<string> {
   const ids = ['shop', 'panels', 'mill', 'meter-1'];
@@ -207,7 +338,7 @@ async function mappedFolder(t: Parameters<typeof gatewayFolder>[0]): Promise<str
       devices: [
         { device_id: 'shop', mapping: 'tasmota', node: 'shop_meter' },
         { device_id: 'panels', mapping: 'shelly-gen2', node: 'shellypro3em-1' },
-        { device_id: 'mill', mapping: 'mill', node: 'mill' },
+        { device_id: 'mill', mapping: 'mill', node: 'mill', sleeps: true },
       ],
     },
   });
@@ -239,7 +370,10 @@ async function mappedFolder(t: Parameters<typeof gatewayFolder>[0]): Promise<str
 t.test(
   'nodes with their own firmware are stored, shown and watched like any other, each under its own prefix',
   async (t) => {
-    const { gateway, connect, lines } = await startHouse(t, await mappedFolder(t));
+    const path = await mappedFolder(t);
+    const backedUp = settingsFiles(dirname(path), path, loadGatewayConfig({ path })).files.map(({ name }) => name);
+    t.ok(backedUp.includes('mappings/mill.yaml'), 'a backup holds what the site wrote itself');
+    const { gateway, connect, lines } = await startHouse(t, path);
     const grid = gateway.api.grids.list()[0]!;
     const value = (deviceId: string, metric: string) => grid.latest(deviceId, metric)?.value;
     const shop = await connect('shop', {
@@ -290,6 +424,7 @@ t.test(
     shop.stream.destroy();
     await closing(shop);
     await again.publishAsync('tele/shop_meter/SENSOR', '{"ENERGY":{"Power":1000}}', { qos: 1 });
+    t.equal(grid.link('mill'), 'up', 'one that sleeps is not gone');
     t.equal(grid.link('shop'), 'up', 'the will of a connection that was replaced is not heard');
   },
 );

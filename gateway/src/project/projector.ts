@@ -19,10 +19,11 @@ import type { DurableLog } from '../log/log.js';
 /** Frames of one step, and how often a step is made at least, real milliseconds. */
 const framesPerStep = 200;
 const bytesPerStep = 100_000;
-/** Repairs go in slices of about an hour of frames, read so many at a time, and so many series at a time. */
+/** Repairs go in slices of about an hour of frames, read so many at a time. */
 const mostFramesOfSlice = 1500;
 const framesPerRead = 60;
-const seriesPerStep = 3;
+/** Series whose replacement is one commit: about those of a device, which share their times. */
+const seriesPerCommit = 12;
 const hourMs = 3_600_000;
 const stepEveryMs = 1000;
 
@@ -30,6 +31,15 @@ const stepEveryMs = 1000;
 export interface ProjectedStore extends TelemetryStore {
   /** Makes what is in memory durable, in small steps. */
   seal(): Promise<void>;
+  /** Whether so much is in memory that nothing is added before it is sealed. */
+  isFull(): boolean;
+  /** Replaces samples in small steps, written within `within`; false when everything was forgotten meanwhile. */
+  replaceInSteps(
+    gridId: string,
+    removed: readonly Sample[],
+    added: readonly Sample[],
+    within: (run: () => void) => void,
+  ): Promise<boolean>;
   /** Reads everything anew, because a transaction around a call failed. */
   forget(): void;
 }
@@ -44,6 +54,8 @@ export interface ProjectorOptions {
   readonly ledger: ClockLedger;
   /** Frames whose times were put right, as they are now: for what else was made of them. */
   readonly restamped: (frames: readonly Frame[]) => void;
+  /** Whether devices keep the process busy: then nothing is projected that there is no room for. */
+  readonly isPressed: () => boolean;
   readonly realClock: Clock;
   readonly logger: Logger;
 }
@@ -97,7 +109,10 @@ export function createProjector(options: ProjectorOptions): Projector {
   const applyNext = () => apply(log.read(done + 1, { maxFrames: framesPerStep, maxBytes: bytesPerStep }));
 
   const catchUp = async (): Promise<void> => {
-    while (!stopped && done < log.newestNumber() && applyNext()) await nextTurn();
+    while (!stopped && done < log.newestNumber() && applyNext()) {
+      await nextTurn();
+      if (telemetry.isFull()) await telemetry.seal();
+    }
   };
 
   /** Raw frames of the next slice of a repair: about an hour, because the store keeps hours together. */
@@ -148,17 +163,24 @@ export function createProjector(options: ProjectorOptions): Projector {
     const frames = await sliceOf(next);
     const { after, series } = await changesOf(next, frames);
     const last = frames.at(-1)?.number;
-    for (let at = next.seriesDone; at < series.length; at += seriesPerStep) {
+    for (let at = next.seriesDone; at < series.length; at += seriesPerCommit) {
       if (stopped) return false;
-      const some = series.slice(at, at + seriesPerStep);
-      atomically(() => {
-        telemetry.replaceSamples(
-          gridId,
-          some.flatMap(({ removed }) => removed),
-          some.flatMap(({ added }) => added),
-        );
-        if (last !== undefined) ledger.progress(next, last, at + some.length);
-      });
+      const some = series.slice(at, at + seriesPerCommit);
+      const written = await telemetry.replaceInSteps(
+        gridId,
+        some.flatMap(({ removed }) => removed),
+        some.flatMap(({ added }) => added),
+        (write) =>
+          atomically(() => {
+            write();
+            if (last !== undefined) ledger.progress(next, last, at + some.length);
+          }),
+      );
+      // Everything was read anew meanwhile: it goes on from what is durable.
+      if (!written) {
+        sealedFor = undefined;
+        return true;
+      }
       await nextTurn();
     }
     atomically(() => ledger.advance(next, frames, { whole: true }));
@@ -167,7 +189,16 @@ export function createProjector(options: ProjectorOptions): Projector {
   };
 
   const run = async (): Promise<void> => {
-    while (!stopped && (done < log.newestNumber() ? (applyNext(), true) : await repair())) await nextTurn();
+    while (!stopped && (done < log.newestNumber() ? await applyIfRoom() : await repair())) await nextTurn();
+  };
+  /** More comes than is sealed: the log keeps it, and the history follows in quieter times, or when somebody reads it. */
+  const applyIfRoom = async (): Promise<boolean> => {
+    if (telemetry.isFull()) {
+      if (options.isPressed()) return false;
+      await telemetry.seal();
+    }
+    applyNext();
+    return true;
   };
   const settle = (): Promise<void> => {
     running ??= run().finally(() => (running = undefined));
@@ -179,7 +210,7 @@ export function createProjector(options: ProjectorOptions): Projector {
   };
   /** A frame that was just committed, when all before it is done: at hand, it need not be read and unpacked again. */
   const applyAtOnce = (committed: NumberedFrame): void => {
-    if (running !== undefined || stopped || committed.number !== done + 1) return;
+    if (running !== undefined || stopped || committed.number !== done + 1 || telemetry.isFull()) return;
     try {
       apply([committed]);
     } catch (error) {
@@ -192,7 +223,10 @@ export function createProjector(options: ProjectorOptions): Projector {
     name: 'projector',
     catchUp,
     async settle() {
-      while (!stopped && (done < log.newestNumber() || repairing())) await settle();
+      while (!stopped && (done < log.newestNumber() || repairing())) {
+        await catchUp();
+        await settle();
+      }
     },
     behind: () => log.newestNumber() - done,
     repairing,
@@ -201,14 +235,19 @@ export function createProjector(options: ProjectorOptions): Projector {
       leave = log.onCommit((committed) => {
         const { number, frame } = committed;
         applyAtOnce(committed);
-        if (number - done >= framesPerStep || frame.entries.some((entry) => entry.type === 'clock')) inBackground();
+        if (
+          (number - done >= framesPerStep && !telemetry.isFull()) ||
+          frame.entries.some((entry) => entry.type === 'clock')
+        )
+          inBackground();
       });
       inBackground();
     },
     async stop() {
       timer?.cancel();
       leave?.();
-      await catchUp().catch(() => {});
+      // A long way is gone after the next start: nobody waits for a stop.
+      if (log.newestNumber() - done <= framesPerStep && !telemetry.isFull()) await catchUp().catch(() => {});
       stopped = true;
       await running?.catch(() => {});
     },

@@ -43,8 +43,10 @@ export function* prepareEdits(
       if (samples === undefined && (packed || (day + 1) * dayMs <= rawFloorMs)) {
         if (!foldInto(series, day, own)) return undefined;
       } else if (samples) {
+        yield;
         const after = apply(samples, own);
         if (!after) return undefined;
+        yield;
         const windows = packDay(dayWindows(after, series.precision, series.hash));
         changes.push({ series, change: difference(windows.digest, sealed.dayDigest(id as number, day)) });
         if (after.times.length === 0) {

@@ -4,6 +4,8 @@ import { nextTurn } from '@villagrid/runtime';
 /** Runs generators in turn; each may also be brought to its end at once. */
 export class Jobs {
   #current: Generator<void, unknown> | undefined;
+  /** Whether the present job is within a step: then it ends by what the step throws. */
+  #stepping = false;
   #before: Promise<unknown> = Promise.resolve();
 
   /** Runs a job after those before it, a step per turn of the event loop. */
@@ -16,12 +18,12 @@ export class Jobs {
   /** Brings the job that is under way to its end. */
   finish(): void {
     const job = this.#current;
-    if (job) while (!job.next().done);
+    if (job) while (!this.#step(job));
   }
 
   /** Ends the job that is under way where it stands: what it worked on is not what is true any more. */
   abandon(): void {
-    this.#current?.return(undefined);
+    if (!this.#stepping) this.#current?.return(undefined);
   }
 
   /** Runs a job to its end in one go; nothing else may be under way. */
@@ -40,10 +42,19 @@ export class Jobs {
     })();
     this.#current = noted;
     try {
-      while (!noted.next().done) await nextTurn();
+      while (!this.#step(noted)) await nextTurn();
       return result as T;
     } finally {
       this.#current = undefined;
+    }
+  }
+
+  #step(job: Generator<void, unknown>): boolean {
+    this.#stepping = true;
+    try {
+      return job.next().done === true;
+    } finally {
+      this.#stepping = false;
     }
   }
 }

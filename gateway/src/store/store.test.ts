@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import t, { type Test } from 'tap';
-import { openDatabase, silentLogger, type NumberedFrame, type TelemetryStore } from '@villagrid/runtime';
+import { nextTurn, openDatabase, silentLogger, type NumberedFrame, type TelemetryStore } from '@villagrid/runtime';
 import { telemetryFrame, telemetryStoreSuite, tempDir } from '@villagrid/runtime/testing';
 import { createHistoryStore, type HistoryStore } from './store.js';
 
@@ -204,6 +204,46 @@ t.test('samples that go keep their minutes; late ones repair the windows of days
   one.store.replaceSamples(gridId, gone, []);
   const [{ count } = { count: 0 }] = one.store.completeness(gridId, dayStart + hour);
   t.equal(count, 60, 'what is gone cannot be replaced');
+});
+
+t.test('samples of finished days are replaced in small steps, all or nothing, as in one go', async (t) => {
+  const [stepped, plain] = [house(), house()];
+  const all = frames(dayStart, 2 * 1440);
+  for (const { store } of [stepped, plain]) {
+    store.applyFrames(gridId, 'gw', 'e', all);
+    store.sealNow();
+    store.packNow(dayStart + day);
+  }
+  const wrong = all.slice(300, 360).flatMap(({ frame }) => frame.samples);
+  const right = wrong.map((sample) => ({ ...sample, timeMs: sample.timeMs + 1234 }));
+  const failing = () => {
+    throw new Error('the card is full');
+  };
+  await t.rejects(stepped.store.replaceInSteps(gridId, wrong, right, failing), /card is full/);
+  same(t, stepped.store, plain.store, 'what failed has changed nothing');
+  let forgotten = 0;
+  const waits = stepped.store.replaceInSteps(gridId, wrong, right, () => (forgotten += 1));
+  await nextTurn();
+  stepped.store.forget();
+  t.equal(await waits, false, 'what was forgotten meanwhile is not done');
+  t.equal(forgotten, 0);
+
+  let [turns, done] = [0, false];
+  let turnsAtWriting = 0;
+  const replaced = stepped.store.replaceInSteps(gridId, wrong, right, (write) => {
+    turnsAtWriting = turns;
+    write();
+  });
+  void replaced.finally(() => (done = true));
+  while (!done) {
+    await nextTurn();
+    turns += 1;
+  }
+  t.equal(await replaced, true);
+  // Four series of a packed day: each is read, changed and packed in steps of its own.
+  t.ok(turnsAtWriting >= 4 * 4, `${turnsAtWriting} turns of the event loop`);
+  plain.store.replaceSamples(gridId, wrong, right);
+  same(t, stepped.store, plain.store, 'in one go');
 });
 
 t.test('a damaged piece is told and taken as missing; everything else goes on', async (t) => {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { TLSSocket } from 'node:tls';
 import { messageOf, type Clock, type RandomSource, type Timer } from '@villagrid/contracts';
 import { backoffDelayMs, whyNotPeer, type Logger } from '@villagrid/runtime';
-import mqtt, { type MqttClient } from 'mqtt';
+import type { MqttClient } from 'mqtt';
 import type { DestinationEvents, UplinkDestination } from './destination.js';
 
 export interface MqttDestinationOptions {
@@ -41,9 +41,18 @@ export function createMqttDestination(options: MqttDestinationOptions): UplinkDe
   let attempt = 0;
   let retry: Timer | undefined;
   let told: string | undefined;
+  let library: typeof import('mqtt') | undefined;
 
   const connect = (subscription: string, events: DestinationEvents) => {
     if (closed) return;
+    if (library === undefined) {
+      // Loaded with the first connection, so that nothing at the start waits for it.
+      void import('mqtt').then((loaded) => {
+        library = loaded;
+        connect(subscription, events);
+      });
+      return;
+    }
     const again = (reason: string) => {
       const was = ready;
       ready = false;
@@ -65,7 +74,7 @@ export function createMqttDestination(options: MqttDestinationOptions): UplinkDe
     const byHand = options.judge !== undefined && !options.judge.systemIsRight() ? options.judge : undefined;
     let reason = 'the connection was closed';
     try {
-      made = mqtt.connect(options.url, {
+      made = library.default.connect(options.url, {
         clientId: options.clientId,
         ca: readFileSync(options.caFile),
         cert: readFileSync(options.certificateFile),

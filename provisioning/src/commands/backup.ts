@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { gatewayVersion } from '@villagrid/gateway';
 import { makeBackup } from '@villagrid/gateway/backup';
-import { noteBackup } from '../site/last-backup.js';
+import { noteBackup, sizeOf } from '../site/last-backup.js';
 import type { CommandPorts } from './command.js';
 import { wholeNumber } from './init.js';
 import { type PassphraseOptions, passphraseOf, withPassphrase } from './passphrase.js';
@@ -61,9 +61,7 @@ export function addBackup(program: Command, ports: CommandPorts): void {
           );
           return;
         }
-        print(
-          `Made ${made.file} (${(made.bytes / 1e6).toFixed(1)} MB) of ${info.grid_id}, up to frame ${info.newest_number}.`,
-        );
+        print(`Made ${made.file} (${sizeOf(made.bytes)}) of ${info.grid_id}, up to frame ${info.newest_number}.`);
         for (const [file, why] of info.left_out) print(`Not in it: ${file}, because ${why}`);
         for (const file of made.removed) print(`Removed the older ${file}`);
       },

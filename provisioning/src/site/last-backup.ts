@@ -28,3 +28,7 @@ export function lastBackup(configFile: string): LastBackup | undefined {
   const path = noteOf(configFile);
   return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as LastBackup) : undefined;
 }
+
+/** Bytes as people read them. */
+export const sizeOf = (bytes: number): string =>
+  bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;

@@ -3,7 +3,8 @@ import type { CommandRecord } from '@villagrid/contracts';
 import { migrateModule, type Migration } from '../sqlite/migrate.js';
 import type { SqliteDatabase } from '../sqlite/open.js';
 
-const migrations: readonly Migration[] = [
+/** Tables of the audit. `createCommandStore` runs them itself (module `commands`); for tools that want to know them. */
+export const commandMigrations: readonly Migration[] = [
   `CREATE TABLE command (
     number INTEGER PRIMARY KEY,
     command_id TEXT NOT NULL UNIQUE,
@@ -22,7 +23,7 @@ export interface CommandStore {
 
 /** Opens the records in a database. */
 export function createCommandStore(database: SqliteDatabase): CommandStore {
-  migrateModule(database, 'commands', migrations);
+  migrateModule(database, 'commands', commandMigrations);
   const put = database.prepare<[string, string]>(
     'INSERT INTO command (command_id, record) VALUES (?, ?) ON CONFLICT (command_id) DO UPDATE SET record = excluded.record',
   );

@@ -2,10 +2,9 @@
  * A village's own certificate authority: ECDSA P-256, one level. Times are REAL Unix milliseconds, also in an
  * accelerated village, because the other side's TLS library judges them by its own clock.
  */
-import 'reflect-metadata';
 import { randomBytes, webcrypto } from 'node:crypto';
 import { isIP } from 'node:net';
-import * as x509 from '@peculiar/x509';
+import type * as X509 from '@peculiar/x509';
 
 /** A certificate and its private key, both as PEM text (the key is PKCS 8). */
 export interface CertifiedKey {
@@ -15,6 +14,15 @@ export interface CertifiedKey {
 
 /** An authority is a certified key that may sign others. Keep its key at home, mode 0600. */
 export type Authority = CertifiedKey;
+
+/**
+ * The library, loaded when it is first needed: a server that only uses certificates has no need of two hundred files that make
+ * them.
+ */
+async function library(): Promise<typeof X509> {
+  await import('reflect-metadata');
+  return import('@peculiar/x509');
+}
 
 const dayMs = 86_400_000;
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
@@ -30,6 +38,7 @@ export async function createAuthority({
   nowMs: number;
   days?: number;
 }): Promise<Authority> {
+  const x509 = await library();
   const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned(
     {
@@ -46,37 +55,43 @@ export async function createAuthority({
     },
     crypto,
   );
-  return { certificatePem: pem(certificate), privateKeyPem: await privateKeyPem(keys.privateKey) };
+  return { certificatePem: pem(certificate), privateKeyPem: await privateKeyPem(x509, keys.privateKey) };
 }
 
-/** Issues a certificate for a server reachable under these names (DNS names and IP addresses). Throws RangeError without names. */
-export function issueServerCertificate(
+/** Issues a certificate for a server reachable under these names (DNS names and IP addresses). Rejects with RangeError without names. */
+export async function issueServerCertificate(
   authority: Authority,
   { names, nowMs, days }: { names: readonly string[]; nowMs: number; days: number },
 ): Promise<CertifiedKey> {
   const [first] = names;
   if (first === undefined) throw new RangeError('a server certificate needs at least one name or address');
-  return issue(authority, first, nowMs, days, x509.ExtendedKeyUsage.serverAuth, [
+  const x509 = await library();
+  return issue(x509, { authority, commonName: first, nowMs, days }, x509.ExtendedKeyUsage.serverAuth, [
     new x509.SubjectAlternativeNameExtension(names.map((name) => ({ type: isIP(name) ? 'ip' : 'dns', value: name }))),
   ]);
 }
 
 /** Issues a certificate by which a client (a gateway, a device) shows who it is: its common name. */
-export function issueClientCertificate(
+export async function issueClientCertificate(
   authority: Authority,
   { commonName, nowMs, days }: { commonName: string; nowMs: number; days: number },
 ): Promise<CertifiedKey> {
-  return issue(authority, commonName, nowMs, days, x509.ExtendedKeyUsage.clientAuth, []);
+  const x509 = await library();
+  return issue(x509, { authority, commonName, nowMs, days }, x509.ExtendedKeyUsage.clientAuth, []);
 }
 
 async function issue(
-  authority: Authority,
-  commonName: string,
-  nowMs: number,
-  days: number,
-  usage: x509.ExtendedKeyUsage,
-  more: readonly x509.Extension[],
+  x509: typeof X509,
+  wanted: {
+    readonly authority: Authority;
+    readonly commonName: string;
+    readonly nowMs: number;
+    readonly days: number;
+  },
+  usage: X509.ExtendedKeyUsage,
+  more: readonly X509.Extension[],
 ): Promise<CertifiedKey> {
+  const { authority, commonName, nowMs, days } = wanted;
   const issuer = new x509.X509Certificate(authority.certificatePem);
   const signingKey = await crypto.subtle.importKey(
     'pkcs8',
@@ -106,7 +121,7 @@ async function issue(
     },
     crypto,
   );
-  return { certificatePem: pem(certificate), privateKeyPem: await privateKeyPem(keys.privateKey) };
+  return { certificatePem: pem(certificate), privateKeyPem: await privateKeyPem(x509, keys.privateKey) };
 }
 
 /** What a person or a check wants to know of a certificate. */
@@ -124,6 +139,7 @@ export interface CertificateDescription {
 
 /** Reads a certificate; throws an Error when the text is not one. */
 export async function describeCertificate(certificatePem: string): Promise<CertificateDescription> {
+  const x509 = await library();
   const certificate = new x509.X509Certificate(certificatePem);
   const names = certificate.getExtension(x509.SubjectAlternativeNameExtension);
   return {
@@ -143,11 +159,11 @@ const validity = (nowMs: number, days: number) => ({
 });
 
 /** As an object, which the types lack: a plain text would be read for quotation marks. */
-const commonNameOnly = (name: string) => [{ CN: [{ utf8String: name }] }] as unknown as x509.JsonName;
-const commonNameOf = (name: x509.Name): string => name.getField('CN')[0] ?? name.toString();
-const pem = (certificate: x509.X509Certificate): string => `${certificate.toString('pem')}\n`;
+const commonNameOnly = (name: string) => [{ CN: [{ utf8String: name }] }] as unknown as X509.JsonName;
+const commonNameOf = (name: X509.Name): string => name.getField('CN')[0] ?? name.toString();
+const pem = (certificate: X509.X509Certificate): string => `${certificate.toString('pem')}\n`;
 
-async function privateKeyPem(key: webcrypto.CryptoKey): Promise<string> {
+async function privateKeyPem(x509: typeof X509, key: webcrypto.CryptoKey): Promise<string> {
   return `${x509.PemConverter.encode(await crypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY')}\n`;
 }
 

@@ -1,8 +1,10 @@
 import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { migrateModule, openDatabase } from '../index.js';
-import { tempDir } from '../testing/index.js';
+import { migrationSuite, tempDir } from '../testing/index.js';
+import { stepsOfTest } from '../testing/migration-steps.js';
 
 const setting = (database: ReturnType<typeof openDatabase>, name: string) => database.pragma(name, { simple: true });
 
@@ -54,7 +56,7 @@ t.test('a schema newer than the program is refused with a sentence that says wha
   for (const readonly of [false, true]) {
     t.throws(() => openDatabase({ path, migrations: ['CREATE TABLE a (x)'], readonly }), {
       code: 'E_STORE_OPEN',
-      message: /newer program/,
+      next: /newer program/,
     });
   }
 });
@@ -65,3 +67,33 @@ t.test('a file that is no database, and a folder that is not there, are told by 
   t.throws(() => openDatabase({ path: join(dir, 'bad.db') }), { code: 'E_STORE_OPEN', message: /bad\.db/ });
   t.throws(() => openDatabase({ path: join(dir, 'none', 'a.db') }), { code: 'E_STORE_OPEN', message: /none/ });
 });
+
+t.test('an older program is told which copy from before the update it could go back to', async (t) => {
+  const path = join(tempDir(t), 'a.db');
+  const database = openDatabase({ path });
+  migrateModule(database, 'm', ['CREATE TABLE m (x)']);
+  database.prepare('INSERT INTO m VALUES (7)').run();
+  migrateModule(database, 'm', ['CREATE TABLE m (x)', 'ALTER TABLE m ADD COLUMN y']);
+  t.throws(() => migrateModule(database, 'm', ['CREATE TABLE m (x)']), {
+    code: 'E_STORE_OPEN',
+    next: /a\.db\.before-update: put in its place/,
+  });
+  database.close();
+  const copy = openDatabase({ path: `${path}.before-update` });
+  migrateModule(copy, 'm', ['CREATE TABLE m (x)']);
+  t.same(copy.prepare('SELECT * FROM m').all(), [{ x: 7 }], 'and it can');
+  t.equal(statSync(`${path}.before-update`).mode & 0o777, 0o600);
+  copy.close();
+});
+
+migrationSuite(
+  t,
+  [
+    {
+      name: 'steps',
+      migrations: stepsOfTest,
+      from: { path: fileURLToPath(new URL('../testing/migration-steps.js', import.meta.url)), name: 'stepsOfTest' },
+    },
+  ],
+  fileURLToPath(new URL('../../dist', import.meta.url)),
+);

@@ -5,3 +5,4 @@ export * from './memory-log.js';
 export * from './temp-dir.js';
 export * from './telemetry-suite.js';
 export * from './alert-store-suite.js';
+export * from './migration-suite.js';

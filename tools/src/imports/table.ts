@@ -92,13 +92,9 @@ export const arrows: ArrowTable = {
         imports: ['app.ts', 'config', 'log/packed.ts'],
         ask: 'Outside, a gateway is its settings and createGateway; benches count what its log holds.',
       },
-      'profiles.ts': {
-        imports: ['devices', 'drivers', 'links'],
-        ask: 'Outside, profiles are what the command line checks and tries, and the reference pages print.',
-      },
       'field.ts': {
-        imports: ['links', 'devices', 'drivers'],
-        ask: 'Tools of the installer see links, profiles and drivers, nothing that stores.',
+        imports: ['links', 'devices', 'drivers', 'scan'],
+        ask: 'Tools and reference pages see profiles, links, drivers and the scan, nothing that stores.',
       },
       'app.ts': { imports: 'all', ask: '' },
       'parts.ts': {
@@ -118,6 +114,10 @@ export const arrows: ArrowTable = {
       nodes: {
         imports: ['config', 'mappings'],
         ask: 'Nodes know no store and no broker: what they say goes to a sink, what is said to them comes out of app.ts.',
+      },
+      scan: {
+        imports: ['links', 'devices', 'drivers'],
+        ask: 'The scan looks at a line and at profiles, and stores nothing.',
       },
       intake: {
         imports: ['log', 'clock', 'drivers/port.ts'],

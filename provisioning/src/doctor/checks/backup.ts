@@ -1,7 +1,7 @@
 /** The last backup: there is one, and it is not old. */
 import { existsSync, readdirSync } from 'node:fs';
 import { basename } from 'node:path';
-import { lastBackup } from '../../site/last-backup.js';
+import { lastBackup, sizeOf } from '../../site/last-backup.js';
 import { at, type Check } from '../check.js';
 
 /** Days after which a backup counts as old; the timer makes one each night. */
@@ -22,7 +22,7 @@ export const backup: Check = {
     const last = lastBackup(configFile);
     if (last === undefined) return [{ state: 'warning', found: 'no backup was ever made', next }];
     const days = (realClock.nowMs() - last.made_at_ms) / dayMs;
-    const found = `made ${days < 1 ? 'within the last day' : `${Math.floor(days)} days ago`}: ${last.file} (${(last.bytes / 1e6).toFixed(1)} MB)`;
+    const found = `made ${days < 1 ? 'within the last day' : `${Math.floor(days)} days ago`}: ${last.file} (${sizeOf(last.bytes)})`;
     return days > oldDays ? [{ state: 'warning', found, next }] : [{ state: 'good', found }];
   },
 };
