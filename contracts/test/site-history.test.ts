@@ -272,10 +272,15 @@ t.test(
     t.same(figure(), {
       value: 3,
       timeMs: now - 9000,
-      quality: qualityCodes.uncertain_clock,
+      quality: qualityCodes.uncertain_derived,
       sources: wire.terms.map((term) => ({ deviceId: term.device_id, metric: term.metric })),
       usedFallback: false,
     });
+    t.match(
+      resolveFigure('generation_kw', { terms: wire.terms.slice(0, 2) }, lookup, now),
+      { value: 3.3, quality: qualityCodes.uncertain_clock },
+      'a sum of meters is as certain as they are; one worked out from another quantity is derived',
+    );
     newest['meter generation_kw'] = good(3.3, 2000);
     t.equal(figure().value, 3, 'the fallback is not asked while the first choice is whole');
     newest['b generation_kw'] = good(99, 0, qualityCodes.bad_range);

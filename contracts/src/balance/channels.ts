@@ -3,6 +3,7 @@
  * columns over the windows of about a day. Found from the wiring alone: an undeclared device takes no part.
  */
 import { metricPrecision } from '../metrics/catalogue.js';
+import { isDerived } from '../site/figures.js';
 import type { Site, Wire, WireTerm } from '../site/site.js';
 
 /** The flows of a microgrid. Generation, generator and mains import come in; consumption and a charging battery go out. */
@@ -89,17 +90,13 @@ const roles: Readonly<Record<string, Role>> = {
 /** Figures the balance is made of, in the order they are shown. */
 export const balanceFigures: readonly string[] = Object.keys(roles);
 
-/** Whether a wire only adds series of the figure's own metric: what is derived from other metrics proves nothing about them. */
-const isMeasured = (figure: string, terms: readonly WireTerm[]): boolean =>
-  terms.every((term) => term.metric === figure || term.metric.startsWith(`${figure}.`));
-
 /** The channels of a site's balance, from its wiring. A derived figure is none: it would prove itself. */
 export function meterChannels(site: Pick<Site, 'devices' | 'wiring'>): MeterChannel[] {
   const found = new Map<string, MeterChannel>();
   const nameOf = (deviceId: string) => site.devices.find((one) => one.device_id === deviceId)?.name ?? deviceId;
   for (const [figure, role] of Object.entries(roles)) {
     const wire: Wire | undefined = site.wiring[figure];
-    if (wire === undefined || !isMeasured(figure, wire.terms)) continue;
+    if (wire === undefined || isDerived(figure, wire.terms)) continue;
     const add = ({ device_id, metric, factor }: WireTerm, second: boolean) => {
       const id = `${device_id}/${metric}`;
       if (found.has(id)) return;
@@ -117,7 +114,7 @@ export function meterChannels(site: Pick<Site, 'devices' | 'wiring'>): MeterChan
     for (const term of wire.terms) add(term, false);
     // A fallback of one series measures the same thing a second time, so the two can be held against each other.
     const [only] = wire.fallback ?? [];
-    if (only !== undefined && wire.fallback?.length === 1 && wire.terms.length === 1 && isMeasured(figure, [only]))
+    if (only !== undefined && wire.fallback?.length === 1 && wire.terms.length === 1 && !isDerived(figure, [only]))
       add(only, true);
   }
   return [...found.values()];
@@ -130,5 +127,6 @@ export function balancePlant({ plant }: Pick<Site, 'plant'>): BalancePlant {
     pvKwp: plant.pv_kwp,
     hasGenset: plant.has_genset,
     hasMains: plant.has_mains,
+    dcNominalV: plant.dc_nominal_v,
   };
 }

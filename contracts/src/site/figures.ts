@@ -46,6 +46,15 @@ export function resolveFigure(
   return { ...fallback, usedFallback: true };
 }
 
+/**
+ * Whether a figure is worked out from other quantities because the site has no meter for it: consumption as generation less
+ * battery power. It is shown as derived, and proves nothing about the meters it is made of.
+ */
+export function isDerived(figure: string, terms: readonly WireTerm[]): boolean {
+  const { base } = parseMetricId(figure);
+  return terms.some((term) => parseMetricId(term.metric).base !== base);
+}
+
 function sameDevices(a: readonly WireTerm[], b: readonly WireTerm[]): boolean {
   const within = (some: readonly WireTerm[], others: readonly WireTerm[]) =>
     some.every((one) => others.some((other) => other.device_id === one.device_id));
@@ -69,6 +78,8 @@ function addTerms(metric: string, terms: readonly WireTerm[], lookup: SnapshotLo
     if (sample.value === null || qualityClass(sample.quality) === 'bad') missing = true;
     else sum += sample.value * term.factor;
   }
+  if (!missing && quality < qualityCodes.uncertain_derived && isDerived(metric, terms))
+    quality = qualityCodes.uncertain_derived;
   return {
     value: missing ? null : quantise(sum, metricPrecision(metric)),
     timeMs,

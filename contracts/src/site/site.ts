@@ -77,6 +77,12 @@ export const plantSchema = Type.Object(
       maximum: 100,
       description: 'charge at which the inverters switch off, %',
     }),
+    dc_nominal_v: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        description: 'nominal voltage of the battery, V: tells a wrong voltage from a wrong current',
+      }),
+    ),
     has_genset: Type.Boolean({ default: false }),
     has_mains: Type.Boolean({ default: false }),
   },

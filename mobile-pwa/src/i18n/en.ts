@@ -41,6 +41,7 @@ export const en = {
   'source.grids': '{server} · {n} of {total} reporting',
 
   'age.now': 'now',
+  'age.nowDerived': 'now, derived',
   'age.justNow': 'just now',
   'age.seconds': '{n} s ago',
   'age.minutes': '{n} min ago',
@@ -51,6 +52,7 @@ export const en = {
   'age.for.hours': '{n} h',
   'age.for.days': '{n, plural, one {# day} other {# days}}',
   'age.never': 'never seen',
+  'value.derived': 'derived',
   'value.none': 'no data',
   'value.bad': 'not believable',
 

@@ -23,6 +23,9 @@ export function ageText(figure: FigureView | undefined, nowMs: number, zone: str
   return '';
 }
 
+/** Whether a figure is worked out from others because there is no meter for it. */
+export const isDerived = (figure: FigureView | undefined): boolean => figure?.quality === 'uncertain_derived';
+
 /** The age of a live figure, in one calm word; nothing for the others, whose age stands in full where `ageText` is shown. */
 export function LiveAge({
   figure,
@@ -33,7 +36,9 @@ export function LiveAge({
   nowMs: number;
   heard?: boolean;
 }) {
-  return figureFreshness(figure, nowMs, heard) === 'live' ? <span class="live-age">{t('age.now')}</span> : null;
+  return figureFreshness(figure, nowMs, heard) === 'live' ? (
+    <span class="live-age">{t(isDerived(figure) ? 'age.nowDerived' : 'age.now')}</span>
+  ) : null;
 }
 
 /** Number and unit of a figure; an em dash with "no data" when unknown. */

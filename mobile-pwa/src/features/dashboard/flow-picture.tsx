@@ -4,6 +4,7 @@ import { momentText, quantity } from '../../i18n/format.js';
 import { t, type MessageKey } from '../../i18n/messages.js';
 import { iconPath, type IconName } from '../../ui/icons.js';
 import { makeFlow, peakOf, type Station } from './flow.js';
+import { isDerived } from '../../ui/value.js';
 
 const icons: Readonly<Record<Station['id'], IconName>> = {
   sun: 'sun',
@@ -70,7 +71,12 @@ function StationPicture({
   const flowing = step > 0;
   const toBus = (towardsBusKw ?? 0) > 0;
   // The sun's and the village's direction is in their place; the others say it below their line.
-  const words = station.id === 'sun' || station.id === 'village' ? '' : directionWords(station);
+  const words = [
+    station.id === 'sun' || station.id === 'village' ? '' : directionWords(station),
+    current && isDerived(figure) ? t('value.derived') : '',
+  ]
+    .filter((part) => part !== '')
+    .join(', ');
   const width = thickness[step];
   const soc = station.id === 'battery' ? 0.62 : 0;
   return (
