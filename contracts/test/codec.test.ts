@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import {
   addDigest,
+  blocksOf,
   ByteReader,
   ByteWriter,
   CodecError,
@@ -10,10 +11,12 @@ import {
   crc32,
   decodeEnvelopeBody,
   decodeFrame,
+  DeviceSeries,
   digestHex,
   emptyDigest,
   encodeEnvelopeBody,
   encodeFrame,
+  frameOfPieces,
   metricPrecision,
   packDigests,
   packTimes,
@@ -21,8 +24,10 @@ import {
   packWindows,
   plans,
   qualityCodes,
+  ReadingBlock,
   restamp,
   seriesHasher,
+  spanOfFrame,
   unpackDigests,
   unpackTimes,
   unpackValues,
@@ -110,6 +115,63 @@ t.test('any frame comes back as it was packed', async (t) => {
     300,
   );
 });
+
+t.test(
+  'a frame made of columns is packed to the same bytes as its samples, and a copy of it is its samples',
+  async (t) => {
+    const series = [
+      new DeviceSeries('a', ['generation_kw', 'battery_soc_pct', 'equipment_temp_c.inverter']),
+      new DeviceSeries('b', ['humidity_pct']),
+      new DeviceSeries('a', ['consumption_kw']),
+      new DeviceSeries('a', ['battery_soc_pct', 'consumption_kw']),
+    ];
+    const scaled = fc.oneof(
+      fc.integer({ min: -5000, max: 5000 }),
+      fc.integer({ min: -(2 ** 48), max: 2 ** 48 }),
+      fc.constant(Number.NaN),
+    );
+    const reading = fc.record({
+      kind: fc.nat({ max: series.length - 1 }),
+      timeMs: fc.integer({ min: 1_795_341_600_000, max: 1_795_341_700_000 }),
+      values: fc.array(scaled, { minLength: 3, maxLength: 3 }),
+      quality: fc.constantFrom(0, 0, 0, 1, 64),
+    });
+    let asColumns = 0;
+    holds(
+      t,
+      'columns',
+      fc.property(frame, fc.array(reading, { maxLength: 60 }), fc.boolean(), (facts, readings, apart) => {
+        const blocks = new Map<number, ReadingBlock>();
+        for (const { kind, timeMs: at, values, quality } of readings) {
+          if (apart && kind === 3) continue;
+          const block = blocks.get(kind) ?? new ReadingBlock(series[kind] as DeviceSeries);
+          blocks.set(kind, block);
+          block.add(at, Float64Array.from(values), quality);
+        }
+        const { samples: loose, ...others } = facts;
+        const made = frameOfPieces(others, apart ? [...blocks.values()] : [...blocks.values(), [...loose]]);
+        if (blocksOf(made)) asColumns += 1;
+        const times = made.samples.map((one) => one.timeMs);
+        const span = times.length === 0 ? undefined : [Math.min(...times), Math.max(...times)];
+        const copy = { ...made };
+        if (blocksOf(copy) !== undefined) return false;
+        const count = readings
+          .filter(({ kind }) => !(apart && kind === 3))
+          .reduce((sum, { kind }) => sum + (series[kind]?.metrics.length ?? 0), 0);
+        return (
+          made.samples.length === count + (apart ? 0 : loose.length) &&
+          same(spanOfFrame(made) ?? null, span ?? null) &&
+          Buffer.compare(encodeFrame(made), encodeFrame(copy)) === 0 &&
+          same(
+            grouped(decodeFrame(encodeFrame(made))).samples,
+            grouped({ ...copy }).samples.map((one) => ({ ...one, timeMs: Math.round(one.timeMs) })),
+          )
+        );
+      }),
+    );
+    t.ok(asColumns > 30, `${asColumns} were columns`);
+  },
+);
 
 t.test(
   'a frame with events of kinds from a newer program is read whole, and they are carried along as they came',

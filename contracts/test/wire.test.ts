@@ -20,6 +20,7 @@ import {
   parseTelemetryText,
   parseTopic,
   quantise,
+  TelemetryForm,
   topics,
   type ParsedTelemetry,
 } from '@villagrid/contracts';
@@ -326,4 +327,142 @@ t.test('quantising keeps a value within half a step, twice is once, and the sign
   t.equal(quantise(0.5, 0), 1);
   t.equal(quantise(-0.5, 0), -1);
   t.ok(Object.is(quantise(-0.4, 0), 0), 'no negative zero');
+});
+
+t.test('what a form of an earlier payload reads is what the full parser reads, whatever comes', async (t) => {
+  const bytesOf = (text: string) => Buffer.from(text);
+  const formOf = (text: string) => {
+    const bytes = bytesOf(text);
+    return TelemetryForm.of(bytes, 0, bytes.length, parseTelemetryText(text));
+  };
+  /** Reads a payload that lies within other bytes, as publishes do. */
+  const read = (form: TelemetryForm, payload: Buffer) =>
+    form.read(Buffer.concat([bytesOf('31'), payload, bytesOf('2}')]), 2, 2 + payload.length);
+  let readByForm = 0;
+  const agrees = (form: TelemetryForm, payload: Buffer): boolean => {
+    if (!read(form, payload)) return true;
+    readByForm += 1;
+    const full = parseTelemetryText(payload.toString('utf8'));
+    if (!full.ok || full.resent || full.findings.length > 0 || full.readings.length !== 1) return false;
+    const [reading] = full.readings;
+    return (
+      reading !== undefined &&
+      reading.boot === form.boot &&
+      [reading.seq, reading.upMs, reading.timeMs].every((one, i) =>
+        Object.is(one, [form.seq, form.upMs, form.timeMs][i]),
+      ) &&
+      reading.values.length === form.metrics.length &&
+      reading.values.every(
+        ({ metric, value, quality }, i) =>
+          metric === form.metrics[i] &&
+          quality === 0 &&
+          Object.is(value, (form.values[i] as number) / 10 ** metricPrecision(metric)),
+      )
+    );
+  };
+  const plainNumber = fc.oneof(
+    fc.integer({ min: -1, max: 90 }).map(String),
+    fc.double({ min: 0, max: 79, noNaN: true }).map((one) => String(Number(one.toFixed(5)))),
+  );
+  const oddNumber = fc.constantFrom(
+    ...[
+      '-0',
+      '0',
+      '-0.0',
+      '-0.04',
+      '1e999',
+      '1E2',
+      '1e-2',
+      '007',
+      '1.',
+      '.5',
+      '--1',
+      '+1',
+      '100.04',
+      '99.95',
+      '0.0005',
+    ],
+    ...[
+      '2000.0004',
+      '50.5000000000000',
+      '1234567890123456',
+      '0.1234567890123456',
+      '999999999999999',
+      '12345678901',
+      '',
+    ],
+    ...['true', 'null', '"5"', '[]', '{}', '-', '-.5', '1 2', 'NaN', '1.0049999999', '0.00049999999999999'],
+  );
+  const blank = fc.constantFrom('', '', '', ' ', '\n\t ');
+  const payloads = fc
+    .record({
+      blank,
+      boot: fc.option(fc.constantFrom('"k3f9"', '"b\u00fcro"', '"a\\u0062"', '" "', '"{,}"')),
+      fields: fc.subarray(['"v"', '"seq"', '"up"', '"ts"'], { maxLength: 2 }),
+      metrics: fc.uniqueArray(fc.constantFrom(...metricIds, 'equipment_temp_c.inverter'), {
+        minLength: 1,
+        maxLength: 6,
+      }),
+      first: fc.boolean(),
+    })
+    .map(({ blank: between, boot, fields, metrics, first }) => {
+      const head = [
+        ...(boot === null ? [] : [['"boot"', boot] as const]),
+        ...fields.map((name) => [name, name === '"v"' ? '1' : '#'] as const),
+      ];
+      const values = `{${metrics.map((one) => `${between}"${one}":${between}#`).join()}}`;
+      const all = first ? [['"metrics"', values] as const, ...head] : [...head, ['"metrics"', values] as const];
+      return `${between}{${all.map(([name, value]) => `${name}${between}:${value}${between}`).join()}}${between}`;
+    });
+  const filled = (text: string, numbers: readonly string[]) => {
+    let at = 0;
+    return text.replaceAll('#', () => numbers[at++ % numbers.length] as string);
+  };
+  const mutation = fc.option(
+    fc.tuple(fc.nat({ max: 400 }), fc.nat({ max: 3 }), fc.constantFrom(0x20, 0x22, 0x2c, 0x30, 0x35, 0x5c, 0x7d, 0xff)),
+    { freq: 2 },
+  );
+  holds(
+    t,
+    'forms',
+    fc.property(
+      payloads,
+      fc.array(fc.oneof({ weight: 9, arbitrary: plainNumber }, { weight: 1, arbitrary: oddNumber }), {
+        minLength: 1,
+        maxLength: 5,
+      }),
+      mutation,
+      (text, numbers, change) => {
+        const form = formOf(filled(text, ['1']));
+        if (form === undefined) return text.includes('\\u');
+        let payload = bytesOf(filled(text, numbers));
+        if (change !== null) {
+          const [place, gone, byte] = change;
+          const at = place % (payload.length + 1);
+          payload = Buffer.concat([payload.subarray(0, at), Buffer.from([byte]), payload.subarray(at + gone)]);
+        }
+        return agrees(form, payload);
+      },
+    ),
+    2000,
+  );
+  t.ok(readByForm > 200, `${readByForm} were read by a form`);
+
+  const form = formOf('{"v":1,"boot":"b","seq":1,"up":2,"ts":3,"metrics":{"battery_soc_pct":50.5}}');
+  if (form === undefined) return t.fail('no form');
+  t.ok(read(form, bytesOf('{"v":1,"boot":"b","seq":7,"up":8,"ts":1795341600000,"metrics":{"battery_soc_pct":-0}}')));
+  t.same([form.seq, form.upMs, form.timeMs, form.values[0]], [7, 8, 1795341600000, 0]);
+  for (const text of [
+    '{"metrics":{"battery_soc_pct":1,"battery_soc_pct":2}}',
+    '{"seq":1,"metrics":{"battery_soc_pct":1},"seq":2}',
+    '{"metrics":{"flow_l_min":1}}',
+    '{"metrics":{"battery_soc_pct":101}}',
+    '{"metrics":{"battery_soc_pct":true}}',
+    '{"metrics":{"battery_soc_pct":1},"note":"x"}',
+    '{"boot":"b","readings":[{"seq":1,"metrics":{"battery_soc_pct":1}}]}',
+    '{"metrics":{}}',
+    '{"metrics":{"battery_soc_pct":1e1}}',
+    'no JSON',
+  ])
+    t.equal(formOf(text), undefined, text);
 });

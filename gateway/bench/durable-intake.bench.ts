@@ -1,11 +1,16 @@
 /** Durable intake: what the gateway acknowledges a second, each message only after the fsynced commit that holds it. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import Database from 'better-sqlite3';
 import type { Bench, Contestant, Lap } from '@villagrid/tools/bench';
 import { freePort, untilListening } from '@villagrid/tools/bench';
+import { noShim } from '../src/testing/disk/shim.js';
 import { makeCertificates, makeGatewayFolder } from './gateway-folder.js';
+import { startGateway } from './gateway-process.js';
 import type { LoadReport, LoadSettings } from './load.js';
+import { connectPacket, publishPacket } from './packets.js';
 import { checkStored } from './stored.js';
 
 const connections = 50;
@@ -24,16 +29,17 @@ const mosquitto = ['/usr/sbin/mosquitto', '/usr/local/sbin/mosquitto', '/opt/hom
 /** Runs the load against a port of the loopback; gives its report. */
 async function load(
   { folder, processes }: Lap,
-  to: Pick<LoadSettings, 'port' | 'clients'> & { authorityFile?: string | undefined },
+  to: Pick<LoadSettings, 'port' | 'clients' | 'most'> & { authorityFile?: string | undefined },
 ): Promise<LoadReport> {
-  const { port, clients, authorityFile } = to;
+  const { port, clients, authorityFile, most } = to;
   const settings: LoadSettings = {
     port,
     clients,
     ...(authorityFile === undefined ? {} : { ca: readFileSync(authorityFile, 'utf8') }),
     inFlight,
-    warmUpMs,
+    warmUpMs: most === undefined ? warmUpMs : 0,
     windowMs,
+    ...(most === undefined ? {} : { most }),
   };
   const file = join(folder, 'load.json');
   writeFileSync(file, JSON.stringify(settings), { mode: 0o600 });
@@ -52,23 +58,20 @@ const strangers = Array.from({ length: connections }, (_, index) => ({
   boot: `b${index}`,
 }));
 
-const villagrid = (secure: boolean): Contestant => ({
-  what: 'the gateway as villagrid init makes it, default rules on',
+const slowSyncMs = 10;
+
+const villagrid = (secure: boolean, slow = false): Contestant => ({
+  what: `the gateway as villagrid init makes it, default rules on${slow ? `, each sync of its disk ${slowSyncMs} ms longer` : ''}`,
+  missing: () => (slow ? noShim() : undefined),
   async run(lap) {
     const gateway = await makeGatewayFolder(join(lap.folder, 'gateway'), {
       devices: connections,
       commitSamples,
       commitBytes,
     });
-    const profile = lap.profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', lap.profile];
-    const running = lap.processes.start({
-      name: 'gateway',
-      command: process.execPath,
-      args: [...profile, at('../dist/main.js'), '--config', gateway.config],
-    });
-    const addresses = (await running.next('gateway', 20_000)) as { mqtt: string; mqtts: string };
+    const running = await startGateway(lap, gateway, { bare: true, ...(slow ? { slowSyncMs } : {}) });
     const report = await load(lap, {
-      port: Number(new URL(secure ? addresses.mqtts : addresses.mqtt).port),
+      port: secure ? running.mqtts : running.mqtt,
       authorityFile: secure ? gateway.authorityFile : undefined,
       clients: gateway.devices.map(({ deviceId, username, password, topic }) => ({
         clientId: deviceId,
@@ -79,8 +82,8 @@ const villagrid = (secure: boolean): Contestant => ({
       })),
     });
     // Killed: only what is really on the disk counts. A profile is written at an orderly end only.
-    await running.end(lap.profile === undefined ? 'SIGKILL' : 'SIGTERM');
-    checkStored(
+      await running.running.end(lap.profile === undefined ? 'SIGKILL' : 'SIGTERM');
+      await checkStored(
       gateway.dataDirectory,
       gateway.devices.map(({ deviceId }, index) => ({
         deviceId,
@@ -106,41 +109,204 @@ const bareAedes = (secure: boolean): Contestant => ({
   },
 });
 
+/** Starts mosquitto on a free port; gives the port. */
+async function startMosquitto(
+  { folder, processes }: Lap,
+  more: readonly string[] = [],
+  files?: { readonly certificate: string; readonly key: string },
+): Promise<number> {
+  const port = await freePort();
+  const config = join(folder, 'mosquitto.conf');
+  const lines = [
+    `listener ${port} 127.0.0.1`,
+    'allow_anonymous true',
+    'persistence false',
+    'set_tcp_nodelay true',
+    'log_type error',
+    // Otherwise it becomes another user, who may not read the certificates here.
+    ...(process.getuid?.() === 0 ? ['user root'] : []),
+    ...(files ? [`certfile ${files.certificate}`, `keyfile ${files.key}`] : []),
+    ...more,
+  ];
+  writeFileSync(config, `${lines.join('\n')}\n`);
+  processes.start({ name: 'mosquitto', command: mosquitto ?? '', args: ['-c', config] });
+  await untilListening(port);
+  return port;
+}
+
+const noMosquitto = () => (mosquitto === undefined ? 'It is not installed: sudo apt-get install mosquitto' : undefined);
+
 const mosquittoInMemory = (secure: boolean): Contestant => ({
   what: 'mosquitto without persistence',
-  missing: () => (mosquitto === undefined ? 'It is not installed: sudo apt-get install mosquitto' : undefined),
+  missing: noMosquitto,
   async run(lap) {
-    const port = await freePort();
     const files = secure ? await makeCertificates(lap.folder) : undefined;
-    const config = join(lap.folder, 'mosquitto.conf');
-    const lines = [
-      `listener ${port} 127.0.0.1`,
-      'allow_anonymous true',
-      'persistence false',
-      'set_tcp_nodelay true',
-      'log_type error',
-      // Otherwise it becomes another user, who may not read the certificates here.
-      ...(process.getuid?.() === 0 ? ['user root'] : []),
-      ...(files ? [`certfile ${files.certificate}`, `keyfile ${files.key}`] : []),
-    ];
-    writeFileSync(config, `${lines.join('\n')}\n`);
-    lap.processes.start({ name: 'mosquitto', command: mosquitto ?? '', args: ['-c', config] });
-    await untilListening(port);
+    const port = await startMosquitto(lap, [], files);
     return (await load(lap, { port, clients: strangers, authorityFile: files?.authority })).perSecond;
   },
 });
 
+/** Messages of each connection that the storing peers get: a burst, until the last one is stored. */
+const burstPerClient = 100;
+
+/** A peer that stores: messages a second from the first publish until all of a burst are rows of its database. */
+const storing = (
+  what: string,
+  missing: Contestant['missing'],
+  startStoring: (lap: Lap, port: number, database: string) => void,
+): Contestant => ({
+  what,
+  missing: (around) => noMosquitto() ?? missing?.(around),
+  async run(lap) {
+    // What it queues for a subscriber is a thousand messages otherwise, and the rest is lost silently.
+    const port = await startMosquitto(lap, ['max_queued_messages 0', 'max_inflight_messages 0']);
+    const path = join(lap.folder, 'stored.db');
+    const database = new Database(path);
+    database.exec('CREATE TABLE message (id INTEGER PRIMARY KEY, topic TEXT, body TEXT)');
+    const count = database.prepare<[], number>('SELECT count(*) FROM message').pluck();
+    startStoring(lap, port, path);
+    const until = async (wanted: number, withinMs: number, ask: () => void = () => {}) => {
+      const late = performance.now() + withinMs;
+      while ((count.get() ?? 0) < wanted) {
+        if (performance.now() > late) throw new Error(`${count.get()} of ${wanted} messages were stored`);
+        ask();
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    };
+    try {
+      await until(1, 60_000, () => publishOnce(port, 'microgrid/probe', '{}'));
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      const before = count.get() ?? 0;
+      const total = burstPerClient * strangers.length;
+      const beganMs = performance.now();
+      await load(lap, { port, clients: strangers, most: burstPerClient });
+      await until(before + total, 120_000);
+      return (total / (performance.now() - beganMs)) * 1000;
+    } finally {
+      database.close();
+    }
+  },
+});
+
+const subscriberScript = storing(
+  'mosquitto and a small program that stores in SQLite',
+  undefined,
+  (lap, port, path) => {
+    lap.processes.start({
+      name: 'subscriber',
+      command: process.execPath,
+      args: [at('peer-subscriber.mjs'), String(port), path],
+    });
+  },
+);
+
+const nodeRed = storing(
+  'mosquitto and Node-RED with an MQTT-to-SQLite flow',
+  ({ peers }) =>
+    peers !== undefined && existsSync(join(peers, 'node_modules/node-red/red.js'))
+      ? undefined
+      : 'Node-RED is not installed: npm install --prefix DIR node-red node-red-node-sqlite, then --peers DIR',
+  (lap, port, path) => {
+    const folder = join(lap.folder, 'node-red');
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'flows.json'), JSON.stringify(nodeRedFlow(port, path)));
+    // Its nodes are looked for below its own folder.
+    symlinkSync(join(lap.peers ?? '', 'node_modules'), join(folder, 'node_modules'));
+    symlinkSync(join(lap.peers ?? '', 'package.json'), join(folder, 'package.json'));
+    writeFileSync(
+      join(folder, 'settings.js'),
+      `module.exports = { flowFile: 'flows.json', uiHost: '127.0.0.1', uiPort: 0, httpAdminRoot: false, httpNodeRoot: false, logging: { console: { level: 'warn' } } };\n`,
+    );
+    lap.processes.start({
+      name: 'node-red',
+      command: process.execPath,
+      args: [
+        join(lap.peers ?? '', 'node_modules/node-red/red.js'),
+        '--userDir',
+        folder,
+        '--settings',
+        join(folder, 'settings.js'),
+      ],
+    });
+  },
+);
+
+function nodeRedFlow(port: number, db: string) {
+  return [
+    { id: 'tab', type: 'tab', label: 'store' },
+    {
+      id: 'broker',
+      type: 'mqtt-broker',
+      broker: '127.0.0.1',
+      port: String(port),
+      clientid: '',
+      autoConnect: true,
+      usetls: false,
+      protocolVersion: '4',
+      keepalive: '60',
+      cleansession: true,
+    },
+    {
+      id: 'in',
+      type: 'mqtt in',
+      z: 'tab',
+      topic: 'microgrid/#',
+      qos: '1',
+      datatype: 'utf8',
+      broker: 'broker',
+      inputs: 0,
+      wires: [['fields']],
+    },
+    {
+      id: 'fields',
+      type: 'function',
+      z: 'tab',
+      func: 'msg.params = { $topic: msg.topic, $body: msg.payload }; return msg;',
+      outputs: 1,
+      wires: [['store']],
+    },
+    {
+      id: 'store',
+      type: 'sqlite',
+      z: 'tab',
+      mydb: 'db',
+      sqlquery: 'prepared',
+      sql: 'INSERT INTO message (topic, body) VALUES ($topic, $body)',
+      wires: [[]],
+    },
+    { id: 'db', type: 'sqlitedb', db, mode: 'RWC' },
+  ];
+}
+
+function publishOnce(port: number, topic: string, body: string): void {
+  const socket = net.connect({ port, host: '127.0.0.1' }, () => socket.write(connectPacket({ clientId: 'probe' })));
+  socket.once('data', () => {
+    socket.once('data', () => socket.destroy());
+    socket.write(publishPacket(topic, 1, body));
+  });
+  socket.on('error', () => {});
+}
+
+const messages = `${connections} connections, ${inFlight} in flight`;
 const bench = (id: string, how: string, secure: boolean): Bench => ({
   id,
   unit: 'msg/s',
-  what: `QoS 1 messages acknowledged a second, each after the fsynced commit that holds it: ${connections} connections, ${inFlight} in flight, ${how}.`,
+  what: `QoS 1 messages acknowledged a second, each after the fsynced commit that holds it: ${messages}, ${how}.`,
   own: villagrid(secure),
   limit: bareAedes(secure),
-  // Node-RED with an MQTT-to-SQLite flow belongs here too.
-  peers: { mosquitto: mosquittoInMemory(secure) },
+  peers: {
+    mosquitto: mosquittoInMemory(secure),
+    ...(secure ? {} : { 'mosquitto + script': subscriberScript, 'mosquitto + node-red': nodeRed }),
+  },
 });
 
 export const benches: readonly Bench[] = [
   bench('gateway.intake.durable_qos1', 'without TLS', false),
   bench('gateway.intake.durable_qos1_tls', 'with TLS', true),
+  {
+    id: 'gateway.intake.durable_qos1_slow_disk',
+    unit: 'msg/s',
+    what: `The same without TLS, each sync of the disk ${slowSyncMs} ms longer: ${messages}.`,
+    own: villagrid(false, true),
+  },
 ];

@@ -1,5 +1,5 @@
 /** A gateway's process that is measured, from its compiled build. */
-import { mkdirSync, realpathSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Lap, Running } from '@villagrid/tools/bench';
@@ -37,6 +37,12 @@ export interface GatewayProcessOptions {
   readonly nodeOptions?: readonly string[];
 }
 
+/** The environment that the service gives it on a box. */
+function serviceEnvironment(): NodeJS.ProcessEnv {
+  const unit = readFileSync(at('../../systemd/villagrid-gateway.service'), 'utf8');
+  return Object.fromEntries([...unit.matchAll(/^Environment=(\w+)=(.*)$/gm)].map(([, name, value]) => [name, value]));
+}
+
 /** Starts a gateway and waits until it says that it is ready. */
 export async function startGateway(
   lap: Lap,
@@ -44,7 +50,7 @@ export async function startGateway(
   { slowSyncMs, bare = false, nodeOptions = [] }: GatewayProcessOptions = {},
 ): Promise<GatewayProcess> {
   mkdirSync(dataDirectory, { recursive: true, mode: 0o700 });
-  const env: NodeJS.ProcessEnv = {};
+  const env: NodeJS.ProcessEnv = serviceEnvironment();
   if (slowSyncMs !== undefined) {
     env.LD_PRELOAD = buildShim(dirname(lap.folder));
     env.DISK_SHIM_DIR = realpathSync(dataDirectory);

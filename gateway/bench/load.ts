@@ -19,6 +19,8 @@ export interface LoadSettings {
   readonly inFlight: number;
   readonly warmUpMs: number;
   readonly windowMs: number;
+  /** Messages of each client, then it ends; until the window ends when left out. */
+  readonly most?: number;
 }
 
 /** The last line of a load. */
@@ -56,8 +58,9 @@ function client(one: LoadSettings['clients'][number], node: number) {
   let over: (() => void) | undefined;
   let welcome: (() => void) | undefined;
 
-  const send = (count: number): void => {
-    if (count === 0) return;
+  const send = (wanted: number): void => {
+    const count = Math.min(wanted, (settings.most ?? Number.POSITIVE_INFINITY) - ring.sent);
+    if (count <= 0) return;
     for (const piece of ring.take(count)) socket.write(piece);
   };
   const take = (chunk: Buffer): void => {
@@ -74,7 +77,7 @@ function client(one: LoadSettings['clients'][number], node: number) {
     rest = bytes.subarray(at);
     acknowledged += done - before;
     if (going) send(done - before);
-    else if (done === ring.sent) over?.();
+    if ((!going || done === settings.most) && done === ring.sent) over?.();
   };
   socket.on('data', take);
   socket.on('error', (error) => fail(`${one.clientId}: ${error.message}`));
@@ -103,7 +106,7 @@ const all = clients.map((one) => one.begin());
 await sleep(settings.warmUpMs);
 process.stdout.write('{"window":"begins"}\n');
 const [beganMs, before] = [performance.now(), acknowledged];
-await sleep(settings.windowMs);
+await (settings.most === undefined ? sleep(settings.windowMs) : Promise.all(all));
 process.stdout.write('{"window":"ends"}\n');
 const perSecond = ((acknowledged - before) / (performance.now() - beganMs)) * 1000;
 going = false;

@@ -1,8 +1,8 @@
 /** What a gateway's log really holds, read from its file after the gateway was killed. */
 import { join } from 'node:path';
 import { decodeFrame } from '@villagrid/contracts';
-import { openDatabase } from '@villagrid/runtime';
-import { unpackFrame } from '@villagrid/gateway';
+import { cryptoRandom, openDatabase, realClock, silentLogger } from '@villagrid/runtime';
+import { emptyJournal, unpackFrame } from '@villagrid/gateway';
 import { firstSeq, metricsPerMessage } from './packets.js';
 
 /** A device and how many of its messages were acknowledged. */
@@ -16,10 +16,13 @@ export interface Acknowledged {
  * Checks that the log holds each acknowledged message exactly once with all its samples, and no other. Throws an Error
  * that tells the first difference: figures of a load that was not kept are worth nothing.
  */
-export function checkStored(dataDirectory: string, acknowledged: readonly Acknowledged[]): void {
+export async function checkStored(dataDirectory: string, acknowledged: readonly Acknowledged[]): Promise<void> {
   const seen = new Map(acknowledged.map((one) => [`${one.deviceId} ${one.boot}`, new Uint8Array(one.count)]));
   const samples = new Map<string, number>();
-  const database = openDatabase({ path: join(dataDirectory, 'log.db'), readonly: true });
+  const path = join(dataDirectory, 'log.db');
+  // As the next start would find it.
+  await emptyJournal(path, { clock: realClock(), random: cryptoRandom(), log: silentLogger() });
+  const database = openDatabase({ path, readonly: true });
   try {
     const rows = database.prepare<[], { number: number; bytes: Buffer }>(
       'SELECT number, bytes FROM frame ORDER BY number',

@@ -49,6 +49,7 @@ import { settleSalvaged } from './log/salvage.js';
 import { NodeSequences } from './log/sequences.js';
 import { gatewayParts } from './parts.js';
 import { uplinkCursor } from './uplink/index.js';
+import { createPressure } from './project/pressure.js';
 import { createProjector } from './project/projector.js';
 import { createRetention } from './retention/retention.js';
 import { createFileRoom } from './store/file-room.js';
@@ -57,14 +58,16 @@ import { createHistoryStore } from './store/store.js';
 
 // For whoever reads a log's file without a gateway: the bench, tools.
 export { unpackFrame } from './log/packed.js';
+export { emptyJournal } from './log/log-store.js';
 
 /** Files in the data folder. People's accounts are apart from measurements, so that either survives the other. */
 export const databaseFiles = { log: 'log.db', telemetry: 'telemetry.db', settings: 'settings.db' } as const;
 
 /** States from whose number on their readers want the log's frames after a start. */
 const statesOfReaders = ['node_sequences', 'rules'];
-/** Frames that are read again within about a quarter of a second. */
+/** Frames that are read again within about a quarter of a second, unless they are of a flood. */
 const framesWorthWaiting = 2000;
+const longestWaitMs = 700;
 
 /** What a gateway gets from its process. */
 export interface GatewayPorts {
@@ -200,6 +203,12 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     logger: logger.child('intake'),
     wired: (deviceId, metric) => live.isWired(deviceId, metric),
     arrived: (samples) => alerts.onSamples(samples, live.apply(samples)),
+    arrivals(series) {
+      const show = live.onReadings(series);
+      const judge = alerts.onReadings(series);
+      return (timeMs, values, quality, arrivalMs) =>
+        judge(timeMs, values, show(timeMs, values, quality, arrivalMs), arrivalMs);
+    },
   });
 
   const sleeping = new Set(config.mqtt_devices.devices.flatMap((one) => (one.sleeps ? [one.device_id] : [])));
@@ -266,6 +275,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     }),
     intake: {
       telemetry: intake.telemetry,
+      telemetryOf: intake.telemetryOf,
       legacyData: prototype,
       legacyAlert: alerts.legacyText,
       async link(login, state) {
@@ -292,7 +302,9 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     broker.publish(topics.alerts(gridId), JSON.stringify(message), { qos: 1 }).catch(() => {});
   }
 
+  const isPressed = createPressure(() => log.stats.samples, realClock);
   const projector = createProjector({
+    isPressed,
     gridId,
     gatewayId: site.gateway_id,
     log,
@@ -325,6 +337,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   const history = createHistoryKeeper({
     store: telemetry,
     behind: () => projector.behind(),
+    isPressed,
     clock,
     realClock,
     logger: logger.child('history'),
@@ -427,8 +440,8 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
       // What was committed since the last seal is read again from the log. A long way to go is gone in the background:
       // devices are not kept waiting for it.
       const restored = projector.catchUp().then(() => live.restore(telemetry.latest(gridId)));
-      if (projector.behind() <= framesWorthWaiting) await restored;
-      else restored.catch(() => {});
+      restored.catch(() => {});
+      if (projector.behind() <= framesWorthWaiting) await Promise.race([restored, realClock.sleep(longestWaitMs)]);
     },
     stop() {},
   });

@@ -17,4 +17,4 @@ export {
   vectorProblems,
 } from './devices/index.js';
 export { type TriedPoint, type TriedProfile, tryProfile } from './drivers/try-profile.js';
-export { LinkError, tcpLink } from './links/index.js';
+export { type Link, LinkError, rtuLink, serialLine, socketLine, tcpLink } from './links/index.js';

@@ -379,6 +379,13 @@ t.test('a profile is checked and tried before a gateway uses it', async (t) => {
   t.equal(noSunSpec.code, 1);
   t.match(noSunSpec.err, /E_DEVICE_SILENT.*no "SunS" at 40000, 50000, 0/s);
 
+  const nowhere = await cli(['profile', 'try', file]);
+  t.equal(nowhere.code, 2);
+  t.match(nowhere.err, /--host <address>, or --serial <port>/);
+  const noPort = await cli(['profile', 'try', file, '--serial', join(folder, 'no-such-port')]);
+  t.equal(noPort.code, 1);
+  t.match(noPort.err, /E_DEVICE_SILENT.*no-such-port, unit 1/);
+
   const listed = await cli(['profile', 'list', '--profiles-dir', folder]);
   t.match(listed.out, /^own-meter +meter +Own: One$/m);
   t.match(listed.out, /^victron-gx-system /m);

@@ -14,6 +14,7 @@ export * from './sqlite/wal.js';
 export * from './pki/authority.js';
 export * from './pki/peer.js';
 export * from './broker/types.js';
+export type { TakeBytes } from './broker/publish-gate.js';
 export * from './broker/guarded-broker.js';
 export * from './commands/command-store.js';
 export * from './config/load.js';

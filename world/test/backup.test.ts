@@ -17,7 +17,7 @@ import {
   setSetting,
   withAccounts,
 } from '@villagrid/provisioning';
-import { cryptoRandom, openDatabase, realClock, silentLogger } from '@villagrid/runtime';
+import { cryptoRandom, describeArchive, openDatabase, realClock, silentLogger } from '@villagrid/runtime';
 import { memoryLog, tempDir } from '@villagrid/runtime/testing';
 import mqtt, { type MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
@@ -174,6 +174,8 @@ t.test(
     const atMost = first.gateway.log.newestNumber();
     t.same(readdirSync(stick), [made.file.slice(stick.length + 1)], 'one file, and nothing left over');
     t.equal(statSync(made.file).mode & 0o777, 0o600);
+    const held = (await describeArchive(made.file)).parts.map(({ name }) => name);
+    t.ok(held.includes('data/log.journal'), 'what was committed and is not in the tables yet is in it too');
     const bytes = readFileSync(made.file);
     for (const secret of [password, 'canary', 'PRIVATE KEY', 'scrypt$'])
       t.notOk(bytes.includes(secret), `no ${secret} in it`);

@@ -11,9 +11,12 @@ declare class TextDecoder {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
+const firstBytes = 1024;
+const mostKeptBytes = 256 * 1024;
+
 /** Collects bytes; grows as needed. */
 export class ByteWriter {
-  #bytes = new Uint8Array(1024);
+  #bytes = new Uint8Array(firstBytes);
   #length = 0;
 
   get length(): number {
@@ -34,20 +37,25 @@ export class ByteWriter {
 
   /** An unsigned integer of 0 to 2^53 - 1, seven bits a byte, low bits first; throws CodecError for any other number. */
   unsigned(value: number): void {
-    if (!(value >= 0) || !Number.isSafeInteger(value)) throw new CodecError(`${value} is no integer of 0 to 2^53 - 1`);
-    this.#reserve(8);
-    let rest = value;
-    while (rest > 0x7fffffff) {
-      this.#bytes[this.#length++] = (rest % 128) | 128;
-      rest = Math.floor(rest / 128);
-    }
+    if (this.#length + 8 > this.#bytes.length) this.#reserve(8);
+    const bytes = this.#bytes;
+    let low = value | 0;
     // Nearly all numbers are small, and 32-bit arithmetic is much quicker.
-    let low = rest | 0;
+    if (low !== value || low < 0) {
+      if (!(value >= 0) || !Number.isSafeInteger(value))
+        throw new CodecError(`${value} is no integer of 0 to 2^53 - 1`);
+      let rest = value;
+      while (rest > 0x7fffffff) {
+        bytes[this.#length++] = (rest % 128) | 128;
+        rest = Math.floor(rest / 128);
+      }
+      low = rest | 0;
+    }
     while (low >= 128) {
-      this.#bytes[this.#length++] = (low & 127) | 128;
+      bytes[this.#length++] = (low & 127) | 128;
       low >>>= 7;
     }
-    this.#bytes[this.#length++] = low;
+    bytes[this.#length++] = low;
   }
 
   /** A signed integer by zigzag: 0, -1, 1, -2 become 0, 1, 2, 3. Magnitude below 2^52. */
@@ -71,8 +79,19 @@ export class ByteWriter {
     this.block(encoder.encode(text));
   }
 
+  /** Begins anew; the room stays, unless it is very large. */
+  clear(): void {
+    this.#length = 0;
+    if (this.#bytes.length > mostKeptBytes) this.#bytes = new Uint8Array(firstBytes);
+  }
+
   finish(): Uint8Array {
     return this.#bytes.slice(0, this.#length);
+  }
+
+  /** What was written from a place on, not copied: true until more is written. */
+  written(from = 0): Uint8Array {
+    return this.#bytes.subarray(from, this.#length);
   }
 }
 

@@ -13,6 +13,7 @@ import type { QualityCode } from '../quality/quality.js';
 import { ByteReader, ByteWriter, CodecError } from './bytes.js';
 import { crc32 } from './crc32.js';
 import { largestTimeMs, parseFrameHead, type FrameHead } from './frame-head.js';
+import { blocksOf, type ReadingBlock } from './reading-block.js';
 
 /** A normalised reading of one series. `value` is in the metric's unit, quantised; null means no usable number. */
 export interface Sample {
@@ -102,6 +103,9 @@ export interface Frame {
 const version = 1;
 
 const checksumBytes = 4;
+/** Used for every frame: packing ends before the next one begins. */
+const scratch = new ByteWriter();
+const sharedScratch = new ByteWriter();
 
 /**
  * Packs a frame. Samples keep their order within a series; the order between series is not kept, nor that between events
@@ -109,61 +113,106 @@ const checksumBytes = 4;
  * a value, time or quality that cannot be packed (not finite, or a value whose step to the one before is 2^51 times its resolution or more).
  */
 export function encodeFrame(frame: Frame): Uint8Array {
-  const series = bySeries(frame.samples).map((group) => {
-    const first = group[0] as Sample;
-    return { group, head: [first.deviceId, first.metric, metricPrecision(first.metric)] as const };
-  });
+  const writer = scratch;
+  writer.clear();
+  writer.byte(version);
+  const wallMs = Math.round(frame.wallMs);
+  const blocks = blocksOf(frame);
+  if (blocks === undefined) {
+    const groups = bySeries(frame.samples);
+    const heads = groups.map(([first]) => {
+      const { deviceId, metric } = first as Sample;
+      return [deviceId, metric, metricPrecision(metric)] as const;
+    });
+    writeHead(writer, frame, heads);
+    for (const [index, group] of groups.entries())
+      writeSeries(writer, group, wallMs, 10 ** (heads[index] as (typeof heads)[number])[2]);
+  } else {
+    writeHead(writer, frame, [], blocks.map(({ series }) => series.headText).join());
+    for (const block of blocks) writeBlock(writer, block, wallMs);
+  }
+  const checksum = crc32(writer.written());
+  for (let shift = 24; shift >= 0; shift -= 8) writer.byte(checksum >>> shift);
+  return writer.finish();
+}
+
+/** Writes the head; `seriesText` is the inside of its list of series when that is at hand as text. */
+function writeHead(writer: ByteWriter, frame: Frame, series: FrameHead['s'], seriesText?: string): void {
   const events = [...frame.events, ...(frame.unknownEvents ?? [])];
   const head: FrameHead = {
     b: frame.boot,
     m: Math.round(frame.monotonicMs),
     w: Math.round(frame.wallMs),
     t: frame.trust,
-    s: series.map((one) => one.head),
+    s: series,
     ...(events.length > 0 ? { e: events } : {}),
     ...(frame.entries.length > 0 ? { n: frame.entries } : {}),
     ...(frame.received.length > 0
       ? { r: frame.received.map((one) => [one.deviceId, one.boot, one.seqs] as const) }
       : {}),
   };
-  const writer = new ByteWriter();
-  writer.byte(version);
-  writer.text(JSON.stringify(head));
-  for (const {
-    group,
-    head: [, , precision],
-  } of series) {
-    const factor = 10 ** precision;
-    writer.unsigned(group.length);
-    let time = head.w;
-    for (const sample of group) {
-      writer.signed(Math.round(sample.timeMs) - time);
-      time = Math.round(sample.timeMs);
+  const text = JSON.stringify(head);
+  // The first such place is the list itself: only the boot's own text is before it, where quotes are escaped.
+  writer.text(seriesText === undefined ? text : text.replace('"s":[]', () => `"s":[${seriesText}]`));
+}
+
+/** Bit 0 tells a missing number; the difference to the last number follows otherwise. */
+const differenceCode = (difference: number): number => (difference < 0 ? (-difference * 2 - 1) * 2 : difference * 4);
+
+function writeSeries(writer: ByteWriter, group: readonly Sample[], wallMs: number, factor: number): void {
+  writer.unsigned(group.length);
+  let time = wallMs;
+  for (const sample of group) {
+    writer.signed(Math.round(sample.timeMs) - time);
+    time = Math.round(sample.timeMs);
+  }
+  let value = 0;
+  for (const sample of group) {
+    if (sample.value === null) {
+      writer.unsigned(1);
+      continue;
     }
-    let value = 0;
-    for (const sample of group) {
-      // Bit 0 tells a missing number; the difference to the last number follows otherwise.
-      if (sample.value === null) {
-        writer.unsigned(1);
-        continue;
-      }
-      const scaled = Math.round(sample.value * factor);
-      const difference = scaled - value;
-      writer.unsigned(difference < 0 ? (-difference * 2 - 1) * 2 : difference * 4);
-      value = scaled;
-    }
-    const mixed = group.some((sample) => sample.quality !== 0);
-    writer.byte(mixed ? 1 : 0);
-    if (mixed) {
-      for (const { quality } of group) {
-        if (!Number.isInteger(quality) || quality < 0 || quality > 255) throw new CodecError(`quality is ${quality}`);
-        writer.byte(quality);
-      }
+    const scaled = Math.round(sample.value * factor);
+    writer.unsigned(differenceCode(scaled - value));
+    value = scaled;
+  }
+  const mixed = group.some((sample) => sample.quality !== 0);
+  writer.byte(mixed ? 1 : 0);
+  if (mixed) {
+    for (const { quality } of group) {
+      if (!Number.isInteger(quality) || quality < 0 || quality > 255) throw new CodecError(`quality is ${quality}`);
+      writer.byte(quality);
     }
   }
-  const checksum = crc32(writer.finish());
-  for (let shift = 24; shift >= 0; shift -= 8) writer.byte(checksum >>> shift);
-  return writer.finish();
+}
+
+/** The same for all series of a block: they share times and qualities, which are written once and copied. */
+function writeBlock(writer: ByteWriter, block: ReadingBlock, wallMs: number): void {
+  const { series, count, times, places, values, qualities } = block;
+  const width = series.metrics.length;
+  const shared = sharedScratch;
+  shared.clear();
+  let time = wallMs;
+  for (let at = 0; at < count; at += 1) {
+    const next = times[at] as number;
+    shared.signed(next - time);
+    time = next;
+  }
+  const mixed = qualities.some((quality) => quality !== 0);
+  for (let index = 0; index < width; index += 1) {
+    writer.unsigned(count);
+    writer.raw(shared.written());
+    let value = 0;
+    for (let at = 0; at < count; at += 1) {
+      const scaled = values[(places[at] as number) + index] as number;
+      if (scaled === scaled) {
+        writer.unsigned(differenceCode(scaled - value));
+        value = scaled;
+      } else writer.unsigned(1);
+    }
+    writer.byte(mixed ? 1 : 0);
+    if (mixed) for (const quality of qualities) writer.byte(quality);
+  }
 }
 
 /** Samples of each series, in the order in which series first come. */

@@ -35,7 +35,7 @@ export function wrapPacked(bytes: Uint8Array, { compress }: Pick<Compressor, 'co
     writer.byte(plain);
     writer.raw(bytes);
   }
-  const checksum = crc32(writer.finish());
+  const checksum = crc32(writer.written());
   for (let shift = 24; shift >= 0; shift -= 8) writer.byte(checksum >>> shift);
   return writer.finish();
 }

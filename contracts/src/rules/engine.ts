@@ -2,6 +2,7 @@
  * Runs rules over samples in event time: which rule watches which subject, state per rule and subject, transitions out.
  * Pure: the same samples and ticks give the same transitions live, in a back-test and after a restart from `exportState`.
  */
+import type { DeviceSeries } from '../codec/reading-block.js';
 import { parseMetricId } from '../metrics/catalogue.js';
 import type { RuleContext, RuleKind, RuleSample, Step, Transition } from './kind.js';
 import { checkRule } from './check.js';
@@ -26,6 +27,11 @@ type UntypedKind = RuleKind<unknown, unknown>;
 export interface RuleEngine {
   /** A sample of a device's series. */
   onSeriesSample(sample: RuleSample): readonly RuleTransition[];
+  /**
+   * The same for whole readings of a device, each with a number for all its series: gives the function that takes them,
+   * values scaled as in `DeviceSeries`. What no rule watches costs nothing then.
+   */
+  onReadings(series: DeviceSeries): (timeMs: number, values: Float64Array) => readonly RuleTransition[];
   /** A new value of a grid figure. */
   onFigure(metric: string, timeMs: number, value: number): readonly RuleTransition[];
   /** Time has passed: missing data is noticed here. Call about every few seconds. */
@@ -167,6 +173,10 @@ export function createRuleEngine(options: {
   ): readonly RuleTransition[] => {
     const { rule, deviceId } = subject;
     const { raised } = state as { readonly raised?: unknown };
+    if (raised !== true && transition === undefined && fold.of.isQuiet) {
+      take(subject, { state });
+      return none;
+    }
     const told = fold.of.take(metric, raised === true, timeMs, transition);
     const own = take(subject, { state, ...(told.own === undefined ? {} : { transition: told.own }) });
     if (told.others === undefined) return own ? [own] : none;
@@ -221,6 +231,27 @@ export function createRuleEngine(options: {
   return {
     onSeriesSample: (sample) =>
       sample.deviceId === null ? none : show(subjectsOfSeries(sample.deviceId, sample.metric), sample),
+    onReadings(series) {
+      const { deviceId, metrics, factors } = series;
+      const watched = metrics.flatMap((metric, index) => {
+        const subjects = subjectsOfSeries(deviceId, metric).filter(({ kind }) => index === 0 || !kind.oncePerTime);
+        if (subjects.length === 0) return [];
+        // One object for all samples: kinds keep nothing of it.
+        return [
+          { index, factor: factors[index] as number, subjects, sample: { deviceId, metric, timeMs: 0.5, value: 0.5 } },
+        ];
+      });
+      return (timeMs, values) => {
+        let found: readonly RuleTransition[] = none;
+        for (const { index, factor, subjects, sample } of watched) {
+          sample.timeMs = timeMs;
+          sample.value = (values[index] as number) / factor;
+          const shown = show(subjects, sample);
+          if (shown.length > 0) found = found.length === 0 ? shown : [...found, ...shown];
+        }
+        return found;
+      };
+    },
     onFigure(metric, timeMs, value) {
       const sample: RuleSample = { deviceId: null, metric, timeMs, value };
       return [...show(byFigure.get(metric) ?? [], sample), ...show(comparisonFigures.get(metric) ?? [], sample)];

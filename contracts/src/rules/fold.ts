@@ -38,6 +38,11 @@ export class Fold {
     return { raised: this.#raised, own: [...this.#own], folded: [...this.#folded] };
   }
 
+  /** Whether nothing is raised: then a series that is not either has nothing to tell. */
+  get isQuiet(): boolean {
+    return !this.#raised && this.#own.size === 0 && this.#folded.size === 0;
+  }
+
   /** Takes what a series concluded at a sample; gives what is told of the series itself and of all further ones. */
   take(
     metric: string,

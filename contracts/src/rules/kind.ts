@@ -36,6 +36,8 @@ export interface RuleKind<P, S> {
   initial(): S;
   /** Whether a stored document is a state of this kind. */
   isState(value: unknown): value is S;
+  /** Whether a second sample of the same time changes nothing: of a device's reading the first one is enough. */
+  readonly oncePerTime?: boolean;
   /** Takes one sample of the subject, in order of time. */
   onSample(parameters: P, state: S, sample: RuleSample, context: RuleContext): Step<S>;
   /** The state after the clock that dates samples was moved by so many milliseconds: delays go on as if nothing had been. */

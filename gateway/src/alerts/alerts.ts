@@ -16,6 +16,7 @@ import {
   type AlertEvent,
   type AlertSubject,
   type Clock,
+  type DeviceSeries,
   type Frame,
   type RandomSource,
   type RuleLimits,
@@ -35,6 +36,8 @@ export const oldestRingingMs = 600_000;
 const tickEveryMs = 5000;
 /** Longest time between two keepings of the rules' state without an alert, real milliseconds. */
 const keepStateEveryMs = 30_000;
+/** The same in samples: what came since is gone through at the next start. */
+const keepStateSamples = 300_000;
 /** Frames looked through at the start to bring the rules' state up to date. */
 const replayFrames = 5000;
 /** How long devices have after a start to connect again before their silence is told, real milliseconds. */
@@ -68,6 +71,13 @@ const isUsable = (sample: Sample): sample is Sample & { readonly value: number }
 export interface Alerts extends LifecyclePart {
   /** Samples that arrived, and the figures they changed. */
   onSamples(samples: readonly Sample[], figures: readonly ChangedFigure[]): void;
+  /**
+   * The same for whole readings of a device of usable quality: gives the function that takes them, values scaled as in
+   * `DeviceSeries`.
+   */
+  onReadings(
+    series: DeviceSeries,
+  ): (timeMs: number, values: Float64Array, figures: readonly ChangedFigure[], arrivalMs: number) => void;
   /** A figure of the gateway itself. */
   onInternalFigure(metric: string, value: number): void;
   /** The clock that dates samples was moved by so many milliseconds. */
@@ -121,9 +131,13 @@ export function createAlerts(options: AlertsOptions): Alerts {
   }
 
   let keptMs = realClock.monotonicMs();
+  let keptAt = log.stats.samples;
   log.join((number, frame) => {
-    if (frame.events.length === 0 && realClock.monotonicMs() - keptMs < keepStateEveryMs) return;
+    const isDue =
+      realClock.monotonicMs() - keptMs >= keepStateEveryMs || log.stats.samples - keptAt >= keepStateSamples;
+    if (frame.events.length === 0 && !isDue) return;
     keptMs = realClock.monotonicMs();
+    keptAt = log.stats.samples;
     log.putState(stateName, number, engine.exportState());
   });
   // The gateway's own events that the card would not take: shown all the same, because a gateway that cannot write must
@@ -168,15 +182,18 @@ export function createAlerts(options: AlertsOptions): Alerts {
       const raised = engine.onSeriesSample(sample);
       if (raised.length > 0) found.push(...raised);
     }
-    for (const { metric, figure } of figures) {
-      const { value, timeMs, quality } = figure;
-      if (value === null || timeMs === null || qualityClass(quality) === 'bad' || timeMs < oldestMs) continue;
-      found.push(...engine.onFigure(metric, timeMs, value));
-    }
+    for (const one of figures) found.push(...evaluateFigure(one, oldestMs));
     return found;
   }
 
+  function evaluateFigure({ metric, figure }: ChangedFigure, oldestMs: number): readonly RuleTransition[] {
+    const { value, timeMs, quality } = figure;
+    if (value === null || timeMs === null || qualityClass(quality) === 'bad' || timeMs < oldestMs) return [];
+    return engine.onFigure(metric, timeMs, value);
+  }
+
   const act = (transitions: readonly RuleTransition[]): void => {
+    if (transitions.length === 0) return;
     const events: AlertEvent[] = [];
     for (const found of transitions) {
       const { rule, deviceId, metric, transition } = found;
@@ -261,6 +278,14 @@ export function createAlerts(options: AlertsOptions): Alerts {
     append,
     openCount: () => open.size + legacy.size,
     onSamples: (samples, figures) => act(evaluate(samples, figures, clock.nowMs())),
+    onReadings(series) {
+      const evaluateReading = engine.onReadings(series);
+      return (timeMs, values, figures, arrivalMs) => {
+        const oldestMs = arrivalMs - oldestRingingMs;
+        if (timeMs >= oldestMs) act(evaluateReading(timeMs, values));
+        for (const one of figures) act(evaluateFigure(one, oldestMs));
+      };
+    },
     onInternalFigure: (metric, value) => act(engine.onFigure(metric, clock.nowMs(), value)),
     clockMoved(byMs) {
       engine.moveClock(byMs);

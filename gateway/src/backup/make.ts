@@ -15,8 +15,10 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { messageOf, VillagridError, type RandomSource } from '@villagrid/contracts';
-import { openDatabase, schemaVersions, writeArchive, type PartToWrite, type SqliteDatabase } from '@villagrid/runtime';
+import { openDatabase, schemaVersions, writeArchive, type PartToWrite } from '@villagrid/runtime';
 import { loadGatewayConfig } from '../config/load.js';
+import { journalOf } from '../log/log-store.js';
+import { endOfCopy } from '../log/restored.js';
 import {
   backupKind,
   databasesBeforeLog,
@@ -52,6 +54,8 @@ export interface MadeBackup {
 
 /** Least characters of a passphrase: the file lies on sticks that get lost. */
 export const leastPassphrase = 10;
+/** Times the log is copied until its two files agree. */
+const mostAttempts = 5;
 /** Beside what the copies take, for everybody else on that disk. */
 const spareBytes = 16 * 1024 * 1024;
 
@@ -92,11 +96,17 @@ export async function makeBackup(options: MakeBackupOptions): Promise<MadeBackup
       return into;
     };
     for (const one of databasesBeforeLog) copy(one);
-    for (const name of filesBeforeLog(dataDir)) {
-      copyFileSync(join(dataDir, name), join(staging, name));
-      parts.push({ name: `data/${name}`, path: join(staging, name), secret: false });
+    const before = filesBeforeLog(dataDir);
+    let end: ReturnType<typeof logEnd>;
+    for (let attempt = 1; ; attempt += 1) {
+      for (const name of before) copyFileSync(join(dataDir, name), join(staging, name));
+      end = logEnd(copy(logDatabase) as string);
+      // The journal was written on while it was copied: once more, so that the backup does not end at the gap.
+      if (end.after === 0 || attempt === mostAttempts) break;
+      parts.pop();
+      rmSync(join(staging, logDatabase.name));
     }
-    const { epoch, newest } = logFacts(copy(logDatabase) as string);
+    for (const name of before) parts.push({ name: `data/${name}`, path: join(staging, name), secret: false });
     // What the daemon's own user may not read (the authority's key) is left out and told; as root nothing is.
     const unreadable: Array<readonly [string, string]> = [];
     mkdirSync(join(staging, 'config'), { mode: 0o700 });
@@ -115,8 +125,8 @@ export async function makeBackup(options: MakeBackupOptions): Promise<MadeBackup
       product_version: options.productVersion,
       grid_id: site.grid_id,
       gateway_id: site.gateway_id,
-      epoch,
-      newest_number: newest,
+      epoch: end.epoch,
+      newest_number: end.newest,
       made_at_ms: Math.round(options.nowMs),
       schemas,
       left_out: [...leftOut, ...unreadable],
@@ -156,13 +166,11 @@ function copyDatabase(from: string, into: string): Record<string, number> {
   }
 }
 
-function logFacts(path: string): { epoch: string; newest: number } {
+/** Where the copies of the log and of the journal before it end. */
+function logEnd(path: string): ReturnType<typeof endOfCopy> {
   const database = openDatabase({ path, readonly: true });
-  const ask = <T>(sql: string) => (database as SqliteDatabase).prepare<[], T>(sql).pluck().get();
   try {
-    const epoch = ask<string>('SELECT epoch FROM epoch ORDER BY made_at_ms DESC LIMIT 1');
-    if (epoch === undefined) throw new Error('the log has no epoch');
-    return { epoch, newest: ask<number | null>('SELECT max(number) FROM frame') ?? 0 };
+    return endOfCopy(database, journalOf(path));
   } finally {
     database.close();
   }

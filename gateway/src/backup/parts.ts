@@ -22,7 +22,7 @@ export interface BackupInfo {
   readonly product_version: string;
   readonly grid_id: string;
   readonly gateway_id: string;
-  /** Life of the log, and the newest frame of its database. */
+  /** Life of the log, and its newest frame. */
   readonly epoch: string;
   readonly newest_number: number;
   readonly made_at_ms: number;

@@ -28,7 +28,7 @@ import {
 } from '@villagrid/runtime';
 import { parseDocument } from 'yaml';
 import { loadGatewayConfig } from '../config/load.js';
-import { openLogStore } from '../log/log-store.js';
+import { emptyJournal } from '../log/log-store.js';
 import { beginRestoredEpoch, type RestoredEpoch } from '../log/restored.js';
 import {
   backupKind,
@@ -190,20 +190,10 @@ function checkDatabase(path: string): void {
 async function goOn(dataDir: string, { clock, random, log }: RestoreOptions): Promise<RestoredEpoch> {
   const path = join(dataDir, logDatabase.name);
   if (!existsSync(path)) throw new VillagridError('E_BACKUP_DAMAGED', 'It holds no log.');
-  const store = openLogStore({
-    path,
-    clock,
-    realClock: clock,
-    random,
-    log,
-    trust: () => 'floor',
-    holdMs: 0,
-    maxSamples: 1,
-    maxBytes: 1,
-    fromCopy: true,
-  });
-  await store.close();
-  for (const name of filesBeforeLog(dataDir)) rmSync(join(dataDir, name), { force: true });
+  const rescue = await emptyJournal(path, { clock, random, log, fromCopy: true });
+  if (rescue) throw new VillagridError('E_BACKUP_DAMAGED', `Its log: ${rescue.why}.`);
+  for (const name of [...filesBeforeLog(dataDir), `${logDatabase.name}.clean`])
+    rmSync(join(dataDir, name), { force: true });
   const database = openDatabase({ path });
   try {
     return beginRestoredEpoch(database, { clock, random });

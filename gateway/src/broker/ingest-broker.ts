@@ -15,6 +15,7 @@ import {
   type BrokerPublish,
   type GuardedBroker,
   type Logger,
+  type TakeBytes,
 } from '@villagrid/runtime';
 import { isLoopback } from '../config/loopback.js';
 import type { GatewayConfig } from '../config/schema.js';
@@ -39,6 +40,8 @@ const mostTopics = 1000;
 /** What the broker's clients say, sorted. Each promise resolves when the publish may be acknowledged. */
 export interface BrokerIntake {
   telemetry(deviceId: string, payload: Uint8Array): Promise<unknown>;
+  /** The quick way of one device's payloads, bytes `from` to `to`; undefined for what it cannot read. */
+  telemetryOf(deviceId: string): (bytes: Uint8Array, from: number, to: number) => Promise<unknown> | undefined;
   legacyData(payload: Uint8Array): Promise<unknown>;
   legacyAlert(payload: Uint8Array): Promise<unknown>;
   link(deviceId: string, state: 'up' | 'down'): Promise<unknown>;
@@ -198,6 +201,17 @@ export function createIngestBroker({
     );
   };
 
+  /** Nobody may subscribe to what devices measure. Most of it is read where it lies; all else is taken as any publish. */
+  const endsHere = (who: Who, topic: string, clientId: string): TakeBytes | undefined => {
+    if (who.kind !== 'device') return undefined;
+    const isTelemetry = topicOf(topic)?.kind === 'telemetry';
+    if (!isTelemetry && !foreign.isTaken(who.id, topic)) return undefined;
+    const quick = isTelemetry ? intake.telemetryOf(who.id) : undefined;
+    const same = { clientId, topic, qos: 1, retain: false, will: false, superseded: false } as const;
+    return (bytes, from, to, packetId, duplicate) =>
+      quick?.(bytes, from, to) ?? onPublish(who, { ...same, packetId, duplicate, payload: bytes.subarray(from, to) });
+  };
+
   let stopped = false;
   const broker = createGuardedBroker<Who>({
     listeners: listeners(config, logger),
@@ -207,9 +221,7 @@ export function createIngestBroker({
     mayPublish,
     maySubscribe,
     onPublish,
-    // Nobody may subscribe to what devices measure.
-    endsHere: (who, topic) =>
-      who.kind === 'device' && (parseTopic(topic)?.kind === 'telemetry' || foreign.isTaken(who.id, topic)),
+    endsHere,
     onConnect: (client) => count(client, 1),
     onDisconnect: (client) => count(client, -1),
     limits: {

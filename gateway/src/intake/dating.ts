@@ -17,6 +17,9 @@ const maxLiveAgeMs = 600_000;
 const driftShare = 2e-4;
 const maxBoots = 4;
 
+/** What a reading tells of its time. */
+export type Stamps = Omit<Reading, 'values'>;
+
 /** When something arrived, by both of the gateway's clocks. */
 export interface Arrival {
   readonly nowMs: number;
@@ -53,6 +56,12 @@ export class Dating {
     return readings.map((reading) => this.#dateOne(deviceId, reading, resent, arrival));
   }
 
+  /** Dates a single reading that was sent at once. */
+  dateOne(deviceId: string, reading: Stamps, arrival: Arrival): Dated {
+    this.#see(deviceId, reading, arrival);
+    return this.#dateOne(deviceId, reading, false, arrival);
+  }
+
   /** Anchors as wall times of boots, for the time after a restart of the gateway. */
   exportState(arrival: Arrival): string {
     const wall = (monotonicMs: number) => Math.round(arrival.nowMs - (arrival.monotonicMs - monotonicMs));
@@ -79,7 +88,7 @@ export class Dating {
     }
   }
 
-  #see(deviceId: string, reading: Reading, { monotonicMs, trust }: Arrival): void {
+  #see(deviceId: string, reading: Stamps, { monotonicMs, trust }: Arrival): void {
     const { seq = 0 } = reading;
     const { name, upMs } = stopwatch(reading, trust);
     if (upMs === undefined) return;
@@ -97,7 +106,7 @@ export class Dating {
     anchor.atMs = monotonicMs;
   }
 
-  #dateOne(deviceId: string, reading: Reading, resent: boolean, arrival: Arrival): Dated {
+  #dateOne(deviceId: string, reading: Stamps, resent: boolean, arrival: Arrival): Dated {
     const { timeMs: told } = reading;
     const { nowMs, monotonicMs, trust } = arrival;
     const { name, upMs } = stopwatch(reading, trust);
@@ -130,10 +139,7 @@ export class Dating {
 }
 
 /** What tells a reading's age: the time since the node's boot, or its wall clock while ours cannot judge that. */
-function stopwatch(
-  { boot = '', upMs, timeMs }: Reading,
-  trust: ClockTrust,
-): { name: string; upMs: number | undefined } {
+function stopwatch({ boot = '', upMs, timeMs }: Stamps, trust: ClockTrust): { name: string; upMs: number | undefined } {
   if (upMs !== undefined || isTrusted(trust)) return { name: boot, upMs };
   return { name: `${boot} wall`, upMs: timeMs };
 }

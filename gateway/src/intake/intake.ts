@@ -11,6 +11,7 @@ import {
   toMetricValue,
   type Clock,
   type ClockTrust,
+  type DeviceSeries,
   type Finding,
   type MetricValue,
   type ParsedTelemetry,
@@ -24,6 +25,7 @@ import { Seldom } from './seldom.js';
 import type { DurableLog } from '../log/log.js';
 import type { NodeSequences } from '../log/sequences.js';
 import { Dating, type Dated } from './dating.js';
+import { NodeForms, type KnownForm } from './node-forms.js';
 
 /** Series one device may have; more cannot be honest and would fill the memory. */
 const maxSeriesPerDevice = 256;
@@ -56,12 +58,22 @@ export interface IntakeOptions {
   readonly wired: (deviceId: string, metric: string) => boolean;
   /** Screens and rules: called with the samples of one reading, before they are committed. */
   readonly arrived: (samples: readonly Sample[]) => void;
+  /** The same for whole readings of the same series: gives the function that is called with each. */
+  readonly arrivals: (series: DeviceSeries) => ReadingArrived;
 }
+
+/** Takes a reading of usable quality that arrived; its values, scaled as in `DeviceSeries`, are true until it returns. */
+export type ReadingArrived = (timeMs: number, values: Float64Array, quality: QualityCode, arrivalMs: number) => void;
 
 /** Takes what devices say. */
 export interface Intake {
   /** A publish on a device's telemetry topic; resolves when it may be acknowledged. */
   telemetry(deviceId: string, payload: Uint8Array): Promise<unknown>;
+  /**
+   * The quick way of one device's payloads, bytes `from` to `to`: undefined for what it cannot read, and for what has no
+   * boot, which then are to be given to `telemetry`.
+   */
+  telemetryOf(deviceId: string): (bytes: Uint8Array, from: number, to: number) => Promise<unknown> | undefined;
   /** A message that was understood elsewhere (a node's own form); resolves when it may be acknowledged. */
   parsed(deviceId: string, parsed: ParsedTelemetry): Promise<unknown>;
   /** A driver's reading; resolves when it is durable. */
@@ -70,8 +82,12 @@ export interface Intake {
 }
 
 /** UTF-8 bytes as text, without a copy of the bytes. */
-const textOf = (bytes: Uint8Array): string =>
-  (bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)).toString('utf8');
+const textOf = (bytes: Uint8Array, from = 0, to = bytes.length): string =>
+  (bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)).toString(
+    'utf8',
+    from,
+    to,
+  );
 
 /** Makes the intake of one grid. */
 export function createIntake(options: IntakeOptions): Intake {
@@ -80,6 +96,16 @@ export function createIntake(options: IntakeOptions): Intake {
   const seldom = new Seldom(options.realClock);
   const seriesOf = new Map<string, Set<string>>();
   const arrival = () => ({ nowMs: clock.nowMs(), monotonicMs: clock.monotonicMs(), trust: options.clockTrust() });
+  /** The same for all that arrives in one piece: asking the clocks for each reading costs more than dating it. */
+  let ofThisTurn: ReturnType<typeof arrival> | undefined;
+  const forgetTurn = () => void (ofThisTurn = undefined);
+  const arrivalOfTurn = () => {
+    if (ofThisTurn === undefined) {
+      ofThisTurn = arrival();
+      queueMicrotask(forgetTurn);
+    }
+    return ofThisTurn;
+  };
   const dating = restoredDating();
   let keptNumber = log.newestNumber();
   log.join((number) => {
@@ -147,6 +173,13 @@ export function createIntake(options: IntakeOptions): Intake {
   /** How a time is kept: what the gateway dated itself is marked until a time service keeps its clock. */
   const markedQuality = ({ quality, byGateway }: Pick<Dated, 'quality' | 'byGateway'>): QualityCode =>
     byGateway && options.clockTrust() !== 'ntp' ? qualityCodes.uncertain_clock : quality;
+
+  /** The same for all samples of a reading. */
+  const shownQuality = (quality: QualityCode): QualityCode => {
+    const trust = options.clockTrust();
+    const isShown = trust === 'ntp' || !isTrusted(trust) || quality !== qualityCodes.uncertain_clock;
+    return isShown ? quality : qualityCodes.good;
+  };
 
   /** What screens see: a mark means something only while the clock is not trusted; see `restamp`. */
   const shown = (samples: readonly Sample[]): readonly Sample[] => {
@@ -227,9 +260,71 @@ export function createIntake(options: IntakeOptions): Intake {
     return committed;
   };
 
+  /** Takes a reading that was read by a form: what `take` does, without an object for each sample. */
+  const takeFormed = (known: KnownForm): Promise<unknown> => {
+    counters.publishes += 1;
+    const { form } = known;
+    const { boot, seq } = form;
+    const { series, arrived: tell } = known.of;
+    const { deviceId } = series;
+    if (boot !== undefined && seq !== undefined) {
+      const found = sequences.find(deviceId, boot, seq);
+      if (found !== undefined) {
+        counters.repeats += 1;
+        return found === 'committed' ? nothingToKeep : found;
+      }
+    }
+    const arrived = arrivalOfTurn();
+    const dated = dating.dateOne(deviceId, form, arrived);
+    const quality = markedQuality(dated);
+    counters.readings += 1;
+    counters.samples += series.metrics.length;
+    try {
+      tell(dated.timeMs, form.values, shownQuality(quality), arrived.nowMs);
+    } catch (error) {
+      logger.error('screens or rules failed over a reading; it is kept all the same', { error });
+    }
+    const { reading } = known.batch;
+    reading.timeMs = dated.timeMs;
+    reading.quality = quality;
+    reading.seq = seq;
+    const committed = log.append(known.batch);
+    if (boot !== undefined && seq !== undefined) {
+      known.seqs[0] = seq;
+      sequences.await(deviceId, boot, known.seqs, committed);
+    }
+    return committed;
+  };
+
+  const forms = new Map<string, NodeForms>();
+  const formsOf = (deviceId: string): NodeForms => {
+    let known = forms.get(deviceId);
+    if (!known) forms.set(deviceId, (known = new NodeForms(deviceId, options.arrivals)));
+    return known;
+  };
+
+  /** Takes a payload in full, and remembers its form for the next one. */
+  const telemetry = (deviceId: string, payload: Uint8Array): Promise<unknown> => {
+    const parsed = parseTelemetryText(textOf(payload));
+    const leftBefore = counters.findings.too_many_series;
+    const taken = take(deviceId, parsed);
+    // A form takes all its series: one of which a series was not admitted goes the full way.
+    if (counters.findings.too_many_series === leftBefore) formsOf(deviceId).learn(payload, 0, payload.length, parsed);
+    return taken;
+  };
+
+  const telemetryOf = (deviceId: string) => {
+    const known = formsOf(deviceId);
+    return (bytes: Uint8Array, from: number, to: number): Promise<unknown> | undefined => {
+      const form = known.read(bytes, from, to);
+      return form && takeFormed(form);
+    };
+  };
+
   return {
     counters,
-    telemetry: (deviceId, payload) => take(deviceId, parseTelemetryText(textOf(payload))),
+    telemetry,
+    telemetryOf,
     parsed: take,
     async driver({ deviceId, timeMs, values }) {
       const samples: Sample[] = [];

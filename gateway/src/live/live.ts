@@ -5,7 +5,9 @@ import {
   qualityCodes,
   resolveFigure,
   type Clock,
+  type DeviceSeries,
   type Figure,
+  type QualityCode,
   type Sample,
   type Site,
   type SnapshotSample,
@@ -15,6 +17,9 @@ import type { Logger } from '@villagrid/runtime';
 
 /** Samples are never dated after their arrival: one further ahead than this was dated before the clock was set back. */
 const aheadMs = 1000;
+
+/** Time of a sample that did not come yet. */
+const never = Number.NEGATIVE_INFINITY;
 
 /** A figure that changed with what arrived. */
 export interface ChangedFigure {
@@ -29,13 +34,21 @@ export interface LiveOptions {
 }
 
 const nothing: readonly string[] = [];
+const noFigures: readonly ChangedFigure[] = [];
+
+/** The newest sample of a series. One object as long as the series is known; its value is NaN where there is none. */
+interface Newest {
+  timeMs: number;
+  value: number;
+  quality: QualityCode;
+}
 
 /** The present state of one grid. */
 export class Live {
   readonly #site: Site;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #samples = new Map<string, Map<string, SnapshotSample>>();
+  readonly #samples = new Map<string, Map<string, Newest>>();
   /** Figures that depend on a series, by device and metric. */
   readonly #figuresBySource = new Map<string, Map<string, readonly string[]>>();
   readonly #figures = new Map<string, Figure>();
@@ -55,14 +68,55 @@ export class Live {
   }
 
   /** Takes samples that arrived; gives the figures they changed. A sample older than its series' newest changes nothing. */
-  apply(samples: readonly Sample[], arrivalMs = this.#clock.nowMs()): ChangedFigure[] {
+  apply(samples: readonly Sample[], arrivalMs = this.#clock.nowMs()): readonly ChangedFigure[] {
     const changed = this.#put(samples);
-    const reportedMs = this.#lastReportedMs ?? 0;
-    this.#lastReportedMs = Math.max(this.#isAhead(reportedMs) ? 0 : reportedMs, Math.round(arrivalMs));
-    if (changed.length === 0) return [];
+    this.#reported(arrivalMs);
+    if (changed.length === 0) return noFigures;
     const metrics = new Set<string>();
     for (const { deviceId, metric } of changed)
       for (const figure of this.#figuresBySource.get(deviceId)?.get(metric) ?? nothing) metrics.add(figure);
+    const figures = this.#resolve([...metrics], arrivalMs);
+    if (this.#listeners.size > 0) this.tell({ type: 'samples', series: changed });
+    return figures;
+  }
+
+  /** The same for whole readings of a device: gives the function that takes them, values scaled as in `DeviceSeries`. */
+  onReadings(
+    series: DeviceSeries,
+  ): (timeMs: number, values: Float64Array, quality: QualityCode, arrivalMs: number) => readonly ChangedFigure[] {
+    const { deviceId, metrics, factors } = series;
+    const newest = metrics.map((metric) => this.#newestOf(deviceId, metric));
+    const figures = metrics.map((metric) => this.#figuresBySource.get(deviceId)?.get(metric) ?? nothing);
+    const all = [...new Set(figures.flat())];
+    return (timeMs, values, quality, arrivalMs) => {
+      const heard = this.#listeners.size > 0 ? ([] as Sample[]) : undefined;
+      let older: Set<number> | undefined;
+      for (let index = 0; index < newest.length; index += 1) {
+        const one = newest[index] as Newest;
+        if (one.timeMs > timeMs && !this.#isAhead(one.timeMs)) {
+          (older ??= new Set()).add(index);
+          continue;
+        }
+        one.timeMs = timeMs;
+        one.value = (values[index] as number) / (factors[index] as number) || 0;
+        one.quality = quality;
+        heard?.push({ deviceId, metric: metrics[index] as string, timeMs, value: one.value, quality });
+      }
+      this.#reported(arrivalMs);
+      const wanted = older === undefined ? all : [...new Set(figures.filter((_, index) => !older.has(index)).flat())];
+      const changed = wanted.length === 0 ? noFigures : this.#resolve(wanted, arrivalMs);
+      if (heard !== undefined && heard.length > 0) this.tell({ type: 'samples', series: heard });
+      return changed;
+    };
+  }
+
+  #reported(arrivalMs: number): void {
+    const reportedMs = this.#lastReportedMs ?? 0;
+    const known = reportedMs > arrivalMs && this.#isAhead(reportedMs) ? 0 : reportedMs;
+    this.#lastReportedMs = Math.max(known, Math.round(arrivalMs));
+  }
+
+  #resolve(metrics: readonly string[], arrivalMs: number): ChangedFigure[] {
     const figures: ChangedFigure[] = [];
     for (const metric of metrics) {
       const wire = this.#site.wiring[metric];
@@ -71,7 +125,6 @@ export class Live {
       this.#figures.set(metric, figure);
       figures.push({ metric, figure });
     }
-    if (this.#listeners.size > 0) this.tell({ type: 'samples', series: changed });
     return figures;
   }
 
@@ -87,12 +140,11 @@ export class Live {
   clockMoved(byMs: number, trusted: boolean): void {
     const nowMs = Math.round(this.#clock.nowMs());
     for (const series of this.#samples.values()) {
-      for (const [metric, sample] of series) {
+      for (const sample of series.values()) {
+        if (sample.timeMs === never) continue;
         const marked = sample.quality === qualityCodes.uncertain_clock;
-        const timeMs = Math.min(marked ? sample.timeMs + byMs : sample.timeMs, nowMs);
-        const quality = marked && trusted ? qualityCodes.good : sample.quality;
-        if (timeMs !== sample.timeMs || quality !== sample.quality)
-          series.set(metric, { timeMs, value: sample.value, quality });
+        sample.timeMs = Math.min(marked ? sample.timeMs + byMs : sample.timeMs, nowMs);
+        if (marked && trusted) sample.quality = qualityCodes.good;
       }
     }
     if (this.#lastReportedMs !== null) this.#lastReportedMs = Math.min(this.#lastReportedMs + byMs, nowMs);
@@ -102,8 +154,12 @@ export class Live {
   }
 
   /** The newest sample of a series. */
-  readonly latest = (deviceId: string, metric: string): SnapshotSample | undefined =>
-    this.#samples.get(deviceId)?.get(metric);
+  readonly latest = (deviceId: string, metric: string): SnapshotSample | undefined => {
+    const known = this.#samples.get(deviceId)?.get(metric);
+    if (known === undefined || known.timeMs === never) return undefined;
+    const { timeMs, value, quality } = known;
+    return { timeMs, value: value === value ? value : null, quality };
+  };
 
   /** Whether a figure of the grid is wired to this series. */
   isWired(deviceId: string, metric: string): boolean {
@@ -111,7 +167,8 @@ export class Live {
   }
 
   metricsOf(deviceId: string): readonly string[] {
-    return [...(this.#samples.get(deviceId)?.keys() ?? [])];
+    const series = [...(this.#samples.get(deviceId) ?? [])];
+    return series.filter(([, { timeMs }]) => timeMs !== never).map(([metric]) => metric);
   }
 
   lastReportedMs(): number | null {
@@ -161,21 +218,23 @@ export class Live {
 
   #put(samples: readonly Sample[]): Sample[] {
     const changed: Sample[] = [];
-    // Samples of a device come in a row.
-    let ofDevice: string | undefined;
-    let series = new Map<string, SnapshotSample>();
     for (const sample of samples) {
-      const { deviceId, metric, timeMs } = sample;
-      if (deviceId !== ofDevice) {
-        ofDevice = deviceId;
-        series = this.#samples.get(deviceId) ?? new Map<string, SnapshotSample>();
-        this.#samples.set(deviceId, series);
-      }
-      const known = series.get(metric);
-      if (known && known.timeMs > timeMs && !this.#isAhead(known.timeMs)) continue;
-      series.set(metric, sample);
+      const { deviceId, metric, timeMs, value, quality } = sample;
+      const known = this.#newestOf(deviceId, metric);
+      if (known.timeMs > timeMs && !this.#isAhead(known.timeMs)) continue;
+      known.timeMs = timeMs;
+      known.value = value ?? Number.NaN;
+      known.quality = quality;
       changed.push(sample);
     }
     return changed;
+  }
+
+  #newestOf(deviceId: string, metric: string): Newest {
+    let series = this.#samples.get(deviceId);
+    if (!series) this.#samples.set(deviceId, (series = new Map()));
+    let newest = series.get(metric);
+    if (!newest) series.set(metric, (newest = { timeMs: never, value: Number.NaN, quality: qualityCodes.good }));
+    return newest;
   }
 }

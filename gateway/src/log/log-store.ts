@@ -103,7 +103,29 @@ export function openLogStore(options: LogStoreOptions): LogStore {
 /** The file is whole, and the journal before it is not. */
 class JournalLost extends Error {}
 
-const journalOf = (path: string) => join(dirname(path), `${basename(path, '.db')}.journal`);
+/**
+ * Brings what the journal of a log holds into its database and removes it, for a log that nobody has open. `fromCopy`
+ * when the files are copies made while it was written. Gives what was set aside, if anything.
+ */
+export async function emptyJournal(
+  path: string,
+  options: Pick<LogStoreOptions, 'clock' | 'random' | 'log' | 'fromCopy'>,
+): Promise<Rescue | undefined> {
+  const store = openLogStore({
+    ...options,
+    path,
+    realClock: options.clock,
+    trust: () => 'floor',
+    holdMs: 0,
+    maxSamples: 1,
+    maxBytes: 1,
+  });
+  await store.close();
+  return store.rescue;
+}
+
+/** The journal before the log of a file. */
+export const journalOf = (path: string): string => join(dirname(path), `${basename(path, '.db')}.journal`);
 
 /**
  * What is lost of the journal that a log needs after a stop that was not clean; undefined when nothing is. Its numbers may

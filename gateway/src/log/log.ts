@@ -379,7 +379,7 @@ export function openLog(options: DurableLogOptions): DurableLog {
   const committed = ({ group: closing, frame, bytes, commit }: Closed): void => {
     newest = commit.number;
     stats.commits += 1;
-    stats.samples += frame.samples.length;
+    stats.samples += closing.sampleCount;
     stats.bytes += bytes.length;
     stats.storedBytes += commit.bytes.length;
     inTrouble('commit', undefined);
@@ -478,16 +478,12 @@ export function openLog(options: DurableLogOptions): DurableLog {
     if (group.empty) return;
     const closing = group;
     group = new Group();
-    const frame: Frame = {
+    const frame = closing.toFrame({
       boot,
       monotonicMs: clock.monotonicMs() - bootMonotonicMs,
       wallMs: clock.nowMs(),
       trust: trust(),
-      samples: closing.samples,
-      events: closing.events,
-      entries: closing.entries,
-      received: closing.received,
-    };
+    });
     try {
       if (uncertain) renew();
       const number = assigned + 1;
@@ -535,7 +531,7 @@ export function openLog(options: DurableLogOptions): DurableLog {
       queueMicrotask(() => {
         if (mine === group) commitSoon();
       });
-    } else if (group.samples.length >= options.maxSamples || group.bytes >= options.maxBytes) commitNow();
+    } else if (group.sampleCount >= options.maxSamples || group.bytes >= options.maxBytes) commitNow();
     else if (first) timer = realClock.after(options.holdMs, commitSoon);
     return promise;
   };

@@ -1,9 +1,31 @@
 /** The log as the other rooms of the gateway see it: one durable, ever-numbered sequence of frames; readers keep cursors. */
-import type { AlertEvent, Frame, FrameEntry, ReceivedSequence, Sample } from '@villagrid/contracts';
+import type {
+  AlertEvent,
+  DeviceSeries,
+  Frame,
+  FrameEntry,
+  QualityCode,
+  ReceivedSequence,
+  Sample,
+} from '@villagrid/contracts';
+
+/** One reading of a node as columns: everything of it is copied when it is appended. */
+export interface NodeReading {
+  readonly series: DeviceSeries;
+  /** Whole Unix milliseconds. */
+  readonly timeMs: number;
+  /** Scaled whole numbers in the order of the series. */
+  readonly values: Float64Array;
+  readonly quality: QualityCode;
+  /** By both it is recognised when it comes again. */
+  readonly boot: string | undefined;
+  readonly seq: number | undefined;
+}
 
 /** What is to be written together. */
 export interface LogBatch {
   readonly samples?: readonly Sample[];
+  readonly reading?: NodeReading;
   readonly events?: readonly AlertEvent[];
   readonly entries?: readonly FrameEntry[];
   readonly received?: readonly ReceivedSequence[];

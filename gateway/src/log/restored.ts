@@ -5,6 +5,8 @@
  */
 import { encodeFrame, newId, type Clock, type Frame, type RandomSource } from '@villagrid/contracts';
 import type { SqliteDatabase } from '@villagrid/runtime';
+import { readJournal } from './journal.js';
+import { committedAfter } from './journal-record.js';
 import type { DurableLog } from './log.js';
 import { LogTables, sealed } from './log-tables.js';
 import { packFrame } from './packed.js';
@@ -23,6 +25,23 @@ export function formerEpochs(log: Pick<DurableLog, 'state'>): readonly FormerEpo
   return kept ? (JSON.parse(kept.value) as FormerEpoch[]) : [];
 }
 
+/**
+ * Where a log ends whose files were copied one after the other, the journal before the tables, and how
+ * many frames there are from its first gap on, because it was written while it was copied. Throws when it has no epoch.
+ */
+export function endOfCopy(
+  database: SqliteDatabase,
+  journalPath: string,
+): { readonly epoch: string; readonly newest: number; readonly after: number } {
+  const tables = new LogTables(database);
+  const epoch = tables.epoch();
+  if (epoch === undefined) throw new Error('the log has no epoch');
+  const newest = tables.newest();
+  const records = readJournal(journalPath)?.records ?? [];
+  const more = (fromCopy: boolean) => committedAfter(records, { epoch, newest, fromCopy }).length;
+  return { epoch, newest: newest + more(true), after: more(false) - more(true) };
+}
+
 /** What a restore began. */
 export interface RestoredEpoch {
   readonly epoch: string;
@@ -39,14 +58,12 @@ export function beginRestoredEpoch(
   database: SqliteDatabase,
   { clock, random }: { readonly clock: Clock; readonly random: RandomSource },
 ): RestoredEpoch {
-  const previousEpoch = database
-    .prepare<[], string>('SELECT epoch FROM epoch ORDER BY made_at_ms DESC LIMIT 1')
-    .pluck()
-    .get();
+  const tables = new LogTables(database);
+  const previousEpoch = tables.epoch();
   if (previousEpoch === undefined) throw new Error('the log has no epoch');
   const nowMs = Math.round(clock.nowMs());
   const epoch = newId(nowMs, random);
-  const last = new LogTables(database).newest();
+  const last = tables.newest();
   const kept = database.prepare<[string], string>('SELECT value FROM state WHERE name = ?').pluck().get(formerState);
   const earlier = kept === undefined ? [] : (JSON.parse(kept.slice(kept.indexOf(' ') + 1)) as FormerEpoch[]);
   const previousLastNumber = last - (earlier.at(-1)?.last ?? 0);

@@ -1,5 +1,5 @@
 /** What is committed in the journal and not yet in the tables: in memory, so that readers see one log. */
-import type { AlertEvent, Frame } from '@villagrid/contracts';
+import { spanOfFrame, type AlertEvent, type Frame } from '@villagrid/contracts';
 import type { CursorMove, StateWrite } from './journal-record.js';
 import type { FrameRow, StoredCommit } from './log-tables.js';
 
@@ -11,11 +11,7 @@ export interface WaitingCommit extends StoredCommit {
 
 /** The first and last time of a frame's samples, Unix milliseconds; null without samples. */
 export function spanOf(frame: Frame): Pick<StoredCommit, 'fromMs' | 'toMs'> {
-  let [fromMs, toMs]: [number | null, number | null] = [null, null];
-  for (const { timeMs } of frame.samples) {
-    if (fromMs === null || timeMs < fromMs) fromMs = timeMs;
-    if (toMs === null || timeMs > toMs) toMs = timeMs;
-  }
+  const [fromMs, toMs] = spanOfFrame(frame) ?? [null, null];
   return { fromMs, toMs };
 }
 

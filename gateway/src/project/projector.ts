@@ -31,6 +31,8 @@ const stepEveryMs = 1000;
 export interface ProjectedStore extends TelemetryStore {
   /** Makes what is in memory durable, in small steps. */
   seal(): Promise<void>;
+  /** Whether so much is in memory that nothing is added before it is sealed. */
+  isFull(): boolean;
   /** Replaces samples in small steps, written within `within`; false when everything was forgotten meanwhile. */
   replaceInSteps(
     gridId: string,
@@ -52,6 +54,8 @@ export interface ProjectorOptions {
   readonly ledger: ClockLedger;
   /** Frames whose times were put right, as they are now: for what else was made of them. */
   readonly restamped: (frames: readonly Frame[]) => void;
+  /** Whether devices keep the process busy: then nothing is projected that there is no room for. */
+  readonly isPressed: () => boolean;
   readonly realClock: Clock;
   readonly logger: Logger;
 }
@@ -105,7 +109,10 @@ export function createProjector(options: ProjectorOptions): Projector {
   const applyNext = () => apply(log.read(done + 1, { maxFrames: framesPerStep, maxBytes: bytesPerStep }));
 
   const catchUp = async (): Promise<void> => {
-    while (!stopped && done < log.newestNumber() && applyNext()) await nextTurn();
+    while (!stopped && done < log.newestNumber() && applyNext()) {
+      await nextTurn();
+      if (telemetry.isFull()) await telemetry.seal();
+    }
   };
 
   /** Raw frames of the next slice of a repair: about an hour, because the store keeps hours together. */
@@ -182,7 +189,16 @@ export function createProjector(options: ProjectorOptions): Projector {
   };
 
   const run = async (): Promise<void> => {
-    while (!stopped && (done < log.newestNumber() ? (applyNext(), true) : await repair())) await nextTurn();
+    while (!stopped && (done < log.newestNumber() ? await applyIfRoom() : await repair())) await nextTurn();
+  };
+  /** More comes than is sealed: the log keeps it, and the history follows in quieter times, or when somebody reads it. */
+  const applyIfRoom = async (): Promise<boolean> => {
+    if (telemetry.isFull()) {
+      if (options.isPressed()) return false;
+      await telemetry.seal();
+    }
+    applyNext();
+    return true;
   };
   const settle = (): Promise<void> => {
     running ??= run().finally(() => (running = undefined));
@@ -194,7 +210,7 @@ export function createProjector(options: ProjectorOptions): Projector {
   };
   /** A frame that was just committed, when all before it is done: at hand, it need not be read and unpacked again. */
   const applyAtOnce = (committed: NumberedFrame): void => {
-    if (running !== undefined || stopped || committed.number !== done + 1) return;
+    if (running !== undefined || stopped || committed.number !== done + 1 || telemetry.isFull()) return;
     try {
       apply([committed]);
     } catch (error) {
@@ -207,7 +223,10 @@ export function createProjector(options: ProjectorOptions): Projector {
     name: 'projector',
     catchUp,
     async settle() {
-      while (!stopped && (done < log.newestNumber() || repairing())) await settle();
+      while (!stopped && (done < log.newestNumber() || repairing())) {
+        await catchUp();
+        await settle();
+      }
     },
     behind: () => log.newestNumber() - done,
     repairing,
@@ -216,14 +235,19 @@ export function createProjector(options: ProjectorOptions): Projector {
       leave = log.onCommit((committed) => {
         const { number, frame } = committed;
         applyAtOnce(committed);
-        if (number - done >= framesPerStep || frame.entries.some((entry) => entry.type === 'clock')) inBackground();
+        if (
+          (number - done >= framesPerStep && !telemetry.isFull()) ||
+          frame.entries.some((entry) => entry.type === 'clock')
+        )
+          inBackground();
       });
       inBackground();
     },
     async stop() {
       timer?.cancel();
       leave?.();
-      await catchUp().catch(() => {});
+      // A long way is gone after the next start: nobody waits for a stop.
+      if (log.newestNumber() - done <= framesPerStep && !telemetry.isFull()) await catchUp().catch(() => {});
       stopped = true;
       await running?.catch(() => {});
     },

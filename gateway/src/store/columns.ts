@@ -5,19 +5,24 @@ import {
   qualityClass,
   windowOf,
   type ChunkColumns,
+  type ReadingBlock,
   type RollupWindow,
+  type seriesHasher,
   type SeriesDigest,
 } from '@villagrid/contracts';
 import { hourMs } from './schema.js';
 
 const firstRoom = 64;
 
+/** Adds samples of one series to a digest. */
+export type Hasher = ReturnType<typeof seriesHasher>;
+
 /** Samples of an hour that are not in a chunk yet, in the order in which they came. */
 export class OpenHour {
   readonly hour: number;
   /** Being sealed: what comes now goes elsewhere. */
   frozen = false;
-  readonly digest: SeriesDigest = { count: 0, a: 0, b: 0 };
+  readonly #digest: SeriesDigest = { count: 0, a: 0, b: 0 };
   #after = new Int32Array(firstRoom);
   #values = new Float64Array(firstRoom);
   #qualities = new Uint8Array(firstRoom);
@@ -45,6 +50,34 @@ export class OpenHour {
     this.#columns = undefined;
   }
 
+  /** Adds readings of this hour: of each the value at `index`, scaled. */
+  addColumn({ times, places, values, qualities, count }: ReadingBlock, index: number): void {
+    while (this.#count + count > this.#after.length) this.#grow();
+    const startMs = this.hour * hourMs;
+    let before = this.#count === 0 ? Number.NEGATIVE_INFINITY : (this.#after[this.#count - 1] as number);
+    for (let at = 0; at < count; at += 1) {
+      const after = (times[at] as number) - startMs;
+      if (after < before) this.#inOrder = false;
+      before = after;
+      this.#after[this.#count] = after;
+      this.#values[this.#count] = values[(places[at] as number) + index] as number;
+      this.#qualities[this.#count] = qualities[at] as number;
+      this.#count += 1;
+    }
+    this.#columns = undefined;
+  }
+
+  /** Count and hash of what is here; worked out when asked for, because most of it is sealed unasked. */
+  digest(hash: Hasher, factor: number): SeriesDigest {
+    const startMs = this.hour * hourMs;
+    for (let at = this.#digest.count; at < this.#count; at += 1) {
+      const value = this.#values[at] as number;
+      const scaled = value === value ? value / factor : null;
+      hash(this.#digest, startMs + (this.#after[at] as number), scaled, this.#qualities[at] as number);
+    }
+    return this.#digest;
+  }
+
   /** The samples in order of time; of equal times the one that came first is first. */
   columns(): ChunkColumns {
     if (this.#columns) return this.#columns;
@@ -64,7 +97,7 @@ export class OpenHour {
       made.set(old);
       return made;
     };
-    const room = this.#count * 2;
+    const room = this.#after.length * 2;
     this.#after = more(this.#after, new Int32Array(room));
     this.#values = more(this.#values, new Float64Array(room));
     this.#qualities = more(this.#qualities, new Uint8Array(room));

@@ -9,8 +9,8 @@ const lookEveryMs = 1000;
 /** How long an hour, and a day, wait for what comes a little late, milliseconds of the village. */
 const hourGraceMs = 120_000;
 const dayGraceMs = 900_000;
-/** Samples in memory beyond which nothing waits for its hour: about 6 MB. */
-const mostOpen = 400_000;
+/** While devices keep the process busy, memory is given back only so often, real milliseconds. */
+const busyEveryMs = 8000;
 /** However the village's clock stands, what is open is sealed after so long, real milliseconds. */
 const longestOpenMs = 2 * hourMs;
 /** After a failure, real milliseconds. */
@@ -20,6 +20,8 @@ export interface HistoryKeeperOptions {
   readonly store: HistoryStore;
   /** Frames that are not in the store yet: while it catches up after a start, only memory asks. */
   readonly behind: () => number;
+  /** Whether devices keep the process busy. */
+  readonly isPressed: () => boolean;
   readonly clock: Clock;
   readonly realClock: Clock;
   readonly logger: Logger;
@@ -37,15 +39,17 @@ export function createHistoryKeeper(options: HistoryKeeperOptions): LifecyclePar
   let notBeforeMs = Number.NEGATIVE_INFINITY;
 
   const look = async (): Promise<void> => {
-    const full = store.openSamples() > mostOpen;
+    const full = store.isFull();
     if (!full && options.behind() > 0) return;
+    // What floods in is kept by the log; the history may follow later.
+    if (full && options.isPressed() && realClock.monotonicMs() - sealedAtMs < busyEveryMs) return;
     const untilMs = Math.floor((clock.nowMs() - hourGraceMs) / hourMs) * hourMs;
     // A clock that was put back would otherwise keep what is open for as long as it was put back.
     const over = untilMs !== sealedUntilMs || realClock.monotonicMs() - sealedAtMs > longestOpenMs;
     if (!full && !over) return;
     if (store.openSamples() > 0) {
       await store.seal(untilMs);
-      if (store.openSamples() > mostOpen) await store.seal();
+      if (store.isFull()) await store.seal();
     }
     sealedUntilMs = untilMs;
     sealedAtMs = realClock.monotonicMs();

@@ -3,15 +3,16 @@ import {
   emptyDigest,
   metricPrecision,
   seriesHasher,
+  spanOfFrame,
   type ChunkColumns,
   type Frame,
+  type ReadingBlock,
   type Sample,
   type SeriesDigest,
 } from '@villagrid/contracts';
 import { NumberRanges, type NumberRange } from '@villagrid/runtime';
-import { noColumns, OpenHour } from './columns.js';
+import { noColumns, OpenHour, type Hasher } from './columns.js';
 import { hourMs } from './schema.js';
-import type { Hasher } from './sealed.js';
 
 /** The newest sample of a series; `value` scaled, NaN for none. */
 export interface Latest {
@@ -46,21 +47,37 @@ export class SeriesState {
 
   /** Adds a sample to its hour, unless it is sealed already, and to the newest. */
   add(sample: Sample, sealedBeforeMs: number): boolean {
-    // Frames keep whole milliseconds; a frame that was not packed yet may still hold fractions.
-    const timeMs = Math.round(sample.timeMs);
-    const { quality } = sample;
     const value = sample.value === null ? Number.NaN : Math.round(sample.value * this.factor) + 0;
+    // Frames keep whole milliseconds; a frame that was not packed yet may still hold fractions.
+    return this.addScaled(Math.round(sample.timeMs), value, sample.quality, sealedBeforeMs);
+  }
+
+  /** The same for a whole time and a scaled value, NaN for none. */
+  addScaled(timeMs: number, value: number, quality: number, sealedBeforeMs: number): boolean {
     if (this.latest === undefined || timeMs >= this.latest.timeMs) this.latest = { timeMs, value, quality };
     if (timeMs < sealedBeforeMs) return false;
+    this.#hourOf(timeMs).add(timeMs, value, quality);
+    return true;
+  }
+
+  /** Adds the readings of a block, all of one hour that is not sealed; the one at `newest` is the newest of them. */
+  addColumn(block: ReadingBlock, index: number, newest: number): void {
+    const timeMs = block.times[newest] as number;
+    if (this.latest === undefined || timeMs >= this.latest.timeMs) {
+      const value = block.values[(block.places[newest] as number) + index] as number;
+      this.latest = { timeMs, value, quality: block.qualities[newest] as number };
+    }
+    this.#hourOf(timeMs).addColumn(block, index);
+  }
+
+  #hourOf(timeMs: number): OpenHour {
     const hour = Math.floor(timeMs / hourMs);
     const last = this.open.at(-1);
     // Nearly always the hour that is going on.
     let part =
       last?.hour === hour && !last.frozen ? last : this.open.findLast((one) => one.hour === hour && !one.frozen);
     if (!part) this.open.push((part = new OpenHour(hour)));
-    part.add(timeMs, value, quality);
-    this.hash(part.digest, timeMs, value === value ? value / this.factor : null, quality);
-    return true;
+    return part;
   }
 
   /** Open samples of hours that touch [fromMs, toMs), in the order in which they came. */
@@ -105,8 +122,7 @@ export class LogState {
   take(number: number, frame: Frame): number | undefined {
     if (this.applied.has(number)) return undefined;
     this.applied.add(number);
-    let newestMs = Number.NEGATIVE_INFINITY;
-    for (const { timeMs } of frame.samples) if (timeMs > newestMs) newestMs = Math.round(timeMs);
+    const newestMs = Math.round(spanOfFrame(frame)?.[1] ?? Number.NEGATIVE_INFINITY);
     this.#open.push({ number, newestMs });
     return this.part.has(number) ? this.partBeforeMs : Number.NEGATIVE_INFINITY;
   }

@@ -14,17 +14,13 @@ import {
   unpackWindows,
   type ChunkColumns,
   type RollupWindow,
-  type seriesHasher,
   type SeriesDigest,
 } from '@villagrid/contracts';
 import type { Logger, SqliteDatabase } from '@villagrid/runtime';
-import { foldColumns, joinColumns, joinWindows, noColumns, sliceColumns } from './columns.js';
+import { foldColumns, joinColumns, joinWindows, noColumns, sliceColumns, type Hasher } from './columns.js';
 import { dayKey, dayMs, dayOfKey, hourMs, idOfKey, minuteMs, quarterMs, timeKey, timeOfKey } from './schema.js';
 import { type ChunkRow, sealedStatements } from './statements.js';
 import { zip } from './zip.js';
-
-/** Adds samples of one series to a digest. */
-export type Hasher = ReturnType<typeof seriesHasher>;
 
 /** Samples of a series that are to be packed; its row id may not be known before they are written. */
 export interface GroupMember {

@@ -4,12 +4,15 @@
  */
 import {
   addDigest,
+  blocksOf,
   digestHex,
   emptyColumns,
   emptyDigest,
   resolutionMs,
   VillagridError,
   type ChunkColumns,
+  type DeviceSeries,
+  type ReadingBlock,
   type Resolution,
   type RollupWindow,
   type Sample,
@@ -89,11 +92,15 @@ export interface HistoryStore extends TelemetryStore {
   readyCompleteness(gridId: string, untilMs: number): Promise<void>;
   /** Reads everything anew, as after a start: to be called when a transaction around a call failed. */
   forget(): void;
-  /** Samples that are in memory only. */
+  /** Samples that are in memory only, and whether they are more than should wait for their hour. */
   openSamples(): number;
+  isFull(): boolean;
   /** Pieces found damaged since the start. */
   damaged(): number;
 }
+
+/** Samples in memory beyond which nothing waits for its hour: about 6 MB. */
+const mostOpen = 400_000;
 
 const widths = { '1m': minuteMs, '15m': resolutionMs['15m'], '1h': hourMs } as const;
 type StoredResolution = keyof typeof widths;
@@ -107,6 +114,7 @@ export function createHistoryStore({ database, zoneOf, log }: HistoryStoreOption
   const grids = new Map<string, Map<string, Map<string, SeriesState>>>();
   const byId = new Map<number, SeriesState>();
   const logs = new Map<string, LogState>();
+  let seriesOfBlocks = new WeakMap<DeviceSeries, readonly SeriesState[]>();
   let openCount = 0;
   /** What a question for completeness was prepared with; forgotten as soon as anything is sealed. */
   let ready: { readonly untilMs: number; readonly rests: ReadonlyMap<SeriesState, SeriesDigest> } | undefined;
@@ -253,6 +261,11 @@ export function createHistoryStore({ database, zoneOf, log }: HistoryStoreOption
       const sealedBeforeMs = state.take(number, frame);
       if (sealedBeforeMs === undefined) continue;
       fresh += 1;
+      const blocks = blocksOf(frame);
+      if (blocks !== undefined) {
+        for (const block of blocks) applyBlock(gridId, block, sealedBeforeMs);
+        continue;
+      }
       // Samples of a device come in a row.
       let deviceId: string | undefined;
       let metrics: Map<string, SeriesState> | undefined;
@@ -267,6 +280,47 @@ export function createHistoryStore({ database, zoneOf, log }: HistoryStoreOption
       }
     }
     return { applied: fresh, skipped: batch.length - fresh, upTo: state.applied.contiguous };
+  }
+
+  /** Series of a block, as long as nothing is read anew. */
+  function seriesOf(gridId: string, series: DeviceSeries): readonly SeriesState[] {
+    const known = seriesOfBlocks.get(series);
+    if (known?.[0]?.gridId === gridId) return known;
+    const { deviceId, metrics } = series;
+    const states = metrics.map((metric) => {
+      let state = find(gridId, deviceId, metric);
+      if (!state) put((state = new SeriesState(gridId, deviceId, metric)));
+      return state;
+    });
+    seriesOfBlocks.set(series, states);
+    return states;
+  }
+
+  function applyBlock(gridId: string, block: ReadingBlock, sealedBeforeMs: number): void {
+    const { series, times, places, values, qualities, count } = block;
+    const states = seriesOf(gridId, series);
+    let [oldestMs, newestMs, newest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0];
+    for (let at = 0; at < count; at += 1) {
+      const timeMs = times[at] as number;
+      if (timeMs < oldestMs) oldestMs = timeMs;
+      if (timeMs >= newestMs) [newestMs, newest] = [timeMs, at];
+    }
+    const isAsExpected = states.every(({ factor }, index) => factor === series.factors[index]);
+    const isOneHour = Math.floor(oldestMs / hourMs) === Math.floor(newestMs / hourMs) && oldestMs >= sealedBeforeMs;
+    if (isAsExpected && isOneHour) {
+      for (const [index, state] of states.entries()) state.addColumn(block, index, newest);
+      openCount += block.sampleCount;
+      return;
+    }
+    for (let at = 0; at < count; at += 1) {
+      for (const [index, state] of states.entries()) {
+        const scaled = values[(places[at] as number) + index] as number;
+        const value = isAsExpected
+          ? scaled
+          : Math.round((scaled / (series.factors[index] as number)) * state.factor) + 0;
+        if (state.addScaled(times[at] as number, value, qualities[at] as number, sealedBeforeMs)) openCount += 1;
+      }
+    }
   }
 
   /** Windows of a stored width that begin in [fromMs, toMs), scaled. */
@@ -364,7 +418,7 @@ export function createHistoryStore({ database, zoneOf, log }: HistoryStoreOption
         }
       }
       for (const part of series.open) {
-        if (part.hour < wholeHour) addDigest(digest, part.digest);
+        if (part.hour < wholeHour) addDigest(digest, part.digest(series.hash, series.factor));
         else if (part.hour === wholeHour && nextHour > wholeHour) {
           const before = sliceColumns(part.columns(), part.hour * hourMs, untilMs);
           addDigest(digest, digestOf(before, series.precision, series.hash));
@@ -577,12 +631,14 @@ export function createHistoryStore({ database, zoneOf, log }: HistoryStoreOption
     forget() {
       jobs.abandon();
       for (const one of [grids, byId, logs]) one.clear();
+      seriesOfBlocks = new WeakMap();
       ready = undefined;
       openCount = 0;
       sealed.reload();
       load();
     },
     openSamples: () => openCount,
+    isFull: () => openCount > mostOpen,
     damaged: () => sealed.damaged,
   };
 }

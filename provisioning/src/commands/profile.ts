@@ -5,6 +5,7 @@ import { VillagridError } from '@villagrid/contracts';
 import {
   busTimeMs,
   fixedLayout,
+  type Link,
   LinkError,
   loadProfile,
   loadVectors,
@@ -12,13 +13,16 @@ import {
   type Profile,
   profileFiles,
   readLimits,
+  rtuLink,
+  serialLine,
+  socketLine,
   tcpLink,
   type TriedPoint,
   type TriedProfile,
   tryProfile,
   vectorProblems,
 } from '@villagrid/gateway/profiles';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { GivenValueError } from '../site/check-gateway.js';
 import type { CommandPorts } from './command.js';
 import { wholeNumber } from './init.js';
@@ -144,21 +148,58 @@ function tell(tried: TriedProfile, print: (text: string) => void): void {
   );
 }
 
-function addTry(profile: Command, { realClock, random, log, print, exitCode }: CommandPorts): void {
+interface TryOptions {
+  host?: string;
+  port?: number;
+  rtu?: boolean;
+  serial?: string;
+  baud?: number;
+  parity?: 'none' | 'even' | 'odd';
+  unit?: number;
+  json?: boolean;
+}
+
+/** The line the options name, at the maker's usual settings where they say nothing. */
+function openLink(one: Profile, options: TryOptions, { realClock: clock, random, log }: CommandPorts): Link {
+  const { tcp, rtu } = one.transport;
+  if ((options.host === undefined) === (options.serial === undefined))
+    throw new GivenValueError('Say where the device is: --host <address>, or --serial <port>, and not both.');
+  const baud = options.baud ?? rtu?.baud ?? 9600;
+  if (options.serial !== undefined) {
+    const { parity = rtu?.parity ?? 'none' } = options;
+    const open = serialLine({ path: options.serial, baud, parity, stopBits: rtu?.stop_bits ?? 1 });
+    return rtuLink({ name: options.serial, open, baud, clock, random, log });
+  }
+  const { host = '', port = tcp?.port ?? 502 } = options;
+  if (!options.rtu) return tcpLink({ host, port, clock, random, log });
+  const open = socketLine({ host, port, timeoutMs: 3000, clock });
+  return rtuLink({ name: `${host}:${port}`, open, baud, clock, random, log });
+}
+
+function addTry(profile: Command, ports: CommandPorts): void {
+  const { print, exitCode } = ports;
   profile
     .command('try')
     .description('read every point of a profile from a device once; never writes')
     .argument('<file>', 'the profile, or the name of a shipped one')
-    .requiredOption('--host <host>', 'address of the device or of its Modbus gateway')
+    .option('--host <host>', 'address of the device or of its Modbus gateway')
     .option('--port <port>', 'TCP port; the profile’s usual one when left out', wholeNumber)
+    .option('--rtu', 'the converter at that address passes RTU frames on as they are')
+    .option('--serial <port>', 'serial port instead of an address, such as /dev/serial/by-id/usb-...')
+    .option('--baud <baud>', 'speed of the line; the maker’s when left out', wholeNumber)
+    .addOption(new Option('--parity <parity>', 'the maker’s when left out').choices(['none', 'even', 'odd']))
     .option('--unit <unit>', 'unit (slave) number; the profile’s usual one when left out', wholeNumber)
     .option('--json', 'answer as JSON')
-    .addHelpText('after', '\nExample:\n  villagrid profile try eastron-sdm120 --host 192.168.1.50 --unit 1\n')
-    .action(async (file: string, options: { host: string; port?: number; unit?: number; json?: boolean }) => {
+    .addHelpText(
+      'after',
+      '\nStop the gateway first where it uses the same line: one master at a time.\n\nExamples:\n  villagrid profile try eastron-sdm120 --host 192.168.1.50 --unit 1\n  villagrid profile try eastron-sdm120 --serial /dev/ttyUSB0 --baud 2400\n',
+    )
+    .action(async (file: string, options: TryOptions) => {
       const { profile: one } = profileAt(file);
-      const port = options.port ?? one.transport.tcp?.port ?? 502;
-      const unit = options.unit ?? one.transport.tcp?.unit ?? one.transport.rtu?.unit ?? 1;
-      const link = tcpLink({ host: options.host, port, clock: realClock, random, log });
+      const { tcp, rtu } = one.transport;
+      const usual = options.serial === undefined ? (tcp?.unit ?? rtu?.unit) : (rtu?.unit ?? tcp?.unit);
+      const unit = options.unit ?? usual ?? 1;
+      const link = openLink(one, options, ports);
       try {
         const tried = await tryProfile(one, unit, link);
         if (options.json) print(JSON.stringify({ id: one.id, unit, ...tried }));

@@ -20,11 +20,15 @@ interface Who {
   readonly id: string;
 }
 
+/** What is the same of all publishes that go the short way. */
+const shortWay = { qos: 1, retain: false, will: false, superseded: false } as const;
+
 /** A broker whose users are alice and bob with password `right`, each writing under their own name. */
 async function house(t: Test, over: Partial<GuardedBrokerOptions<Who>> = {}) {
   const { log, lines } = memoryLog();
   const taken: BrokerPublish[] = [];
   const events: string[] = [];
+  const onPublish = over.onPublish ?? (async (_who: Who, publish: BrokerPublish) => void taken.push(publish));
   const broker = createGuardedBroker<Who>({
     listeners: [{ name: 'plain', host: '127.0.0.1', port: 0 }],
     log,
@@ -35,9 +39,13 @@ async function house(t: Test, over: Partial<GuardedBrokerOptions<Who>> = {}) {
         : { refused: 'wrong password' },
     mayPublish: (who, topic) => topic.startsWith(`of/${who.id}/`),
     maySubscribe: (who, filter) => filter === `to/${who.id}` || filter === '#',
-    onPublish: async (_who, publish) => void taken.push(publish),
+    onPublish,
     // Most tests publish to an x: they go the short way.
-    endsHere: (_who, topic) => topic.endsWith('/x'),
+    endsHere: (who, topic, clientId) =>
+      topic.endsWith('/x')
+        ? (bytes, from, to, packetId, duplicate) =>
+            onPublish(who, { ...shortWay, clientId, topic, packetId, duplicate, payload: bytes.slice(from, to) })
+        : undefined,
     onConnect: ({ clientId }) => events.push(`+${clientId}`),
     onDisconnect: ({ clientId }) => events.push(`-${clientId}`),
     ...over,

@@ -11,13 +11,12 @@ import type { AuthenticateError, Client } from 'aedes';
 import { Aedes } from 'aedes';
 import { Listeners, type ConnectionFacts } from './listeners.js';
 import type { PacketGuard } from './packet-guard.js';
-import { PublishGate } from './publish-gate.js';
+import { PublishGate, type TakeBytes } from './publish-gate.js';
 import { QuickLane } from './quick-lane.js';
 import {
   defaultBrokerLimits,
   type BrokerClient,
   type BrokerIdentity,
-  type BrokerPublish,
   type BrokerStats,
   type GuardedBroker,
   type GuardedBrokerOptions,
@@ -271,38 +270,31 @@ export function createGuardedBroker<I extends BrokerIdentity>(options: GuardedBr
       },
     });
 
-  const quickLane = (guard: PacketGuard, client: Client): QuickLane =>
-    new QuickLane({
+  const quickLane = (guard: PacketGuard, client: Client): QuickLane => {
+    let session: Session<I> | undefined;
+    return new QuickLane({
       guard,
       endsHere(topic) {
-        const session = sessions.get(client);
+        session ??= sessions.get(client);
         const identity = session?.identity;
-        if (!session?.ready || !identity) return false;
-        return allowed(
-          () => options.mayPublish(identity, topic) && options.endsHere?.(identity, topic) === true,
-          topic,
-        );
+        const clientId = session?.clientId;
+        if (!session?.ready || !identity || clientId === undefined) return undefined;
+        let taker: TakeBytes | undefined;
+        const isAllowed = allowed(() => {
+          taker = options.mayPublish(identity, topic) ? options.endsHere?.(identity, topic, clientId) : undefined;
+          return taker !== undefined;
+        }, topic);
+        return isAllowed ? taker : undefined;
       },
-      take(packetId, topic, payload, duplicate) {
-        const { gate, identity, clientId, superseded } = sessions.get(client) as Required<Session<I>>;
+      take(packetId, taker, bytes, from, to, duplicate) {
         stats.published += 1;
         stats.held += 1;
-        const publish: BrokerPublish = {
-          clientId,
-          topic,
-          payload,
-          qos: 1,
-          packetId,
-          retain: false,
-          duplicate,
-          will: false,
-          superseded,
-        };
-        gate.pass(packetId, () => options.onPublish(identity, publish));
+        (session ??= sessions.get(client) as Session<I>).gate.passBytes(packetId, taker, bytes, from, to, duplicate);
       },
       // The library ends a client that it does not hear from; it has no other way to be told.
       heard: () => (client as unknown as { _keepaliveTimer: NodeJS.Timeout | null })._keepaliveTimer?.refresh(),
     });
+  };
 
   /** Runs an owner's event hook; its failure is logged, not spread. */
   const tell = (hook: ((client: BrokerClient<I>) => void) | undefined, client: BrokerClient<I>) => {

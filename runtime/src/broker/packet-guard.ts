@@ -12,8 +12,11 @@ export type GuardReason = 'packet_too_large' | 'not_mqtt';
 
 /** Takes publishes of one client before the broker library sees them. */
 export interface PublishBypass {
-  /** Offered each whole QoS 1 publish that is not to be retained; false gives it to the library, like all else. */
-  take(packet: Buffer): boolean;
+  /**
+   * Offered each whole QoS 1 publish that is not to be retained, bytes `from` to `to`; false gives it to the library,
+   * like all else.
+   */
+  take(bytes: Buffer, from: number, to: number): boolean;
   /** Told of each publish that goes to the library. */
   passedOn(): void;
   /** Told of each piece of traffic in which something was taken. */
@@ -102,16 +105,30 @@ export class PacketGuard extends Duplex {
   }
 
   /** The present packet is whole: its last bytes are these. */
-  #offer(bytes: Buffer): void {
-    const packet = this.#kept.length === 0 ? bytes : Buffer.concat([...this.#kept, bytes]);
-    this.#kept = [];
+  #offer(bytes: Buffer, from: number, to: number): void {
     this.#keeping = false;
-    if (this.bypass?.take(packet)) {
-      this.#taken = true;
-      return;
+    if (this.#kept.length > 0) {
+      const packet = Buffer.concat([...this.#kept, bytes.subarray(from, to)]);
+      this.#kept = [];
+      this.#offer(packet, 0, packet.length);
+    } else if (this.bypass?.take(bytes, from, to)) this.#taken = true;
+    else {
+      this.bypass?.passedOn();
+      this.#pass(bytes.subarray(from, to));
     }
-    this.bypass?.passedOn();
-    this.#pass(packet);
+  }
+
+  /** Offers a publish that begins here and lies whole in the chunk; gives where it ends, 0 when it is not such a one. */
+  #offerWhole(chunk: Buffer, at: number): number {
+    if (this.bypass === undefined || at + 2 >= chunk.length || !isPlainQos1(chunk[at] as number)) return 0;
+    const low = chunk[at + 1] as number;
+    const high = low < 128 ? 0 : (chunk[at + 2] as number);
+    if (high >= 128) return 0;
+    const end = at + (low < 128 ? 2 + low : 3 + (low & 127) + high * 128);
+    if (end > chunk.length || end - at > this.#options.maxPacketBytes) return 0;
+    this.#packets += 1;
+    this.#offer(chunk, at, end);
+    return end;
   }
 
   /**
@@ -125,6 +142,14 @@ export class PacketGuard extends Duplex {
     /** Where begins what was not handed on yet: bytes for the library, or the packet that is kept. */
     let from = 0;
     while (at < chunk.length) {
+      if (from === at && this.#left === 0 && !this.#inHeader && this.#packets > 0) {
+        const end = this.#offerWhole(chunk, at);
+        if (end > 0) {
+          at = end;
+          from = end;
+          continue;
+        }
+      }
       if (this.#left > 0) {
         const skip = Math.min(this.#left, chunk.length - at);
         this.#left -= skip;
@@ -160,7 +185,7 @@ export class PacketGuard extends Duplex {
         this.#packets += 1;
       }
       if (this.#left === 0 && this.#keeping) {
-        this.#offer(chunk.subarray(from, at));
+        this.#offer(chunk, from, at);
         from = at;
       }
     }

@@ -13,6 +13,15 @@ export interface GateAnswers<T> {
   answered?(): void;
 }
 
+/** Takes a publish: its payload is bytes `from` to `to` of a buffer. The promise is that of what it waits for. */
+export type TakeBytes = (
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+  packetId: number,
+  duplicate: boolean,
+) => Promise<unknown>;
+
 /** Publishes that wait for one promise, next to each other in the order of arrival. */
 interface Group<T> {
   readonly promise: Promise<unknown>;
@@ -48,7 +57,33 @@ export class PublishGate<T> {
       this.#answers.answered?.();
       return;
     }
-    const promise = attempt(take);
+    this.#hold(publish, attempt(take));
+  }
+
+  /** The same for one of the short way: its place in the order is its packet id, its payload lies within other bytes. */
+  passBytes(
+    packetId: T & number,
+    take: TakeBytes,
+    bytes: Uint8Array,
+    from: number,
+    to: number,
+    duplicate: boolean,
+  ): void {
+    if (this.#broken) {
+      this.#answers.answer(packetId, this.#broken, false);
+      this.#answers.answered?.();
+      return;
+    }
+    let promise: Promise<unknown>;
+    try {
+      promise = take(bytes, from, to, packetId, duplicate);
+    } catch (error) {
+      promise = Promise.reject(toError(error));
+    }
+    this.#hold(packetId, promise);
+  }
+
+  #hold(publish: T, promise: Promise<unknown>): void {
     const last = this.#groups.at(-1);
     if (last?.promise === promise && last.state === 'waiting') {
       last.publishes.push(publish);

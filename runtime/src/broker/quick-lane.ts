@@ -4,13 +4,21 @@
  * by the same gate as all others, and acknowledged by bytes of our own, in the same order.
  */
 import type { PacketGuard, PublishBypass } from './packet-guard.js';
+import type { TakeBytes } from './publish-gate.js';
 
 export interface QuickLaneOptions {
   readonly guard: PacketGuard;
-  /** Whether the client is logged in, and a publish to this topic is allowed and ends with the owner. */
-  readonly endsHere: (topic: string) => boolean;
-  /** Takes a publish; it is to be answered by its packet id. */
-  readonly take: (packetId: number, topic: string, payload: Buffer, duplicate: boolean) => void;
+  /** Where payloads to this topic go, if the client is logged in and a publish to it is allowed and ends with the owner. */
+  readonly endsHere: (topic: string) => TakeBytes | undefined;
+  /** Takes a publish, its payload being bytes `from` to `to`; it is to be answered by its packet id. */
+  readonly take: (
+    packetId: number,
+    taker: TakeBytes,
+    bytes: Uint8Array,
+    from: number,
+    to: number,
+    duplicate: boolean,
+  ) => void;
   /** Called with each piece of traffic, for the library's keepalive, which does not see it. */
   readonly heard: () => void;
 }
@@ -24,6 +32,7 @@ export class QuickLane implements PublishBypass {
   /** The topic of the last publish, as bytes and as text: most clients have one. */
   #topicBytes: Buffer = Buffer.alloc(0);
   #topic = '';
+  #taker: TakeBytes | undefined;
   /** Publishes that were given to the library and did not come out of it yet: what follows must not overtake them. */
   #inLibrary = 0;
   #held = 0;
@@ -34,20 +43,22 @@ export class QuickLane implements PublishBypass {
     this.#options = options;
   }
 
-  take(packet: Buffer): boolean {
+  take(bytes: Buffer, from: number, to: number): boolean {
     if (this.#inLibrary > 0) return false;
-    let at = 1;
-    while ((packet[at] as number) >= 128) at += 1;
+    let at = from + 1;
+    while ((bytes[at] as number) >= 128) at += 1;
     at += 1;
-    if (at + 2 > packet.length) return false;
+    if (at + 2 > to) return false;
     const topicStart = at + 2;
-    const topicEnd = topicStart + packet.readUInt16BE(at);
-    if (topicEnd + 2 > packet.length) return false;
-    const packetId = packet.readUInt16BE(topicEnd);
-    if (packetId === 0 || !this.#isQuickTopic(packet, topicStart, topicEnd)) return false;
+    const topicEnd = topicStart + (((bytes[at] as number) << 8) | (bytes[at + 1] as number));
+    if (topicEnd + 2 > to) return false;
+    const packetId = ((bytes[topicEnd] as number) << 8) | (bytes[topicEnd + 1] as number);
+    if (packetId === 0) return false;
+    const taker = this.#takerOf(bytes, topicStart, topicEnd);
+    if (taker === undefined) return false;
     this.#held += 1;
     if (this.#held >= mostHeld) this.#holdBack();
-    this.#options.take(packetId, this.#topic, packet.subarray(topicEnd + 2), ((packet[0] as number) & 8) !== 0);
+    this.#options.take(packetId, taker, bytes, topicEnd + 2, to, ((bytes[from] as number) & 8) !== 0);
     return true;
   }
 
@@ -103,15 +114,23 @@ export class QuickLane implements PublishBypass {
     this.#options.guard.setHeldBack(this.#draining || this.#held >= mostHeld);
   }
 
-  #isQuickTopic(packet: Buffer, start: number, end: number): boolean {
-    const known = this.#topicBytes;
-    if (known.length === end - start && known.length > 0 && packet.compare(known, 0, known.length, start, end) === 0)
-      return true;
-    const topic = packet.toString('utf8', start, end);
+  #takerOf(bytes: Buffer, start: number, end: number): TakeBytes | undefined {
+    if (this.#isKnownTopic(bytes, start, end)) return this.#taker;
+    const topic = bytes.toString('utf8', start, end);
     // Bytes that are not the text they decode to are left to the library, which refuses them.
-    if (/[+#\0\ufffd]/.test(topic) || !this.#options.endsHere(topic)) return false;
-    this.#topicBytes = Buffer.from(packet.subarray(start, end));
+    const taker = /[+#\0\ufffd]/.test(topic) ? undefined : this.#options.endsHere(topic);
+    if (taker === undefined) return undefined;
+    this.#topicBytes = Buffer.from(bytes.subarray(start, end));
     this.#topic = topic;
-    return true;
+    this.#taker = taker;
+    return taker;
+  }
+
+  #isKnownTopic(bytes: Buffer, start: number, end: number): boolean {
+    const known = this.#topicBytes;
+    const length = end - start;
+    if (known.length !== length) return false;
+    for (let i = 0; i < length; i += 1) if (known[i] !== bytes[start + i]) return false;
+    return length > 0;
   }
 }

@@ -1,6 +1,7 @@
 /** What the guarded broker is given and what it offers. */
 import type { Clock } from '@villagrid/contracts';
 import type { Logger } from '../log/logger.js';
+import type { TakeBytes } from './publish-gate.js';
 
 /** Who a client is, as the owner's `authenticate` found; `id` tells two identities apart. */
 export interface BrokerIdentity {
@@ -84,10 +85,11 @@ export interface GuardedBrokerOptions<I extends BrokerIdentity> {
    */
   onPublish(identity: I, publish: BrokerPublish): Promise<unknown>;
   /**
-   * Whether publishes to a topic end with the owner: `maySubscribe` refuses everybody every filter that matches it. Those
-   * of QoS 1 then take a shorter way. Asked once per client and topic in a row, like `mayPublish` for such topics.
+   * Where publishes to a topic go that end with the owner: `maySubscribe` refuses everybody every filter that matches it.
+   * Those of QoS 1 then take a shorter way, to the function given instead of `onPublish`, under the same rules; undefined
+   * for all others. Asked once per client and topic in a row, like `mayPublish` for such topics.
    */
-  endsHere?(identity: I, topic: string): boolean;
+  endsHere?(identity: I, topic: string, clientId: string): TakeBytes | undefined;
   onConnect?(client: BrokerClient<I>): void;
   onDisconnect?(client: BrokerClient<I>): void;
   readonly limits?: Partial<BrokerLimits>;

@@ -3,7 +3,7 @@ import type { CommandRecord } from '@villagrid/contracts';
 import { migrateModule, type Migration } from '../sqlite/migrate.js';
 import type { SqliteDatabase } from '../sqlite/open.js';
 
-/** Schema of the records; never change a step that was released. */
+/** Tables of the audit. `createCommandStore` runs them itself (module `commands`); for tools that want to know them. */
 export const commandMigrations: readonly Migration[] = [
   `CREATE TABLE command (
     number INTEGER PRIMARY KEY,

@@ -26,6 +26,7 @@ export const noData: RuleKind<NoDataParameters, NoDataState> = {
   kind: 'no_data',
   parameters: noDataParameters,
   scopes: ['device'],
+  oncePerTime: true,
   isState: (value): value is NoDataState => {
     const { raised, lastMs } = (value ?? {}) as Partial<Record<keyof NoDataState, unknown>>;
     return typeof raised === 'boolean' && (lastMs === null || typeof lastMs === 'number');
