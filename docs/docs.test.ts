@@ -7,7 +7,7 @@ import { routes } from '@villagrid/contracts';
 import { cloudConfigSchema } from '@villagrid/cloud';
 import { gatewayConfigSchema } from '@villagrid/gateway';
 import { describeConfig } from '@villagrid/runtime';
-import { loadProfile, loadVectors, vectorProblems } from '@villagrid/gateway/profiles';
+import { loadProfile, loadVectors, vectorProblems } from '@villagrid/gateway/field';
 import { referencePages } from './reference/pages.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));

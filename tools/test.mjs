@@ -13,6 +13,8 @@ const files = words.filter((word) => !word.startsWith('-'));
 /** Debian packages some tests need, and a file by which each is known. */
 const packages = [
   ['chromium', '/usr/bin/chromium', 'the tests of the app in a browser'],
+  ['python3-pymodbus', '/usr/share/doc/python3-pymodbus', 'the test with a foreign Modbus device'],
+  ['python3-serial-asyncio', '/usr/share/doc/python3-serial-asyncio', 'the same on a serial line'],
   ['mosquitto-clients', '/usr/bin/mosquitto_pub', 'the tests with a foreign MQTT client'],
 ];
 const missing = packages.filter(([, file]) => !existsSync(file));

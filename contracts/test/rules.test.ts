@@ -254,6 +254,21 @@ t.test('comparison: all conditions together, none of the exceptions, and unknown
   t.ok(asked.every((age) => age === 120_000));
 });
 
+t.test('balance: the same finding several times in a row raises, another or none ends it', async (t) => {
+  const context: RuleContext = { figure: () => undefined };
+  const run = (...findings: readonly number[]) =>
+    play(
+      'balance',
+      { confirmations: 3, clear_after: 2 },
+      findings.map((one, i) => [i, one] as const),
+      context,
+    ).map((one) => one.split(' ').slice(0, 2).join(' '));
+  t.same(run(0, 7, 7, 0, 7, 7), [], 'a change within a day that fits nothing for long is no finding');
+  t.same(run(7, 7, 7, 7), ['2 raise'], 'once');
+  t.same(run(7, 7, 7, 0, 7, 0, 0, 0), ['2 raise', '6 clear']);
+  t.same(run(7, 7, 7, 9, 9, 9), ['2 raise', '4 clear', '5 raise'], 'another meter is another alert');
+});
+
 t.test('default rules are whole: valid, with every text, and the words of the product', async (t) => {
   const rules = defaultRules(defaultLimits());
   t.equal(new Set(rules.map((rule) => rule.id)).size, rules.length);

@@ -1,7 +1,7 @@
 /** The page of device models: what each has, what it feeds, where its facts are from and how it was verified. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { loadProfiles, type ModelPoint, type Profile, type ProfilePoint } from '@villagrid/gateway/profiles';
+import { loadProfiles, type ModelPoint, type Profile, type ProfilePoint } from '@villagrid/gateway/field';
 
 const fixtures = fileURLToPath(new URL('../../gateway/src/devices/fixtures/README.md', import.meta.url));
 const simulated = fileURLToPath(new URL('../../simulator/src/reference/devices.ts', import.meta.url));

@@ -82,8 +82,8 @@ const villagrid = (secure: boolean, slow = false): Contestant => ({
       })),
     });
     // Killed: only what is really on the disk counts. A profile is written at an orderly end only.
-      await running.running.end(lap.profile === undefined ? 'SIGKILL' : 'SIGTERM');
-      await checkStored(
+    await running.running.end(lap.profile === undefined ? 'SIGKILL' : 'SIGTERM');
+    await checkStored(
       gateway.dataDirectory,
       gateway.devices.map(({ deviceId }, index) => ({
         deviceId,

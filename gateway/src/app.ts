@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createApiServer, type ApiAddress, type ApiPorts, type Listen } from '@villagrid/api';
 import {
   isTrusted,
+  meterDisagreesRuleId,
   nodeTime,
   topics,
   type Alert,
@@ -24,6 +25,7 @@ import {
   wasClosedCleanly,
 } from '@villagrid/runtime';
 import { createAlerts } from './alerts/alerts.js';
+import { createBalanceCheck } from './balance/balance-check.js';
 import { createDeviceLogin } from './broker/device-login.js';
 import { createIngestBroker, plainDevices, readPem } from './broker/ingest-broker.js';
 import { stoppedHardSubject } from './health/power-cut.js';
@@ -192,6 +194,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     random,
     logger: logger.child('alerts'),
+    ownWords: (ruleId) => (ruleId === meterDisagreesRuleId ? balance.words() : undefined),
     tell,
   });
   const intake = createIntake({
@@ -394,6 +397,14 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   });
   const accounts = createAccounts({ database: settingsDatabase, realClock, random, log: logger.child('accounts') });
   const grid = createGridPort({ site, live, log, alerts, telemetry, projector, commands });
+  const balance = createBalanceCheck({
+    grid,
+    log,
+    figure: (metric, value) => alerts.onInternalFigure(metric, value),
+    timesAreRight: () => isTrusted(clock.trust()) && !projector.repairing(),
+    clock,
+    logger: logger.child('balance'),
+  });
   const api: ApiPorts = {
     identity: {
       kind: 'gateway',
@@ -448,6 +459,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   lifecycle.add(history);
   lifecycle.add(retention);
   lifecycle.add(alerts);
+  lifecycle.add(balance);
   lifecycle.add({ name: 'word of a power cut', start: tellOfStop, stop() {} });
   lifecycle.add({
     name: 'broker',

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { VillagridError } from '@villagrid/contracts';
 import { addBackup } from './commands/backup.js';
+import { addBalance } from './commands/balance.js';
 import { addCloudCommands } from './commands/cloud.js';
 import type { CommandPorts } from './commands/command.js';
 import { addDeviceCommands } from './commands/device.js';
@@ -9,6 +10,7 @@ import { addDoctor } from './commands/doctor.js';
 import { addInit } from './commands/init.js';
 import { addProfileCommands } from './commands/profile.js';
 import { addRestore } from './commands/restore.js';
+import { addScan } from './commands/scan.js';
 import { addUserCommands } from './commands/user.js';
 import { GivenValueError } from './site/check-gateway.js';
 
@@ -29,11 +31,13 @@ export async function runCli(
     .exitOverride();
   addInit(program, all);
   addDeviceCommands(program, all);
+  addScan(program, all);
   addUserCommands(program, all);
   addCloudCommands(program, all);
   addProfileCommands(program, all);
   addBackup(program, all);
   addRestore(program, all);
+  addBalance(program, all);
   addDoctor(program, all);
   for (const command of program.commands)
     for (const inner of [command, ...command.commands]) inner.exitOverride().showHelpAfterError();

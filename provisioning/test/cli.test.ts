@@ -13,6 +13,7 @@ import { createServer } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
+import { createGateway, loadGatewayConfig } from '@villagrid/gateway';
 import { createLogger, cryptoRandom, describeCertificate, realClock, verifySecret } from '@villagrid/runtime';
 import { tempDir } from '@villagrid/runtime/testing';
 import t, { type Test } from 'tap';
@@ -255,6 +256,36 @@ t.test(
     t.same(after, before);
   },
 );
+
+t.test('the balance is asked of the running gateway, by a person it knows', async (t) => {
+  const folder = join(tempDir(t), 'kisima');
+  await cli(['init', '--folder', folder, '--grid', 'kisima', '--name', 'Kisima']);
+  const config = join(folder, 'gateway.yaml');
+  for (const section of ['http', 'https', 'mqtt_plain', 'mqtts']) setSetting(config, [section, 'port'], 0);
+  await cli(
+    ['user', 'add', '--folder', folder, '--username', 'asha', '--role', 'viewer', '--password-stdin'],
+    'a long password',
+  );
+  const gateway = createGateway(loadGatewayConfig({ path: config }), { clock, realClock: clock, random, log });
+  t.teardown(() => gateway.stop());
+  const { http } = await gateway.start();
+  setSetting(config, ['http', 'port'], Number(new URL(http ?? '').port));
+  const asked = (password: string, ...more: string[]) =>
+    cli(['balance', '--folder', folder, '--username', 'asha', '--password-stdin', ...more], `${password}\n`);
+
+  const table = await asked('a long password');
+  t.equal(table.code, 3, 'nothing was measured yet');
+  t.match(table.out, /cannot be checked against each other[^]*no meter for[^]*1\. /);
+  const json = await asked('a long password', '--json');
+  t.match(JSON.parse(json.out), { grid_id: 'kisima', state: 'unknown', relations: [], lacks: [/no meter for/] });
+  const wrong = await asked('another password');
+  t.equal(wrong.code, 1);
+  t.match(wrong.err, /does not know this name and password/);
+  await gateway.stop();
+  const silent = await asked('a long password');
+  t.equal(silent.code, 1);
+  t.match(silent.err, /Nothing answers at[^]*-> Start it/);
+});
 
 t.test('the doctor tells our server on a port from another program', async (t) => {
   const folder = join(tempDir(t), 'kisima');

@@ -6,6 +6,7 @@ export { loadMeasured } from './data/load.js';
 export { faultCatalogue, type FaultName } from './faults/faults.js';
 export { clearRoad, slowRoad, startWanProxy, type WanCondition, type WanProxy } from './link/wan-proxy.js';
 export { startModbusDevice } from './modbus/device.js';
+export { renderImage } from './modbus/image.js';
 export { registerMap } from './modbus/maps.js';
 export { canOpenPty, openPty, type Pty } from './modbus/pty.js';
 export { rtuFrame, type RtuSlave, rtuSlave, type SlaveBurst, type SlaveRequest } from './modbus/rtu-slave.js';

@@ -1,21 +1,37 @@
 /** The gateway's RTU link on a pseudo-terminal, with devices that spoil their answers in every way a real line does. */
-import { createServer, type Socket } from 'node:net';
+import { spawn, spawnSync } from 'node:child_process';
+import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Clock } from '@villagrid/contracts';
+import { loadGatewayConfig } from '@villagrid/gateway/config';
 import {
   createModbusDrivers,
   type DriverReading,
   type Link,
   LinkError,
   loadProfile,
+  loadProfiles,
   type ModbusConnectionConfig,
+  openLink,
   type Profile,
+  resolveProfiles,
   rtuLink,
+  scan,
   serialLine,
 } from '@villagrid/gateway/field';
 import { acceleratedClock, realClock, seededRandom, silentLogger } from '@villagrid/runtime';
 import { tempDir } from '@villagrid/runtime/testing';
-import { canOpenPty, openPty, type RtuSlave, rtuSlave, type SlaveBurst, type SlaveRequest } from '@villagrid/simulator';
+import { runCli } from '@villagrid/provisioning';
+import {
+  canOpenPty,
+  openPty,
+  registerMap,
+  renderImage,
+  type RtuSlave,
+  rtuSlave,
+  type SlaveBurst,
+  type SlaveRequest,
+} from '@villagrid/simulator';
 import t, { type Test } from 'tap';
 
 const clock = realClock();
@@ -39,10 +55,10 @@ function tellingAnswer(slave: () => RtuSlave) {
 async function line(
   t: Test,
   make: (write: (bytes: Uint8Array) => void) => RtuSlave,
-  options: { baud?: number; path?: string } = {},
+  options: { baud?: number; path?: string; only?: number } = {},
 ) {
   const path = options.path ?? join(tempDir(t), 'ttyUSB-village');
-  const pty = await openPty(path);
+  const pty = await openPty(path, options.only);
   t.teardown(() => pty.close());
   const slave = make((bytes) => pty.write(bytes));
   pty.onBytes((data) => slave.receive(data));
@@ -195,14 +211,14 @@ sources: { test: test }
 async function drive(
   t: Test,
   connections: readonly ModbusConnectionConfig[],
-  profile: Profile,
+  profiles: ReadonlyMap<string, Profile>,
   village: Clock = clock,
 ) {
   const readings: Array<DriverReading & { atMs: number }> = [];
   const links: string[] = [];
   const drivers = createModbusDrivers({
     connections,
-    profiles: new Map([[profile.id, profile]]),
+    profiles,
     clock: village,
     realClock: clock,
     random: seededRandom(seed),
@@ -228,7 +244,7 @@ t.test(
     const { pty } = await line(t, make, { path });
     const serial = { path, baud: 115_200, parity: 'none', stop_bits: 1 } as const;
     const devices = [1, 2, 3].map((unit) => ({ device_id: `d${unit}`, profile: 'twenty', unit, period_s: 0.3 }));
-    const told = await drive(t, [{ name: 'line', serial, devices }], twentyRegisters(200));
+    const told = await drive(t, [{ name: 'line', serial, devices }], new Map([['twenty', twentyRegisters(200)]]));
     await until('all are read', () => new Set(told.readings.map((one) => one.deviceId)).size === 3);
     t.equal(told.readings[0]?.values['equipment_temp_c.r19'], 21.5);
     const second = serialLine({ path, baud: 9600, parity: 'none', stopBits: 1 });
@@ -270,7 +286,6 @@ t.test(
   { skip, timeout: 600_000 },
   async (t) => {
     const speed = acceleratedClock({ realEpochMs: clock.nowMs(), villageEpochMs: clock.nowMs(), speed: scale });
-    const profile = twentyRegisters(1000 / scale);
     const dead = 7;
     const slow = 13;
     const words = (count: number) => Array.from({ length: count }, (_, i) => 200 + i);
@@ -305,7 +320,7 @@ t.test(
         { name: 'line', serial: { path, baud, parity: 'none', stop_bits: 1 }, devices: devices('s') },
         { name: 'converter', host: '127.0.0.1', port, devices: devices('t') },
       ],
-      profile,
+      new Map([['twenty', twentyRegisters(1000 / scale)]]),
       speed,
     );
     await clock.sleep((periodMs * (soak ? 24 : 4.3)) / scale);
@@ -356,3 +371,189 @@ async function tcpConverter(
   const address = server.address();
   return { port: typeof address === 'object' && address ? address.port : 0 };
 }
+
+/** Runs a command of the installer. */
+async function villagrid(...words: string[]) {
+  const out: string[] = [];
+  const err: string[] = [];
+  const code = await runCli(words, {
+    realClock: clock,
+    random: seededRandom(seed),
+    log: silentLogger(),
+    print: (text) => void out.push(text),
+    printError: (text) => void err.push(text),
+    readStdin: async () => '',
+    ask: async () => undefined,
+  });
+  return { code, out: out.join('\n'), err: err.join('\n') };
+}
+
+/** The registers of one of the simulator's devices. */
+function registersOf(profile: Parameters<typeof registerMap>[0], unit: number) {
+  const map = registerMap(profile, { serial: `S-${unit}`, unit });
+  const values = {
+    ac_output_voltage_v: 230,
+    'ac_output_voltage_v.l1': 231,
+    'ac_output_voltage_v.l2': 230,
+    'ac_output_voltage_v.l3': 229,
+    ac_frequency_hz: 50,
+  };
+  const image = renderImage(map, values);
+  return ({ function: code, address, count }: SlaveRequest): readonly number[] | number => {
+    if (!map.functions.includes(code as 3 | 4)) return -1;
+    const words = Array.from({ length: count }, (_, i) => image.get(address + i));
+    return words.some((word) => word === undefined) ? -2 : (words as number[]);
+  };
+}
+
+t.test(
+  'a scan finds speed, addresses and models of a line, and a clash; what it writes is what the gateway reads; it asks little and only reads',
+  { skip },
+  async (t) => {
+    const folder = join(tempDir(t), 'kisima');
+    t.equal(
+      (await villagrid('init', '--folder', folder, '--grid', 'kisima', '--name', 'Kisima', '--zone', 'Africa/Nairobi'))
+        .code,
+      0,
+    );
+    const inverter = registersOf('sunspec-inverter', 3);
+    const meter = registersOf('eastron-sdm630', 5);
+    const random = seededRandom(seed);
+    const { path, slave } = await line(
+      t,
+      (write) =>
+        rtuSlave({
+          write,
+          clock,
+          answer: (request) => {
+            if (request.unit === 3) return inverter(request);
+            if (request.unit === 5) return meter(request);
+            return request.unit === 7 ? [1, 2] : undefined;
+          },
+          // Two devices at address 7 talk at once.
+          spoil: (bytes, { unit }) => [{ afterMs: 0, bytes: unit === 7 ? random.bytes(14) : bytes }],
+        }),
+      { only: 19_200 },
+    );
+    const common = [
+      'scan',
+      path,
+      '--folder',
+      folder,
+      '--parity',
+      'none',
+      '--units',
+      '1,3,5,7',
+      '--timeout',
+      '25',
+      '--gap',
+      '2',
+    ];
+    const scanned = await villagrid(...common, '--write');
+    t.equal(scanned.code, 0, scanned.err);
+    t.match(scanned.out, /unit 3 at 19200 baud, parity none, 1 stop bit: Villagrid Virtual inverter 20 serial S-3/);
+    t.match(scanned.out, /sunspec[a-z-]*: 95 % sure/);
+    t.match(scanned.out, /unit 5 at 19200 baud.*Eastron/);
+    t.match(scanned.out, /eastron-sdm630: 65 % sure/);
+    t.match(scanned.out, /unit 7 .*garbled.*Two devices with this address/);
+    t.match(scanned.out, /2 found, \d+ questions asked/);
+    t.equal(slave.others.length, 0, 'nothing but reads was ever sent');
+    t.equal(slave.requests.filter(({ unit }) => unit === 1).length, 2, 'a silent address is asked twice, no more');
+    const again = JSON.parse((await villagrid(...common, '--json', '--baud', '19200')).out) as {
+      entries: { devices: unknown[] };
+    };
+    t.same(again.entries.devices, [], 'what is there already is not written twice');
+    const plan = await villagrid('device', 'plan', '--folder', folder);
+    t.equal(plan.code, 0, plan.err);
+    t.match(plan.out, /: 2 devices, one round [0-9.]+ s, [0-9.]+ % of its time/);
+    t.match(plan.out, /function 4 +\d+ \+\d+ +every 15 s, [0-9.]+ ms/);
+    const plans = JSON.parse((await villagrid('device', 'plan', '--folder', folder, '--json')).out) as {
+      load: number;
+    }[];
+    t.ok((plans[0]?.load ?? 1) < 0.1);
+    // The gateway reads it by what was written.
+    const { modbus, site } = loadGatewayConfig({ path: join(folder, 'gateway.yaml') });
+    t.same(
+      site.devices.map((one) => one.kind),
+      ['inverter', 'meter'],
+    );
+    const { connections, profiles } = resolveProfiles(modbus?.connections ?? []);
+    const told = await drive(t, connections, profiles);
+    await until('both are read', () => new Set(told.readings.map((one) => one.deviceId)).size === 2);
+    t.ok(told.readings.some(({ values }) => values.ac_output_voltage_v === 231));
+    // And now it owns the line.
+    const refused = await villagrid(...common, '--baud', '19200');
+    t.equal(refused.code, 1);
+    t.match(refused.err, /E_LINK_UNREACHABLE.*in use by another program/s);
+  },
+);
+
+const foreign = spawnSync('/usr/bin/python3', ['-c', 'import pymodbus.server']).status === 0;
+
+/** A device served by somebody else's program; its registers are those of the simulator's SunSpec inverter. */
+async function foreignDevice(t: Test, where: { tcp: number } | { serial: string; baud: number }) {
+  const map = registerMap('sunspec-inverter', { serial: 'PY-1', unit: 1 });
+  const image = renderImage(map, { generation_kw: 12.5, ac_output_voltage_v: 231, ac_frequency_hz: 50 });
+  const words = Array.from({ length: 130 }, (_, i) => image.get(40_000 + i) ?? 0xffff);
+  const script = new URL('foreign/pymodbus-device.py', import.meta.url).pathname;
+  const child = spawn('/usr/bin/python3', [script], { stdio: ['pipe', 'pipe', 'ignore'] });
+  t.teardown(() => void child.kill('SIGKILL'));
+  child.stdin.end(`${JSON.stringify({ unit: 1, blocks: [[40_000, words]], ...where })}\n`);
+  await new Promise<void>((resolve, reject) => {
+    child.stdout.once('data', () => resolve());
+    child.once('exit', () => reject(new Error('pymodbus ended')));
+  });
+}
+
+t.test(
+  'a device of somebody else (pymodbus) is scanned, identified by SunSpec and read, over TCP and on a serial line',
+  { skip: skip || (foreign ? false : 'needs the Debian packages python3-pymodbus and python3-serial-asyncio') },
+  async (t) => {
+    const port = 21_000 + (process.pid % 9000);
+    await foreignDevice(t, { tcp: port });
+    const folder = tempDir(t);
+    const [near, far] = await Promise.all([openPty(join(folder, 'near')), openPty(join(folder, 'far'))]);
+    t.teardown(() => Promise.all([near.close(), far.close()]));
+    near.onBytes((data) => far.write(data));
+    far.onBytes((data) => near.write(data));
+    await foreignDevice(t, { serial: far.path, baud: 115_200 });
+    // Both servers say they are ready just before they listen.
+    const listens = (at: number) =>
+      new Promise<boolean>((answer) => {
+        const socket = connect({ host: '127.0.0.1', port: at });
+        socket.once('connect', () => answer(socket.destroy() !== undefined));
+        socket.once('error', () => answer(false));
+      });
+    for (const endMs = clock.monotonicMs() + 20_000; !(await listens(port)) && clock.monotonicMs() < endMs; )
+      await clock.sleep(50);
+    const profiles = loadProfiles();
+    const serial = { path: near.path, baud: 115_200, parity: 'none', stop_bits: 1 } as const;
+    for (const place of [{ host: '127.0.0.1', port }, { serial }]) {
+      const open = () =>
+        openLink(
+          { name: 'foreign', devices: [], ...place },
+          { clock, random: seededRandom(seed), log: silentLogger() },
+        );
+      const { found, clashes } = await scan({
+        open,
+        settings: [undefined],
+        units: [2, 1],
+        profiles,
+        timeoutMs: 500,
+        gapMs: 2,
+        clock,
+      });
+      t.same(clashes, []);
+      t.match(found, [
+        { unit: 1, sunspec: { manufacturer: 'Villagrid', model: 'Virtual inverter 20', serial: 'PY-1' } },
+      ]);
+      t.ok((found[0]?.candidates[0]?.confidence ?? 0) >= 0.9);
+      const profile = found[0]?.candidates[0]?.profile ?? '';
+      const devices = [{ device_id: 'inverter', profile, unit: 1, period_s: 0.3 }];
+      const told = await drive(t, [{ name: 'foreign', ...place, devices }], profiles);
+      await until('it is read', () => told.readings.length >= 2);
+      t.match(told.readings[0]?.values, { generation_kw: 12.5, ac_frequency_hz: 50 });
+      await told.stop();
+    }
+  },
+);

@@ -146,6 +146,18 @@ export const errorCatalogue = {
     reader: 'installer',
     next: 'Mend the line named in the detail; gateway/profiles/README.md explains the form.',
   },
+  E_LINK_UNREACHABLE: {
+    status: 502,
+    title: 'The line or device cannot be reached',
+    reader: 'installer',
+    next: 'Check cable, power, name and port; a serial port is used by one program at a time.',
+  },
+  E_LINK_OWNED: {
+    status: 409,
+    title: 'The gateway owns this line',
+    reader: 'installer',
+    next: 'Stop the gateway for the scan, then start it again: a line has one owner.',
+  },
   E_PORT_IN_USE: {
     status: 500,
     title: 'A port is already in use',
@@ -205,6 +217,12 @@ export const errorCatalogue = {
     title: 'This gateway is not registered for this grid',
     reader: 'administrator',
     next: 'Register it with `villagrid cloud grid add`.',
+  },
+  E_GATEWAY_SILENT: {
+    status: 503,
+    title: 'The gateway does not answer',
+    reader: 'installer',
+    next: 'Start it, then try again; `villagrid doctor` says what is wrong.',
   },
   E_NOT_DURABLE: {
     status: 503,

@@ -37,7 +37,7 @@ export function defaultLimits(plant: { readonly pv_kwp?: number | undefined } = 
 
 /** The rule of the energy balance, and the gateway's own figure it watches: the number of what was found, 0 for nothing. */
 export const meterDisagreesRuleId = 'meter_disagrees';
-export const meterFindingFigure = 'meter_finding';
+export const meterFindingFigure = 'gateway_meter_finding';
 
 const minutes = (count: number) => count * 60_000;
 
@@ -308,7 +308,7 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       enabled: true,
       severity: 'medium',
       selector: { scope: 'figure', metric: meterFindingFigure },
-      parameters: {},
+      parameters: { confirmations: 3, clear_after: 2 },
       message: 'a meter is wrong',
       what: 'The meters of the village contradict each other.',
       why: 'Figures and reports made from a wrong meter are wrong.',

@@ -59,6 +59,8 @@ export interface AlertsOptions {
   readonly logger: Logger;
   /** How much faster than real time the village runs; 1 when left out. */
   readonly speed?: number | undefined;
+  /** What a rule's alert says where its texts are not the rule's own. */
+  readonly ownWords?: ((ruleId: string) => Partial<AlertSubject> | undefined) | undefined;
   /** Called for each event once it is durable; for one of the gateway's own also when the card did not take it. */
   readonly tell: (event: AlertEvent, alert: Alert | undefined) => void;
 }
@@ -211,7 +213,8 @@ export function createAlerts(options: AlertsOptions): Alerts {
         const alertId = newId(nowMs, random);
         open.set(key, alertId);
         const name = site.devices.find((one) => one.device_id === deviceId)?.name ?? null;
-        events.push({ ...base, kind: 'raised', alert_id: alertId, subject: alertSubject(found, name) });
+        const subject = { ...alertSubject(found, name), ...options.ownWords?.(rule.id) };
+        events.push({ ...base, kind: 'raised', alert_id: alertId, subject });
       } else if (known !== undefined) {
         open.delete(key);
         events.push({ ...base, kind: 'cleared', alert_id: known, value: transition.value });

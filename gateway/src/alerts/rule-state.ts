@@ -1,8 +1,10 @@
 /** Makes the rules' kept state agree with the alerts that are open: those are the truth, the state follows. Pure. */
-import type { Alert, Rule } from '@villagrid/contracts';
+import { meterDisagreesRuleId, meterFindingFigure, type Alert, type Rule } from '@villagrid/contracts';
 
 /** Key under which the engine keeps the state of a rule for what an alert is about. */
 export function stateKey(ruleId: string, deviceId: string | null, metric: string | null): string {
+  // The grid has one finding of its balance at a time; its alert names the device that was found.
+  if (ruleId === meterDisagreesRuleId) return `${ruleId}|figure:${meterFindingFigure}`;
   if (deviceId === null) return `${ruleId}|figure:${metric ?? ''}`;
   return metric === null ? `${ruleId}|device:${deviceId}` : `${ruleId}|series:${deviceId}/${metric}`;
 }

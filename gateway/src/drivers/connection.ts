@@ -35,7 +35,7 @@ export interface ModbusConnectionConfig {
 }
 
 /** Speed assumed of the wire behind a converter, for the silence between frames. */
-const converterBaud = 9600;
+export const converterBaud = 9600;
 /** Longest wait for the connection to a converter, real milliseconds. */
 const connectTimeoutMs = 3000;
 /** Bounds of the wait between tries to reach a converter, real milliseconds. */

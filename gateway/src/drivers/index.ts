@@ -4,3 +4,5 @@ export * from './connection.js';
 export * from './modbus.js';
 export * from './site-periods.js';
 export { loadProfile, loadProfiles, type Profile, profilesDirectory, resolveProfiles } from '../devices/index.js';
+export * from './sunspec-discovery.js';
+export * from './bus-plan.js';

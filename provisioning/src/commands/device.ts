@@ -1,6 +1,8 @@
 /** `villagrid device add` and `device credential`. */
 import { resolve } from 'node:path';
 import { deviceKinds, type SiteDevice, VillagridError } from '@villagrid/contracts';
+import { loadGatewayConfig } from '@villagrid/gateway/config';
+import { busPlans, type LinePlan, resolveProfiles } from '@villagrid/gateway/field';
 import { type Command, Option } from 'commander';
 import { GivenValueError } from '../site/check-gateway.js';
 import { writeSecret } from '../site/files.js';
@@ -103,4 +105,30 @@ export function addDeviceCommands(program: Command, { random, print }: CommandPo
         );
       tell(folder, await issueDeviceCredential(folder, options.device, random), options);
     });
+
+  device
+    .command('plan')
+    .description("what polling asks of each line: every device's requests, and the wire's time they take")
+    .requiredOption('--folder <folder>', "the gateway's folder")
+    .option('--json', 'answer as JSON')
+    .action((options: { folder: string; json?: boolean }) => {
+      const config = loadGatewayConfig({ path: gatewayFiles(resolve(options.folder)).config });
+      const { connections, profiles } = resolveProfiles(config.modbus?.connections ?? [], config.modbus?.profiles_dir);
+      const plans = busPlans(connections, ({ profile }) => profiles.get(profile));
+      if (options.json) print(JSON.stringify(plans));
+      else for (const line of planSheet(plans)) print(line);
+    });
+}
+
+function* planSheet(plans: readonly LinePlan[]): Generator<string> {
+  if (plans.length === 0) yield 'This gateway has no Modbus devices.';
+  for (const { line, devices, load, roundMs } of plans) {
+    yield `${line}: ${devices.length} devices, one round ${(roundMs / 1000).toFixed(2)} s, ${(100 * load).toFixed(1)} % of its time`;
+    for (const { deviceId, profile, unit, requests } of devices) {
+      yield `  ${deviceId} (${profile}, unit ${unit})${requests ? '' : ': asked after its models, once they are found'}`;
+      for (const { function: code, address, count, everyS, busMs } of requests ?? [])
+        yield `    function ${code}  ${String(address).padStart(5)} +${String(count).padEnd(3)} ${everyS === undefined ? 'at first contact' : `every ${everyS} s`}, ${busMs} ms`;
+    }
+    if (load > 0.8) yield '  Too much for this line: longer periods, a faster line, or a second one.';
+  }
 }

@@ -21,7 +21,7 @@ import {
   type TriedProfile,
   tryProfile,
   vectorProblems,
-} from '@villagrid/gateway/profiles';
+} from '@villagrid/gateway/field';
 import { type Command, Option } from 'commander';
 import { GivenValueError } from '../site/check-gateway.js';
 import type { CommandPorts } from './command.js';

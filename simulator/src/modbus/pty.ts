@@ -6,10 +6,10 @@ import { spawn, spawnSync } from 'node:child_process';
  * is lost, as on a real line. When it ends, whoever has the port open sees it go.
  */
 const relay = `
-import os, pty, select, sys, tty
+import os, pty, select, sys, termios, tty
 near, far = pty.openpty()
 tty.setraw(far)
-path = sys.argv[1]
+path, speed = sys.argv[1], sys.argv[2]
 os.symlink(os.ttyname(far), path + '.new')
 os.rename(path + '.new', path)
 os.set_blocking(near, False)
@@ -22,6 +22,8 @@ while True:
             if ready == 0 and not data:
                 os.unlink(path)
                 sys.exit()
+            if speed and termios.tcgetattr(far)[5] != getattr(termios, 'B' + speed):
+                continue
             os.write(near if ready == 0 else 1, data)
         except (BlockingIOError, BrokenPipeError):
             pass
@@ -42,9 +44,12 @@ export function canOpenPty(): boolean {
   return process.platform === 'linux' && spawnSync('python3', ['-c', 'import pty, tty']).status === 0;
 }
 
-/** Makes a pseudo-terminal under this name. Rejects when python3 is missing or the name is taken. */
-export async function openPty(path: string): Promise<Pty> {
-  const child = spawn('python3', ['-u', '-c', relay, path], { stdio: ['pipe', 'pipe', 'pipe'] });
+/**
+ * Makes a pseudo-terminal under this name; with a speed nothing passes while the port is open at another one (parity cannot be
+ * seen on a pseudo-terminal). Rejects when python3 is missing.
+ */
+export async function openPty(path: string, baud?: number): Promise<Pty> {
+  const child = spawn('python3', ['-u', '-c', relay, path, String(baud ?? '')], { stdio: ['pipe', 'pipe', 'pipe'] });
   const ended = new Promise<void>((resolve) => child.on('close', () => resolve()));
   child.stdin.on('error', () => undefined);
   await new Promise<void>((resolve, reject) => {

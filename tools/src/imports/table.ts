@@ -92,13 +92,9 @@ export const arrows: ArrowTable = {
         imports: ['app.ts', 'config', 'log/packed.ts'],
         ask: 'Outside, a gateway is its settings and createGateway; benches count what its log holds.',
       },
-      'profiles.ts': {
-        imports: ['devices', 'drivers', 'links'],
-        ask: 'Outside, profiles are what the command line checks and tries, and the reference pages print.',
-      },
       'field.ts': {
-        imports: ['links', 'devices', 'drivers'],
-        ask: 'Tools of the installer see links, profiles and drivers, nothing that stores.',
+        imports: ['links', 'devices', 'drivers', 'scan'],
+        ask: 'Tools and reference pages see profiles, links, drivers and the scan, nothing that stores.',
       },
       'app.ts': { imports: 'all', ask: '' },
       'parts.ts': {
@@ -119,6 +115,10 @@ export const arrows: ArrowTable = {
         imports: ['config', 'mappings'],
         ask: 'Nodes know no store and no broker: what they say goes to a sink, what is said to them comes out of app.ts.',
       },
+      scan: {
+        imports: ['links', 'devices', 'drivers'],
+        ask: 'The scan looks at a line and at profiles, and stores nothing.',
+      },
       intake: {
         imports: ['log', 'clock', 'drivers/port.ts'],
         ask: 'Intake knows the log, and of drivers the reading; who else listens is told by `arrived`.',
@@ -128,6 +128,10 @@ export const arrows: ArrowTable = {
       alerts: {
         imports: ['log', 'live'],
         ask: 'Rules know no driver: they see samples and figures, whoever measured them.',
+      },
+      balance: {
+        imports: ['log'],
+        ask: 'The balance reads history through the API’s port, and says what it found as a figure of the gateway.',
       },
       project: { imports: ['log'], ask: 'The projector reads the log and writes runtime’s stores.' },
       store: { imports: [], ask: 'The history store knows no log: frames are given to it, and their numbers.' },

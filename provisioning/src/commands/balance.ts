@@ -1,0 +1,59 @@
+/** `villagrid balance`. */
+import { resolve } from 'node:path';
+import { VillagridError, type BalanceAnswer } from '@villagrid/contracts';
+import type { Command } from 'commander';
+import { askGateway } from '../site/ask-gateway.js';
+import type { CommandPorts } from './command.js';
+
+interface BalanceOptions {
+  readonly folder: string;
+  readonly username: string;
+  readonly passwordStdin?: boolean;
+  readonly to?: string;
+  readonly json?: boolean;
+}
+
+export function addBalance(program: Command, { print, exitCode, readStdin, ask }: CommandPorts): void {
+  program
+    .command('balance')
+    .description('hold the meters of a running gateway against each other and name the one that is wrong')
+    .requiredOption('--folder <folder>', "the gateway's folder")
+    .requiredOption('--username <name>', 'who asks; a viewer is enough')
+    .option('--password-stdin', 'read the password from standard input instead of asking')
+    .option('--to <time>', 'judge the day that ends then (default: now)')
+    .option('--json', 'answer as JSON, with all residuals')
+    .addHelpText(
+      'after',
+      '\nExit code: 0 all agree, 1 a meter is wrong, 3 it cannot be told.\n\nExample:\n  villagrid balance --folder /etc/villagrid --username asha\n',
+    )
+    .action(async (options: BalanceOptions) => {
+      const typed = options.passwordStdin ? await readStdin() : await ask(`Password of ${options.username}: `);
+      if (typed === undefined)
+        throw new VillagridError('E_REQUEST_INVALID', 'There is no password, and nobody to ask for it.', {
+          next: 'Give --password-stdin.',
+        });
+      const to = options.to === undefined ? '' : `?to=${encodeURIComponent(options.to)}`;
+      const answer = (await askGateway(
+        resolve(options.folder),
+        { username: options.username, password: typed.replace(/\r?\n$/, '') },
+        (gridId) => `/api/balance/${gridId}${to}`,
+      )) as BalanceAnswer;
+      if (options.json) print(JSON.stringify(answer));
+      else for (const line of balanceLines(answer)) print(line);
+      exitCode({ right: 0, named: 1, ambiguous: 1, unexplained: 3, unknown: 3 }[answer.state]);
+    });
+}
+
+/** The answer as a table and sentences. */
+function balanceLines({ headline, why, steps, relations, lacks, needs_whole_day }: BalanceAnswer): string[] {
+  const lines = [headline];
+  if (needs_whole_day) lines.push('If something was changed within the last day, look again when a day has passed.');
+  if (relations.length > 0) {
+    lines.push('', '       off  what was held against what');
+    for (const { holds, residual_share, words } of relations)
+      lines.push(`${holds ? 'ok  ' : 'BAD '} ${`${(residual_share * 100).toFixed(1)} %`.padStart(8)}  ${words}`);
+  }
+  for (const lack of lacks) lines.push(`-              ${lack}`);
+  if (steps.length > 0) lines.push('', why, '', ...steps.map((step, index) => `${index + 1}. ${step}`));
+  return lines;
+}
