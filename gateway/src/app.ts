@@ -38,7 +38,7 @@ import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { createHealth, diskUsedPct } from './health/health.js';
 import { createIntake } from './intake/intake.js';
 import { Live } from './live/live.js';
-import { loadNamedMappings, prototypeMapping, type Mapping } from './mappings/index.js';
+import { loadNamedMappings, type Mapping } from './mappings/index.js';
 import { NodeCommands } from './nodes/commands.js';
 import { createMappedNodes } from './nodes/mapped-nodes.js';
 import { createPrototype } from './nodes/prototype.js';
@@ -266,7 +266,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     random,
     logger: logger.child('commands'),
   });
-  const prototype = createPrototype(mappings, intake.parsed);
+  const prototype = createPrototype(intake.parsed);
 
   const broker = createIngestBroker({
     config,
@@ -511,7 +511,10 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
 }
 
 const mappingsOf = ({ mqtt_devices: { devices, mappings_dir } }: GatewayConfig): ReadonlyMap<string, Mapping> =>
-  loadNamedMappings([prototypeMapping, ...devices.map(({ mapping }) => mapping)], mappings_dir);
+  loadNamedMappings(
+    devices.map(({ mapping }) => mapping),
+    mappings_dir,
+  );
 
 /** Checks what the settings name beside themselves: payload mappings, and what devices make of them. Throws E_PROFILE_INVALID, E_CONFIG_INVALID. */
 export function checkNamedFiles(config: GatewayConfig): void {

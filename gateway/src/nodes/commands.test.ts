@@ -66,8 +66,8 @@ async function folder(t: Test, commands: object): Promise<string> {
   return path;
 }
 
-async function village(t: Test, commands: object = { enabled: true }) {
-  const path = await folder(t, commands);
+async function village(t: Test) {
+  const path = await folder(t, { enabled: true });
   const house = await startHouse(t, path);
   const { gateway, addresses } = house;
   const url = addresses.http ?? '';
@@ -203,9 +203,6 @@ t.test('what the role, the profile, the limits or the settings do not allow is n
     ),
     ['pump run operator', 'pump speed installer', 'shop power installer'],
   );
-  const off = await village(t, {});
-  t.equal((await off.post('pump', 'run', 'yes')).json.code, 'E_COMMANDS_OFF', 'off as shipped');
-  t.match(await off.audit(), { enabled: false, offers: [] });
 });
 
 t.test(

@@ -1,21 +1,25 @@
 /** The first prototype's flat message: a mapping like any other, but on a fixed topic and without a login, for the device `legacy`. */
-import { legacyDeviceId, type ParsedTelemetry } from '@villagrid/contracts';
-import { compileMapping, prototypeMapping, type Mapping } from '../mappings/index.js';
+import { legacyDeviceId, topics, type ParsedTelemetry } from '@villagrid/contracts';
+import { compileMapping, loadNamedMappings, prototypeMapping, type CompiledMapping } from '../mappings/index.js';
 
 const nothing = Promise.resolve();
 
-/** Makes what takes a payload of `microgrid/data`; its promise resolves when the publish may be acknowledged. */
+/**
+ * Makes what takes a payload of `microgrid/data`; its promise resolves when the publish may be acknowledged. The mapping
+ * that ships is read with the first message: most villages have no such node, and start sooner.
+ */
 export function createPrototype(
-  mappings: ReadonlyMap<string, Mapping>,
   reading: (deviceId: string, parsed: ParsedTelemetry) => Promise<unknown>,
 ): (payload: Uint8Array) => Promise<unknown> {
-  const mapping = mappings.get(prototypeMapping);
-  if (!mapping) throw new TypeError('the prototype’s mapping was not read');
-  const compiled = compileMapping(mapping, {});
-  const topic = compiled.takes[0] ?? '';
+  let compiled: CompiledMapping | undefined;
   return (payload) => {
+    if (!compiled) {
+      const mapping = loadNamedMappings([prototypeMapping]).get(prototypeMapping);
+      if (!mapping) return nothing;
+      compiled = compileMapping(mapping, {});
+    }
     const text = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString('utf8');
-    const said = compiled.read(topic, text);
+    const said = compiled.read(topics.legacyData, text);
     return said.kind === 'reading' ? reading(legacyDeviceId, said.parsed) : nothing;
   };
 }
