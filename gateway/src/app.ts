@@ -35,6 +35,7 @@ import { resolveProfiles, withPollPeriods, type DriverSink } from './drivers/ind
 import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { createHealth, diskUsedPct } from './health/health.js';
 import { createIntake } from './intake/intake.js';
+import { Lines } from './live/lines.js';
 import { Live } from './live/live.js';
 import { loadNamedMappings, prototypeMapping, type Mapping } from './mappings/index.js';
 import { NodeCommands } from './nodes/commands.js';
@@ -173,7 +174,9 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   live.restore(telemetry.latest(gridId));
   const sequences = new NodeSequences(log);
 
+  const lines = new Lines();
   const alerts = createAlerts({
+    lines,
     site,
     limits: config.limits,
     speed: config.clock?.speed,
@@ -227,6 +230,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
       logger.info(`link ${state}`, { device_id: deviceId, reason });
       link(deviceId, state).catch(() => {});
     },
+    line: (line, state, deviceIds) => lines.set(line, state, deviceIds),
   };
 
   const mappings = mappingsOf(config);
@@ -380,6 +384,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     dataDir: config.data_dir,
     log,
     walBytes: logStore.walBytes,
+    linesDown: () => lines.downCount,
     damagedFiles: () => data.damagedFiles(),
     intake: intake.counters,
     broker,
