@@ -133,6 +133,24 @@ t.test(
   },
 );
 
+t.test('a broken line is one alert: its devices are not silent on their own account until it is back', async (t) => {
+  let broken = true;
+  const engine = createRuleEngine({
+    rules: defaultRules(defaultLimits({})),
+    devices: ['d1', 'd2'],
+    context: { figure: () => undefined, excused: (id) => broken && id === 'd1' },
+  });
+  const types = (minute: number) => {
+    const nowMs = start + minute * 60_000;
+    return [...engine.onFigure('gateway_lines_down', nowMs, broken ? 1 : 0), ...engine.onTick(nowMs)].map(
+      ({ rule, deviceId, transition }) => `${transition.type} ${rule.id} ${deviceId ?? ''}`.trim(),
+    );
+  };
+  t.same([0, 4, 5, 10, 30].map(types), [[], [], ['raise line_down'], ['raise device_silent d2'], []]);
+  broken = false;
+  t.same([31, 39, 40].map(types).flat(), ['clear line_down', 'raise device_silent d1']);
+});
+
 t.test('no_data: raises after exactly so much silence, counted from the first tick for one never heard', async (t) => {
   const silent = { silent_for_ms: 600_000 };
   t.same(play('no_data', silent, [[0], [599.999], [600], [700]]), ['600 raise  ']);

@@ -37,6 +37,7 @@ import { resolveProfiles, withPollPeriods, type DriverSink } from './drivers/ind
 import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { createHealth, diskUsedPct } from './health/health.js';
 import { createIntake } from './intake/intake.js';
+import { Lines } from './live/lines.js';
 import { Live } from './live/live.js';
 import { loadNamedMappings, type Mapping } from './mappings/index.js';
 import { NodeCommands } from './nodes/commands.js';
@@ -182,7 +183,9 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   live.restore(telemetry.latest(gridId));
   const sequences = new NodeSequences(log);
 
+  const lines = new Lines();
   const alerts = createAlerts({
+    lines,
     site,
     limits: config.limits,
     speed: config.clock?.speed,
@@ -237,6 +240,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
       logger.info(`link ${state}`, { device_id: deviceId, reason });
       link(deviceId, state).catch(() => {});
     },
+    line: (line, state, deviceIds) => lines.set(line, state, deviceIds),
   };
 
   const commands = new NodeCommands({
@@ -384,6 +388,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     dataDir: config.data_dir,
     log,
     walBytes: logStore.walBytes,
+    linesDown: () => lines.downCount,
     damagedFiles: () => data.damagedFiles(),
     intake: intake.counters,
     broker,

@@ -230,6 +230,27 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       ],
     },
     {
+      id: 'line_down',
+      kind: 'threshold',
+      enabled: true,
+      severity: 'medium',
+      selector: { scope: 'figure', metric: 'gateway_lines_down' },
+      parameters: {
+        above: 0,
+        deadband: 0,
+        on_delay_ms: minutes(Math.max(1, limits.device_silent_min / 2)),
+        off_delay_ms: 10_000,
+      },
+      message: 'a line to devices is broken',
+      what: 'Lines or network addresses that cannot be reached: {value}. No device on them is read.',
+      why: 'Their values are not known, so trouble there would go unnoticed.',
+      steps: [
+        'Look in the list of devices which ones are offline.',
+        'Check that the adapter or cable they share is plugged in and has power.',
+        'If they stay offline, call your technician.',
+      ],
+    },
+    {
       id: 'clock_not_trusted',
       kind: 'threshold',
       enabled: true,

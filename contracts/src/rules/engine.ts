@@ -259,7 +259,12 @@ export function createRuleEngine(options: {
     onTick(nowMs) {
       const found: RuleTransition[] = [];
       for (const subject of all.values()) {
-        const { kind, rule, state, fold, metric } = subject;
+        const { kind, rule, state, fold, metric, deviceId } = subject;
+        if (kind.excused && deviceId !== null && options.context.excused?.(deviceId)) {
+          subject.state = kind.excused(state, nowMs);
+          dirty = true;
+          continue;
+        }
         const step = kind.onTick(rule.parameters, state, nowMs, options.context);
         if (step.state === state && step.transition === undefined) continue;
         if (fold !== undefined && metric !== null) found.push(...takeFolded(subject, fold, metric, step, nowMs));

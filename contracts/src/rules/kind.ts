@@ -13,6 +13,8 @@ export interface RuleSample {
 export interface RuleContext {
   /** The newest good value of a grid figure not older than `maxAgeMs` before `timeMs`; undefined otherwise. */
   figure(metric: string, timeMs: number, maxAgeMs: number): number | undefined;
+  /** Whether something with an alert of its own keeps a device from being heard: one cause, one alert. */
+  excused?(deviceId: string): boolean;
 }
 
 /** What an evaluation concluded: nothing, or that the condition began or ended. */
@@ -44,6 +46,8 @@ export interface RuleKind<P, S> {
   moved(state: S, byMs: number): S;
   /** Time has passed without a sample. */
   onTick(parameters: P, state: S, nowMs: number, context: RuleContext): Step<S>;
+  /** Time has passed while the subject's device was excused; without it that is as any other time. */
+  excused?(state: S, nowMs: number): S;
   /** The condition in one plain sentence, without the subject's name. */
   describe(parameters: P, unit: string): string;
 }

@@ -8,6 +8,7 @@ const ownUnits: Readonly<Record<string, string | null>> = {
   gateway_disk_used_pct: '%',
   gateway_wal_mb: 'MB',
   gateway_damaged_files: '',
+  gateway_lines_down: '',
   gateway_clock_trust: null,
   gateway_storage_failing: null,
   gateway_backlog_age_s: null,

@@ -25,6 +25,7 @@ import {
   type Site,
 } from '@villagrid/contracts';
 import type { AlertStore, LifecyclePart, Logger } from '@villagrid/runtime';
+import type { Lines } from '../live/lines.js';
 import type { ChangedFigure, Live } from '../live/live.js';
 import type { DurableLog } from '../log/log.js';
 import { OverlaidAlerts, type AlertReads } from '../log/overlaid-alerts.js';
@@ -53,6 +54,8 @@ export interface AlertsOptions {
   readonly corrected: (frame: Frame) => Frame;
   readonly store: AlertStore;
   readonly live: Live;
+  /** Lines that are down: the silence of their devices has one alert, the line's. */
+  readonly lines: Lines;
   readonly clock: Clock;
   readonly realClock: Clock;
   readonly random: RandomSource;
@@ -105,7 +108,10 @@ export function createAlerts(options: AlertsOptions): Alerts {
   const origin = { kind: 'gateway', id: site.gateway_id } as const;
   const limits: RuleLimits = { ...defaultLimits(site.plant), ...options.limits };
   const rules = defaultRules(limits, site);
-  const context = { figure: live.figureValue.bind(live) };
+  const context = {
+    figure: live.figureValue.bind(live),
+    excused: (deviceId: string) => options.lines.keepsBack(deviceId),
+  };
   const watched = site.devices.filter((one) => one.expected && one.protocol !== 'internal').map((one) => one.device_id);
   const engineFrom = (saved: string | undefined) => createRuleEngine({ rules, devices: watched, context, saved });
 

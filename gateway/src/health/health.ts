@@ -23,6 +23,8 @@ export interface HealthOptions {
   /** Size of the log's write-ahead log, bytes. */
   readonly walBytes: () => number;
   /** How many damaged files are set aside. */
+  /** Lines to devices that cannot be reached. */
+  readonly linesDown: () => number;
   readonly damagedFiles: () => number;
   readonly intake: IntakeCounters;
   readonly broker: GuardedBroker;
@@ -63,6 +65,7 @@ export function createHealth(options: HealthOptions): {
   let leave: (() => void) | undefined;
 
   const feed = (): void => {
+    alerts.onInternalFigure('gateway_lines_down', options.linesDown());
     alerts.onInternalFigure('gateway_clock_trust', isTrusted(villageClock.trust()) ? 1 : 0);
     const used = diskUsedPct(dataDir);
     if (used !== undefined) alerts.onInternalFigure('gateway_disk_used_pct', used);

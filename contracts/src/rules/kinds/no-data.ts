@@ -51,5 +51,7 @@ export const noData: RuleKind<NoDataParameters, NoDataState> = {
     if (state.raised || nowMs - state.lastMs < p.silent_for_ms) return { state };
     return { state: { ...state, raised: true }, transition: { type: 'raise', atMs: nowMs, value: null, limit: null } };
   },
+  // The silence counts from when the device could be heard again.
+  excused: (state, nowMs) => (state.raised ? state : { raised: false, lastMs: nowMs }),
   describe: (p) => `nothing heard for ${Math.round(p.silent_for_ms / 60_000)} min`,
 };
