@@ -1,10 +1,11 @@
-import { statSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { migrateModule, openDatabase } from '../index.js';
 import { migrationSuite, tempDir } from '../testing/index.js';
 import { stepsOfTest } from '../testing/migration-steps.js';
+import { readWal } from './wal.js';
 
 const setting = (database: ReturnType<typeof openDatabase>, name: string) => database.pragma(name, { simple: true });
 
@@ -97,3 +98,30 @@ migrationSuite(
   ],
   fileURLToPath(new URL('../../dist', import.meta.url)),
 );
+
+t.test('the last transaction torn through a head of a frame, by a power cut, is no damage; one before it is', (t) => {
+  const path = join(tempDir(t), 'log.db');
+  const database = openDatabase({ path });
+  database.pragma('wal_autocheckpoint = 0');
+  database.exec('CREATE TABLE part (bytes BLOB)');
+  const write = database.prepare('INSERT INTO part VALUES (?)');
+  write.run(Buffer.alloc(10));
+  const before = readWal(`${path}-wal`)?.usable ?? 0;
+  write.run(Buffer.alloc(40 * 4096, 7));
+  const bytes = readFileSync(`${path}-wal`);
+  // A frame whose head is in two sectors, within the last transaction: the first one is as it was before.
+  const heads = Array.from({ length: 40 }, (_, n) => 32 + (before + n) * 4120);
+  const at = heads.find((one) => Math.floor(one / 512) !== Math.floor((one + 15) / 512)) ?? 0;
+  bytes.writeUInt32BE(3, at + 4);
+  const torn = join(tempDir(t), 'torn-wal');
+  writeFileSync(torn, bytes);
+  t.match(readWal(torn), { usable: before, damage: undefined });
+  write.run(Buffer.alloc(10));
+  write.run(Buffer.alloc(10));
+  const more = readFileSync(`${path}-wal`);
+  more.writeUInt32BE(3, at + 4);
+  writeFileSync(torn, more);
+  t.match(readWal(torn)?.damage, /goes on after/);
+  database.close();
+  t.end();
+});

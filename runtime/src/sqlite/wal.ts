@@ -25,6 +25,10 @@ export interface Wal {
 
 const headBytes = 32;
 const frameHeadBytes = 24;
+/** Where the salts of a frame's head end. */
+const saltsEnd = 16;
+/** Smallest unit a disk writes whole, bytes. */
+const sectorBytes = 512;
 const usualPageBytes = 4096;
 const magic = 0x377f0682;
 
@@ -69,7 +73,7 @@ function walk(file: number, size: number, head: Buffer, pageBytes: number, sum: 
       continue;
     }
     pages.push({ page: frame.readUInt32BE(0), at: at + frameHeadBytes });
-    const commits = frame.readUInt32BE(4) > 0;
+    let commits = frame.readUInt32BE(4) > 0;
     if (right) {
       sum.add(frame, 0, 8);
       sum.add(frame, frameHeadBytes, frame.length);
@@ -79,6 +83,8 @@ function walk(file: number, size: number, head: Buffer, pageBytes: number, sum: 
       if (commits) usable = pages.length;
       continue;
     }
+    // A head torn between its mark of a commit and its salts may bear the mark of the frame that was there before.
+    if (Math.floor(at / sectorBytes) !== Math.floor((at + saltsEnd - 1) / sectorBytes)) commits = false;
     // Each commit is synced before the next one is written: only the last transaction may be torn.
     if (tornUntil !== undefined)
       damage ??= `it is wrong after ${usable} pages, and goes on after the transaction there`;
