@@ -40,7 +40,9 @@ export interface GatewayProcessOptions {
 /** The environment that the service gives it on a box. */
 function serviceEnvironment(): NodeJS.ProcessEnv {
   const unit = readFileSync(at('../../systemd/villagrid-gateway.service'), 'utf8');
-  return Object.fromEntries([...unit.matchAll(/^Environment="?(\w+)=([^"\n]*)"?$/gm)].map(([, name, value]) => [name, value]));
+  return Object.fromEntries(
+    [...unit.matchAll(/^Environment="?(\w+)=([^"\n]*)"?$/gm)].map(([, name, value]) => [name, value]),
+  );
 }
 
 /** Starts a gateway and waits until it says that it is ready. */
