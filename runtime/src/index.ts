@@ -19,6 +19,7 @@ export * from './broker/guarded-broker.js';
 export * from './commands/command-store.js';
 export * from './config/load.js';
 export * from './config/describe.js';
+export * from './config/place.js';
 export { telemetryMigrations } from './telemetry/schema.js';
 export * from './telemetry/types.js';
 export * from './telemetry/store.js';

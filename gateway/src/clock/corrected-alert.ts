@@ -13,14 +13,7 @@ export function clockCorrectedSubject(change: ClockChange, zone: string): AlertS
   const { correctionMs, restamps, sinceMs, atMs, roughBoots, to } = change;
   const wrong = Math.abs(correctionMs) >= worthTellingMs;
   if (!restamps || !isTrusted(to) || (!wrong && roughBoots === 0)) return undefined;
-  const format = new Intl.DateTimeFormat('en-GB', {
-    timeZone: zone,
-    day: 'numeric',
-    month: 'short',
-    hour: '2-digit',
-    minute: '2-digit',
-    hourCycle: 'h23',
-  });
+  const format = momentFormat(zone);
   const said = wrong
     ? `The gateway's clock was wrong by ${durationWords(Math.abs(correctionMs))} from ${format.format(sinceMs)} to ${format.format(atMs)}; times were put right.`
     : 'The gateway knows the time again.';
@@ -43,6 +36,18 @@ export function clockCorrectedSubject(change: ClockChange, zone: string): AlertS
     limit: null,
     unit: null,
   };
+}
+
+/** Day and time of day in a grid's zone: "28 Nov, 10:16". */
+export function momentFormat(zone: string): Intl.DateTimeFormat {
+  return new Intl.DateTimeFormat('en-GB', {
+    timeZone: zone,
+    day: 'numeric',
+    month: 'short',
+    hour: '2-digit',
+    minute: '2-digit',
+    hourCycle: 'h23',
+  });
 }
 
 /** A duration in its largest whole unit: "3 hours", "1 day", "56 years". */

@@ -3,15 +3,14 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { messageOf, metricDefinition, VillagridError } from '@villagrid/contracts';
-import { loadConfig } from '@villagrid/runtime';
-import { isNode, LineCounter, parseDocument } from 'yaml';
+import { dottedPath, loadConfig, valueLines, type DocumentPath } from '@villagrid/runtime';
 import { registersOf } from './layout.js';
 import { type ModelPoint, type Profile, type ProfilePoint, profileSchema } from './profile-schema.js';
 
 /** The folder of the profiles that come with the gateway. */
 export const profilesDirectory = fileURLToPath(new URL('../../profiles', import.meta.url));
 
-type Path = ReadonlyArray<string | number>;
+type Path = DocumentPath;
 type Problem = readonly [path: Path, what: string];
 
 /** Reads one profile. `text` is its content when it was read already. Throws E_PROFILE_INVALID. */
@@ -27,8 +26,8 @@ export function loadProfile(path: string, text?: string): Profile {
   }
   const problems = [...crossChecks(profile, basename(path).replace(/\.ya?ml$/, ''))].slice(0, 10);
   if (problems.length > 0) {
-    const lineOf = lineFinder(content);
-    const told = problems.map(([at, what]) => `${path}:${lineOf(at)}: ${dotted(at)}: ${what}.`);
+    const lineOf = valueLines(content);
+    const told = problems.map(([at, what]) => `${path}:${lineOf(at)}: ${dottedPath(at)}: ${what}.`);
     throw new VillagridError('E_PROFILE_INVALID', told.join('\n'));
   }
   return profile;
@@ -51,7 +50,7 @@ export function loadProfiles(directory: string = profilesDirectory): ReadonlyMap
 
 /** What is wrong between the parts of a profile that are each right; sentences without a full stop, each with its place. */
 export function profileProblems(profile: Profile): string[] {
-  return [...crossChecks(profile, profile.id)].slice(0, 10).map(([at, what]) => `${dotted(at)}: ${what}`);
+  return [...crossChecks(profile, profile.id)].slice(0, 10).map(([at, what]) => `${dottedPath(at)}: ${what}`);
 }
 
 function read(path: string): string {
@@ -279,18 +278,3 @@ const conversions: Readonly<Record<string, Readonly<Record<string, number>>>> = 
 };
 // One sign, two quantities: state of charge and humidity are printed differently in the catalogue.
 Object.assign(conversions['%'] as Record<string, number>, { '% RH': 1 });
-
-function lineFinder(text: string): (path: Path) => number {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  return (path) => {
-    for (let length = path.length; length > 0; length -= 1) {
-      const node = document.getIn(path.slice(0, length), true);
-      if (isNode(node) && node.range) return lines.linePos(node.range[0]).line;
-    }
-    return 1;
-  };
-}
-
-const dotted = (path: Path) =>
-  path.map((step, i) => (typeof step === 'number' ? `[${step}]` : `${i === 0 ? '' : '.'}${step}`)).join('');

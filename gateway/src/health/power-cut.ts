@@ -1,6 +1,6 @@
 /** What people are told when the gateway had stopped without notice: it lost its power, or was stopped hard. Pure. */
 import { isTrusted, type AlertSubject, type ClockTrust } from '@villagrid/contracts';
-import { durationWords } from '../clock/corrected-alert.js';
+import { durationWords, momentFormat } from '../clock/corrected-alert.js';
 
 /** Rule id and type of such alerts. */
 export const stoppedHardRuleId = 'gateway_stopped_hard';
@@ -23,14 +23,7 @@ export function stoppedHardSubject(last: LastSign, nowMs: number, zone: string):
   const offMs = nowMs - last.wallMs;
   const known = isTrusted(last.trust) && offMs >= 0;
   if (known && offMs < worthTellingMs) return undefined;
-  const format = new Intl.DateTimeFormat('en-GB', {
-    timeZone: zone,
-    day: 'numeric',
-    month: 'short',
-    hour: '2-digit',
-    minute: '2-digit',
-    hourCycle: 'h23',
-  });
+  const format = momentFormat(zone);
   const when = known
     ? `at about ${format.format(last.wallMs)} and was off for ${durationWords(offMs)}`
     : 'and was off; for how long is not known, because its clock was not set';

@@ -3,12 +3,13 @@
  * under the numbers that come next. Numbers in the file go on as they were, so that cursors, states and what was put right
  * stay true; on the wire each epoch counts from 1.
  */
-import { encodeFrame, newId, type Clock, type Frame, type RandomSource } from '@villagrid/contracts';
+import { encodeFrame, newId, type Clock, type RandomSource } from '@villagrid/contracts';
 import type { SqliteDatabase } from '@villagrid/runtime';
 import { readJournal } from './journal.js';
 import { committedAfter } from './journal-record.js';
 import type { DurableLog } from './log.js';
 import { LogTables, sealed } from './log-tables.js';
+import { epochFrame } from './epoch-frame.js';
 import { packFrame } from './packed.js';
 
 /** An epoch that ended with a restore: its frames in this file go up to `last`, numbered as the file numbers them. */
@@ -67,24 +68,11 @@ export function beginRestoredEpoch(
   const kept = database.prepare<[string], string>('SELECT value FROM state WHERE name = ?').pluck().get(formerState);
   const earlier = kept === undefined ? [] : (JSON.parse(kept.slice(kept.indexOf(' ') + 1)) as FormerEpoch[]);
   const previousLastNumber = last - (earlier.at(-1)?.last ?? 0);
-  const entry: Frame = {
-    boot: newId(nowMs, random).slice(-8).toLowerCase(),
-    monotonicMs: 0,
-    wallMs: nowMs,
-    trust: 'floor',
-    samples: [],
-    events: [],
-    entries: [
-      {
-        type: 'epoch',
-        epoch,
-        previous_epoch: previousEpoch,
-        previous_last_number: previousLastNumber,
-        reason: 'restored',
-      },
-    ],
-    received: [],
-  };
+  const entry = epochFrame(
+    { epoch, previous_epoch: previousEpoch, previous_last_number: previousLastNumber, reason: 'restored' },
+    nowMs,
+    random,
+  );
   database
     .transaction(() => {
       // One row: which epoch is the present one is no question of what a clock said.

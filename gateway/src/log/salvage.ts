@@ -8,6 +8,7 @@
 import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
 import { decodeFrame, encodeFrame, newId, type Clock, type Frame, type RandomSource } from '@villagrid/contracts';
 import { createAlertStore, migrateModule, openDatabase, readWal } from '@villagrid/runtime';
+import { epochFrame } from './epoch-frame.js';
 import { committedAfter, type JournalRecord } from './journal-record.js';
 import type { DurableLog } from './log.js';
 import { movedReader, sealed } from './log-tables.js';
@@ -67,24 +68,11 @@ export function salvageLog(
       };
       database.transaction(() => {
         database.prepare('INSERT INTO epoch VALUES (?, ?)').run(epoch, Math.round(clock.nowMs()));
-        const entry: Frame = {
-          boot: newId(clock.nowMs(), random).slice(-8).toLowerCase(),
-          monotonicMs: 0,
-          wallMs: clock.nowMs(),
-          trust: 'floor',
-          samples: [],
-          events: [],
-          entries: [
-            {
-              type: 'epoch',
-              epoch,
-              previous_epoch: previousEpoch,
-              previous_last_number: lastNumber,
-              reason: 'salvaged',
-            },
-          ],
-          received: [],
-        };
+        const entry = epochFrame(
+          { epoch, previous_epoch: previousEpoch, previous_last_number: lastNumber, reason: 'salvaged' },
+          clock.nowMs(),
+          random,
+        );
         put(1, entry, packFrame(encodeFrame(entry)));
         const runs: [number, number, number][] = [];
         const withReceipt = numbers.filter((number) => number <= found.receipted);

@@ -3,8 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isMetricIdForm, messageOf, metricDefinition, VillagridError } from '@villagrid/contracts';
-import { loadConfig } from '@villagrid/runtime';
-import { isNode, LineCounter, parseDocument } from 'yaml';
+import { dottedPath, loadConfig, valueLines, type DocumentPath } from '@villagrid/runtime';
 import { compileMapping } from './apply.js';
 import { compileCommand } from './commands.js';
 import { parsePath } from './path.js';
@@ -17,7 +16,7 @@ export const mappingsDirectory = fileURLToPath(new URL('../../profiles/mqtt', im
 /** The mapping of the first prototype's flat message, which every gateway takes. */
 export const prototypeMapping = 'prototype';
 
-type Path = ReadonlyArray<string | number>;
+type Path = DocumentPath;
 type Problem = readonly [path: Path, what: string];
 
 /** Reads one mapping. `content` is its text when it was read already. Throws E_PROFILE_INVALID. */
@@ -33,8 +32,8 @@ export function loadMapping(path: string, content = read(path)): Mapping {
   const formal = [...formProblems(mapping, id)];
   const problems = (formal.length > 0 ? formal : [...exampleProblems(mapping)]).slice(0, 10);
   if (problems.length > 0) {
-    const lineOf = lineFinder(content);
-    throw invalid(problems.map(([at, what]) => `${path}:${lineOf(at)}: ${dotted(at)}: ${what}.`).join('\n'));
+    const lineOf = valueLines(content);
+    throw invalid(problems.map(([at, what]) => `${path}:${lineOf(at)}: ${dottedPath(at)}: ${what}.`).join('\n'));
   }
   return mapping;
 }
@@ -247,18 +246,3 @@ export function withDefaults(
     if (!Object.hasOwn(filled, name) && standard !== undefined) filled[name] = standard;
   return filled;
 }
-
-function lineFinder(content: string): (path: Path) => number {
-  const lines = new LineCounter();
-  const document = parseDocument(content, { lineCounter: lines, prettyErrors: false });
-  return (path) => {
-    for (let length = path.length; length > 0; length -= 1) {
-      const node = document.getIn(path.slice(0, length), true);
-      if (isNode(node) && node.range) return lines.linePos(node.range[0]).line;
-    }
-    return 1;
-  };
-}
-
-const dotted = (path: Path) =>
-  path.map((step, i) => (typeof step === 'number' ? `[${step}]` : `${i === 0 ? '' : '.'}${step}`)).join('');

@@ -2,6 +2,7 @@
  * Remote commands. A command is asked for, said yes to, written down, sent once, and has ended when the device answers or
  * its time is over. What was not acknowledged has failed and is never sent again; whether it was done is then not known.
  */
+import type { CommandAsked } from '@villagrid/api';
 import {
   longestCommandS,
   messageOf,
@@ -17,7 +18,6 @@ import {
   type CommandValue,
   type NodeCommand,
   type RandomSource,
-  type Role,
   type Timer,
 } from '@villagrid/contracts';
 import type { Logger } from '@villagrid/runtime';
@@ -63,17 +63,6 @@ export interface NodeCommandsOptions {
   readonly logger: Logger;
 }
 
-/** What is asked; as the API's port gives it. */
-export interface CommandRequest {
-  readonly deviceId: string;
-  readonly command: string;
-  readonly value: string | number;
-  readonly confirmation: string | undefined;
-  readonly expiresInS: number | undefined;
-  readonly actor: { readonly user_id: string; readonly name: string };
-  readonly holds: (role: Role) => boolean;
-}
-
 interface UnderWay {
   record: CommandRecord;
   readonly command: CompiledCommand;
@@ -108,7 +97,7 @@ export class NodeCommands {
   }
 
   /** Asks for a yes, or sends and waits for the end. Throws as `CommandPort.request` says. */
-  async request(asked: CommandRequest): Promise<CommandAnswer> {
+  async request(asked: CommandAsked): Promise<CommandAnswer> {
     const { device, command, prepared } = this.#check(asked);
     const { clock, random, publish, gridId, audit } = this.#options;
     const key = JSON.stringify([asked.actor.user_id, asked.deviceId, asked.command, asked.value]);
@@ -224,7 +213,7 @@ export class NodeCommands {
       this.#finish(id, 'failed', 'the gateway stopped before the device answered');
   }
 
-  #check({ deviceId, command: name, value, holds, actor }: CommandRequest) {
+  #check({ deviceId, command: name, value, holds, actor }: CommandAsked) {
     const { enabled, devices, isDevice } = this.#options;
     if (!enabled) throw new VillagridError('E_COMMANDS_OFF', 'commands.enabled is false.');
     if (!isDevice(deviceId)) throw new VillagridError('E_DEVICE_NOT_FOUND', `There is no device "${deviceId}".`);

@@ -7,6 +7,7 @@ import { messageOf, VillagridError } from '@villagrid/contracts';
 import type { Static, TSchema } from 'typebox';
 import { Errors } from 'typebox/value';
 import { isNode, LineCounter, parseDocument, type Document } from 'yaml';
+import { dottedPath, type DocumentPath } from './place.js';
 import { describeAllowed, describeFound, nearest } from './allowed.js';
 import { applyDefaults, asNode, childNode, isMapping, pickVariant, type SchemaNode } from './schema-walk.js';
 
@@ -19,7 +20,7 @@ export interface LoadConfigOptions {
   readonly overrides?: Readonly<Record<string, unknown>>;
 }
 
-type Path = ReadonlyArray<string | number>;
+type Path = DocumentPath;
 interface Problem {
   readonly path: Path;
   readonly what: string;
@@ -49,7 +50,7 @@ export function loadConfig<T extends TSchema>(schema: T, { path, text, overrides
   const problems = [...unknownKeys(asNode(schema), filled, []), ...wrongValues(asNode(schema), filled)];
   if (problems.length === 0) return filled as Static<T>;
   const told = problems.slice(0, maxProblems).map((problem) => {
-    const name = dotted(problem.path) || '(whole file)';
+    const name = dottedPath(problem.path) || '(whole file)';
     const where = overridden.has(name) ? `(given beside ${path})` : `${path}:${lineOf(document, lines, problem.path)}`;
     return `${where}: ${name}: ${problem.what}.`;
   });
@@ -122,7 +123,7 @@ function* wrongValues(root: SchemaNode, value: unknown): Generator<Problem> {
         : [at];
   });
   for (const path of paths) {
-    const name = dotted(path);
+    const name = dottedPath(path);
     const below = paths.some((other) => other.length > path.length && path.every((step, i) => step === other[i]));
     if (told.has(name) || below) continue;
     told.add(name);
@@ -171,11 +172,6 @@ function pointerPath(pointer: string, value: unknown): Path {
     path.push(Array.isArray(get(value, path)) ? Number(step) : step);
   }
   return path;
-}
-
-/** `devices[2].address` */
-function dotted(path: Path): string {
-  return path.map((step, i) => (typeof step === 'number' ? `[${step}]` : `${i === 0 ? '' : '.'}${step}`)).join('');
 }
 
 /** The line of a setting, or of the nearest one around it that is in the file. */
