@@ -185,6 +185,7 @@ t.test(
     t.equal(house.gateway.api.identity.clockTrust(), 'ntp');
     t.ok(Math.abs(gateNow(house) - clock.nowMs()) < 1);
     const raw = async () => {
+      await house.gateway.log.flush();
       await gridOf(house).completeness(0);
       return gridOf(house).raw('meter-1', 'consumption_kw', trueMs - day, trueMs + day);
     };
