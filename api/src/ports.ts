@@ -45,6 +45,8 @@ export interface AuthPort {
   login(username: string, password: string, remoteAddress: string): Promise<Login | undefined>;
   /** The person behind a token; undefined when unknown, ended or disabled. */
   authenticate(token: string): Promise<Principal | undefined>;
+  /** The same where it is known without waiting; undefined says nothing of the token. */
+  remembered?(token: string): Principal | undefined;
   logout(token: string): Promise<void>;
 }
 

@@ -19,8 +19,11 @@ export const grids: Handler<'grids'> = async ({ services, principal }) => {
   return { grids: states, now_ms: nowMs };
 };
 
-export const summary: Handler<'summary'> = async ({ services, grid }) =>
-  new Answer(await services.board(grid).summaryText());
+export const summary: Handler<'summary'> = ({ services, grid }) => {
+  const board = services.board(grid);
+  const made = board.summaryBytes();
+  return made === undefined ? board.summaryText().then((text) => new Answer(text)) : new Answer(made);
+};
 
 export const devices: Handler<'devices'> = ({ services, grid }) => {
   const nowMs = Math.floor(services.clock.nowMs());
