@@ -8,6 +8,7 @@ export * from './lifecycle/run.js';
 export * from './backoff/backoff.js';
 export * from './sqlite/open.js';
 export * from './sqlite/migrate.js';
+export { updatedWithoutCopy } from './sqlite/before-update.js';
 export * from './sqlite/rescue.js';
 export * from './sqlite/copy.js';
 export * from './sqlite/wal.js';
