@@ -251,6 +251,12 @@ t.test('units that hang, are slow, absent or refuse everything do not hold up th
     state: 'down',
     reason: /refuses every register of profile meter: check profile and unit/,
   });
+  const quality = (deviceId: string) => village.drivers[0]?.quality(deviceId);
+  t.match(quality('u1'), { line: `127.0.0.1:${server.port}`, latency_ms: Number, error_rate: 0, trouble: null });
+  t.ok((quality('u3')?.latency_ms ?? 0) >= 50, 'the slow one is told slow');
+  t.match(quality('u2'), { latency_ms: null, error_rate: 1, trouble: /unit 2 did not answer/ });
+  t.match(quality('u5'), { error_rate: 0, trouble: /refuses every register/ }, 'a refusal is an answer');
+  t.equal(quality('nobody'), undefined);
 });
 
 t.test(
