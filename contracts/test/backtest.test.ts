@@ -16,7 +16,6 @@ import {
   sampleColumns,
   samplesOfWindows,
   Tally,
-  VillagridError,
   type Occurrence,
   type Rule,
   type SeriesSamples,
@@ -342,13 +341,8 @@ t.test('a limit of a rule is changed by its path; anything else is refused with 
     ['parameters.on_delay_ms', -1, /on_delay_ms/],
     ['parameters.all', null, /all/],
   ];
-  for (const [path, value, expected] of refusals)
-    t.throws(
-      () => changedRule(low, { [path]: value as number }),
-      (error: unknown) =>
-        error instanceof VillagridError && error.code === 'E_REQUEST_INVALID' && expected.test(error.detail),
-      path,
-    );
+  for (const [path, value, detail] of refusals)
+    t.throws(() => changedRule(low, { [path]: value as number }), { code: 'E_REQUEST_INVALID', detail }, path);
   t.match(
     ruleLimits(low).map(({ path, value, unit }) => [path, value, unit]),
     [
