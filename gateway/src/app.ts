@@ -51,6 +51,7 @@ import { formerEpochs, settleRestored } from './log/restored.js';
 import { settleSalvaged } from './log/salvage.js';
 import { NodeSequences } from './log/sequences.js';
 import { gatewayParts } from './parts.js';
+import { ownFile } from './places.js';
 import { uplinkCursor } from './uplink/index.js';
 import { createPressure } from './project/pressure.js';
 import { createProjector } from './project/projector.js';
@@ -112,9 +113,8 @@ export interface Gateway {
 }
 
 /** Version of this program. */
-export const gatewayVersion = (
-  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
-).version;
+export const gatewayVersion = (JSON.parse(readFileSync(ownFile('package.json'), 'utf8')) as { version: string })
+  .version;
 
 /** Opens the stores and makes all parts. Throws E_STORE_OPEN, E_CERTIFICATE or E_CONFIG_*. */
 export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gateway {
