@@ -169,6 +169,7 @@ export function createRuleEngine(options: RuleEngineOptions): RuleEngine {
     const { selector } = rule;
     const kind = ruleKinds[rule.kind] as unknown as UntypedKind;
     const watched = kind.watches?.(rule.parameters);
+    for (const metric of kind.figures?.(rule.parameters) ?? []) compared.add(metric);
     if (selector.scope === 'figure') {
       const subject = make(rule, `figure:${selector.metric}`, null, selector.metric);
       for (const metric of new Set([...(watched ?? []), selector.metric])) {

@@ -68,6 +68,8 @@ export interface RuleKind<P, S> {
    * device that does not say sees every sample of it.
    */
   watches?(parameters: P): readonly string[];
+  /** Figures of the grid that it asks the context for beside those it watches. */
+  figures?(parameters: P): readonly string[];
   /**
    * Time of the last sample of a state that holds nothing else; undefined for one that does. Such states are kept as their
    * time alone, so that keeping the rules' state with every commit wears no card.

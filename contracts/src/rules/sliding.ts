@@ -20,7 +20,7 @@ export type Sliding = readonly SlidingStep[];
 
 /** Steps in a window. */
 export const stepsPerWindow = 12;
-/** How much of a window must have samples before it says anything. */
+/** How much of a window must have samples before it has a mean, a smallest or a largest value. */
 const leastCovered = 0.75;
 
 /** What a window is folded to. `change` is the last value less the first. */
@@ -52,13 +52,14 @@ export function slide(window: Sliding, windowMs: number, timeMs: number, value: 
   return [...(from > 0 ? kept.slice(from) : kept), step];
 }
 
-/** What the window comes to at a time; undefined while too little of it has samples. */
+/** What the window comes to at a time; undefined while too little is known. */
 export function foldSliding(window: Sliding, windowMs: number, timeMs: number, fold: SlidingFold): number | undefined {
   const oldest = window[0];
   const newest = window.at(-1);
   if (oldest === undefined || newest === undefined) return undefined;
-  if (timeMs - oldest[1] < windowMs * leastCovered) return undefined;
+  // What changed so much in less than the window did so within it.
   if (fold === 'change') return newest[3] - oldest[2];
+  if (timeMs - oldest[1] < windowMs * leastCovered) return undefined;
   let [, , , , min, max, sum, count] = oldest;
   for (let index = 1; index < window.length; index += 1) {
     const step = window[index] as SlidingStep;

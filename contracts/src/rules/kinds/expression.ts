@@ -21,6 +21,15 @@ import { foldSliding, isSliding, movedSliding, slide, slidingFolds, type Sliding
 const input = Type.Object(
   {
     metric: Type.String({ minLength: 1, description: 'a figure of the grid, or a metric of the device' }),
+    of: Type.Optional(
+      Type.Union([Type.Literal('device'), Type.Literal('grid')], {
+        description:
+          "in a rule of devices: whether it is the device's metric, as when left out, or a figure of the grid",
+      }),
+    ),
+    otherwise: Type.Optional(
+      Type.Number({ description: 'its value while none is known; left out, nothing is concluded' }),
+    ),
     window_ms: Type.Optional(
       Type.Integer({ minimum: 10_000, maximum: 86_400_000, description: 'fold the samples of this long' }),
     ),
@@ -65,6 +74,7 @@ interface Compiled {
   readonly clearWhen: Formula | undefined;
   readonly inputs: ReadonlyArray<readonly [name: string, input: Input]>;
   readonly watches: readonly string[];
+  readonly figures: readonly string[];
   /** Filled anew at each evaluation. */
   readonly values: Record<string, number>;
 }
@@ -91,7 +101,8 @@ function compile(p: ExpressionParameters): Compiled {
     when,
     clearWhen,
     inputs,
-    watches: [...new Set(inputs.map(([, { metric }]) => metric))],
+    watches: [...new Set(inputs.flatMap(([, { metric, of }]) => (of === 'grid' ? [] : [metric])))],
+    figures: [...new Set(inputs.flatMap(([, { metric, of }]) => (of === 'grid' ? [metric] : [])))],
     values: {},
   };
 }
@@ -114,10 +125,17 @@ export const expression: RuleKind<ExpressionParameters, ExpressionState> = {
       if (unknown !== undefined)
         return `parameters.${where}: "${unknown}" is neither an input nor a metric; say under inputs what it is.`;
     }
-    const odd = Object.entries(p.inputs).find(([, one]) => one.fold !== undefined && one.window_ms === undefined);
-    return odd && `parameters.inputs.${odd[0]} has a fold and no window_ms.`;
+    for (const [name, one] of Object.entries(p.inputs)) {
+      if (one.fold !== undefined && one.window_ms === undefined)
+        return `parameters.inputs.${name} has a fold and no window_ms.`;
+      if (one.of === 'grid' && one.window_ms !== undefined)
+        return `parameters.inputs.${name} is a figure of the grid: a window is of the subject's own metrics.`;
+    }
+    if (compiled(p).watches.length === 0) return 'no input is of the subject itself, so nothing would wake the rule.';
+    return undefined;
   },
   watches: (p) => compiled(p).watches,
+  figures: (p) => compiled(p).figures,
   isState: (value): value is ExpressionState => {
     if (!isDelayState(value)) return false;
     const { seen = {}, windows = {} } = value as { seen?: unknown; windows?: unknown };
@@ -130,7 +148,7 @@ export const expression: RuleKind<ExpressionParameters, ExpressionState> = {
     );
   },
   initial: () => initialDelayState,
-  onSample(p, before, sample) {
+  onSample(p, before, sample, context) {
     const { timeMs, value, metric } = sample;
     const known = stateAt(before, timeMs);
     if (known === undefined) return { state: before };
@@ -141,7 +159,8 @@ export const expression: RuleKind<ExpressionParameters, ExpressionState> = {
     let isWhole = true;
     for (const [name, one] of inputs) {
       let now: number | undefined;
-      if (one.window_ms === undefined) {
+      if (one.of === 'grid') now = context.figure(one.metric, timeMs, p.max_age_ms);
+      else if (one.window_ms === undefined) {
         const newest = seen[one.metric];
         now = newest !== undefined && timeMs - newest[0] <= p.max_age_ms ? newest[1] : undefined;
       } else {
@@ -149,6 +168,7 @@ export const expression: RuleKind<ExpressionParameters, ExpressionState> = {
           windows = { ...windows, [name]: slide(windows?.[name] ?? [], one.window_ms, timeMs, value) };
         now = foldSliding(windows?.[name] ?? [], one.window_ms, timeMs, one.fold ?? 'mean');
       }
+      now ??= one.otherwise;
       if (now === undefined) isWhole = false;
       else values[name] = now;
     }

@@ -36,7 +36,7 @@ export interface RateOfChangeState extends DelayState {
   readonly window?: Sliding;
 }
 
-/** Change within a window. Until most of the window has samples, nothing is concluded. */
+/** Change within a window. */
 export const rateOfChange: RuleKind<RateOfChangeParameters, RateOfChangeState> = {
   kind: 'rate_of_change',
   parameters: rateOfChangeParameters,
