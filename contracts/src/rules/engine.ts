@@ -324,6 +324,12 @@ export function createRuleEngine(options: RuleEngineOptions): RuleEngine {
     return made;
   };
 
+  /** Whether a source is a series that a rule watches and that was not heard since the state was read. */
+  const isUnheard = (source: string): boolean => {
+    const [, deviceId = '', metric = ''] = /^series:([^/]+)\/(.+)$/.exec(source) ?? [];
+    return seriesRules.has(parseMetricId(metric).base) && seriesSubjects.get(deviceId)?.has(metric) !== true;
+  };
+
   // Time goes on for series of before, also while they are not heard.
   for (const key of [...saved.states.keys()]) {
     const [, deviceId, metric] = /\|series:([^/]+)\/(.+)$/.exec(key) ?? [];
@@ -454,6 +460,7 @@ export function createRuleEngine(options: RuleEngineOptions): RuleEngine {
       for (const [full, { key, kind, state, kept: firing }] of all) kept.add(full, key, kind, state, firing);
       for (const [key, fold] of folds) if (!fold.isQuiet) kept.addPlain(key, fold.state());
       for (const [key, state] of saved.states) if (waiting(key)) kept.addPlain(key, state);
+      kept.addUnheard(saved.rest, isUnheard);
       return kept.text(figures);
     },
     get dirty() {

@@ -4,7 +4,7 @@
  */
 import { isRecord } from '../json/record.js';
 import { othersSuffix } from './fold.js';
-import type { RuleKind } from './kind.js';
+import { latestSampleMs, type RuleKind } from './kind.js';
 
 /** Entries that are no subject's state. */
 const restKey = '~rest';
@@ -40,6 +40,14 @@ export class KeptState {
     this.#states.push([full, state]);
   }
 
+  /** Times of sources that were not heard since the state was read, but for those that are so old that they change nothing. */
+  addUnheard(rest: ReadonlyMap<string, number>, isWatched: (source: string) => boolean): void {
+    const newestMs = Math.max(...Object.values(this.#rest), ...rest.values());
+    for (const [source, lastMs] of rest)
+      if (this.#rest[source] === undefined && newestMs - lastMs <= 2 * latestSampleMs && isWatched(source))
+        this.#rest[source] = lastMs;
+  }
+
   addPlain(key: string, state: unknown): void {
     this.#states.push([key, state]);
   }
@@ -62,6 +70,8 @@ export class KeptState {
 export interface RestoredState {
   /** States that nothing took yet, by key. */
   readonly states: Map<string, unknown>;
+  /** Time of the last sample of each source that was at rest. */
+  readonly rest: ReadonlyMap<string, number>;
   readonly kept: ReadonlyMap<string, Firing>;
   readonly figures: Map<string, KeptFigure>;
   /** Takes the state of a subject; undefined when there is none that the kind understands. */
@@ -88,6 +98,7 @@ export function restoredState(text: string | undefined): RestoredState {
     });
   return {
     states,
+    rest,
     kept: new Map(pairs(firingKey).map(([key, untilMs, value]) => [key, { untilMs, value }])),
     figures: new Map(pairs(figuresKey).map(([metric, timeMs, value]) => [metric, { timeMs, value }])),
     take(full, source, kind) {
