@@ -1,0 +1,232 @@
+/** Texts of the default rules in French. */
+import type { RuleLanguageTexts } from './texts.js';
+
+export const fr: RuleLanguageTexts = {
+  village: 'Le village',
+  furtherPlaces: "D'autres endroits du même appareil la dépassent aussi.",
+  decimal: ',',
+  rules: {
+    high_consumption: {
+      message: 'hausse inhabituelle de la consommation',
+      what: 'Le village consomme {value} {unit} ; la limite est de {limit} {unit}.',
+      why: 'La batterie se vide plus vite que prévu et les onduleurs peuvent s’arrêter par surcharge.',
+      steps: [
+        'Cherchez quelle grosse machine vient d’être mise en marche (moulin, pompe, poste à souder).',
+        'Demandez de faire marcher les grosses machines l’une après l’autre, en plein soleil.',
+        'Si rien de nouveau ne tourne, cherchez une ligne abîmée ou un branchement inconnu.',
+      ],
+      how_long: 'Environ une demi-heure ; moins si la batterie est faible.',
+    },
+    high_equipment_temperature: {
+      message: 'température élevée d’un équipement',
+      what: '{device}{component} est à {value} {unit} ; la limite est de {limit} {unit}.',
+      why: 'Un équipement trop chaud s’arrête pour se protéger et vieillit plus vite. S’il s’arrête, le village est dans le noir.',
+      steps: [
+        'Vérifiez que les ventilateurs tournent et que l’air circule ; enlevez la poussière et ce qui gêne.',
+        'Arrêtez les grosses charges jusqu’à ce qu’il ait refroidi.',
+        'N’ouvrez pas l’armoire tant qu’elle est sous tension.',
+        'Si la température monte encore, appelez votre technicien.',
+      ],
+      how_long:
+        'Allez-y dans les 15 minutes : un onduleur dont le ventilateur est en panne s’arrête en moins d’une demi-heure.',
+    },
+    low_generation: {
+      message: 'production solaire faible',
+      what: 'Le soleil est fort mais les panneaux ne produisent que {value} {unit} ; on attend au moins {limit} {unit}.',
+      why: 'La batterie se charge moins ; le courant peut manquer ce soir.',
+      steps: [
+        'Regardez les panneaux : ombre, poussière, feuilles, dégâts.',
+        'Regardez les onduleurs : l’un d’eux est-il arrêté ou affiche-t-il une erreur ?',
+        'Nettoyez les panneaux poussiéreux tôt le matin.',
+        'Si cela dure une journée, appelez votre technicien.',
+      ],
+      how_long: 'Jusqu’à l’après-midi : ensuite, le soleil d’aujourd’hui est perdu.',
+    },
+    inverter_stopped: {
+      message: 'un onduleur ne produit rien',
+      what: 'Le soleil est fort mais {device} ne produit que {value} {unit}.',
+      why: 'Ses panneaux ne donnent rien au village ; le courant peut manquer ce soir.',
+      steps: [
+        'Regardez l’onduleur : est-il allumé, et quelle erreur affiche-t-il ?',
+        'Regardez ses disjoncteurs, côté panneaux et côté village.',
+        'Éteignez-le, attendez cinq minutes et rallumez-le une fois.',
+        'S’il s’arrête encore, laissez-le éteint et appelez votre technicien en lui donnant l’erreur affichée.',
+      ],
+      how_long: 'Jusqu’à l’après-midi : ensuite, le soleil d’aujourd’hui est perdu.',
+    },
+    low_battery: {
+      message: 'batterie faible',
+      what: 'La batterie est à {value} {unit} ; la limite est de {limit} {unit}.',
+      why: 'Sans soleil, le village peut être dans le noir avant le matin.',
+      steps: [
+        'Demandez à chacun d’éteindre ce dont il n’a pas besoin.',
+        'Ne faites pas marcher de grosses machines avant le lever du soleil.',
+        'Démarrez le groupe électrogène s’il y en a un.',
+      ],
+      how_long: 'Quelques heures ; le tableau de bord dit quand la batterie sera vide.',
+    },
+    critical_battery: {
+      message: 'batterie presque vide',
+      what: 'La batterie est à {value} {unit} ; un peu plus bas, les onduleurs coupent le village.',
+      why: 'Ils le font pour protéger la batterie ; le centre de santé et les frigos n’ont alors plus de courant.',
+      steps: [
+        'Prévenez le centre de santé et la boutique.',
+        'Éteignez tout ce qui peut attendre.',
+        'Démarrez le groupe électrogène s’il y en a un.',
+      ],
+      how_long: 'Agissez maintenant : il reste peut-être moins d’une demi-heure.',
+    },
+    battery_falling_fast: {
+      message: 'la batterie se vide très vite',
+      what: 'La batterie a perdu {value} {unit} en un quart d’heure.',
+      why: 'Aucune charge du village ne prend autant : la batterie est peut-être abîmée, ou sa mesure est fausse. Le village peut bientôt être dans le noir.',
+      steps: [
+        'Regardez la batterie : odeur, chaleur, gonflement, erreur affichée. Si vous en trouvez, éloignez tout le monde.',
+        'Prévenez le centre de santé et la boutique que le courant peut s’arrêter.',
+        'Éteignez tout ce qui peut attendre.',
+        'Appelez votre technicien maintenant.',
+      ],
+      how_long: 'Agissez maintenant : il reste peut-être moins d’une demi-heure.',
+    },
+    no_power: {
+      message: 'le village n’a pas de courant',
+      what: 'La ligne du village est à {value} {unit} : elle est hors tension.',
+      why: 'Personne au village n’a de courant ; le centre de santé et les frigos non plus.',
+      steps: [
+        'Avertissez le centre de santé et la boutique.',
+        'Regardez la batterie : vide, elle coupe le village et le remet seule quand elle s’est rechargée.',
+        'Regardez si le disjoncteur principal ou un onduleur s’est arrêté.',
+        'Ne touchez pas une ligne parce qu’elle est hors tension : le courant peut revenir à tout moment.',
+        'Si vous ne trouvez pas la cause, appelez votre technicien.',
+      ],
+      how_long: 'Maintenant : vaccins et aliments restent froids quelques heures si les frigos restent fermés.',
+    },
+    no_power_feeder: {
+      message: '{place} n’a pas de courant',
+      what: 'La ligne {place} est à {value} {unit} : elle est hors tension.',
+      why: 'Personne sur cette ligne n’a de courant.',
+      steps: [
+        'Regardez si le disjoncteur de cette ligne s’est déclenché.',
+        'Avant de le remettre, parcourez la ligne pour chercher des dégâts ; éloignez-en tout le monde.',
+        'S’il se déclenche encore, laissez-le et appelez votre technicien.',
+      ],
+      how_long: 'Maintenant si le centre de santé est sur cette ligne ; sinon dans l’heure.',
+    },
+    ac_voltage_out_of_limits: {
+      message: 'tension alternative hors limites',
+      what: 'La tension est de {value} {unit} ; la limite est de {limit} {unit}.',
+      why: 'Une mauvaise tension abîme les appareils.',
+      steps: [
+        'Demandez de débrancher les appareils fragiles.',
+        'Regardez si un onduleur affiche une erreur.',
+        'Appelez votre technicien.',
+      ],
+      how_long: 'Quelques minutes pour ce qui est fragile ; appelez dans l’heure.',
+    },
+    ac_frequency_out_of_limits: {
+      message: 'fréquence hors limites',
+      what: 'La fréquence est de {value} {unit} ; la limite est de {limit} {unit}.',
+      why: 'Les onduleurs sont surchargés ou ne marchent pas ensemble.',
+      steps: [
+        'Arrêtez les grosses charges.',
+        'Regardez si un onduleur affiche une erreur.',
+        'Appelez votre technicien.',
+      ],
+      how_long: 'Un quart d’heure : des onduleurs surchargés s’arrêtent d’eux-mêmes.',
+    },
+    device_silent: {
+      message: 'un appareil ne répond plus',
+      what: 'Aucune nouvelle de {device} depuis {limit} min.',
+      why: 'Ses valeurs ne sont pas connues ; un problème là-bas passerait inaperçu.',
+      steps: [
+        'Vérifiez qu’il a du courant et que son voyant est allumé.',
+        'Vérifiez son câble ou le Wi-Fi.',
+        'Éteignez-le et rallumez-le une fois.',
+        'S’il ne répond toujours pas, appelez votre technicien.',
+      ],
+      how_long: 'Aujourd’hui.',
+    },
+    line_down: {
+      message: 'une liaison vers des appareils est coupée',
+      what: 'Liaisons ou adresses réseau injoignables : {value}. Les appareils qui y sont ne sont pas lus.',
+      why: 'Leurs valeurs ne sont pas connues ; un problème là-bas passerait inaperçu.',
+      steps: [
+        'Regardez dans la liste des appareils lesquels sont hors ligne.',
+        'Vérifiez que l’adaptateur ou le câble qu’ils partagent est branché et alimenté.',
+        'S’ils restent hors ligne, appelez votre technicien.',
+      ],
+      how_long: 'Aujourd’hui.',
+    },
+    clock_not_trusted: {
+      message: 'heure incertaine',
+      what: 'La passerelle ne connaît pas l’heure exacte.',
+      why: 'En attendant, les heures affichées peuvent être fausses ; aucune mesure n’est perdue.',
+      steps: [
+        'Ouvrez l’application sur un téléphone près de la passerelle et mettez-la à l’heure depuis ce téléphone.',
+        'Ou donnez un moment internet à la passerelle ; elle demande alors l’heure elle-même.',
+        'Si cela revient après chaque coupure, dites-le à votre technicien : il faut une horloge matérielle à la passerelle.',
+      ],
+      how_long: 'Quelques jours ; les heures sont corrigées après coup.',
+    },
+    storage_failing: {
+      message: 'la passerelle ne peut plus écrire sur sa carte',
+      what: 'La passerelle ne peut plus écrire sur sa carte : pleine, usée ou mal enfoncée.',
+      why: 'Les mesures d’en ce moment ne sont pas gardées ici. Les appareils qui le peuvent les renverront plus tard ; les alarmes sonnent toujours.',
+      steps: [
+        'N’éteignez pas la passerelle : ce qu’elle a encore en mémoire serait perdu.',
+        'Appelez votre technicien ; il faudra peut-être changer la carte.',
+        'Si le disque est plein, donnez une connexion à la passerelle pour qu’elle envoie ce qu’elle garde.',
+      ],
+      how_long: 'Appelez aujourd’hui : chaque heure sans carte est un trou dans l’historique.',
+    },
+    storage_rescued: {
+      message: 'un fichier abîmé a été mis de côté',
+      what: 'Un fichier de la passerelle était abîmé. Il a été mis de côté et ce qui se lisait a été repris.',
+      why: 'Des mesures peuvent manquer, et la carte est peut-être usée.',
+      steps: [
+        'Regardez l’historique : manque-t-il quelque chose ?',
+        'Appelez votre technicien : le dossier quarantine contient le fichier abîmé ; l’alerte finit quand il est enlevé.',
+        'Si cela se répète, changez la carte.',
+      ],
+      how_long: 'Cette semaine.',
+    },
+    storage_reader_stuck: {
+      message: 'un programme empêche la base de données de faire le ménage',
+      what: 'Le journal d’écriture de la passerelle fait {value} Mo ; la limite est de {limit} Mo.',
+      why: 'Un autre programme lit la base et ne finit pas ; le fichier grossit jusqu’à ce qu’il finisse.',
+      steps: ['Appelez votre technicien : il faut arrêter le programme qui lit la base, une sauvegarde surtout.'],
+      how_long: 'Quelques jours, tant que le disque a de la place.',
+    },
+    disk_filling: {
+      message: 'le disque se remplit',
+      what: 'Le disque de la passerelle est plein à {value} % ; la limite est de {limit} %.',
+      why: 'Quand il sera plein, de nouvelles mesures ne pourront plus être gardées.',
+      steps: [
+        'Dites-le à votre technicien.',
+        'Donnez une connexion à la passerelle, pour que ce qu’elle garde soit aussi en sécurité dans le nuage.',
+      ],
+      how_long: 'Environ une semaine.',
+    },
+    meter_disagrees: {
+      message: 'un compteur est faux',
+      what: 'Les compteurs du village se contredisent.',
+      why: 'Les chiffres et les rapports faits avec un compteur faux sont faux.',
+      steps: ['Regardez le bilan d’énergie : `villagrid balance` nomme le compteur et dit pourquoi.'],
+      how_long: 'Cette semaine ; avant le prochain rapport ou la prochaine facture.',
+    },
+    backlog_old: {
+      message: 'envoi en retard',
+      what: 'Le nuage n’a rien reçu de nouveau depuis plus d’un jour.',
+      why: 'Ceux qui sont loin ne voient pas le village. Rien n’est perdu ; tout sera envoyé quand il y aura une connexion.',
+      steps: ['Vérifiez la connexion à internet : voyant du modem, crédit, antenne.'],
+      how_long: 'Cette semaine ; rien n’est perdu entre-temps.',
+    },
+    rules_broken: {
+      message: 'une règle de ce site est incorrecte',
+      what: 'Fichiers de règles inutilisables : {value}. Toutes les autres règles surveillent comme avant.',
+      why: 'Ce que ces règles devaient surveiller ne l’est pas.',
+      steps: ['Dites-le à votre technicien : `villagrid rule check` nomme le fichier, la ligne et l’erreur.'],
+      how_long: 'Cette semaine.',
+    },
+  },
+};
