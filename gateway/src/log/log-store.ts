@@ -199,6 +199,7 @@ function openSecured(options: LogStoreOptions, { rescue, found, lossy }: Secured
     get: (alertId) => alerts.get(alertId),
     gridOfAlert: (alertId) => alerts.gridOfAlert(alertId),
     events: (alertId) => alerts.events(alertId),
+    records: (gridId) => alerts.records(gridId),
   });
   const events: EventTables = {
     waiting(all) {
@@ -291,6 +292,7 @@ function openSecured(options: LogStoreOptions, { rescue, found, lossy }: Secured
       get: (alertId) => overlaid.get(alertId),
       gridOfAlert: (alertId) => overlaid.gridOfAlert(alertId),
       events: (alertId) => overlaid.events(alertId),
+      records: (gridId) => overlaid.records(gridId),
     },
     rescue,
     database: () => database,
