@@ -268,6 +268,24 @@ export const historySchema = Type.Object({
 });
 export type History = Static<typeof historySchema>;
 
+export const deviceLinkSchema = Type.Object(
+  {
+    line: Type.String({ description: 'what it is asked over: a serial port, or host and port' }),
+    latency_ms: nullable(Type.Number({ description: 'smoothed time to its answer; null before the first' })),
+    error_rate: nullable(
+      Type.Number({
+        description: 'part of its last 64 questions that had no good answer, 0 to 1; null before the first',
+        minimum: 0,
+        maximum: 1,
+      }),
+    ),
+    trouble: nullable(Type.String({ description: 'why it gave nothing when last asked, in plain words' })),
+  },
+  { description: 'how a device that is asked answers; left out for one that reports by itself, and at the cloud' },
+);
+/** How a device that is asked answers. */
+export type DeviceLink = Static<typeof deviceLinkSchema>;
+
 export const deviceSchema = Type.Object({
   device_id: Type.String(),
   name: Type.String(),
@@ -276,6 +294,7 @@ export const deviceSchema = Type.Object({
   location: nullable(Type.String()),
   link_state: literals(['connected', 'late', 'stale', 'offline', 'never_seen']),
   last_seen_ms: nullable(Type.Number()),
+  link: Type.Optional(deviceLinkSchema),
   period_s: Type.Number(),
   expected: Type.Boolean(),
   metrics: Type.Array(
