@@ -35,6 +35,9 @@ export function defaultLimits(plant: { readonly pv_kwp?: number | undefined } = 
   };
 }
 
+/** The rule of lines that are down: its alert stands for the silence of every device on them. */
+export const lineDownRuleId = 'line_down';
+
 /** The rule of the energy balance, and the gateway's own figure it watches: the number of what was found, 0 for nothing. */
 export const meterDisagreesRuleId = 'meter_disagrees';
 export const meterFindingFigure = 'gateway_meter_finding';
@@ -230,7 +233,7 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       ],
     },
     {
-      id: 'line_down',
+      id: lineDownRuleId,
       kind: 'threshold',
       enabled: true,
       severity: 'medium',

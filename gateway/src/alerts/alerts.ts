@@ -4,14 +4,18 @@
  */
 import {
   VillagridError,
+  alertFloodRuleId,
   alertSubject,
   createRuleEngine,
   defaultLimits,
   defaultRules,
   gatewayOnlyEvents,
   isAlertEvent,
+  isGridRecord,
+  lineDownRuleId,
   newId,
   qualityClass,
+  reduceMaintenance,
   type Alert,
   type AlertEvent,
   type AlertSubject,
@@ -29,6 +33,7 @@ import type { Lines } from '../live/lines.js';
 import type { ChangedFigure, Live } from '../live/live.js';
 import type { DurableLog } from '../log/log.js';
 import { OverlaidAlerts, type AlertReads } from '../log/overlaid-alerts.js';
+import { Grouping } from './grouping.js';
 import { LegacyAlerts, legacyRuleId } from './legacy.js';
 import { reconcileState, stateKey } from './rule-state.js';
 
@@ -117,7 +122,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
 
   const isLegacy = (one: Alert) => one.rule_id === legacyRuleId;
   const activeAtStart = store.list(gridId, { status: 'active' });
-  const active = activeAtStart.filter((one) => !isLegacy(one));
+  const active = activeAtStart.filter((one) => !isLegacy(one) && one.rule_id !== alertFloodRuleId);
   /** Alert id of each raised rule and subject. */
   const open = new Map(active.map((one) => [stateKey(one.rule_id, one.device_id, one.metric), one.alert_id]));
   let engine = engineFrom(undefined);
@@ -152,8 +157,10 @@ export function createAlerts(options: AlertsOptions): Alerts {
   // still say so, and a battery that runs empty meanwhile too. They are committed as soon as that works.
   const notDurable = new OverlaidAlerts(store);
   log.onCommit(({ frame }) => {
+    if (frame.events.some(isGridRecord)) planned = reduceMaintenance(notDurable.records(gridId));
     for (const event of frame.events) if (!notDurable.remove(event)) options.tell(event, store.get(event.alert_id));
   });
+  let planned = reduceMaintenance(store.records(gridId));
 
   /** Makes the gateway's own events durable, however long that takes. */
   const commit = (events: readonly AlertEvent[]): Promise<void> =>
@@ -169,12 +176,45 @@ export function createAlerts(options: AlertsOptions): Alerts {
     );
   let stopped = false;
 
+  const kinds = new Map(rules.map((rule) => [rule.id, rule.kind]));
+  const grouping = new Grouping(
+    {
+      silence: ({ rule_id, device_id }) =>
+        rule_id === lineDownRuleId
+          ? 'line'
+          : kinds.get(rule_id) === 'no_data' && device_id !== null
+            ? 'device'
+            : undefined,
+      keepsBack: (deviceId) => options.lines.keepsBack(deviceId),
+      sources: ({ device_id, metric }) =>
+        device_id !== null ? [device_id] : (site.wiring[metric ?? '']?.terms ?? []).map((term) => term.device_id),
+      maintenance: () => planned,
+      graceMs,
+      newAlertId: () => newId(Math.round(clock.nowMs()), random),
+      event: (alertId, what, atMs) =>
+        ({
+          ...what,
+          id: newId(Math.round(clock.nowMs()), random),
+          alert_id: alertId,
+          grid_id: gridId,
+          at_ms: Math.round(atMs),
+          origin,
+        }) as AlertEvent,
+    },
+    activeAtStart,
+    clock.nowMs(),
+  );
+  /** Commits alerts with what belongs beside them: who sees one sees at once what explains it. */
+  const commitGrouped = (events: readonly AlertEvent[]): Promise<void> =>
+    commit([...events, ...grouping.beside(events, Math.round(clock.nowMs()))]);
+  const lost = (error: unknown) => logger.error('alert events were lost at the stop', { error });
+
   const legacy = new LegacyAlerts({
     gridId,
     origin,
     clock,
     random,
-    commit,
+    commit: commitGrouped,
     open: activeAtStart.filter(isLegacy),
   });
 
@@ -232,7 +272,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
         alert_id: event.alert_id,
         ...(event.kind === 'raised' ? { type: event.subject.type, what: event.subject.what } : {}),
       });
-    commit(events).catch((error: unknown) => logger.error('alert events were lost at the stop', { error }));
+    commitGrouped(events).catch(lost);
   };
 
   /** Alerts of rules that are no more would stay open for ever. */
@@ -242,7 +282,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
     for (const alert of active) {
       if (known.has(alert.rule_id)) continue;
       open.delete(stateKey(alert.rule_id, alert.device_id, alert.metric));
-      void commit([
+      void commitGrouped([
         {
           kind: 'cleared',
           id: newId(nowMs, random),
@@ -285,7 +325,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
     shown: notDurable,
     limits,
     append,
-    openCount: () => open.size + legacy.size,
+    openCount: () => open.size + legacy.size + grouping.size,
     onSamples: (samples, figures) => act(evaluate(samples, figures, clock.nowMs())),
     onReadings(series) {
       const evaluateReading = engine.onReadings(series);
@@ -299,6 +339,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
     clockMoved(byMs) {
       engine.moveClock(byMs);
       legacy.clockMoved(byMs);
+      grouping.clockMoved(byMs);
     },
     happened(subject) {
       const nowMs = Math.round(clock.nowMs());
@@ -307,7 +348,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
       commit([
         { ...base, kind: 'raised', id: newId(nowMs, random), subject },
         { ...base, kind: 'cleared', id: newId(nowMs, random), value: null },
-      ]).catch((error: unknown) => logger.error('alert events were lost at the stop', { error }));
+      ]).catch(lost);
     },
     legacyText: (payload) => legacy.say(payload),
     start() {
@@ -315,6 +356,8 @@ export function createAlerts(options: AlertsOptions): Alerts {
       timer = clock.every(tickEveryMs, () => {
         act(engine.onTick(clock.nowMs()));
         legacy.expire();
+        const found = grouping.tick(Math.round(clock.nowMs()));
+        if (found.length > 0) commit(found).catch(lost);
       });
     },
     stop() {
