@@ -9,6 +9,7 @@ import type {
   CommandAnswer,
   CommandList,
   DeviceLink,
+  GridRecord,
   Health,
   Principal,
   Resolution,
@@ -130,6 +131,8 @@ export interface GridPort {
   /** Alerts of the grid, reduced. All active ones are always included when status is not `resolved`; at most 2,000 in all, newest first. */
   alerts(query: AlertQuery): Promise<readonly Alert[]>;
   alert(alertId: string): Promise<Alert | undefined>;
+  /** What people said of the grid as a whole: planned work and hand-over notes. */
+  records(): Promise<readonly GridRecord[]>;
   /** Stores a person's event by id if absent (durable when resolved), passes it on to the other side, and tells subscribers. */
   append(event: AlertEvent): Promise<void>;
   /** Origin that events born here carry. */

@@ -25,6 +25,8 @@ export * from './wire/uplink.js';
 export * from './alerts/events.js';
 export * from './alerts/check-event.js';
 export * from './alerts/reduce.js';
+export * from './alerts/maintenance.js';
+export * from './alerts/ring.js';
 export * from './rules/kind.js';
 export * from './rules/rule.js';
 export * from './rules/check.js';

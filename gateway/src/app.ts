@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createApiServer, type ApiAddress, type ApiPorts, type Listen } from '@villagrid/api';
 import {
+  isGridRecord,
   isTrusted,
   meterDisagreesRuleId,
   nodeTime,
@@ -302,9 +303,10 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   });
 
   function tell(event: AlertEvent, alert: Alert | undefined): void {
-    live.tell({ type: 'alert', alertId: event.alert_id });
+    // Planned work and hand-over notes are part of the grid's own page.
+    live.tell(isGridRecord(event) ? { type: 'site' } : { type: 'alert', alertId: event.alert_id });
     if (!alert) return;
-    const { notes: _notes, timeline: _timeline, ...shown } = alert;
+    const { notes: _notes, timeline: _timeline, shelvings: _shelvings, ...shown } = alert;
     const message = { v: 1, event: event.kind, event_id: event.id, at_ms: event.at_ms, alert: shown };
     broker.publish(topics.alerts(gridId), JSON.stringify(message), { qos: 1 }).catch(() => {});
   }

@@ -3,6 +3,7 @@ import {
   appendWindow,
   emptyColumns,
   foldSample,
+  isGridRecord,
   localDayStartMs,
   newId,
   qualityClass,
@@ -214,6 +215,8 @@ export class MemoryGrid implements GridPort {
   async alert(alertId: string) {
     return this.#reduced().find((alert) => alert.alert_id === alertId);
   }
+
+  records = async () => this.#events.filter(isGridRecord);
 
   async append(event: AlertEvent) {
     this.#store(event);

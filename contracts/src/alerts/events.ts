@@ -7,6 +7,9 @@
 export const severities = ['critical', 'high', 'medium', 'low'] as const;
 export type Severity = (typeof severities)[number];
 
+/** Rule id of the alert that stands for too many alerts at once. */
+export const alertFloodRuleId = 'alert_flood';
+
 /** Compares severities: negative when `a` is worse. */
 export function compareSeverity(a: Severity, b: Severity): number {
   return severities.indexOf(a) - severities.indexOf(b);
