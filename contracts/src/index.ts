@@ -61,6 +61,8 @@ export * from './anomaly/baseline.js';
 export * from './anomaly/checks.js';
 export * from './anomaly/detect.js';
 export * from './anomaly/explain.js';
+export * from './forecast/track-record.js';
+export * from './forecast/battery.js';
 export * from './dashboard/verdict.js';
 export * from './api/schemas.js';
 export * from './api/report-schema.js';

@@ -4,6 +4,7 @@
  */
 import { resolutionMs } from '../history/resolution.js';
 import { isRecord } from '../json/record.js';
+import { metricDefinition } from '../metrics/catalogue.js';
 import type { Site } from '../site/site.js';
 import { learnQuarter, localQuarter, newUsualDay, usualDayFrom, usualDayState, usualRange, type UsualDay } from './baseline.js';
 import {
@@ -267,7 +268,13 @@ export function createDetector(
       const own = memory.series.get(one.id) as SeriesMemory;
       const window = windows.get(one.id);
       const isSilent = window === undefined;
-      const isStill = window !== undefined && window.min === window.max;
+      const limit = metricDefinition(one.metric)?.stuck;
+      // What rests (nothing flows, night, a full battery) may stay as it is.
+      const isStill =
+        window !== undefined &&
+        window.min === window.max &&
+        limit !== undefined &&
+        Math.abs(window.mean) >= limit.restsBelow;
       const knows = own.heard >= learntFrom && (own.seen[hour] ?? 0) >= 8;
       const chance = (shares: readonly number[]): number => Math.max(leastChance, shares[hour] ?? 1);
 

@@ -142,6 +142,7 @@ export function explainFindings(
       if (found.every((one) => one.id !== check.series.id)) found.push({ id: check.series.id, won: evidence, kind: 'off' });
 
   found.sort((a, b) => b.won - a.won);
+  found.length = Math.min(found.length, mostInputs);
   const total = found.reduce((sum, one) => sum + one.won, 0);
   const inputs = found.map(({ id, won, kind }): AnomalyInput => {
     const value = values.mean(id);
