@@ -63,6 +63,7 @@ export * from './anomaly/detect.js';
 export * from './anomaly/explain.js';
 export * from './forecast/track-record.js';
 export * from './forecast/battery.js';
+export * from './forecast/temperature.js';
 export * from './dashboard/verdict.js';
 export * from './api/schemas.js';
 export * from './api/report-schema.js';

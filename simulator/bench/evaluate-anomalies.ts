@@ -129,7 +129,12 @@ export function evaluateSeed(
   const troubles = troublesOf(family, seed, startMs).map((kind): TroubleResult => {
     const fresh = createDetector(site, seriesOfRun, JSON.parse(saved));
     zScore.restore(zSaved);
-    return judge(kind, fresh, zScore, windowsOfRun({ seed, startMs, days: 2, trouble: kind.trouble, state: state as VillageState }));
+    return judge(
+      kind,
+      fresh,
+      zScore,
+      windowsOfRun({ seed, startMs, days: 2, trouble: kind.trouble, state: state as VillageState }),
+    );
   });
   return {
     seed,

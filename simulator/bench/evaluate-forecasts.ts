@@ -42,7 +42,12 @@ export function evaluateForecasts(
   seed: number,
   plant: Plant,
   days = 45,
-): { readonly empty: ForecastScore; readonly morning: ForecastScore; readonly nights: number; readonly meanMs: number } {
+): {
+  readonly empty: ForecastScore;
+  readonly morning: ForecastScore;
+  readonly nights: number;
+  readonly meanMs: number;
+} {
   const site = siteOfRun(plant);
   const forecaster = createBatteryForecaster(site);
   const floorPct = plant.batteryFloorPct;
@@ -68,7 +73,8 @@ export function evaluateForecasts(
   const isEmptyAt = (timeMs: number): boolean => (charge.get(timeMs) ?? 100) <= floorPct + 0.5;
   /** The first time from a time on at which it was empty, within a day. */
   const emptyFrom = (fromMs: number): number => {
-    for (let timeMs = fromMs; timeMs <= fromMs + lookMs; timeMs += anomalyWindowMs) if (isEmptyAt(timeMs)) return timeMs;
+    for (let timeMs = fromMs; timeMs <= fromMs + lookMs; timeMs += anomalyWindowMs)
+      if (isEmptyAt(timeMs)) return timeMs;
     return Number.POSITIVE_INFINITY;
   };
   const [empty, morning] = [newScore(), newScore()];
@@ -99,7 +105,9 @@ export function evaluateForecasts(
     if (Number.isNaN(truth) || Number.isNaN(before)) continue;
     const hours = (forecast.morning.atMs - madeAtMs) / hourMs;
     const left = (presentMs - madeAtMs) / hourMs;
-    const present = Number.isFinite(left) ? Math.max(floorPct, socPct - ((socPct - floorPct) * hours) / left) : 100;
+    const present = !Number.isFinite(left)
+      ? 100
+      : Math.max(floorPct, socPct - (left > 0 ? ((socPct - floorPct) * hours) / left : 0));
     morning.count += 1;
     morning.own += Math.abs(forecast.morning.middle - truth);
     morning.present += Math.abs(present - truth);

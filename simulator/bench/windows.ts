@@ -27,7 +27,11 @@ export interface Trouble {
   /** Other weather meanwhile. */
   sky?(measured: MeasuredData): MeasuredData;
   /** Changes what a series shows: undefined for nothing at all. `atStart` is what it showed when the trouble began. */
-  shows?(series: string, value: number, since: { readonly minutes: number; readonly atStart: number }): number | undefined;
+  shows?(
+    series: string,
+    value: number,
+    since: { readonly minutes: number; readonly atStart: number },
+  ): number | undefined;
 }
 
 export interface VillageRun {
@@ -98,7 +102,10 @@ export function* windowsOfRun(run: VillageRun): Generator<SiteWindow, VillageSta
         const real = values.get(deviceId)?.[metric];
         if (real === undefined) continue;
         // Meters are not exact: a little noise of their resolution's size, the same for the same seed.
-        let shown: number | undefined = quantise(real * (1 + meterNoise(run.seed, id, timeMs)), metricPrecision(metric));
+        let shown: number | undefined = quantise(
+          real * (1 + meterNoise(run.seed, id, timeMs)),
+          metricPrecision(metric),
+        );
         if (!isOn) atStart.set(id, shown);
         else if (trouble?.shows !== undefined)
           shown = trouble.shows(id, shown, {

@@ -50,7 +50,13 @@ export interface Check {
 }
 
 /** Figures that are smoothed, and over how many windows: half an hour and three hours. */
-export const smoothedFigures = ['consumption_kw', 'generation_kw', 'battery_size_kw', 'irradiance_w_m2', 'ambient_temp_c'];
+export const smoothedFigures = [
+  'consumption_kw',
+  'generation_kw',
+  'battery_size_kw',
+  'irradiance_w_m2',
+  'ambient_temp_c',
+];
 export const smoothings = [2, 12] as const;
 
 /** Metrics that are watched, and the smallest deviation from their usual day that means anything. */

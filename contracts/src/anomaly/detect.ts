@@ -6,7 +6,15 @@ import { resolutionMs } from '../history/resolution.js';
 import { isRecord } from '../json/record.js';
 import { metricDefinition } from '../metrics/catalogue.js';
 import type { Site } from '../site/site.js';
-import { learnQuarter, localQuarter, newUsualDay, usualDayFrom, usualDayState, usualRange, type UsualDay } from './baseline.js';
+import {
+  learnQuarter,
+  localQuarter,
+  newUsualDay,
+  usualDayFrom,
+  usualDayState,
+  usualRange,
+  type UsualDay,
+} from './baseline.js';
 import {
   checksOf,
   smoothedFigures,
@@ -154,7 +162,9 @@ export function createDetector(
     const hour = quarter >> 2;
     const mean = (id: string): number => windows.get(id)?.mean ?? Number.NaN;
     const before = new Map(memory.smooth);
-    const lasts = new Map(series.map(({ id }) => [id, follows ? (memory.series.get(id)?.last ?? Number.NaN) : Number.NaN]));
+    const lasts = new Map(
+      series.map(({ id }) => [id, follows ? (memory.series.get(id)?.last ?? Number.NaN) : Number.NaN]),
+    );
     const view = (read: (id: string) => number): WindowValues => ({
       mean: read,
       change: (id) => (windows.get(id)?.last ?? Number.NaN) + (read(id) - mean(id)) - (lasts.get(id) ?? Number.NaN),
@@ -170,7 +180,10 @@ export function createDetector(
     const heard = series.filter(({ id }) => windows.has(id)).length;
     const isAway = heard < heardShare * series.filter(({ id }) => (memory.series.get(id)?.heard ?? 0) > 0).length;
 
-    const judgeExpected = (check: Check, read: WindowValues): { features: number[]; target: number; floor: number } => ({
+    const judgeExpected = (
+      check: Check,
+      read: WindowValues,
+    ): { features: number[]; target: number; floor: number } => ({
       features: check.features(read),
       target: check.target(read),
       floor: check.floor(read),
@@ -289,14 +302,21 @@ export function createDetector(
       } else if (!isSilent) own.stuck = 0;
       own.stuckFires = own.stuck >= stillRaisesAt;
       if (own.silent > 0)
-        out.push({ series: one, kind: 'silent', evidence: own.silent, fires: own.silentFires, sinceMs: own.silentSinceMs });
+        out.push({
+          series: one,
+          kind: 'silent',
+          evidence: own.silent,
+          fires: own.silentFires,
+          sinceMs: own.silentSinceMs,
+        });
       if (own.stuck > 0)
         out.push({ series: one, kind: 'stuck', evidence: own.stuck, fires: own.stuckFires, sinceMs: own.stuckSinceMs });
 
       if (window !== undefined) own.heard += 1;
       if (own.heard === 0) continue;
       // What raises is no longer learnt from: else silence would be usual by the time somebody comes.
-      if (!own.silentFires) own.silentShare[hour] = mixed(own.silentShare[hour] ?? 0, isSilent ? 1 : 0, own.seen[hour] ?? 0);
+      if (!own.silentFires)
+        own.silentShare[hour] = mixed(own.silentShare[hour] ?? 0, isSilent ? 1 : 0, own.seen[hour] ?? 0);
       if (!isSilent && !own.stuckFires)
         own.stillShare[hour] = mixed(own.stillShare[hour] ?? 0, isStill ? 1 : 0, own.seen[hour] ?? 0);
       own.seen[hour] = (own.seen[hour] ?? 0) + 1;

@@ -139,7 +139,8 @@ export function explainFindings(
   // Nothing that could be put right would help: whose check it is.
   if (found.length === 0)
     for (const { check, evidence } of firing.slice(0, mostInputs))
-      if (found.every((one) => one.id !== check.series.id)) found.push({ id: check.series.id, won: evidence, kind: 'off' });
+      if (found.every((one) => one.id !== check.series.id))
+        found.push({ id: check.series.id, won: evidence, kind: 'off' });
 
   found.sort((a, b) => b.won - a.won);
   found.length = Math.min(found.length, mostInputs);
@@ -249,6 +250,9 @@ export function anomalyWords({ inputs, silencedBy }: AnomalyExplanation): Anomal
           `If all is well there, compare what it reads with its own display or another meter.`,
           'If this is how it shall be from now on (a new machine, a repair), write a note: it becomes ordinary within days.',
         ]
-      : [`Switch ${device} off and on, and look whether its own display moves.`, `Check its cable and its connection to the gateway.`];
+      : [
+          `Switch ${device} off and on, and look whether its own display moves.`,
+          `Check its cable and its connection to the gateway.`,
+        ];
   return { headline, why: parts.join(' '), steps };
 }

@@ -103,7 +103,13 @@ function sizeAt({ sizes, counted }: LearntFit, share: number): number {
  * heavy tails is not taken for a narrow one.
  */
 export function usualDeviation(fit: LearntFit): number {
-  return Math.max(1, sizeAt(fit, 0.5) * 1.2, sizeAt(fit, 0.9) / 1.645, sizeAt(fit, 0.98) / 2.33, sizeAt(fit, 0.997) / 3);
+  return Math.max(
+    1,
+    sizeAt(fit, 0.5) * 1.2,
+    sizeAt(fit, 0.9) / 1.645,
+    sizeAt(fit, 0.98) / 2.33,
+    sizeAt(fit, 0.997) / 3,
+  );
 }
 
 /** What is expected of a window with these features. `floor` is the smallest deviation that means anything, target's unit. */
@@ -119,7 +125,13 @@ export function expectedOf(fit: LearntFit, features: readonly number[], floor: n
 }
 
 /** Learns from a window. `expected` is what was expected of it before. */
-export function learn(fit: LearntFit, features: readonly number[], target: number, floor: number, expected: Expected): void {
+export function learn(
+  fit: LearntFit,
+  features: readonly number[],
+  target: number,
+  floor: number,
+  expected: Expected,
+): void {
   const deviation = Math.abs(target - expected.value);
   const isYoung = fit.learnt < coefficientsFrom;
   const weight = isYoung ? 1 : Math.min(1, (fullUpTo * expected.spread) / Math.max(deviation, 1e-9));
@@ -161,5 +173,12 @@ export function fitFrom(saved: unknown, features: number): LearntFit | undefined
     Array.isArray(value) && value.length === length && value.every((one) => Number.isFinite(one));
   if (!numbers(m, features * features) || !numbers(r, features) || !numbers(s, sizeBins)) return undefined;
   if (![w, c, l].every((one) => Number.isFinite(one))) return undefined;
-  return { matrix: [...m], right: [...r], sizes: [...s], weight: w as number, counted: c as number, learnt: l as number };
+  return {
+    matrix: [...m],
+    right: [...r],
+    sizes: [...s],
+    weight: w as number,
+    counted: c as number,
+    learnt: l as number,
+  };
 }

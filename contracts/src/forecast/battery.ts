@@ -18,7 +18,14 @@ import { expectedOf, fitFrom, fitState, learn, newFit, type LearntFit } from '..
 import { deadVoltageV, villageVoltage } from '../dashboard/verdict.js';
 import { isRecord } from '../json/record.js';
 import type { Site } from '../site/site.js';
-import { newTrackRecord, scoreForecast, trackFigures, trackRecordFrom, type TrackFigures, type TrackRecord } from './track-record.js';
+import {
+  newTrackRecord,
+  scoreForecast,
+  trackFigures,
+  trackRecordFrom,
+  type TrackFigures,
+  type TrackRecord,
+} from './track-record.js';
 
 /** When the battery is empty, and how low it gets. Times Unix ms. */
 export interface BatteryForecast {
@@ -50,10 +57,10 @@ const horizonQuarters = 192;
 const dayQuarters = 96;
 /** Fewest days to build on. */
 const leastDays = 4;
-/** How today differs so far: over so many quarter hours, and how long that goes on (quarter hours). */
+/** How today differs so far is judged by so many quarter hours. */
 const lookBack = 8;
-const loadLasts = 14;
-const skyLasts = 10;
+/** Bounds of how much of a difference is left after that time: how long it lasts is learnt. */
+const [leastLeft, mostLeft] = [0.02, 0.95];
 /** Above this charge generation tells less than the sun could give, %. */
 const nearlyFullPct = 92;
 const morningQuarter = 24;
@@ -100,6 +107,8 @@ export function createBatteryForecaster(site: Site, saved?: unknown): BatteryFor
   const flow: LearntFit = fitFrom(given.flow, 3) ?? newFit(3);
   const charge: LearntFit = fitFrom(given.charge, 3) ?? newFit(3);
   const sun: LearntFit = fitFrom(given.sun, 2) ?? newFit(2);
+  const loadLeft: LearntFit = fitFrom(given.load_left, 1) ?? newFit(1);
+  const skyLeft: LearntFit = fitFrom(given.sky_left, 1) ?? newFit(1);
   const emptyRecord: TrackRecord = trackRecordFrom(given.empty_record ?? newTrackRecord());
   const morningRecord: TrackRecord = trackRecordFrom(given.morning_record);
   let pending: Pending[] = Array.isArray(given.pending) ? (given.pending.filter(isRecord) as unknown as Pending[]) : [];
@@ -109,12 +118,13 @@ export function createBatteryForecaster(site: Site, saved?: unknown): BatteryFor
   let lastMorningPct = typeof given.last_morning === 'number' ? given.last_morning : Number.NaN;
   let made: { readonly forecast: BatteryForecast | undefined } | undefined;
 
-  const figure = (window: SiteWindow, name: string, part: 'mean' | 'last' = 'mean'): number => {
+  const figure = (window: SiteWindow, name: string, part: 'mean' | 'min' | 'last' = 'mean'): number => {
     const wire = wiring[name];
     if (wire === undefined) return Number.NaN;
     const sum = (terms: typeof wire.terms): number =>
       terms.reduce(
-        (total, term) => total + term.factor * (window.series.get(`${term.device_id}/${term.metric}`)?.[part] ?? Number.NaN),
+        (total, term) =>
+          total + term.factor * (window.series.get(`${term.device_id}/${term.metric}`)?.[part] ?? Number.NaN),
         0,
       );
     const first = sum(wire.terms);
@@ -122,6 +132,53 @@ export function createBatteryForecaster(site: Site, saved?: unknown): BatteryFor
   };
   const flowFeatures = (netKw: number): number[] => [1, Math.max(0, netKw) / ratedKw, Math.min(0, netKw) / ratedKw];
   const chargeFeatures = (kw: number): number[] => [1, Math.max(0, kw) / ratedKw, Math.min(0, kw) / ratedKw];
+
+  /** A remembered value; quarters before and after the day are those of the days beside it. */
+  const value = (name: string, date: number, quarter: number): number =>
+    rememberedDay(days, name, date + Math.floor(quarter / 96))?.[((quarter % 96) + 96) % 96] ?? Number.NaN;
+
+  /** Load of a day over the last hours before a quarter hour, against what is usual then; 1 where unknown. */
+  function level(date: number, quarter: number): number {
+    let [own, all] = [0, 0];
+    for (let back = 1; back <= lookBack; back += 1) {
+      const [is, was] = [value('load', date, quarter - back), usualAt('load', quarter - back)?.middle];
+      if (Number.isNaN(is) || was === undefined) continue;
+      own += is;
+      all += was;
+    }
+    return all > 0 ? Math.min(2, Math.max(0.5, own / all)) : 1;
+  }
+
+  /** Share of a clear sky over the last hours before a quarter hour of a day; undefined in the dark. */
+  function sky(date: number, quarter: number): number | undefined {
+    let [own, clear] = [0, 0];
+    for (let back = 1; back <= lookBack; back += 1) {
+      const [is, could] = [value('generation', date, quarter - back), usualAt('generation', quarter - back)?.high];
+      if (Number.isNaN(is) || could === undefined) continue;
+      own += is;
+      clear += could;
+    }
+    return clear > 0.04 * ratedKw * lookBack ? Math.min(1.3, own / clear) : undefined;
+  }
+
+  const usualAt = (name: string, quarter: number) => usualRange(days, name, ((quarter % 96) + 96) % 96);
+
+  /** The usual share of a clear sky over the same hours; undefined in the dark. */
+  function usualSky(quarter: number): number | undefined {
+    let [usual, clear] = [0, 0];
+    for (let back = 1; back <= lookBack; back += 1) {
+      const range = usualAt('generation', quarter - back);
+      usual += range?.middle ?? 0;
+      clear += range?.high ?? 0;
+    }
+    return clear > 0.04 * ratedKw * lookBack ? usual / clear : undefined;
+  }
+
+  /** How long a difference lasts, quarter hours: until a third of it is left. */
+  const lasts = (left: LearntFit): number => {
+    const share = left.learnt >= capacityFrom ? (coefficients(left)[0] ?? 0) : 0.3;
+    return -lookBack / Math.log(Math.min(mostLeft, Math.max(leastLeft, share)));
+  };
 
   /** Learns a fit from what it does not hold for a fault. */
   const teach = (fit: LearntFit, features: number[], target: number, floor: number): void => {
@@ -146,7 +203,7 @@ export function createBatteryForecaster(site: Site, saved?: unknown): BatteryFor
     const [soc, socLast] = [figure(window, 'battery_soc_pct'), figure(window, 'battery_soc_pct', 'last')];
     const irradiance = figure(window, 'irradiance_w_m2') / 1000;
     // A village in the dark would use more than nothing.
-    const isDark = figure(window, villageVoltage) < deadVoltageV() || (load < 0.02 && soc < floorPct + 10);
+    const isDark = figure(window, villageVoltage, 'min') < deadVoltageV() || (load < 0.02 && soc < floorPct + 10);
     if (!isDark) learnQuarter(days, 'load', date, quarter, load);
 
     const isFull = soc >= nearlyFullPct;
@@ -157,6 +214,15 @@ export function createBatteryForecaster(site: Site, saved?: unknown): BatteryFor
     else if (isFull && generation > 0)
       could = Math.max(generation, usualRange(days, 'generation', quarter)?.middle ?? generation);
     learnQuarter(days, 'generation', date, quarter, could);
+
+    // How much of a difference two hours ago there still is.
+    if ((usualAt('load', quarter)?.days ?? 0) >= leastDays) {
+      teach(loadLeft, [level(date, quarter + 1 - lookBack) - 1], level(date, quarter + 1) - 1, 0.02);
+      const [was, is] = [sky(date, quarter + 1 - lookBack), sky(date, quarter + 1)];
+      const [then, now] = [usualSky(quarter + 1 - lookBack), usualSky(quarter + 1)];
+      if (was !== undefined && is !== undefined && then !== undefined && now !== undefined)
+        teach(skyLeft, [was - then], is - now, 0.05);
+    }
 
     if (!isDark) teach(flow, flowFeatures(generation - load), powerKw, 0.1);
     if (follows && soc < 96) teach(charge, chargeFeatures(powerKw), socLast - lastSoc, 0.2);
@@ -181,7 +247,8 @@ export function createBatteryForecaster(site: Site, saved?: unknown): BatteryFor
   function rates(): { readonly into: number; readonly out: number; readonly rest: number } | undefined {
     if (charge.learnt >= capacityFrom) {
       const [rest, into, out] = coefficients(charge) as [number, number, number];
-      if (into > 0 && out > 0) return { into: into / ratedKw, out: out / ratedKw, rest: Math.min(0.02, Math.max(-0.05, rest)) };
+      if (into > 0 && out > 0)
+        return { into: into / ratedKw, out: out / ratedKw, rest: Math.min(0.02, Math.max(-0.05, rest)) };
     }
     if (plant.battery_kwh === undefined) return undefined;
     const perKw = 25 / plant.battery_kwh;
@@ -196,55 +263,36 @@ export function createBatteryForecaster(site: Site, saved?: unknown): BatteryFor
       .filter((date) => date < now.date && known80(date))
       .sort((a, b) => a - b);
     if (rate === undefined || known.length < leastDays) return undefined;
-    const flows = flow.learnt >= capacityFrom ? coefficients(flow) : [-0.01 * ratedKw * 0.1, ratedKw * 0.97, ratedKw * 1.03];
+    const flows =
+      flow.learnt >= capacityFrom ? coefficients(flow) : [-0.01 * ratedKw * 0.1, ratedKw * 0.97, ratedKw * 1.03];
     const [standing, surplus, shortage] = flows as [number, number, number];
     const table = (name: string) =>
       Array.from({ length: quartersPerDay }, (_, quarter) => usualRange(days, name, quarter));
     const usualOf = { load: table('load'), generation: table('generation') };
     const usual = (name: 'load' | 'generation', quarter: number) => usualOf[name][((quarter % 96) + 96) % 96];
     const isKnown = new Set(known);
-    const value = (name: string, date: number, quarter: number): number =>
-      rememberedDay(days, name, date + Math.floor(quarter / 96))?.[((quarter % 96) + 96) % 96] ?? Number.NaN;
-    /** Load of a day over the last hours against what is usual then; 1 where unknown. */
-    const level = (date: number): number => {
-      let [own, all] = [0, 0];
-      for (let back = 1; back <= lookBack; back += 1) {
-        const [is, was] = [value('load', date, now.quarter - back), usual('load', now.quarter - back)?.middle];
-        if (Number.isNaN(is) || was === undefined) continue;
-        own += is;
-        all += was;
-      }
-      return all > 0 ? Math.min(2, Math.max(0.5, own / all)) : 1;
-    };
-    /** Share of a clear sky over the last hours of a day; undefined in the dark. */
-    const sky = (date: number): number | undefined => {
-      let [own, clear] = [0, 0];
-      for (let back = 1; back <= lookBack; back += 1) {
-        const [is, could] = [value('generation', date, now.quarter - back), usual('generation', now.quarter - back)?.high];
-        if (Number.isNaN(is) || could === undefined) continue;
-        own += is;
-        clear += could;
-      }
-      return clear > 0.04 * ratedKw * lookBack ? Math.min(1.3, own / clear) : undefined;
-    };
-    const [levelNow, skyNow] = [level(now.date), sky(now.date)];
-    const morningStep = ((morningQuarter - now.quarter + 96) % 96) || 96;
+    const [levelNow, skyNow] = [level(now.date, now.quarter), sky(now.date, now.quarter)];
+    const [loadLasts, skyLasts] = [lasts(loadLeft), lasts(skyLeft)];
+    const morningStep = (morningQuarter - now.quarter + 96) % 96 || 96;
 
     const ends: { step: number; weight: number }[] = [];
     const mornings: { value: number; weight: number }[] = [];
     let [emptied, total] = [0, 0];
     for (const [at, date] of known.entries()) {
-      const weight = 0.5 ** ((now.date - date) / 20);
-      const [levelThen, skyThen] = [level(date), sky(date)];
+      const weight = 0.5 ** ((now.date - date) / 12);
+      const [levelThen, skyThen] = [level(date, now.quarter), sky(date, now.quarter)];
       let soc = socPct;
       let end = Number.POSITIVE_INFINITY;
+      let lastLoad: number | undefined;
       for (let step = 0; step < horizonQuarters; step += 1) {
         const quarter = now.quarter + step;
         const ahead = Math.floor(quarter / 96);
         // The day after the newest remembered one is any other day.
         const from = isKnown.has(date + ahead) ? date : (known[(at + 7 * ahead) % known.length] as number) - ahead;
         let load = value('load', from, quarter);
-        if (Number.isNaN(load)) load = usual('load', quarter)?.middle ?? 0;
+        // Where the village was dark, what it used last goes on: those nights on which it was not used less.
+        if (Number.isNaN(load)) load = lastLoad ?? usual('load', quarter)?.middle ?? 0;
+        lastLoad = load;
         load *= 1 + (levelNow / levelThen - 1) * Math.exp(-step / loadLasts);
         const clear = usual('generation', quarter)?.high ?? 0;
         let sunny = value('generation', from, quarter);
@@ -270,14 +318,19 @@ export function createBatteryForecaster(site: Site, saved?: unknown): BatteryFor
     }
     if (mornings.length === 0) return undefined;
     const when = (share: number): number | null => {
-      const step = quantile(ends.map(({ step: one, weight }) => ({ value: one, weight })), share);
+      const step = quantile(
+        ends.map(({ step: one, weight }) => ({ value: one, weight })),
+        share,
+      );
       return Number.isFinite(step) ? step : null;
     };
     const [middle, early, late] = [when(0.5), when(0.1), when(0.9)];
-    const at = (step: number | null): number | null => (step === null ? null : Math.round(nowMs + step * anomalyWindowMs));
+    const at = (step: number | null): number | null =>
+      step === null ? null : Math.round(nowMs + step * anomalyWindowMs);
     // Widened as the past forecasts of this site ask for.
     const wide = emptyRecord.width;
-    const earliest = early === null ? null : middle === null ? early : Math.max(0, middle - (middle - early) * wide - 1);
+    const earliest =
+      early === null ? null : middle === null ? early : Math.max(0, middle - (middle - early) * wide - 1);
     const latest = middle === null || late === null ? late : middle + (late - middle) * wide + 1;
     const [low, mid, high] = [0.1, 0.5, 0.9].map((share) => quantile(mornings, share)) as [number, number, number];
     const bound = (value: number): number => Math.min(100, Math.max(floorPct, value));
@@ -372,6 +425,8 @@ export function createBatteryForecaster(site: Site, saved?: unknown): BatteryFor
       flow: fitState(flow),
       charge: fitState(charge),
       sun: fitState(sun),
+      load_left: fitState(loadLeft),
+      sky_left: fitState(skyLeft),
       empty_record: emptyRecord,
       morning_record: morningRecord,
       pending,

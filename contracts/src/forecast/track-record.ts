@@ -12,7 +12,7 @@ const kept = 0.5 ** (1 / halfLife);
 /** A miss widens intervals by a tenth; hits narrow them so that both balance at the wanted share. */
 const widened = 1.1;
 const narrowed = Math.exp((-Math.log(widened) * (1 - intervalShare)) / intervalShare);
-const [narrowest, widest] = [0.5, 6];
+const [narrowest, widest] = [0.25, 6];
 
 /** Sums of scored forecasts, with forgetting. */
 export interface TrackRecord {
