@@ -23,7 +23,9 @@ export interface WindowValues {
   change(series: string): number;
   /** A figure of the grid by its wiring. */
   figure(name: string): number;
-  /** The same, smoothed over so many windows. */
+  /** The least of a figure within the window. */
+  least(name: string): number;
+  /** A figure smoothed over so many windows. */
   smooth(name: string, windows: number): number;
 }
 
@@ -118,7 +120,7 @@ export function checksOf(site: Site, watched: readonly WatchedSeries[]): Check[]
   const deadV = deadVoltageV();
   const isFull = (v: WindowValues): boolean => v.figure('battery_soc_pct') >= nearlyFullPct;
   /** A dead line is an alert of its own; nothing is usual then. */
-  const isDead = (v: WindowValues): boolean => v.figure(villageVoltage) < deadV;
+  const isDead = (v: WindowValues): boolean => v.least(villageVoltage) < deadV;
 
   for (const series of watched) {
     const usual = usualFloors[base(series)];

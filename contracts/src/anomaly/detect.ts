@@ -169,6 +169,7 @@ export function createDetector(
       mean: read,
       change: (id) => (windows.get(id)?.last ?? Number.NaN) + (read(id) - mean(id)) - (lasts.get(id) ?? Number.NaN),
       figure: (name) => figureOf(name, read),
+      least: (name) => figureOf(name, (id) => windows.get(id)?.min ?? Number.NaN),
       smooth(name, count) {
         const now = figureOf(name, read);
         const was = before.get(`${name} ${count}`);
@@ -379,7 +380,7 @@ function restored(
   const numbers = (value: unknown, length: number): number[] =>
     Array.from({ length }, (_, at) => number(Array.isArray(value) ? value[at] : undefined));
   const [savedChecks, savedSeries] = [byId(saved.checks), byId(saved.series)];
-  const nowhere: WindowValues = { mean: () => 1, change: () => 0, figure: () => 1, smooth: () => 1 };
+  const nowhere: WindowValues = { mean: () => 1, change: () => 0, figure: () => 1, least: () => 1, smooth: () => 1 };
   const smooth = new Map<string, number>();
   for (const entry of Array.isArray(saved.smooth) ? (saved.smooth as readonly unknown[]) : []) {
     const [name, value] = Array.isArray(entry) ? (entry as readonly unknown[]) : [];
