@@ -1,5 +1,5 @@
 /** The summary of a grid: figures, verdict, today, devices, plant, limits. */
-import { makeVerdict, type Alert, type Summary, type Verdict } from '@villagrid/contracts';
+import { makeVerdict, standsAlone, type Alert, type Summary, type Verdict } from '@villagrid/contracts';
 import type { GridPort, ServerIdentity } from '../ports.js';
 import { lastingOf } from '../insight/insights.js';
 import { deviceViews, seenDevices } from './devices.js';
@@ -36,7 +36,7 @@ export function verdictOf(
     plant: grid.site().plant,
     nowMs,
     batteryPowerKw,
-    openAlerts: active,
+    openAlerts: active.filter(standsAlone),
     nominalV,
     lasting: lastingOf(grid, nowMs),
   });
