@@ -19,6 +19,8 @@ import type {
   WindowColumns,
 } from '@villagrid/contracts';
 
+import type { SiteInsight } from './insight/site-insight.js';
+
 /** What this server is. */
 export interface ServerIdentity {
   readonly kind: 'gateway' | 'cloud';
@@ -138,6 +140,8 @@ export interface GridPort {
   /** Origin that events born here carry. */
   readonly origin: AlertEvent['origin'];
   subscribe(listener: (change: GridChange) => void): () => void;
+  /** What is found and expected here, where the server keeps it itself; the API makes its own otherwise. */
+  readonly insight?: SiteInsight;
   /** Left out where commands cannot be sent from: at the cloud. */
   readonly commands?: CommandPort;
   /** Normal bands of figures, from the limits in force. */

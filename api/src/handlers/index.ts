@@ -30,6 +30,7 @@ export const handlers: Handlers = {
   command: commands.command,
   commands: commands.commands,
   balance: reports.balance,
+  insight: reports.insight,
   completeness: grids.completeness,
   offerClock: clock.offerClock,
   legacyLogin: auth.legacyLogin,

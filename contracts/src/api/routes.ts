@@ -8,6 +8,7 @@ import { granularities, periodsMs } from '../history/resolution.js';
 import { identifierPattern } from '../wire/topics.js';
 import { commandAnswerSchema, commandListSchema, commandRequestSchema } from './command-schema.js';
 import { balanceSchema } from './balance-schema.js';
+import { insightSchema } from './insight-schema.js';
 import { reportSchema } from './report-schema.js';
 import * as s from './schemas.js';
 
@@ -318,6 +319,15 @@ export const routes = [
       { additionalProperties: false },
     ),
     response: balanceSchema,
+  },
+  {
+    id: 'insight',
+    method: 'GET',
+    path: '/api/insight/{grid_id}',
+    summary: 'What is out of the ordinary and why, until when the battery lasts, and where temperatures head',
+    access: viewer(),
+    params: gridParams,
+    response: insightSchema,
   },
   {
     id: 'completeness',
