@@ -69,5 +69,6 @@ export * from './api/schemas.js';
 export * from './api/report-schema.js';
 export * from './api/command-schema.js';
 export * from './api/balance-schema.js';
+export * from './api/rule-schema.js';
 export * from './api/routes.js';
 export * from './api/live.js';

@@ -19,6 +19,7 @@ import {
   type DeviceSeries,
   type Frame,
   type RandomSource,
+  type Rule,
   type RuleLimits,
   type RuleTransition,
   type Sample,
@@ -97,6 +98,7 @@ export interface Alerts extends LifecyclePart {
   /** The alerts as people see them: also those that the card would not take yet. */
   readonly shown: AlertReads;
   readonly limits: RuleLimits;
+  readonly rules: readonly Rule[];
   openCount(): number;
 }
 
@@ -284,6 +286,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
     origin,
     shown: notDurable,
     limits,
+    rules,
     append,
     openCount: () => open.size + legacy.size,
     onSamples: (samples, figures) => act(evaluate(samples, figures, clock.nowMs())),
