@@ -8,6 +8,7 @@ import type {
   ClockTrust,
   CommandAnswer,
   CommandList,
+  DeviceLink,
   Health,
   Principal,
   Resolution,
@@ -114,6 +115,8 @@ export interface GridPort {
   metricsOf(deviceId: string): readonly string[];
   /** What the link itself says of a device (last will, refused connection); undefined when it does not tell. */
   link(deviceId: string): 'up' | 'down' | undefined;
+  /** How a device that is asked answers; undefined for others. Left out where devices are not asked: at the cloud. */
+  linkQuality?(deviceId: string): DeviceLink | undefined;
   /** Newest time anything of this grid was received, Unix ms; null when never. */
   lastReportedMs(): number | null;
   windows(

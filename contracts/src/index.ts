@@ -57,6 +57,7 @@ export * from './balance/faults.js';
 export * from './balance/diagnose.js';
 export * from './balance/day.js';
 export * from './balance/words.js';
+export * from './anomaly/baseline.js';
 export * from './dashboard/verdict.js';
 export * from './backtest/samples.js';
 export * from './backtest/needs.js';

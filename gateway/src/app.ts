@@ -349,7 +349,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     logger: logger.child('history'),
   });
-  const { parts, uplink } = gatewayParts({
+  const { parts, uplink, quality } = gatewayParts({
     config,
     profiles,
     version: gatewayVersion,
@@ -401,7 +401,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     clock,
   });
   const accounts = createAccounts({ database: settingsDatabase, realClock, random, log: logger.child('accounts') });
-  const grid = createGridPort({ site, live, log, alerts, telemetry, projector, commands });
+  const grid = createGridPort({ site, live, quality, log, alerts, telemetry, projector, commands });
   const balance = createBalanceCheck({
     grid,
     log,

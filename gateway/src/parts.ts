@@ -4,6 +4,7 @@ import {
   type AlertEvent,
   type Clock,
   type ClockTrust,
+  type DeviceLink,
   type RandomSource,
   topics,
 } from '@villagrid/contracts';
@@ -42,6 +43,8 @@ export interface PartsContext {
 export interface GatewayParts {
   readonly parts: readonly LifecyclePart[];
   readonly uplink: Uplink | undefined;
+  /** How a device that is asked answers. */
+  quality(deviceId: string): DeviceLink | undefined;
 }
 
 /** Makes the parts that the settings ask for. */
@@ -68,6 +71,13 @@ export function gatewayParts(context: PartsContext): GatewayParts {
       ...(uplink ? [{ name: 'uplink', start: () => uplink.start(), stop: () => uplink.stop() }] : []),
     ],
     uplink,
+    quality(deviceId) {
+      for (const driver of drivers) {
+        const known = driver.quality(deviceId);
+        if (known) return known;
+      }
+      return undefined;
+    },
   };
 }
 

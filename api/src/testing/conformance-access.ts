@@ -14,7 +14,9 @@ function sample(route: Route, { server, alertId }: Setting): { readonly path: st
     .replace('{metric}', server.figure);
   if (route.id === 'command') return { path, body: { grid_id: server.gridId, command: 'nothing', value: 0 } };
   if (route.id === 'login' || route.id === 'legacyLogin') return { path, body: { ...server.people.viewer } };
-  if (route.id === 'acknowledge') return { path, body: {} };
+  if (route.id === 'acknowledge' || route.id === 'unshelve') return { path, body: {} };
+  if (route.id === 'assign') return { path, body: { assignee: 'me' } };
+  if (route.id === 'shelve') return { path, body: { reason: 'waiting for a part', duration_s: 3600 } };
   if (route.id === 'offerClock') return { path, body: { phone_time_ms: 0 } };
   if (route.id === 'ruleTest') return { path, body: { rule_id: 'device_silent', days: 0.01 } };
   if (route.id === 'export') return { path: `${path}?metric=${server.figure}` };

@@ -145,9 +145,10 @@ export class Backtest {
     this.#board = new FigureBoard(site, this.needs.figures);
     const context: RuleContext = { ...options.context, figure: this.#board.figure };
     const devices = watchedDevices(site);
+    const engineOf = (rule: Rule) => ({ rules: [rule], devices, context, inventory: site.devices, zone: site.zone });
     this.#playing = variants.map(
       (variant, index) =>
-        new Playing(variant, createRuleEngine({ rules: [rules[index] as Rule], devices, context }), {
+        new Playing(variant, createRuleEngine(engineOf(rules[index] as Rule)), {
           fromMs,
           toMs,
           zone: site.zone,

@@ -47,8 +47,23 @@ export function createModbusDrivers(options: ModbusDriversOptions): Driver[] {
     );
     const driverLog = log.child(`modbus/${name}`);
     let running: { readonly link: Link; readonly stop: AbortController; readonly loops: Promise<void>[] } | undefined;
+    const unitOf = ({ config, profile: { transport } }: (typeof devices)[number]): number =>
+      config.unit ?? (first.serial ? transport.rtu?.unit : transport.tcp?.unit) ?? 1;
+    /** Why a device gave nothing when last asked. */
+    const troubles = new Map<string, string>();
     return {
       name: `modbus/${name}`,
+      quality(deviceId) {
+        const device = devices.find(({ config }) => config.device_id === deviceId);
+        if (!running || !device) return undefined;
+        const health = running.link.health(unitOf(device));
+        return {
+          line: running.link.name,
+          latency_ms: health?.latencyMs === undefined ? null : Math.round(health.latencyMs),
+          error_rate: health ? Math.round(1000 * health.errorRate) / 1000 : null,
+          trouble: troubles.get(deviceId) ?? null,
+        };
+      },
       async start() {
         if (running) return;
         const link = openLink(first, { clock: realClock, random, log: driverLog });
@@ -57,12 +72,13 @@ export function createModbusDrivers(options: ModbusDriversOptions): Driver[] {
         const stop = new AbortController();
         // One listener for each device that waits.
         setMaxListeners(0, stop.signal);
-        const loops = devices.map(({ config, profile }) => {
-          const { tcp, rtu } = profile.transport;
-          const unit = config.unit ?? (first.serial ? rtu?.unit : tcp?.unit) ?? 1;
+        const loops = devices.map((one) => {
+          const { config, profile } = one;
+          const unit = unitOf(one);
           const device = new ModbusDevice({ deviceId: config.device_id, profile, unit, link, clock, log: driverLog });
           return pollForever({
             device,
+            troubles,
             link,
             periodMs: config.period_s * 1000,
             // On a line without numbered answers, the time for one that is late comes on top.
@@ -103,6 +119,8 @@ function profileOf(
 
 interface PollLoop {
   readonly device: ModbusDevice;
+  /** By device: why it gave nothing when last asked. */
+  readonly troubles: Map<string, string>;
   readonly link: Link;
   readonly periodMs: number;
   /** What a poll of this device costs the others on its link when it is dead, real milliseconds. */
@@ -125,12 +143,14 @@ async function pollForever(loop: PollLoop): Promise<void> {
     if (stop.signal.aborted) return;
     if (outcome.ok) {
       failures = 0;
+      loop.troubles.delete(device.deviceId);
       tell.up();
       quietly(log, () =>
         loop.sink.reading({ deviceId: device.deviceId, timeMs: clock.nowMs(), values: outcome.values }),
       );
     } else {
       failures += 1;
+      loop.troubles.set(device.deviceId, outcome.reason);
       tell.failed(outcome.reason, failures);
     }
     const nowMs = clock.monotonicMs();

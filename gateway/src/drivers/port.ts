@@ -1,4 +1,5 @@
 /** What drivers deliver to intake: readings of a device, normalised names and units, not yet judged. */
+import type { DeviceLink } from '@villagrid/contracts';
 
 /** One reading of a device. */
 export interface DriverReading {
@@ -21,6 +22,8 @@ export interface DriverSink {
 /** A driver that runs: polls its devices until stopped. */
 export interface Driver {
   readonly name: string;
+  /** How one of its devices answers; undefined for devices of others, and before the start. */
+  quality(deviceId: string): DeviceLink | undefined;
   start(): Promise<void>;
   stop(): Promise<void>;
 }

@@ -1,6 +1,6 @@
 /** The gateway's grid as the API sees it. */
 import type { CommandPort, CompletenessFacts, GridPort, GridsPort } from '@villagrid/api';
-import type { RuleLimits, SeriesSamples, Site } from '@villagrid/contracts';
+import type { DeviceLink, RuleLimits, SeriesSamples, Site } from '@villagrid/contracts';
 import { nextTurn } from '@villagrid/runtime';
 import type { Alerts } from '../alerts/alerts.js';
 import type { Live } from '../live/live.js';
@@ -12,6 +12,8 @@ import type { HistoryStore } from '../store/store.js';
 export interface GridPortOptions {
   readonly site: Site;
   readonly live: Live;
+  /** How a device that is asked answers. */
+  readonly quality: (deviceId: string) => DeviceLink | undefined;
   readonly log: DurableLog;
   readonly alerts: Alerts;
   readonly telemetry: HistoryStore;
@@ -21,7 +23,7 @@ export interface GridPortOptions {
 
 /** Makes the one grid of a gateway. */
 export function createGridPort(options: GridPortOptions): GridPort {
-  const { site, live, log, alerts, telemetry, projector, commands } = options;
+  const { site, live, quality, log, alerts, telemetry, projector, commands } = options;
   const gridId = site.grid_id;
   const bands = figureBands(alerts.limits);
   return {
@@ -30,6 +32,7 @@ export function createGridPort(options: GridPortOptions): GridPort {
     latest: live.latest,
     metricsOf: (deviceId) => live.metricsOf(deviceId),
     link: (deviceId) => live.link(deviceId),
+    linkQuality: quality,
     lastReportedMs: () => live.lastReportedMs(),
     async windows(deviceId, metric, resolution, fromMs, toMs) {
       await projector.catchUp();
