@@ -86,5 +86,6 @@ export * from './api/report-schema.js';
 export * from './api/command-schema.js';
 export * from './api/balance-schema.js';
 export * from './api/insight-schema.js';
+export * from './api/rule-schema.js';
 export * from './api/routes.js';
 export * from './api/live.js';

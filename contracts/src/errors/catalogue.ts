@@ -55,6 +55,18 @@ export const errorCatalogue = {
     reader: 'operator',
     next: 'Choose an alert from the list of its grid.',
   },
+  E_RULE_NOT_FOUND: {
+    status: 404,
+    title: 'No such rule',
+    reader: 'installer',
+    next: 'Choose a rule from GET /api/rules/{grid_id}.',
+  },
+  E_RULE_TEST_NOT_FOUND: {
+    status: 404,
+    title: 'No such test',
+    reader: 'operator',
+    next: 'Begin it again; what a test found is kept for some minutes.',
+  },
   E_DEVICE_NOT_FOUND: {
     status: 404,
     title: 'No such device',

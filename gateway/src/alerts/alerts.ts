@@ -21,6 +21,7 @@ import {
   type DeviceSeries,
   type Frame,
   type RandomSource,
+  type Rule,
   type RuleLimits,
   type RuleTransition,
   type Sample,
@@ -86,6 +87,7 @@ export interface Alerts extends LifecyclePart {
   /** The alerts as people see them: also those that the card would not take yet. */
   readonly shown: AlertReads;
   readonly limits: RuleLimits;
+  readonly rules: readonly Rule[];
   openCount(): number;
 }
 
@@ -252,6 +254,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
     origin,
     shown: notDurable,
     limits,
+    rules,
     append,
     openCount: () => open.size + legacy.size + grouping.size,
     onSamples: (samples, figures) => act(evaluation.samples(samples, figures, clock.nowMs())),
