@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createApiServer, type ApiAddress, type ApiPorts, type Listen } from '@villagrid/api';
 import {
   isTrusted,
+  lineDownRuleId,
   meterDisagreesRuleId,
   nodeTime,
   topics,
@@ -184,6 +185,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   const sequences = new NodeSequences(log);
 
   const lines = new Lines();
+  const nameOf = (deviceId: string): string => site.devices.find((one) => one.device_id === deviceId)?.name ?? deviceId;
   const alerts = createAlerts({
     lines,
     site,
@@ -197,7 +199,10 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     random,
     logger: logger.child('alerts'),
-    ownWords: (ruleId) => (ruleId === meterDisagreesRuleId ? balance.words() : undefined),
+    ownWords(ruleId) {
+      if (ruleId === meterDisagreesRuleId) return balance.words();
+      return ruleId === lineDownRuleId ? lines.words(nameOf) : undefined;
+    },
     tell,
   });
   const intake = createIntake({
@@ -238,9 +243,10 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     reading: (reading) => void intake.driver(reading).catch(() => {}),
     link(deviceId, state, reason) {
       logger.info(`link ${state}`, { device_id: deviceId, reason });
+      lines.setDevice(deviceId, state);
       link(deviceId, state).catch(() => {});
     },
-    line: (line, state, deviceIds) => lines.set(line, state, deviceIds),
+    line: (line, state, deviceIds, reason) => lines.set(line, state, deviceIds, reason),
   };
 
   const commands = new NodeCommands({

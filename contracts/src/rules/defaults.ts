@@ -37,6 +37,8 @@ export function defaultLimits(plant: { readonly pv_kwp?: number | undefined } = 
 
 /** The rule of the energy balance, and the gateway's own figure it watches: the number of what was found, 0 for nothing. */
 export const meterDisagreesRuleId = 'meter_disagrees';
+/** Rule of lines that devices share. */
+export const lineDownRuleId = 'line_down';
 export const meterFindingFigure = 'gateway_meter_finding';
 
 const minutes = (count: number) => count * 60_000;
@@ -230,7 +232,7 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       ],
     },
     {
-      id: 'line_down',
+      id: lineDownRuleId,
       kind: 'threshold',
       enabled: true,
       severity: 'medium',

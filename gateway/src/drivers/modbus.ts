@@ -68,7 +68,7 @@ export function createModbusDrivers(options: ModbusDriversOptions): Driver[] {
         if (running) return;
         const link = openLink(first, { clock: realClock, random, log: driverLog });
         const ids = devices.map(({ config }) => config.device_id);
-        link.onState((state) => quietly(driverLog, () => sink.line?.(link.name, state, ids)));
+        link.onState((state, reason) => quietly(driverLog, () => sink.line?.(link.name, state, ids, reason)));
         const stop = new AbortController();
         // One listener for each device that waits.
         setMaxListeners(0, stop.signal);

@@ -15,8 +15,8 @@ export interface DriverSink {
   reading(reading: DriverReading): void;
   /** The link to a device came up or went down, with the reason in plain words. */
   link(deviceId: string, state: 'up' | 'down', reason: string): void;
-  /** The line that these devices share is there, or is not. */
-  line?(line: string, state: 'up' | 'down', deviceIds: readonly string[]): void;
+  /** The line that these devices share is there, or is not, with the reason in plain words. */
+  line?(line: string, state: 'up' | 'down', deviceIds: readonly string[], reason: string): void;
 }
 
 /** A driver that runs: polls its devices until stopped. */
