@@ -44,6 +44,7 @@ import { loadNamedMappings, type Mapping } from './mappings/index.js';
 import { NodeCommands } from './nodes/commands.js';
 import { createMappedNodes } from './nodes/mapped-nodes.js';
 import { createPrototype } from './nodes/prototype.js';
+import { registerCommands } from './nodes/register-commands.js';
 import { Ballast } from './log/ballast.js';
 import { DataFolder } from './log/data-folder.js';
 import { openLogStore } from './log/log-store.js';
@@ -135,6 +136,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     link: (deviceId, state) => link(deviceId, state),
     answer: (deviceId, topic, payload) => commands.heard(deviceId, topic, payload),
   });
+  const writable = registerCommands(connections, profiles, (...asked) => write(...asked));
   mkdirSync(config.data_dir, { recursive: true, mode: 0o700 });
   const data = new DataFolder({ folder: config.data_dir, clock, realClock, log: logger.child('data') });
   const telemetryDatabase = data.open(databaseFiles.telemetry);
@@ -256,7 +258,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     devices: site.devices.map(({ device_id, name }) => ({
       deviceId: device_id,
       name,
-      commands: mapped.commands.get(device_id) ?? [],
+      commands: [...(mapped.commands.get(device_id) ?? []), ...(writable.get(device_id) ?? [])],
     })),
     isDevice: (deviceId) => site.devices.some(({ device_id }) => device_id === deviceId),
     records: createCommandStore(settingsDatabase),
@@ -355,7 +357,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     logger: logger.child('history'),
   });
-  const { parts, uplink, quality } = gatewayParts({
+  const { parts, uplink, quality, write } = gatewayParts({
     config,
     profiles,
     version: gatewayVersion,

@@ -19,11 +19,22 @@ export interface DriverSink {
   line?(line: string, state: 'up' | 'down', deviceIds: readonly string[], reason: string): void;
 }
 
+/** What a device says it has after a write. */
+export interface WriteOutcome {
+  readonly said: number | undefined;
+  readonly isDone: boolean;
+}
+
 /** A driver that runs: polls its devices until stopped. */
 export interface Driver {
   readonly name: string;
   /** How one of its devices answers; undefined for devices of others, and before the start. */
   quality(deviceId: string): DeviceLink | undefined;
+  /**
+   * Writes to a point that the profile of one of its devices names, once; gives what the device then says it has (a number
+   * where it says one). Undefined for devices of others. Rejects with LinkError.
+   */
+  write?(deviceId: string, key: string, value: number, withinMs: number): Promise<WriteOutcome> | undefined;
   start(): Promise<void>;
   stop(): Promise<void>;
 }
