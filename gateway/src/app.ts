@@ -5,6 +5,7 @@ import { createApiServer, type ApiAddress, type ApiPorts, type Listen } from '@v
 import {
   isGridRecord,
   isTrusted,
+  lineDownRuleId,
   meterDisagreesRuleId,
   nodeTime,
   topics,
@@ -44,6 +45,7 @@ import { loadNamedMappings, type Mapping } from './mappings/index.js';
 import { NodeCommands } from './nodes/commands.js';
 import { createMappedNodes } from './nodes/mapped-nodes.js';
 import { createPrototype } from './nodes/prototype.js';
+import { registerCommands } from './nodes/register-commands.js';
 import { Ballast } from './log/ballast.js';
 import { DataFolder } from './log/data-folder.js';
 import { openLogStore } from './log/log-store.js';
@@ -135,6 +137,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     link: (deviceId, state) => link(deviceId, state),
     answer: (deviceId, topic, payload) => commands.heard(deviceId, topic, payload),
   });
+  const writable = registerCommands(connections, profiles, (...asked) => write(...asked));
   mkdirSync(config.data_dir, { recursive: true, mode: 0o700 });
   const data = new DataFolder({ folder: config.data_dir, clock, realClock, log: logger.child('data') });
   const telemetryDatabase = data.open(databaseFiles.telemetry);
@@ -185,6 +188,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   const sequences = new NodeSequences(log);
 
   const lines = new Lines();
+  const nameOf = (deviceId: string): string => site.devices.find((one) => one.device_id === deviceId)?.name ?? deviceId;
   const alerts = createAlerts({
     lines,
     site,
@@ -198,7 +202,10 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     random,
     logger: logger.child('alerts'),
-    ownWords: (ruleId) => (ruleId === meterDisagreesRuleId ? balance.words() : undefined),
+    ownWords(ruleId) {
+      if (ruleId === meterDisagreesRuleId) return balance.words();
+      return ruleId === lineDownRuleId ? lines.words(nameOf) : undefined;
+    },
     tell,
   });
   const intake = createIntake({
@@ -239,9 +246,10 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     reading: (reading) => void intake.driver(reading).catch(() => {}),
     link(deviceId, state, reason) {
       logger.info(`link ${state}`, { device_id: deviceId, reason });
+      lines.setDevice(deviceId, state);
       link(deviceId, state).catch(() => {});
     },
-    line: (line, state, deviceIds) => lines.set(line, state, deviceIds),
+    line: (line, state, deviceIds, reason) => lines.set(line, state, deviceIds, reason),
   };
 
   const commands = new NodeCommands({
@@ -251,7 +259,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     devices: site.devices.map(({ device_id, name }) => ({
       deviceId: device_id,
       name,
-      commands: mapped.commands.get(device_id) ?? [],
+      commands: [...(mapped.commands.get(device_id) ?? []), ...(writable.get(device_id) ?? [])],
     })),
     isDevice: (deviceId) => site.devices.some(({ device_id }) => device_id === deviceId),
     records: createCommandStore(settingsDatabase),
@@ -351,7 +359,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     logger: logger.child('history'),
   });
-  const { parts, uplink, quality } = gatewayParts({
+  const { parts, uplink, quality, write } = gatewayParts({
     config,
     profiles,
     version: gatewayVersion,
