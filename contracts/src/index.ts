@@ -65,5 +65,6 @@ export * from './api/schemas.js';
 export * from './api/report-schema.js';
 export * from './api/command-schema.js';
 export * from './api/balance-schema.js';
+export * from './api/notify-schema.js';
 export * from './api/routes.js';
 export * from './api/live.js';

@@ -159,6 +159,8 @@ t.test('quiet hours hold back all but the critical until the morning, and what i
     ['6:00-7:00', '06:00-06:00', '06:60-07:00', '24:00-01:00', 'always'].map(parseHours),
     Array(5).fill(undefined),
   );
+  t.same(parseHours('fri-mon 18:00-06:00'), { ...night[0], days: [0, 1, 5, 6] });
+  t.same(parseHours('sat,wed 08:00-24:00'), { fromMin: 480, toMin: 1440, days: [3, 6] });
   t.end();
 });
 

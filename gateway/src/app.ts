@@ -17,6 +17,7 @@ import {
   ClockLedger,
   createCommandStore,
   createLifecycle,
+  createNotifyStore,
   type Accounts,
   type BrokerLimits,
   type GuardedBroker,
@@ -43,6 +44,8 @@ import { loadNamedMappings, type Mapping } from './mappings/index.js';
 import { NodeCommands } from './nodes/commands.js';
 import { createMappedNodes } from './nodes/mapped-nodes.js';
 import { createPrototype } from './nodes/prototype.js';
+import { createNotifier, makeChannels, notifyFailingRuleId, type ModemWaits } from './notify/index.js';
+import { readNotifySecrets } from './config/notify-secrets.js';
 import { Ballast } from './log/ballast.js';
 import { DataFolder } from './log/data-folder.js';
 import { openLogStore } from './log/log-store.js';
@@ -81,6 +84,8 @@ export interface GatewayPorts {
   readonly log: Logger;
   /** For tests: other bounds of the broker. */
   readonly brokerLimits?: Partial<BrokerLimits>;
+  /** For tests: shorter waits of a modem. */
+  readonly modemWaits?: Partial<ModemWaits>;
   /** For tests: what the system knows of the time. */
   readonly timeSources?: TimeSources;
 }
@@ -197,7 +202,10 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     random,
     logger: logger.child('alerts'),
-    ownWords: (ruleId) => (ruleId === meterDisagreesRuleId ? balance.words() : undefined),
+    ownWords(ruleId) {
+      if (ruleId === notifyFailingRuleId) return notifier?.words();
+      return ruleId === meterDisagreesRuleId ? balance.words() : undefined;
+    },
     tell,
   });
   const intake = createIntake({
@@ -304,6 +312,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   function tell(event: AlertEvent, alert: Alert | undefined): void {
     live.tell({ type: 'alert', alertId: event.alert_id });
     if (!alert) return;
+    notifier?.tell(event, alert);
     const { notes: _notes, timeline: _timeline, ...shown } = alert;
     const message = { v: 1, event: event.kind, event_id: event.id, at_ms: event.at_ms, alert: shown };
     broker.publish(topics.alerts(gridId), JSON.stringify(message), { qos: 1 }).catch(() => {});
@@ -336,6 +345,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   keeper.onChange((change) => {
     tellOfStop();
     alerts.clockMoved(change.correctionMs);
+    notifier?.clockMoved(change.correctionMs);
     live.clockMoved(change.correctionMs, isTrusted(change.to));
     const subject = clockCorrectedSubject(change, site.zone);
     if (subject) alerts.happened(subject);
@@ -384,6 +394,33 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     logger: logger.child('retention'),
   });
+  const notifier = config.notify && makeNotifier(config.notify);
+  function makeNotifier(settings: NonNullable<GatewayConfig['notify']>) {
+    const store = createNotifyStore(settingsDatabase);
+    const notifyLog = logger.child('notify');
+    const pin = 'pin';
+    return createNotifier({
+      config: settings,
+      site,
+      channels: makeChannels({
+        config: settings,
+        secrets: readNotifySecrets(settings.secrets_file),
+        pinState: { get: () => store.state(pin), put: (value) => store.putState(pin, value) },
+        clock,
+        realClock,
+        logger: notifyLog,
+        modemWaits: ports.modemWaits,
+      }),
+      store,
+      active: () => alertStore.list(gridId, { status: 'active' }),
+      figure: (metric, value) => alerts.onInternalFigure(metric, value),
+      timeKnown: () => isTrusted(clock.trust()),
+      speed: config.clock?.speed,
+      clock,
+      realClock,
+      logger: notifyLog,
+    });
+  }
   const health = createHealth({
     dataDir: config.data_dir,
     log,
@@ -396,6 +433,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     projector,
     alerts,
     uplink,
+    notifier,
     villageClock: clock,
     keeper,
     clock,
@@ -465,6 +503,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   lifecycle.add(retention);
   lifecycle.add(alerts);
   lifecycle.add(balance);
+  if (notifier) lifecycle.add(notifier);
   lifecycle.add({ name: 'word of a power cut', start: tellOfStop, stop() {} });
   lifecycle.add({
     name: 'broker',

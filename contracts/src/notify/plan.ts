@@ -76,14 +76,30 @@ export function waysFor(recipient: Recipient, severity: Severity): readonly Noti
   return recipient.ways.filter((way) => compareSeverity(severity, way.leastSeverity) <= 0);
 }
 
-/** Reads `HH:MM-HH:MM`, such as `06:00-21:30` or `18:00-06:00`; undefined when it is none. `24:00` is the end of the day. */
+const dayNames = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'];
+
+/**
+ * Reads `HH:MM-HH:MM`, such as `06:00-21:30` or over midnight `18:00-06:00`, with days it begins on before it where it is not for
+ * all: `mon-fri 06:00-21:30`, `sat,sun 08:00-20:00`. `24:00` is the end of the day. Undefined when it is none.
+ */
 export function parseHours(text: string): HourSpan | undefined {
-  const [, fromHour, fromMinute, toHour, toMinute] = /^(\d\d):(\d\d)-(\d\d):(\d\d)$/.exec(text) ?? [];
+  const [, dayText, fromHour, fromMinute, toHour, toMinute] =
+    /^(?:([a-z,-]+) )?(\d\d):(\d\d)-(\d\d):(\d\d)$/.exec(text) ?? [];
   const minutes = (hour: string | undefined, minute: string | undefined) => Number(hour) * 60 + Number(minute);
   const [fromMin, toMin] = [minutes(fromHour, fromMinute), minutes(toHour, toMinute)];
   if (!(fromMin < 1440 && toMin <= 1440 && Number(fromMinute) < 60 && Number(toMinute) < 60) || fromMin === toMin)
     return undefined;
-  return { fromMin, toMin };
+  if (dayText === undefined) return { fromMin, toMin };
+  const days = new Set<number>();
+  for (const part of dayText.split(',')) {
+    const [first = -1, last = first] = part.split('-').map((name) => dayNames.indexOf(name));
+    if (first < 0 || last < 0 || part.split('-').length > 2) return undefined;
+    for (let day = first; ; day = (day + 1) % 7) {
+      days.add(day);
+      if (day === last) break;
+    }
+  }
+  return { fromMin, toMin, days: [...days].sort() };
 }
 
 /** Whether a time lies within one of the spans, on the clock of a zone. */

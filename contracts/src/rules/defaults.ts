@@ -336,6 +336,24 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       steps: ['Look at the energy balance: `villagrid balance` names the meter and says why.'],
     },
     {
+      // What it says in a village is which way fails and why.
+      id: 'notify_channel_failing',
+      kind: 'threshold',
+      enabled: true,
+      severity: 'high',
+      selector: { scope: 'figure', metric: 'gateway_notify_failing' },
+      parameters: { above: 0, deadband: 0, on_delay_ms: minutes(2), off_delay_ms: 0 },
+      message: 'alerts do not reach people',
+      what: 'Ways by which people are told of alerts that do not work: {value}.',
+      why: 'Whoever has no app open does not hear of trouble by that way.',
+      steps: [
+        'Look at the modem or the relay: power, cable, antenna, SIM.',
+        'Look whether there is credit on the SIM.',
+        'Keep an app open near you until it works again.',
+        'If it does not come back, call your technician: `villagrid notify status` says why.',
+      ],
+    },
+    {
       id: 'backlog_old',
       kind: 'threshold',
       enabled: true,
