@@ -19,6 +19,7 @@ import {
   ClockLedger,
   createCommandStore,
   createLifecycle,
+  createNotifyStore,
   type Accounts,
   type BrokerLimits,
   type GuardedBroker,
@@ -46,6 +47,8 @@ import { NodeCommands } from './nodes/commands.js';
 import { createMappedNodes } from './nodes/mapped-nodes.js';
 import { createPrototype } from './nodes/prototype.js';
 import { registerCommands } from './nodes/register-commands.js';
+import { createNotifier, makeChannels, notifyFailingRuleId, type ModemWaits } from './notify/index.js';
+import { readNotifySecrets } from './config/notify-secrets.js';
 import { Ballast } from './log/ballast.js';
 import { DataFolder } from './log/data-folder.js';
 import { openLogStore } from './log/log-store.js';
@@ -85,6 +88,8 @@ export interface GatewayPorts {
   readonly log: Logger;
   /** For tests: other bounds of the broker. */
   readonly brokerLimits?: Partial<BrokerLimits>;
+  /** For tests: shorter waits of a modem. */
+  readonly modemWaits?: Partial<ModemWaits>;
   /** For tests: what the system knows of the time. */
   readonly timeSources?: TimeSources;
 }
@@ -203,6 +208,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     random,
     logger: logger.child('alerts'),
     ownWords(ruleId) {
+      if (ruleId === notifyFailingRuleId) return notifier?.words();
       if (ruleId === meterDisagreesRuleId) return balance.words();
       return ruleId === lineDownRuleId ? lines.words(nameOf) : undefined;
     },
@@ -314,6 +320,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     // Planned work and hand-over notes are part of the grid's own page.
     live.tell(isGridRecord(event) ? { type: 'site' } : { type: 'alert', alertId: event.alert_id });
     if (!alert) return;
+    notifier?.tell(event, alert);
     const { notes: _notes, timeline: _timeline, shelvings: _shelvings, ...shown } = alert;
     const message = { v: 1, event: event.kind, event_id: event.id, at_ms: event.at_ms, alert: shown };
     broker.publish(topics.alerts(gridId), JSON.stringify(message), { qos: 1 }).catch(() => {});
@@ -346,6 +353,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   keeper.onChange((change) => {
     tellOfStop();
     alerts.clockMoved(change.correctionMs);
+    notifier?.clockMoved(change.correctionMs);
     live.clockMoved(change.correctionMs, isTrusted(change.to));
     const subject = clockCorrectedSubject(change, site.zone);
     if (subject) alerts.happened(subject);
@@ -394,6 +402,33 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     logger: logger.child('retention'),
   });
+  const notifier = config.notify && makeNotifier(config.notify);
+  function makeNotifier(settings: NonNullable<GatewayConfig['notify']>) {
+    const store = createNotifyStore(settingsDatabase);
+    const notifyLog = logger.child('notify');
+    const pin = 'pin';
+    return createNotifier({
+      config: settings,
+      site,
+      channels: makeChannels({
+        config: settings,
+        secrets: readNotifySecrets(settings.secrets_file),
+        pinState: { get: () => store.state(pin), put: (value) => store.putState(pin, value) },
+        clock,
+        realClock,
+        logger: notifyLog,
+        modemWaits: ports.modemWaits,
+      }),
+      store,
+      active: () => alertStore.list(gridId, { status: 'active' }),
+      figure: (metric, value) => alerts.onInternalFigure(metric, value),
+      timeKnown: () => isTrusted(clock.trust()),
+      speed: config.clock?.speed,
+      clock,
+      realClock,
+      logger: notifyLog,
+    });
+  }
   const health = createHealth({
     dataDir: config.data_dir,
     log,
@@ -406,6 +441,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     projector,
     alerts,
     uplink,
+    notifier,
     villageClock: clock,
     keeper,
     clock,
@@ -475,6 +511,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   lifecycle.add(retention);
   lifecycle.add(alerts);
   lifecycle.add(balance);
+  if (notifier) lifecycle.add(notifier);
   lifecycle.add({ name: 'word of a power cut', start: tellOfStop, stop() {} });
   lifecycle.add({
     name: 'broker',

@@ -121,6 +121,12 @@ export const errorCatalogue = {
     reader: 'developer',
     next: 'docs/requirements.md says what works.',
   },
+  E_NOTIFY_FAILED: {
+    status: 502,
+    title: 'The message did not go out',
+    reader: 'installer',
+    next: 'Do what the detail says; docs/how-to/tell-people.md has more.',
+  },
   E_CONFLICT: {
     status: 409,
     title: 'Somebody else was first',

@@ -219,6 +219,8 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       own('low', 'gateway_backlog_age_s', { above: 24 * 3600, deadband: 3600, on_delay_ms: minutes(5) }),
     ),
     worded('rules_broken', own('low', brokenRulesFigure, { above: 0 })),
+    // What it says in a village is which way fails and why.
+    worded('notify_channel_failing', own('high', 'gateway_notify_failing', { above: 0, on_delay_ms: minutes(2) })),
   ];
 }
 
