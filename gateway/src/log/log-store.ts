@@ -200,6 +200,7 @@ function openSecured(options: LogStoreOptions, { rescue, found, lossy }: Secured
     get: (alertId) => alerts.get(alertId),
     gridOfAlert: (alertId) => alerts.gridOfAlert(alertId),
     events: (alertId) => alerts.events(alertId),
+    records: (gridId) => alerts.records(gridId),
   });
   const events: EventTables = {
     waiting(all) {
@@ -294,6 +295,7 @@ function openSecured(options: LogStoreOptions, { rescue, found, lossy }: Secured
       get: (alertId) => overlaid.get(alertId),
       gridOfAlert: (alertId) => overlaid.gridOfAlert(alertId),
       events: (alertId) => overlaid.events(alertId),
+      records: (gridId) => overlaid.records(gridId),
     },
     rescue,
     database: () => database,

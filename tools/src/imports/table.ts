@@ -143,6 +143,10 @@ export const arrows: ArrowTable = {
         imports: ['log', 'store'],
         ask: 'What is deleted is asked of the log and of the history store; what others still need comes as numbers.',
       },
+      notify: {
+        imports: ['config/notify-schema.ts', 'config/notify-secrets.ts', 'links'],
+        ask: 'Telling people hears of alerts from app.ts, and knows no store but its own.',
+      },
       uplink: { imports: ['log'], ask: 'The uplink reads the log with a cursor, and nothing else.' },
       grid: {
         imports: ['log', 'live', 'alerts', 'project', 'store'],
@@ -153,7 +157,7 @@ export const arrows: ArrowTable = {
         ask: 'A backup reads settings and databases from outside the daemon; no room of the daemon asks for it.',
       },
       health: {
-        imports: ['log', 'alerts', 'project', 'intake', 'uplink', 'clock'],
+        imports: ['log', 'alerts', 'project', 'intake', 'uplink', 'clock', 'notify'],
         ask: 'Health asks rooms for counters; no room asks health.',
       },
     },
