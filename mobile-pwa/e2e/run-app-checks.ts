@@ -41,7 +41,7 @@ const sizes = [
   { name: '360x640', width: 360, height: 640, scale: 2 },
   { name: '1280x800', width: 1280, height: 800, scale: 1 },
 ] as const;
-const patienceMs = 20_000;
+const patienceMs = 60_000;
 
 /** Looks for what no screen may show. Runs in the page. */
 function lookAround(): string[] {
@@ -134,7 +134,7 @@ export async function runAppChecks(options: AppChecksOptions): Promise<AppChecks
         return file;
       };
       const look = async (name: string) => {
-        await page.evaluate(untilDrawn, patienceMs);
+        await page.evaluate(untilDrawn, 5000);
         pictures.push(await picture(name));
         for (const problem of await page.evaluate(lookAround)) problems.push(`${size.name} ${name}: ${problem}`);
         if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(axe);
