@@ -10,8 +10,7 @@ import {
 } from '@villagrid/contracts';
 import type { LifecyclePart, Logger } from '@villagrid/runtime';
 import type { GatewayConfig } from './config/schema.js';
-import { createModbusDrivers, type DriverSink, type Profile, type WriteOutcome } from './drivers/index.js';
-import { LinkError } from './links/index.js';
+import { createModbusDrivers, type DriverSink, LinkError, type Profile, type WriteOutcome } from './drivers/index.js';
 import type { Log } from './log/port.js';
 import { createMqttDestination, createUplink, type Uplink } from './uplink/index.js';
 
