@@ -51,6 +51,7 @@ import type { DurableLog } from './log/log.js';
 import { formerEpochs, settleRestored } from './log/restored.js';
 import { settleSalvaged } from './log/salvage.js';
 import { NodeSequences } from './log/sequences.js';
+import { lendLines, linesSocket } from './links/index.js';
 import { gatewayParts } from './parts.js';
 import { uplinkCursor } from './uplink/index.js';
 import { createPressure } from './project/pressure.js';
@@ -356,7 +357,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     logger: logger.child('history'),
   });
-  const { parts, uplink, quality, write } = gatewayParts({
+  const { parts, uplink, quality, write, line } = gatewayParts({
     config,
     profiles,
     version: gatewayVersion,
@@ -485,6 +486,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     },
   });
   for (const part of parts) lifecycle.add(part);
+  if (connections.length > 0) lifecycle.add(linesLent(config.data_dir, line, logger));
   lifecycle.add(health.part);
   let served: readonly ApiAddress[] = [];
   lifecycle.add({
@@ -519,6 +521,25 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     clock,
     broker,
     sink,
+  };
+}
+
+/** Lends the lines of the drivers to tools on this box. A folder where no socket can be made lends none. */
+function linesLent(
+  dataDir: string,
+  lineOf: Parameters<typeof lendLines>[1],
+  logger: Logger,
+): { name: string; start(): Promise<void>; stop(): Promise<void> } {
+  let lent: Awaited<ReturnType<typeof lendLines>> | undefined;
+  return {
+    name: 'lines lent',
+    async start() {
+      lent = await lendLines(join(dataDir, linesSocket), lineOf).catch((error: unknown) => {
+        logger.warn('lines cannot be lent to a scan', { error });
+        return undefined;
+      });
+    },
+    stop: async () => lent?.close(),
   };
 }
 
