@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createApiServer, type ApiAddress, type ApiPorts, type Listen } from '@villagrid/api';
 import {
+  isGridRecord,
   isTrusted,
   lineDownRuleId,
   meterDisagreesRuleId,
@@ -18,6 +19,7 @@ import {
   ClockLedger,
   createCommandStore,
   createLifecycle,
+  createNotifyStore,
   type Accounts,
   type BrokerLimits,
   type GuardedBroker,
@@ -44,6 +46,8 @@ import { loadNamedMappings, type Mapping } from './mappings/index.js';
 import { NodeCommands } from './nodes/commands.js';
 import { createMappedNodes } from './nodes/mapped-nodes.js';
 import { createPrototype } from './nodes/prototype.js';
+import { createNotifier, makeChannels, notifyFailingRuleId, type ModemWaits } from './notify/index.js';
+import { readNotifySecrets } from './config/notify-secrets.js';
 import { Ballast } from './log/ballast.js';
 import { DataFolder } from './log/data-folder.js';
 import { openLogStore } from './log/log-store.js';
@@ -53,6 +57,7 @@ import { settleSalvaged } from './log/salvage.js';
 import { NodeSequences } from './log/sequences.js';
 import { lendLines, linesSocket } from './links/index.js';
 import { gatewayParts } from './parts.js';
+import { ownFile } from './places.js';
 import { uplinkCursor } from './uplink/index.js';
 import { createPressure } from './project/pressure.js';
 import { createProjector } from './project/projector.js';
@@ -83,6 +88,8 @@ export interface GatewayPorts {
   readonly log: Logger;
   /** For tests: other bounds of the broker. */
   readonly brokerLimits?: Partial<BrokerLimits>;
+  /** For tests: shorter waits of a modem. */
+  readonly modemWaits?: Partial<ModemWaits>;
   /** For tests: what the system knows of the time. */
   readonly timeSources?: TimeSources;
 }
@@ -114,9 +121,8 @@ export interface Gateway {
 }
 
 /** Version of this program. */
-export const gatewayVersion = (
-  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
-).version;
+export const gatewayVersion = (JSON.parse(readFileSync(ownFile('package.json'), 'utf8')) as { version: string })
+  .version;
 
 /** Opens the stores and makes all parts. Throws E_STORE_OPEN, E_CERTIFICATE or E_CONFIG_*. */
 export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gateway {
@@ -202,6 +208,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     random,
     logger: logger.child('alerts'),
     ownWords(ruleId) {
+      if (ruleId === notifyFailingRuleId) return notifier?.words();
       if (ruleId === meterDisagreesRuleId) return balance.words();
       return ruleId === lineDownRuleId ? lines.words(nameOf) : undefined;
     },
@@ -310,9 +317,11 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   });
 
   function tell(event: AlertEvent, alert: Alert | undefined): void {
-    live.tell({ type: 'alert', alertId: event.alert_id });
+    // Planned work and hand-over notes are part of the grid's own page.
+    live.tell(isGridRecord(event) ? { type: 'site' } : { type: 'alert', alertId: event.alert_id });
     if (!alert) return;
-    const { notes: _notes, timeline: _timeline, ...shown } = alert;
+    notifier?.tell(event, alert);
+    const { notes: _notes, timeline: _timeline, shelvings: _shelvings, ...shown } = alert;
     const message = { v: 1, event: event.kind, event_id: event.id, at_ms: event.at_ms, alert: shown };
     broker.publish(topics.alerts(gridId), JSON.stringify(message), { qos: 1 }).catch(() => {});
   }
@@ -344,6 +353,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   keeper.onChange((change) => {
     tellOfStop();
     alerts.clockMoved(change.correctionMs);
+    notifier?.clockMoved(change.correctionMs);
     live.clockMoved(change.correctionMs, isTrusted(change.to));
     const subject = clockCorrectedSubject(change, site.zone);
     if (subject) alerts.happened(subject);
@@ -392,6 +402,33 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     logger: logger.child('retention'),
   });
+  const notifier = config.notify && makeNotifier(config.notify);
+  function makeNotifier(settings: NonNullable<GatewayConfig['notify']>) {
+    const store = createNotifyStore(settingsDatabase);
+    const notifyLog = logger.child('notify');
+    const pin = 'pin';
+    return createNotifier({
+      config: settings,
+      site,
+      channels: makeChannels({
+        config: settings,
+        secrets: readNotifySecrets(settings.secrets_file),
+        pinState: { get: () => store.state(pin), put: (value) => store.putState(pin, value) },
+        clock,
+        realClock,
+        logger: notifyLog,
+        modemWaits: ports.modemWaits,
+      }),
+      store,
+      active: () => alertStore.list(gridId, { status: 'active' }),
+      figure: (metric, value) => alerts.onInternalFigure(metric, value),
+      timeKnown: () => isTrusted(clock.trust()),
+      speed: config.clock?.speed,
+      clock,
+      realClock,
+      logger: notifyLog,
+    });
+  }
   const health = createHealth({
     dataDir: config.data_dir,
     log,
@@ -404,6 +441,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     projector,
     alerts,
     uplink,
+    notifier,
     villageClock: clock,
     keeper,
     clock,
@@ -473,6 +511,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   lifecycle.add(retention);
   lifecycle.add(alerts);
   lifecycle.add(balance);
+  if (notifier) lifecycle.add(notifier);
   lifecycle.add({ name: 'word of a power cut', start: tellOfStop, stop() {} });
   lifecycle.add({
     name: 'broker',

@@ -5,6 +5,7 @@
 import { clockTrusts, identifierPattern, longestCommandS, plans, siteSchema } from '@villagrid/contracts';
 import { defaultBrokerLimits, logLevels } from '@villagrid/runtime';
 import { Type, type Static } from 'typebox';
+import { notifySchema } from './notify-schema.js';
 
 const port = (standard: number) =>
   Type.Integer({ minimum: 0, maximum: 65535, default: standard, description: 'port; 0 takes a free one' });
@@ -357,6 +358,7 @@ export const gatewayConfigSchema = Type.Object(
         },
       ),
     ),
+    notify: Type.Optional(notifySchema),
     app_dir: Type.Optional(file('folder of the built app, served at /')),
     logging: Type.Object(
       {

@@ -1,15 +1,15 @@
 /** Reads device profiles and says what is wrong with one: file, line, what was found, what to do. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { messageOf, metricDefinition, VillagridError } from '@villagrid/contracts';
 import { dottedPath, loadConfig, valueLines, type DocumentPath } from '@villagrid/runtime';
+import { ownFile } from '../places.js';
 import { encodeWrite } from './encode.js';
 import { registersOf } from './layout.js';
 import { type ModelPoint, type Profile, type ProfilePoint, profileSchema } from './profile-schema.js';
 
 /** The folder of the profiles that come with the gateway. */
-export const profilesDirectory = fileURLToPath(new URL('../../profiles', import.meta.url));
+export const profilesDirectory = ownFile('profiles');
 
 type Path = DocumentPath;
 type Problem = readonly [path: Path, what: string];

@@ -111,7 +111,7 @@ const child = (name: string, file: string, config: string, readyKey: string, kee
 const cloud = child('cloud', 'cloud/dist/main-local.js', prepared.cloudConfig, 'cloud', false);
 const simulator = child('simulator', 'simulator/dist/main.js', prepared.simulatorConfig, 'simulator', true);
 const gateways = prepared.grids.map((grid, index) =>
-  child(index === 0 ? 'gateway' : `gateway-${grid.gridId}`, 'gateway/dist/main.js', grid.configFile, 'gateway', true),
+  child(index === 0 ? 'gateway' : `gateway-${grid.gridId}`, 'gateway/bundle/main.js', grid.configFile, 'gateway', true),
 );
 const everybody = [cloud, simulator, ...gateways];
 
