@@ -36,7 +36,7 @@ import { clockCorrectedSubject } from './clock/corrected-alert.js';
 import { createClockKeeper, createVillageClock } from './clock/keeper.js';
 import { systemTimeSources, type TimeSources } from './clock/sources.js';
 import type { GatewayConfig } from './config/schema.js';
-import { resolveProfiles, withPollPeriods, type DriverSink } from './drivers/index.js';
+import { registerCommands, resolveProfiles, withPollPeriods, type DriverSink } from './drivers/index.js';
 import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { createHealth, diskUsedPct } from './health/health.js';
 import { createIntake } from './intake/intake.js';
@@ -46,7 +46,6 @@ import { loadNamedMappings, type Mapping } from './mappings/index.js';
 import { NodeCommands } from './nodes/commands.js';
 import { createMappedNodes } from './nodes/mapped-nodes.js';
 import { createPrototype } from './nodes/prototype.js';
-import { registerCommands } from './nodes/register-commands.js';
 import { createNotifier, makeChannels, notifyFailingRuleId, type ModemWaits } from './notify/index.js';
 import { readNotifySecrets } from './config/notify-secrets.js';
 import { Ballast } from './log/ballast.js';
@@ -56,6 +55,7 @@ import type { DurableLog } from './log/log.js';
 import { formerEpochs, settleRestored } from './log/restored.js';
 import { settleSalvaged } from './log/salvage.js';
 import { NodeSequences } from './log/sequences.js';
+import { lendLines, linesSocket } from './links/index.js';
 import { gatewayParts } from './parts.js';
 import { ownFile } from './places.js';
 import { uplinkCursor } from './uplink/index.js';
@@ -367,7 +367,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     logger: logger.child('history'),
   });
-  const { parts, uplink, quality, write } = gatewayParts({
+  const { parts, uplink, quality, write, line } = gatewayParts({
     config,
     profiles,
     version: gatewayVersion,
@@ -525,6 +525,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     },
   });
   for (const part of parts) lifecycle.add(part);
+  if (connections.length > 0) lifecycle.add(linesLent(config.data_dir, line, logger));
   lifecycle.add(health.part);
   let served: readonly ApiAddress[] = [];
   lifecycle.add({
@@ -559,6 +560,25 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     clock,
     broker,
     sink,
+  };
+}
+
+/** Lends the lines of the drivers to tools on this box. A folder where no socket can be made lends none. */
+function linesLent(
+  dataDir: string,
+  lineOf: Parameters<typeof lendLines>[1],
+  logger: Logger,
+): { name: string; start(): Promise<void>; stop(): Promise<void> } {
+  let lent: Awaited<ReturnType<typeof lendLines>> | undefined;
+  return {
+    name: 'lines lent',
+    async start() {
+      lent = await lendLines(join(dataDir, linesSocket), lineOf).catch((error: unknown) => {
+        logger.warn('lines cannot be lent to a scan', { error });
+        return undefined;
+      });
+    },
+    stop: async () => lent?.close(),
   };
 }
 
