@@ -61,10 +61,8 @@ export function readRuleFile(path: string, { site, defaults }: RuleSurroundings,
   const name = basename(path).replace(/\.ya?ml$/, '');
   if (file.id !== name)
     throw refuse({ path: ['id'], what: `found "${file.id}"; it must be the file's name, "${name}"` });
-  const rule = combined(
-    file,
-    defaults.find(({ id }) => id === file.id),
-  );
+  const changed = defaults.find(({ id }) => id === file.id);
+  const rule = combined(file, changed);
   if (Array.isArray(rule))
     throw new VillagridError(
       'E_CONFIG_INVALID',
@@ -72,7 +70,8 @@ export function readRuleFile(path: string, { site, defaults }: RuleSurroundings,
     );
   const checked = tryRule(rule);
   if (!checked.ok) throw refuse(checked.problem);
-  const nowhere = watchesNothing(checked.rule, site);
+  // A default may be changed before its figure is wired.
+  const nowhere = changed ? undefined : watchesNothing(checked.rule, site);
   if (nowhere) throw refuse(nowhere);
   return checked.rule;
 }
