@@ -184,6 +184,7 @@ t.test('killed and started again at any moment, the same alerts come and go as w
     {
       numRuns: Number(process.env.RUNS ?? 6),
       interruptAfterTimeLimit: 120_000,
+      endOnFailure: true,
       ...(process.env.SEED === undefined ? {} : { seed: Number(process.env.SEED) }),
     },
   );
