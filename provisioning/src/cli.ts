@@ -11,6 +11,7 @@ import { addInit } from './commands/init.js';
 import { addProfileCommands } from './commands/profile.js';
 import { addRuleCommands } from './commands/rule.js';
 import { addRestore } from './commands/restore.js';
+import { addRuleTest } from './commands/rule-test.js';
 import { addScan } from './commands/scan.js';
 import { addUserCommands } from './commands/user.js';
 import { GivenValueError } from './site/check-gateway.js';
@@ -40,6 +41,7 @@ export async function runCli(
   addBackup(program, all);
   addRestore(program, all);
   addBalance(program, all);
+  addRuleTest(program, all);
   addDoctor(program, all);
   for (const command of program.commands)
     for (const inner of [command, ...command.commands]) inner.exitOverride().showHelpAfterError();

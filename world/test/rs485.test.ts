@@ -108,84 +108,180 @@ async function readAndJudge(
   }
 }
 
+/** Spoils that share of answers, in each way in turn, and how often in each. */
+function spoiler(longestMs: number, share: number) {
+  const random = seededRandom(seed);
+  const faults: Record<string, (frame: Uint8Array) => SlaveBurst[]> = {
+    silent: () => [],
+    late: (bytes) => [{ afterMs: longestMs + random.float() * (longestMs - 5), bytes }],
+    'doubled at once': (bytes) => [{ afterMs: 0, bytes: Uint8Array.from([...bytes, ...bytes]) }],
+    'doubled later': (bytes) => [
+      { afterMs: 0, bytes },
+      { afterMs: random.float() * longestMs, bytes },
+    ],
+    'one bit wrong': (bytes) => {
+      const out = Uint8Array.from(bytes);
+      const at = Math.floor(random.float() * out.length);
+      out[at] = (out[at] ?? 0) ^ (1 << Math.floor(random.float() * 8));
+      return [{ afterMs: 0, bytes: out }];
+    },
+    'cut off': (bytes) => [{ afterMs: 0, bytes: bytes.slice(0, 1 + Math.floor(random.float() * (bytes.length - 1))) }],
+    'noise before': (bytes) => [
+      { afterMs: 0, bytes: Uint8Array.from([...random.bytes(1 + Math.floor(random.float() * 6)), ...bytes]) },
+    ],
+    'noise behind': (bytes) => [{ afterMs: 0, bytes: Uint8Array.from([...bytes, ...random.bytes(4)]) }],
+    'noise instead': () => [{ afterMs: 0, bytes: random.bytes(25) }],
+    'in pieces': (bytes) => [
+      { afterMs: 0, bytes: bytes.slice(0, 4) },
+      { afterMs: 2, bytes: bytes.slice(4) },
+    ],
+  };
+  const names = Object.keys(faults);
+  const kinds = new Map<string, number>();
+  return {
+    kinds,
+    unseen: () => names.filter((name) => !kinds.has(name)),
+    spoil(bytes: Uint8Array): SlaveBurst[] {
+      if (random.float() > share) return [{ afterMs: 0, bytes }];
+      const name = names[[...kinds.values()].reduce((sum, n) => sum + n, 0) % names.length] as string;
+      kinds.set(name, (kinds.get(name) ?? 0) + 1);
+      return faults[name]?.(bytes) ?? [];
+    },
+  };
+}
+
+/** So many reads of three units; says how they ended, and each lie. */
+async function readMuch(t: Test, link: Link, slave: RtuSlave, reads: number, longestMs: number) {
+  const random = seededRandom(seed + 1);
+  const outcomes = new Map<string, number>();
+  const wrong: string[] = [];
+  let left = reads;
+  const begunMs = clock.monotonicMs();
+  const reader = async (unit: number) => {
+    while (left > 0) {
+      left -= 1;
+      const places = [
+        [0, 10],
+        [100, 10],
+        [200, 10],
+        [300, 4],
+      ] as const;
+      const [address, count] = places[Math.floor(random.float() * places.length)] ?? places[0];
+      const outcome = await readAndJudge(link, slave, unit, address, count, longestMs);
+      const known = ['good', 'timeout', 'mismatch', 'unreachable'].includes(outcome);
+      outcomes.set(known ? outcome : 'wrong', (outcomes.get(known ? outcome : 'wrong') ?? 0) + 1);
+      if (!known) wrong.push(outcome);
+    }
+  };
+  await Promise.all([reader(1), reader(2), reader(3)]);
+  const tookS = (clock.monotonicMs() - begunMs) / 1000;
+  t.comment(`seed ${seed}: ${reads} reads in ${tookS.toFixed(1)} s: ${JSON.stringify([...outcomes])}`);
+  return { wrong, good: outcomes.get('good') ?? 0 };
+}
+
 t.test(
   'late, doubled, spoiled, cut off and noisy answers on a serial line: not one wrong value',
   { skip, timeout: 3_600_000 },
   async (t) => {
-    const random = seededRandom(seed);
     const longestMs = 20;
     const reads = soak ? 10_000 : 1000;
-    const kinds = new Map<string, number>();
-    const pick = <T>(from: readonly T[]): T => from[Math.floor(random.float() * from.length)] as T;
-    const faults: Record<string, (frame: Uint8Array) => SlaveBurst[]> = {
-      silent: () => [],
-      late: (bytes) => [{ afterMs: longestMs + random.float() * (longestMs - 5), bytes }],
-      'doubled at once': (bytes) => [{ afterMs: 0, bytes: Uint8Array.from([...bytes, ...bytes]) }],
-      'doubled later': (bytes) => [
-        { afterMs: 0, bytes },
-        { afterMs: random.float() * longestMs, bytes },
-      ],
-      'one bit wrong': (bytes) => {
-        const out = Uint8Array.from(bytes);
-        const at = Math.floor(random.float() * out.length);
-        out[at] = (out[at] ?? 0) ^ (1 << Math.floor(random.float() * 8));
-        return [{ afterMs: 0, bytes: out }];
-      },
-      'cut off': (bytes) => [
-        { afterMs: 0, bytes: bytes.slice(0, 1 + Math.floor(random.float() * (bytes.length - 1))) },
-      ],
-      'noise before': (bytes) => [
-        { afterMs: 0, bytes: Uint8Array.from([...random.bytes(1 + Math.floor(random.float() * 6)), ...bytes]) },
-      ],
-      'noise behind': (bytes) => [{ afterMs: 0, bytes: Uint8Array.from([...bytes, ...random.bytes(4)]) }],
-      'noise instead': () => [{ afterMs: 0, bytes: random.bytes(25) }],
-      'in pieces': (bytes) => [
-        { afterMs: 0, bytes: bytes.slice(0, 4) },
-        { afterMs: 2, bytes: bytes.slice(4) },
-      ],
-    };
-    const names = Object.keys(faults);
+    const spoiled = spoiler(longestMs, 0.12);
     const { link, slave } = await line(t, (write) => {
+      const self: RtuSlave = rtuSlave({ write, clock, answer: tellingAnswer(() => self), spoil: spoiled.spoil });
+      return self;
+    });
+    const { wrong, good } = await readMuch(t, link, slave, reads, longestMs);
+    t.comment(`spoiled: ${JSON.stringify([...spoiled.kinds])}`);
+    t.same(wrong, []);
+    t.ok(good > reads * 0.5, 'most reads succeed all the same');
+    t.same(spoiled.unseen(), [], 'there was each way');
+    t.equal(slave.others.length, 0, 'nothing but reads was ever sent');
+  },
+);
+
+/** A converter that passes RTU frames on as they are, to one client at a time as the small ones do. */
+async function rtuConverter(t: Test, make: (write: (bytes: Uint8Array) => void) => RtuSlave) {
+  let client: Socket | undefined;
+  const slave = make((bytes) => void client?.write(bytes));
+  const self = {
+    port: 0,
+    slave,
+    taken: 0,
+    refused: 0,
+    busy: () => client !== undefined,
+    drop: () => client?.destroy(),
+  };
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    if (client) {
+      self.refused += 1;
+      socket.destroy();
+      return;
+    }
+    client = socket;
+    self.taken += 1;
+    socket.on('data', (data: Buffer) => slave.receive(data));
+    socket.on('close', () => (client = undefined));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => {
+    client?.destroy();
+    server.close();
+  });
+  const address = server.address();
+  self.port = typeof address === 'object' && address ? address.port : 0;
+  return self;
+}
+
+t.test(
+  'RTU over TCP: a converter that takes one client serves two connections of the settings over one; late, doubled and spoiled answers give not one wrong value',
+  { timeout: 3_600_000 },
+  async (t) => {
+    const longestMs = 30;
+    const reads = soak ? 3000 : 150;
+    const spoiled = spoiler(longestMs, 0.2);
+    let spoils = true;
+    const converter = await rtuConverter(t, (write) => {
       const self: RtuSlave = rtuSlave({
         write,
         clock,
         answer: tellingAnswer(() => self),
-        spoil: (bytes) => {
-          if (random.float() > 0.12) return [{ afterMs: 0, bytes }];
-          const name = pick(names);
-          kinds.set(name, (kinds.get(name) ?? 0) + 1);
-          return faults[name]?.(bytes) ?? [];
-        },
+        spoil: (bytes) => (spoils ? spoiled.spoil(bytes) : [{ afterMs: 0, bytes }]),
       });
       return self;
     });
-    const outcomes = new Map<string, number>();
-    const wrong: string[] = [];
-    let left = reads;
-    const begunMs = clock.monotonicMs();
-    const reader = async (unit: number) => {
-      while (left > 0) {
-        left -= 1;
-        const [address, count] = pick([
-          [0, 10],
-          [100, 10],
-          [200, 10],
-          [300, 4],
-        ] as const);
-        const outcome = await readAndJudge(link, slave, unit, address, count, longestMs);
-        const known = ['good', 'timeout', 'mismatch'].includes(outcome);
-        outcomes.set(known ? outcome : 'wrong', (outcomes.get(known ? outcome : 'wrong') ?? 0) + 1);
-        if (!known) wrong.push(outcome);
-      }
-    };
-    await Promise.all([reader(1), reader(2), reader(3)]);
-    const tookS = (clock.monotonicMs() - begunMs) / 1000;
-    t.comment(`seed ${seed}: ${reads} reads in ${tookS.toFixed(1)} s: ${JSON.stringify([...outcomes])}`);
-    t.comment(`spoiled: ${JSON.stringify([...kinds])}`);
+    const place = { host: '127.0.0.1', port: converter.port, framing: 'rtu' } as const;
+    const link = openLink(
+      { name: 'converter', ...place, devices: [] },
+      { clock, random: seededRandom(seed), log: silentLogger() },
+    );
+    const { wrong, good } = await readMuch(t, link, converter.slave, reads, longestMs);
     t.same(wrong, []);
-    t.ok((outcomes.get('good') ?? 0) > reads * 0.7, 'most reads succeed all the same');
-    for (const name of names) t.ok((kinds.get(name) ?? 0) > 0, `there was: ${name}`);
-    t.equal(slave.others.length, 0, 'nothing but reads was ever sent');
+    t.ok(good > reads * 0.5, 'most reads succeed all the same');
+    t.same(spoiled.unseen(), [], 'there was each way');
+    await link.close();
+    await until('the converter is free', () => !converter.busy());
+    spoils = false;
+    converter.taken = 0;
+    const devices = (units: readonly number[]) =>
+      units.map((unit) => ({ device_id: `d${unit}`, profile: 'twenty', unit, period_s: 0.2 }));
+    const told = await drive(
+      t,
+      [
+        { name: 'left', ...place, devices: devices([1, 2]) },
+        { name: 'right', ...place, devices: devices([3]) },
+      ],
+      new Map([['twenty', twentyRegisters(500)]]),
+    );
+    const seen = (since: number) => new Set(told.readings.slice(since).map((one) => one.deviceId)).size;
+    await until('all are read', () => seen(0) === 3);
+    t.equal(converter.taken, 1, 'over one connection');
+    converter.drop();
+    const since = told.readings.length;
+    await until('all are read again', () => seen(since) === 3);
+    t.equal(converter.taken, 2);
+    t.equal(converter.refused, 0, 'it never had to refuse one');
+    t.equal(converter.slave.others.length, 0, 'nothing but reads was ever sent');
   },
 );
 
@@ -243,7 +339,7 @@ t.test(
       rtuSlave({ write, clock, answer: ({ count }) => Array.from({ length: count }, () => 215) });
     const { pty } = await line(t, make, { path });
     const serial = { path, baud: 115_200, parity: 'none', stop_bits: 1 } as const;
-    const devices = [1, 2, 3].map((unit) => ({ device_id: `d${unit}`, profile: 'twenty', unit, period_s: 0.3 }));
+    const devices = [1, 2, 3].map((unit) => ({ device_id: `d${unit}`, profile: 'twenty', unit, period_s: 0.6 }));
     const told = await drive(t, [{ name: 'line', serial, devices }], new Map([['twenty', twentyRegisters(200)]]));
     await until('all are read', () => new Set(told.readings.map((one) => one.deviceId)).size === 3);
     t.equal(told.readings[0]?.values['equipment_temp_c.r19'], 21.5);
@@ -253,7 +349,8 @@ t.test(
     const goneMs = clock.monotonicMs();
     await pty.close();
     await until('all are told down', () => told.links.filter((one) => one.includes(' down: ')).length >= 3);
-    t.ok(clock.monotonicMs() - goneMs < 3 * 300 + 300, `told after ${Math.round(clock.monotonicMs() - goneMs)} ms`);
+    // Half of it is for a machine that does other things too.
+    t.ok(clock.monotonicMs() - goneMs < 3 * 600 * 2, `told after ${Math.round(clock.monotonicMs() - goneMs)} ms`);
     t.match(told.links.at(-1), /gone|failed|not there/);
     await clock.sleep(500);
     const before = told.readings.length;

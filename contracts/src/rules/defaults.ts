@@ -39,6 +39,9 @@ export function defaultLimits(plant: { readonly pv_kwp?: number | undefined } = 
   };
 }
 
+/** The rule of lines that are down: its alert stands for the silence of every device on them. */
+export const lineDownRuleId = 'line_down' satisfies WordedRule;
+
 /** The rule of the energy balance, and the gateway's own figure it watches: the number of what was found, 0 for nothing. */
 export const meterDisagreesRuleId = 'meter_disagrees' satisfies WordedRule;
 export const meterFindingFigure = 'gateway_meter_finding';
@@ -181,7 +184,7 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       parameters: { silent_for_ms: minutes(limits.device_silent_min) },
     }),
     worded(
-      'line_down',
+      lineDownRuleId,
       own('medium', 'gateway_lines_down', {
         above: 0,
         on_delay_ms: minutes(Math.max(1, limits.device_silent_min / 2)),
@@ -216,6 +219,8 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       own('low', 'gateway_backlog_age_s', { above: 24 * 3600, deadband: 3600, on_delay_ms: minutes(5) }),
     ),
     worded('rules_broken', own('low', brokenRulesFigure, { above: 0 })),
+    // What it says in a village is which way fails and why.
+    worded('notify_channel_failing', own('high', 'gateway_notify_failing', { above: 0, on_delay_ms: minutes(2) })),
   ];
 }
 

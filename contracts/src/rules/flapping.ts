@@ -5,7 +5,7 @@ export const flappingCount = 3;
 export const flappingWithinMs = 600_000;
 
 /** What is asked of an alert. */
-export interface Occurrence {
+export interface AlertOccurrence {
   readonly alert_id: string;
   readonly rule_id: string;
   readonly device_id: string | null;
@@ -14,7 +14,7 @@ export interface Occurrence {
 }
 
 /** One row: a single occurrence, or several of the same rule and thing. */
-export interface FlappingRow<A extends Occurrence> {
+export interface FlappingRow<A extends AlertOccurrence> {
   readonly newest: A;
   /** All of it, newest first; one where nothing came and went. */
   readonly occurrences: readonly A[];
@@ -24,7 +24,7 @@ export interface FlappingRow<A extends Occurrence> {
  * Rows of alerts, newest first. Three occurrences within ten minutes begin a row of many; it goes on as long as the next
  * comes within ten minutes.
  */
-export function flappingRows<A extends Occurrence>(alerts: readonly A[]): FlappingRow<A>[] {
+export function flappingRows<A extends AlertOccurrence>(alerts: readonly A[]): FlappingRow<A>[] {
   const sorted = [...alerts].sort((a, b) => a.raised_at_ms - b.raised_at_ms || (a.alert_id < b.alert_id ? -1 : 1));
   const ofThing = new Map<string, A[]>();
   for (const alert of sorted) {
@@ -64,7 +64,7 @@ export function flappingRows<A extends Occurrence>(alerts: readonly A[]): Flappi
 }
 
 /** Whether the oldest of a group has enough that follow it in time, those to come included. */
-function isRow(group: readonly Occurrence[], toCome: readonly Occurrence[]): boolean {
+function isRow(group: readonly AlertOccurrence[], toCome: readonly AlertOccurrence[]): boolean {
   const third = [...group, ...toCome.slice(0, flappingCount)][flappingCount - 1];
   const first = group[0];
   return third !== undefined && first !== undefined && third.raised_at_ms - first.raised_at_ms <= flappingWithinMs;

@@ -4,11 +4,15 @@
  */
 import {
   VillagridError,
+  alertFloodRuleId,
   alertSubject,
   defaultLimits,
   gatewayOnlyEvents,
   isAlertEvent,
+  isGridRecord,
+  lineDownRuleId,
   newId,
+  reduceMaintenance,
   type Alert,
   type AlertEvent,
   type AlertSubject,
@@ -27,8 +31,9 @@ import type { Lines } from '../live/lines.js';
 import type { ChangedFigure, Live } from '../live/live.js';
 import type { DurableLog } from '../log/log.js';
 import { OverlaidAlerts, type AlertReads } from '../log/overlaid-alerts.js';
+import { Grouping } from './grouping.js';
 import { LegacyAlerts, legacyRuleId } from './legacy.js';
-import { createEvaluation } from './evaluation.js';
+import { comeBackMs, createEvaluation } from './evaluation.js';
 import { stateKey } from './rule-state.js';
 
 const tickEveryMs = 5000;
@@ -96,7 +101,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
   const { rules } = options;
   const isLegacy = (one: Alert) => one.rule_id === legacyRuleId;
   const activeAtStart = store.list(gridId, { status: 'active' });
-  const active = activeAtStart.filter((one) => !isLegacy(one));
+  const active = activeAtStart.filter((one) => !isLegacy(one) && one.rule_id !== alertFloodRuleId);
   /** Alert id of each raised rule and subject. */
   const open = new Map(active.map((one) => [stateKey(one.rule_id, one.device_id, one.metric), one.alert_id]));
   const evaluation = createEvaluation({ ...options, raised: new Set(open.keys()) });
@@ -105,8 +110,10 @@ export function createAlerts(options: AlertsOptions): Alerts {
   // still say so, and a battery that runs empty meanwhile too. They are committed as soon as that works.
   const notDurable = new OverlaidAlerts(store);
   log.onCommit(({ frame }) => {
+    if (frame.events.some(isGridRecord)) planned = reduceMaintenance(notDurable.records(gridId));
     for (const event of frame.events) if (!notDurable.remove(event)) options.tell(event, store.get(event.alert_id));
   });
+  let planned = reduceMaintenance(store.records(gridId));
 
   /** Makes the gateway's own events durable, however long that takes. */
   const commit = (events: readonly AlertEvent[]): Promise<void> =>
@@ -122,12 +129,45 @@ export function createAlerts(options: AlertsOptions): Alerts {
     );
   let stopped = false;
 
+  const kinds = new Map(rules.map((rule) => [rule.id, rule.kind]));
+  const grouping = new Grouping(
+    {
+      silence: ({ rule_id, device_id }) =>
+        rule_id === lineDownRuleId
+          ? 'line'
+          : kinds.get(rule_id) === 'no_data' && device_id !== null
+            ? 'device'
+            : undefined,
+      keepsBack: (deviceId) => options.lines.keepsBack(deviceId),
+      sources: ({ device_id, metric }) =>
+        device_id !== null ? [device_id] : (site.wiring[metric ?? '']?.terms ?? []).map((term) => term.device_id),
+      maintenance: () => planned,
+      graceMs: comeBackMs * (options.speed ?? 1),
+      newAlertId: () => newId(Math.round(clock.nowMs()), random),
+      event: (alertId, what, atMs) =>
+        ({
+          ...what,
+          id: newId(Math.round(clock.nowMs()), random),
+          alert_id: alertId,
+          grid_id: gridId,
+          at_ms: Math.round(atMs),
+          origin,
+        }) as AlertEvent,
+    },
+    activeAtStart,
+    clock.nowMs(),
+  );
+  /** Commits alerts with what belongs beside them: who sees one sees at once what explains it. */
+  const commitGrouped = (events: readonly AlertEvent[]): Promise<void> =>
+    commit([...events, ...grouping.beside(events, Math.round(clock.nowMs()))]);
+  const lost = (error: unknown) => logger.error('alert events were lost at the stop', { error });
+
   const legacy = new LegacyAlerts({
     gridId,
     origin,
     clock,
     random,
-    commit,
+    commit: commitGrouped,
     open: activeAtStart.filter(isLegacy),
   });
 
@@ -163,7 +203,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
         alert_id: event.alert_id,
         ...(event.kind === 'raised' ? { type: event.subject.type, what: event.subject.what } : {}),
       });
-    commit(events).catch((error: unknown) => logger.error('alert events were lost at the stop', { error }));
+    commitGrouped(events).catch(lost);
   };
 
   /** Alerts of rules that are no more would stay open for ever. */
@@ -173,7 +213,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
     for (const alert of active) {
       if (known.has(alert.rule_id)) continue;
       open.delete(stateKey(alert.rule_id, alert.device_id, alert.metric));
-      void commit([
+      void commitGrouped([
         {
           kind: 'cleared',
           id: newId(nowMs, random),
@@ -217,7 +257,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
     limits,
     rules,
     append,
-    openCount: () => open.size + legacy.size,
+    openCount: () => open.size + legacy.size + grouping.size,
     onSamples: (samples, figures) => act(evaluation.samples(samples, figures, clock.nowMs())),
     onReadings(series) {
       const judge = evaluation.readings(series);
@@ -227,6 +267,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
     clockMoved(byMs) {
       evaluation.clockMoved(byMs);
       legacy.clockMoved(byMs);
+      grouping.clockMoved(byMs);
     },
     happened(subject) {
       const nowMs = Math.round(clock.nowMs());
@@ -235,7 +276,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
       commit([
         { ...base, kind: 'raised', id: newId(nowMs, random), subject },
         { ...base, kind: 'cleared', id: newId(nowMs, random), value: null },
-      ]).catch((error: unknown) => logger.error('alert events were lost at the stop', { error }));
+      ]).catch(lost);
     },
     legacyText: (payload) => legacy.say(payload),
     start() {
@@ -243,6 +284,8 @@ export function createAlerts(options: AlertsOptions): Alerts {
       timer = clock.every(tickEveryMs, () => {
         act(evaluation.tick());
         legacy.expire();
+        const found = grouping.tick(Math.round(clock.nowMs()));
+        if (found.length > 0) commit(found).catch(lost);
       });
     },
     stop() {

@@ -31,7 +31,7 @@ const mostOfTheTime = 0.02;
 const keepStateSamples = 300_000;
 const replayFrames = 5000;
 /** How long devices have after a start to connect again before their silence is told, real milliseconds. */
-const comeBackMs = 60_000;
+export const comeBackMs = 60_000;
 const stateName = 'rules';
 
 export interface EvaluationOptions {

@@ -213,6 +213,18 @@ export const en: RuleLanguageTexts = {
       steps: ['Check the link to the internet: modem lamp, airtime, antenna.'],
       how_long: 'This week; nothing is lost meanwhile.',
     },
+    notify_channel_failing: {
+      message: 'alerts do not reach people',
+      what: 'Ways by which people are told of alerts that do not work: {value}.',
+      why: 'Whoever has no app open does not hear of trouble by that way.',
+      steps: [
+        'Look at the modem or the relay: power, cable, antenna, SIM.',
+        'Look whether there is credit on the SIM.',
+        'Keep an app open near you until it works again.',
+        'If it does not come back, call your technician: `villagrid notify status` says why.',
+      ],
+      how_long: 'Today: until then only an open app tells of trouble.',
+    },
     rules_broken: {
       message: 'a rule of this site is not right',
       what: 'Files with rules that cannot be used: {value}. All other rules watch as before.',

@@ -221,6 +221,18 @@ export const fr: RuleLanguageTexts = {
       steps: ['Vérifiez la connexion à internet : voyant du modem, crédit, antenne.'],
       how_long: 'Cette semaine ; rien n’est perdu entre-temps.',
     },
+    notify_channel_failing: {
+      message: 'les alertes n’arrivent plus aux gens',
+      what: 'Voies d’avertissement qui ne fonctionnent pas : {value}.',
+      why: 'Qui n’a pas l’application ouverte n’apprend rien par cette voie.',
+      steps: [
+        'Regardez le modem ou le relais : courant, câble, antenne, carte SIM.',
+        'Vérifiez qu’il reste du crédit sur la carte SIM.',
+        'Gardez une application ouverte près de vous jusqu’à ce que cela remarche.',
+        'Si cela ne revient pas, appelez votre technicien : `villagrid notify status` dit pourquoi.',
+      ],
+      how_long: 'Aujourd’hui : d’ici là, seule une application ouverte avertit.',
+    },
     rules_broken: {
       message: 'une règle de ce site est incorrecte',
       what: 'Fichiers de règles inutilisables : {value}. Toutes les autres règles surveillent comme avant.',

@@ -209,6 +209,18 @@ export const sw: RuleLanguageTexts = {
       steps: ['Angalia intaneti: taa ya modemu, salio, antena.'],
       how_long: 'Wiki hii; hakuna kinachopotea kwa sasa.',
     },
+    notify_channel_failing: {
+      message: 'tahadhari haziwafikii watu',
+      what: 'Njia za kuwapa watu tahadhari zisizofanya kazi: {value}.',
+      why: 'Asiye na programu iliyofunguliwa hatapata habari za tatizo kwa njia hiyo.',
+      steps: [
+        'Angalia modemu au relei: umeme, kebo, antena, laini ya simu.',
+        'Angalia kama kuna salio kwenye laini ya simu.',
+        'Weka programu wazi karibu nawe hadi ifanye kazi tena.',
+        'Isiporudi, mpigie fundi wako: `villagrid notify status` hueleza sababu.',
+      ],
+      how_long: 'Leo: hadi hapo ni programu iliyofunguliwa tu inayotoa tahadhari.',
+    },
     rules_broken: {
       message: 'kanuni moja ya kituo hiki si sahihi',
       what: 'Faili za kanuni zisizoweza kutumika: {value}. Kanuni nyingine zote zinaendelea kama kawaida.',

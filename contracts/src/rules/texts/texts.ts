@@ -43,6 +43,7 @@ export const wordedRules = [
   'disk_filling',
   'meter_disagrees',
   'backlog_old',
+  'notify_channel_failing',
   'rules_broken',
 ] as const;
 export type WordedRule = (typeof wordedRules)[number];
