@@ -60,6 +60,7 @@ import { gatewayParts } from './parts.js';
 import { ownFile } from './places.js';
 import { uplinkCursor } from './uplink/index.js';
 import { createPressure } from './project/pressure.js';
+import { loadSiteRules, siteDefaults } from './rules/index.js';
 import { createProjector } from './project/projector.js';
 import { createRetention } from './retention/retention.js';
 import { createFileRoom } from './store/file-room.js';
@@ -192,12 +193,16 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   live.restore(telemetry.latest(gridId));
   const sequences = new NodeSequences(log);
 
+  const siteRules = loadSiteRules(config.rules_dir, { site, defaults: siteDefaults(site, config.limits) });
+  // One that is not right must not keep the village without all others; an alert says so.
+  for (const problem of siteRules.problems) logger.error('a rule of this site cannot be used', { detail: problem });
   const lines = new Lines();
   const nameOf = (deviceId: string): string => site.devices.find((one) => one.device_id === deviceId)?.name ?? deviceId;
   const alerts = createAlerts({
     lines,
     site,
     limits: config.limits,
+    rules: siteRules.rules,
     speed: config.clock?.speed,
     log,
     corrected: (frame) => ledger.restamp(gridId, frame),
@@ -435,6 +440,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     walBytes: logStore.walBytes,
     linesDown: () => lines.downCount,
     damagedFiles: () => data.damagedFiles(),
+    brokenRules: siteRules.problems.length,
     intake: intake.counters,
     broker,
     plainDevices: config.mqtt_plain.lan ? plainDevices(config) : undefined,

@@ -9,6 +9,7 @@ import { addDeviceCommands } from './commands/device.js';
 import { addDoctor } from './commands/doctor.js';
 import { addInit } from './commands/init.js';
 import { addProfileCommands } from './commands/profile.js';
+import { addRuleCommands } from './commands/rule.js';
 import { addRestore } from './commands/restore.js';
 import { addRuleTest } from './commands/rule-test.js';
 import { addScan } from './commands/scan.js';
@@ -36,6 +37,7 @@ export async function runCli(
   addUserCommands(program, all);
   addCloudCommands(program, all);
   addProfileCommands(program, all);
+  addRuleCommands(program, all);
   addBackup(program, all);
   addRestore(program, all);
   addBalance(program, all);
