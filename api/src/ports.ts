@@ -9,6 +9,8 @@ import type {
   CommandAnswer,
   CommandList,
   Health,
+  NotifyChannelName,
+  NotifyStatus,
   Principal,
   Resolution,
   Role,
@@ -163,6 +165,13 @@ export interface ClockPort {
   offerPhone(phoneMs: number): ClockOffer;
 }
 
+/** Telling people who have no app open. */
+export interface NotifyPort {
+  status(): NotifyStatus;
+  /** Throws E_NOTIFY_FAILED, and E_REQUEST_INVALID for a way that is not set up. */
+  test(channel: NotifyChannelName, to: string): Promise<NotifyStatus['channels'][number]>;
+}
+
 /** All ports together. */
 export interface ApiPorts {
   readonly identity: ServerIdentity;
@@ -171,4 +180,6 @@ export interface ApiPorts {
   readonly health: HealthPort;
   /** Left out by a server whose clock needs nobody. */
   readonly clock?: ClockPort;
+  /** Left out where nobody is told by SMS, e-mail or relay. */
+  readonly notify?: NotifyPort | undefined;
 }

@@ -14,6 +14,7 @@ function sample(route: Route, { server, alertId }: Setting): { readonly path: st
   if (route.id === 'command') return { path, body: { grid_id: server.gridId, command: 'nothing', value: 0 } };
   if (route.id === 'login' || route.id === 'legacyLogin') return { path, body: { ...server.people.viewer } };
   if (route.id === 'acknowledge') return { path, body: {} };
+  if (route.id === 'notifyTest') return { path, body: { channel: 'relay' } };
   if (route.id === 'offerClock') return { path, body: { phone_time_ms: 0 } };
   if (route.id === 'export') return { path: `${path}?metric=${server.figure}` };
   if (route.body !== undefined) return { path, body: { note: 'a note of the conformance suite' } };
@@ -29,6 +30,8 @@ function expectedStatus(route: Route, who: Who, { ownGrid }: Setting): number {
   if (!roleIncludes(who, access.role)) return 403;
   // Nobody switched commands on.
   if (route.id === 'command') return 409;
+  // No way of telling people is set up.
+  if (route.id === 'notifyTest') return 400;
   // A plain request to a WebSocket is understood and refused.
   return route.websocket === true ? 400 : 200;
 }

@@ -8,6 +8,7 @@ import { granularities, periodsMs } from '../history/resolution.js';
 import { identifierPattern } from '../wire/topics.js';
 import { commandAnswerSchema, commandListSchema, commandRequestSchema } from './command-schema.js';
 import { balanceSchema } from './balance-schema.js';
+import { notifyChannelSchema, notifyStatusSchema, notifyTestSchema } from './notify-schema.js';
 import { reportSchema } from './report-schema.js';
 import * as s from './schemas.js';
 
@@ -41,6 +42,7 @@ const alertId = Type.String({ minLength: 1, maxLength: 64 });
 type RoleAccess = Extract<Access, { kind: 'role' }>;
 const viewer = (grid: 'path' | 'alert' | 'own' = 'path'): RoleAccess => ({ kind: 'role', role: 'viewer', grid });
 const operator = (grid: 'path' | 'alert' | 'own' = 'path'): RoleAccess => ({ kind: 'role', role: 'operator', grid });
+const installer: RoleAccess = { kind: 'role', role: 'installer', grid: 'path' };
 const gridParams = Type.Object({ grid_id: gridId });
 const historyQuery = Type.Object(
   {
@@ -316,6 +318,25 @@ export const routes = [
     params: gridParams,
     body: s.clockOfferSchema,
     response: s.clockAnswerSchema,
+  },
+  {
+    id: 'notifyStatus',
+    method: 'GET',
+    path: '/api/notify/{grid_id}',
+    summary: 'How the ways of telling people do, and what was sent',
+    access: installer,
+    params: gridParams,
+    response: notifyStatusSchema,
+  },
+  {
+    id: 'notifyTest',
+    method: 'POST',
+    path: '/api/notify/{grid_id}/test',
+    summary: 'Send a test by one way',
+    access: installer,
+    params: gridParams,
+    body: notifyTestSchema,
+    response: notifyChannelSchema,
   },
   {
     id: 'live',

@@ -1,5 +1,5 @@
 /** Asks the gateway that runs on this box, through its own API: what is measured is known to it alone. */
-import { VillagridError } from '@villagrid/contracts';
+import { VillagridError, type ErrorCode } from '@villagrid/contracts';
 import { loadGatewayConfig } from '@villagrid/gateway';
 import { gatewayFiles } from './gateway-site.js';
 
@@ -16,22 +16,47 @@ interface Answer {
   readonly code?: unknown;
   readonly detail?: unknown;
   readonly title?: unknown;
+  readonly next?: unknown;
   readonly token?: unknown;
 }
 
-/** Logs in at the gateway of a folder and gets a path of its API. Throws E_GATEWAY_SILENT, or what the gateway refuses with. */
+/** Whether a gateway answers at the address that the settings of a folder name. */
+export async function gatewayRuns(folder: string): Promise<boolean> {
+  try {
+    await fetch(`${addressOf(folder).base}/.well-known/villagrid`, { signal: AbortSignal.timeout(5000) });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function addressOf(folder: string): { readonly base: string; readonly gridId: string } {
+  const { http, site } = loadGatewayConfig({ path: gatewayFiles(folder).config });
+  const host = http.host === '0.0.0.0' || http.host === '::' ? '127.0.0.1' : http.host;
+  return { base: `http://${host.includes(':') ? `[${host}]` : host}:${http.port}`, gridId: site.grid_id };
+}
+
+/** Logs in at the gateway of a folder and gets a path of its API, or posts a document to it. Throws E_GATEWAY_SILENT, or what the gateway refuses with. */
 export async function askGateway(
   folder: string,
   credentials: Credentials,
   path: (gridId: string) => string,
+  {
+    body,
+    withinMs = answerWithinMs,
+    refused,
+  }: {
+    readonly body?: unknown;
+    readonly withinMs?: number;
+    /** Code of the error for what the gateway refuses with. */
+    readonly refused?: ErrorCode;
+  } = {},
 ): Promise<unknown> {
-  const { http, site } = loadGatewayConfig({ path: gatewayFiles(folder).config });
-  const host = http.host === '0.0.0.0' || http.host === '::' ? '127.0.0.1' : http.host;
-  const base = `http://${host.includes(':') ? `[${host}]` : host}:${http.port}`;
+  const { base, gridId } = addressOf(folder);
   const ask = async (to: string, init: RequestInit): Promise<Answer> => {
     let answer: Response;
     try {
-      answer = await fetch(`${base}${to}`, { ...init, signal: AbortSignal.timeout(answerWithinMs) });
+      answer = await fetch(`${base}${to}`, { ...init, signal: AbortSignal.timeout(withinMs) });
     } catch {
       throw new VillagridError('E_GATEWAY_SILENT', `Nothing answers at ${base}.`);
     }
@@ -40,10 +65,15 @@ export async function askGateway(
     if (answer.status === 401)
       throw new VillagridError('E_LOGIN_FAILED', 'The gateway does not know this name and password.');
     throw new VillagridError(
-      'E_REQUEST_INVALID',
+      answer.status >= 500 && refused !== undefined ? refused : 'E_REQUEST_INVALID',
       String(document.detail ?? document.title ?? `Answer ${answer.status}.`),
       {
-        next: answer.status === 403 ? 'Ask somebody who may read this grid.' : 'Look at `villagrid doctor`.',
+        next:
+          typeof document.next === 'string'
+            ? document.next
+            : answer.status === 403
+              ? 'Ask somebody who may do this on this grid.'
+              : 'Look at `villagrid doctor`.',
       },
     );
   };
@@ -52,5 +82,11 @@ export async function askGateway(
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(credentials),
   });
-  return ask(path(site.grid_id), { headers: { authorization: `Bearer ${String(token)}` } });
+  const authorization = `Bearer ${String(token)}`;
+  if (body === undefined) return ask(path(gridId), { headers: { authorization } });
+  return ask(path(gridId), {
+    method: 'POST',
+    headers: { authorization, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
 }
