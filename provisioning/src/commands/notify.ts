@@ -1,5 +1,5 @@
 /** `villagrid notify`: try a way of telling people, see how all of them do, give the SIM's PIN and the mail password. */
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import {
   messageOf,
@@ -141,6 +141,7 @@ export function addNotifyCommands(program: Command, ports: CommandPorts): void {
       throw new VillagridError('E_CONFIG_INVALID', 'There is no notify in gateway.yaml.', {
         next: 'Set it first; docs/how-to/tell-people.md shows how.',
       });
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
     const database = openDatabase({ path: resolve(dataDir, settingsDatabase), migrations: [] });
     const store = createNotifyStore(database);
     const channels = makeChannels({
