@@ -225,6 +225,7 @@ async function mailServer(t: Test) {
             say('250 taken');
           } else data += `${line}\n`;
         } else if (/^EHLO/i.test(line)) say('250-mail.example.org\r\n250 AUTH PLAIN');
+        else if (/^STARTTLS/i.test(line)) say('502 not here');
         else if (/^AUTH PLAIN/i.test(line)) {
           logins.push(Buffer.from(line.slice(11), 'base64').toString());
           if (line.endsWith(Buffer.from('\0village\0right-secret').toString('base64'))) say('235 welcome');
