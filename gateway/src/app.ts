@@ -475,6 +475,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     grids: createGridsPort(grid, alerts.shown),
     health: health.port,
     clock: keeper,
+    notify: notifier,
   };
   const server = createApiServer({
     ports: api,
