@@ -36,6 +36,7 @@ import type { GatewayConfig } from './config/schema.js';
 import { resolveProfiles, withPollPeriods, type DriverSink } from './drivers/index.js';
 import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { createHealth, diskUsedPct } from './health/health.js';
+import { createInsight } from './insight/insight.js';
 import { createIntake } from './intake/intake.js';
 import { Lines } from './live/lines.js';
 import { Live } from './live/live.js';
@@ -197,7 +198,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     random,
     logger: logger.child('alerts'),
-    ownWords: (ruleId) => (ruleId === meterDisagreesRuleId ? balance.words() : undefined),
+    ownWords: (ruleId) => (ruleId === meterDisagreesRuleId ? balance.words() : insight.words(ruleId)),
     tell,
   });
   const intake = createIntake({
@@ -410,6 +411,14 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     clock,
     logger: logger.child('balance'),
   });
+  const insight = createInsight({
+    grid,
+    log,
+    figure: (metric, value) => alerts.onInternalFigure(metric, value),
+    timesAreRight: () => isTrusted(clock.trust()) && !projector.repairing(),
+    clock,
+    logger: logger.child('insight'),
+  });
   const api: ApiPorts = {
     identity: {
       kind: 'gateway',
@@ -420,7 +429,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
       clockTrust,
     },
     auth: accounts,
-    grids: createGridsPort(grid, alerts.shown),
+    grids: createGridsPort({ ...grid, insight: insight.site }, alerts.shown),
     health: health.port,
     clock: keeper,
   };
@@ -465,6 +474,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   lifecycle.add(retention);
   lifecycle.add(alerts);
   lifecycle.add(balance);
+  lifecycle.add(insight);
   lifecycle.add({ name: 'word of a power cut', start: tellOfStop, stop() {} });
   lifecycle.add({
     name: 'broker',

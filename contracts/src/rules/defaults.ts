@@ -39,6 +39,17 @@ export function defaultLimits(plant: { readonly pv_kwp?: number | undefined } = 
 export const meterDisagreesRuleId = 'meter_disagrees';
 export const meterFindingFigure = 'gateway_meter_finding';
 
+/** Rules of what the gateway finds and expects by itself, each with the figure of its own that it watches. */
+export const anomalyRuleId = 'out_of_the_ordinary';
+export const batteryEndsRuleId = 'battery_will_be_empty';
+export const temperatureRisesRuleId = 'temperature_heads_over_limit';
+export const findingFigures: Readonly<Record<string, string>> = {
+  [meterDisagreesRuleId]: meterFindingFigure,
+  [anomalyRuleId]: 'gateway_anomaly_finding',
+  [batteryEndsRuleId]: 'gateway_battery_finding',
+  [temperatureRisesRuleId]: 'gateway_temperature_finding',
+};
+
 const minutes = (count: number) => count * 60_000;
 
 /** What the default rules want to know of a site: its battery's floor, and which figures are wired. */
@@ -334,6 +345,43 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       what: 'The meters of the village contradict each other.',
       why: 'Figures and reports made from a wrong meter are wrong.',
       steps: ['Look at the energy balance: `villagrid balance` names the meter and says why.'],
+    },
+    {
+      // The texts of these three are those of what was found.
+      id: anomalyRuleId,
+      kind: 'finding',
+      enabled: true,
+      severity: 'medium',
+      selector: { scope: 'figure', metric: findingFigures[anomalyRuleId] as string },
+      parameters: { confirmations: 1, clear_after: 2 },
+      message: 'something is out of the ordinary',
+      what: 'A measurement is not what everything else lets expect.',
+      why: 'It may be the beginning of a fault.',
+      steps: ['Look at the device that is named.'],
+    },
+    {
+      id: batteryEndsRuleId,
+      kind: 'finding',
+      enabled: true,
+      severity: 'high',
+      selector: { scope: 'figure', metric: findingFigures[batteryEndsRuleId] as string },
+      parameters: { confirmations: 2, clear_after: 2 },
+      message: 'the battery will be empty before the sun is back',
+      what: 'The battery will reach its floor.',
+      why: 'When it does, the village goes dark until the sun has charged it.',
+      steps: ['Ask people to switch off what they can spare until the morning.'],
+    },
+    {
+      id: temperatureRisesRuleId,
+      kind: 'finding',
+      enabled: true,
+      severity: 'medium',
+      selector: { scope: 'figure', metric: findingFigures[temperatureRisesRuleId] as string },
+      parameters: { confirmations: 1, clear_after: 2 },
+      message: 'equipment will be too hot',
+      what: 'A temperature heads over its limit.',
+      why: 'Hot equipment stops to protect itself, and ages faster. If it stops, the village goes dark.',
+      steps: ['Look whether its fan runs and its air can pass.', 'Give it shade, and less load in the next hours.'],
     },
     {
       id: 'backlog_old',

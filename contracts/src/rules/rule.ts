@@ -4,6 +4,7 @@ import { severities } from '../alerts/events.js';
 import type { RuleKind } from './kind.js';
 import { balance } from './kinds/balance.js';
 import { comparison } from './kinds/comparison.js';
+import { finding } from './kinds/finding.js';
 import { noData } from './kinds/no-data.js';
 import { threshold } from './kinds/threshold.js';
 
@@ -17,6 +18,7 @@ export const ruleKinds: Readonly<Record<string, AnyKind>> = {
   no_data: noData as unknown as AnyKind,
   comparison: comparison as unknown as AnyKind,
   balance: balance as unknown as AnyKind,
+  finding: finding as unknown as AnyKind,
 };
 
 /** Which subjects a rule covers: a grid figure, every series of a metric (any component), or every device. */
@@ -41,7 +43,7 @@ export type RuleSelector = Static<typeof selectorSchema>;
 export const ruleSchema = Type.Object(
   {
     id: Type.String({ pattern: '^[a-z][a-z0-9_]{0,62}$' }),
-    kind: Type.String({ description: 'threshold, no_data, comparison or balance' }),
+    kind: Type.String({ description: 'threshold, no_data, comparison, balance or finding' }),
     enabled: Type.Boolean({ default: true }),
     severity: Type.Enum([...severities] as const),
     selector: selectorSchema,

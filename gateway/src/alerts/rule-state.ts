@@ -1,10 +1,11 @@
 /** Makes the rules' kept state agree with the alerts that are open: those are the truth, the state follows. Pure. */
-import { meterDisagreesRuleId, meterFindingFigure, type Alert, type Rule } from '@villagrid/contracts';
+import { findingFigures, type Alert, type Rule } from '@villagrid/contracts';
 
 /** Key under which the engine keeps the state of a rule for what an alert is about. */
 export function stateKey(ruleId: string, deviceId: string | null, metric: string | null): string {
-  // The grid has one finding of its balance at a time; its alert names the device that was found.
-  if (ruleId === meterDisagreesRuleId) return `${ruleId}|figure:${meterFindingFigure}`;
+  // The grid has one finding of a kind at a time; its alert names the device that was found.
+  const finding = Object.hasOwn(findingFigures, ruleId) ? findingFigures[ruleId] : undefined;
+  if (finding !== undefined) return `${ruleId}|figure:${finding}`;
   if (deviceId === null) return `${ruleId}|figure:${metric ?? ''}`;
   return metric === null ? `${ruleId}|device:${deviceId}` : `${ruleId}|series:${deviceId}/${metric}`;
 }
