@@ -250,12 +250,12 @@ t.test('the end of the battery is forecast from the days of the site, with an in
   const forecaster = createBatteryForecaster(site);
   const made: BatteryForecast[] = [];
   const charge = new Map<number, number>();
-  for (const window of siteWindows(24)) {
+  for (const window of siteWindows(21)) {
     forecaster.look(window);
     charge.set(window.startMs + 900_000, window.series.get('battery-1/battery_soc_pct')!.last);
     const { quarter } = localQuarter(zone, window.startMs);
     // In the evening, when it matters.
-    if (quarter === 75 && window.startMs > firstMs + 14 * 86_400_000) made.push(forecaster.forecast()!);
+    if (quarter === 75 && window.startMs > firstMs + 12 * 86_400_000) made.push(forecaster.forecast()!);
   }
   let held = 0;
   for (const one of made.slice(0, -1)) {
