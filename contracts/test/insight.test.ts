@@ -241,10 +241,16 @@ t.test('a detector that was restarted from its state goes on as if it had not be
   createDetector(site, seriesOfSite, { checks: 'nonsense', usual_day: 7, series: [null] });
 });
 
-t.test('a window without samples is no sample of nothing', async (t) => {
-  const gap = (_: string, value: number, at: number) => (at >= noon && at < noon + 8 ? undefined : value);
-  t.same([...explained(siteWindows(18, gap), noon)], []);
-});
+t.test(
+  'a sensor that says nothing is no sensor that says nought, and a gateway that was away saw nothing odd',
+  async (t) => {
+    const silent = (id: string, value: number, at: number) =>
+      id.startsWith('sun-1') && at >= noon && at < noon + 8 ? undefined : value;
+    t.same([...explained(siteWindows(18, silent), noon)], []);
+    const away = (_: string, value: number, at: number) => (at >= noon && at < noon + 8 ? undefined : value);
+    t.same([...explained(siteWindows(18, away), noon)], []);
+  },
+);
 
 t.test('the end of the battery is forecast from the days of the site, with an interval that holds it', async (t) => {
   const forecaster = createBatteryForecaster(site);
