@@ -9,10 +9,14 @@ import type {
   CommandAnswer,
   CommandList,
   DeviceLink,
+  GridRecord,
   Health,
   Principal,
   Resolution,
   Role,
+  Rule,
+  SeriesName,
+  SeriesSamples,
   Site,
   SnapshotSample,
   WindowColumns,
@@ -127,11 +131,18 @@ export interface GridPort {
   ): Promise<WindowColumns>;
   /** Samples measured in [fromMs, toMs), ascending by time, of any quality. */
   raw(deviceId: string, metric: string, fromMs: number, toMs: number): Promise<RawColumns>;
+  /**
+   * Samples of several series in [fromMs, toMs), of any quality, in the order asked and in small steps; columns may share
+   * their times. Left out where `raw` does as well.
+   */
+  samples?(series: readonly SeriesName[], fromMs: number, toMs: number): Promise<readonly SeriesSamples[]>;
   /** Samples measured before `untilMs`. */
   completeness(untilMs: number): Promise<CompletenessFacts>;
   /** Alerts of the grid, reduced. All active ones are always included when status is not `resolved`; at most 2,000 in all, newest first. */
   alerts(query: AlertQuery): Promise<readonly Alert[]>;
   alert(alertId: string): Promise<Alert | undefined>;
+  /** What people said of the grid as a whole: planned work and hand-over notes. */
+  records(): Promise<readonly GridRecord[]>;
   /** Stores a person's event by id if absent (durable when resolved), passes it on to the other side, and tells subscribers. */
   append(event: AlertEvent): Promise<void>;
   /** Origin that events born here carry. */
@@ -141,6 +152,8 @@ export interface GridPort {
   readonly insight?: SiteInsight;
   /** Left out where commands cannot be sent from: at the cloud. */
   readonly commands?: CommandPort;
+  /** Rules that watch this grid, as far as this server knows them. */
+  rules(): readonly Rule[];
   /** Normal bands of figures, from the limits in force. */
   limits(): Readonly<Record<string, { readonly low?: number; readonly high?: number }>>;
 }

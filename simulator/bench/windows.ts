@@ -77,7 +77,7 @@ export function* windowsOfRun(run: VillageRun): Generator<SiteWindow, VillageSta
   let village = make(loadMeasured(), startMs, run.state);
   const signals = new Map<string, Signal>(Object.entries(nodeSignals));
   for (let i = 0; i < plant.inverters; i += 1) signals.set(inverterId(i), inverterSignal(i));
-  signals.set('village-meter', meterSignal);
+  signals.set('village-meter', meterSignal());
   signals.set('battery-monitor', batterySignal(plant.batteryKwh));
   const atStart = new Map<string, number>();
   let isOn = false;

@@ -4,7 +4,7 @@
  * known of the site fit again. Pure.
  */
 import { metricDefinition } from '../metrics/catalogue.js';
-import { shortNumber } from '../rules/subject.js';
+import { shortNumber } from '../rules/texts/fill.js';
 import type { UsualRange } from './baseline.js';
 import { seriesWords, type WatchedSeries } from './checks.js';
 import { oddFrom, type CheckStand, type Findings } from './detect.js';

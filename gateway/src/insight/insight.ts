@@ -15,6 +15,7 @@ import {
   batteryEndsRuleId,
   findingFigures,
   headingWords,
+  parseMetricId,
   temperatureRisesRuleId,
   zoneOffsetMs,
   type Alert,
@@ -111,13 +112,13 @@ export function createInsight(options: InsightOptions): Insight {
     const active = await grid.alerts({ status: 'active' });
     if (stopped) return;
     const open = site.anomaly();
-    // One cause, one alert: what another rule has told of the same device is explained, not told again.
+    // One cause, one alert: what another rule has told of the same device or figure is explained, not told again.
     const isNew = open !== undefined && open !== anomaly;
     if (open === undefined || !isNew || !isTold(open, active)) {
       if (isNew) logger.info('out of the ordinary', { found: anomalyWords(open.explanation).headline });
       anomaly = open;
     }
-    figure(findingFigures[anomalyRuleId] as string, anomaly === undefined ? 0 : numberOf(`${anomaly.sinceMs}`));
+    figure(findingFigures[anomalyRuleId], anomaly === undefined ? 0 : numberOf(`${anomaly.sinceMs}`));
 
     const forecast = site.battery();
     const ends = forecast?.emptyAtMs;
@@ -133,18 +134,23 @@ export function createInsight(options: InsightOptions): Insight {
     const isStill =
       battery !== undefined && forecast !== undefined && ends !== null && forecast.chance >= warnChance / 2;
     battery = isNear || isStill ? forecast : undefined;
-    figure(findingFigures[batteryEndsRuleId] as string, battery === undefined ? 0 : 1);
+    figure(findingFigures[batteryEndsRuleId], battery === undefined ? 0 : 1);
 
     hot = site.temperatures().find((one) => one.overAtMs !== null);
-    figure(findingFigures[temperatureRisesRuleId] as string, hot === undefined ? 0 : numberOf(hot.series.id));
+    figure(findingFigures[temperatureRisesRuleId], hot === undefined ? 0 : numberOf(hot.series.id));
   }
 
   const isTold = ({ explanation }: AnomalySpan, active: readonly Alert[]): boolean =>
     active.some(
       (alert) =>
         alert.rule_id !== anomalyRuleId &&
-        alert.device_id !== null &&
-        explanation.inputs.some((one) => one.series.deviceId === alert.device_id && one.share >= 0.3),
+        explanation.inputs.some(
+          ({ share, series }) =>
+            share >= 0.3 &&
+            (alert.device_id === null
+              ? alert.metric !== null && parseMetricId(alert.metric).base === parseMetricId(series.metric).base
+              : alert.device_id === series.deviceId),
+        ),
     );
 
   const look = (): Promise<void> => {
