@@ -1,4 +1,5 @@
 /** A limit that can be moved: a slider to feel it, a number to be exact. */
+import { useState } from 'preact/hooks';
 import { isMessageKey, t } from '../../i18n/messages.js';
 
 /** A limit as the API lists it. */
@@ -51,6 +52,8 @@ export function LimitInput({
     if (text.trim() !== '' && Number.isFinite(given)) onChange(Math.round(given * factor * 1000) / 1000);
   };
   const shown = value / factor;
+  /** What is being typed: values that arrive meanwhile must not take it away. */
+  const [draft, setDraft] = useState<string>();
   return (
     <div class="limit" role="group" aria-label={label}>
       <span>{label}</span>
@@ -68,9 +71,13 @@ export function LimitInput({
           type="number"
           inputMode="decimal"
           step="any"
-          value={shown}
+          value={draft ?? shown}
           aria-label={`${label}, ${unit}`}
-          onChange={(event) => take(event.currentTarget.value)}
+          onInput={(event) => {
+            setDraft(event.currentTarget.value);
+            take(event.currentTarget.value);
+          }}
+          onBlur={() => setDraft(undefined)}
         />
         {unit}
       </span>

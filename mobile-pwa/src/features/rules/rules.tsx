@@ -33,7 +33,7 @@ function TryRule({ gridId, rule, nameOf }: { gridId: string; rule: Rule; nameOf:
   const [test, setTest] = useState<RuleTest>();
   const [result, setResult] = useState<{ readonly of: RuleTestResult; readonly names: readonly string[] }>();
   const [failed, setFailed] = useState(false);
-  const running = useRef<RunningTest>();
+  const running = useRef<RunningTest | undefined>(undefined);
   useEffect(() => () => running.current?.stop(), []);
   const changed = limits.filter(({ path, value }) => values[path] !== undefined && values[path] !== value);
   const begin = () => {
@@ -128,13 +128,13 @@ function RuleRow({
         <Icon name="bell" />
         <span class="main">
           <span class="t">{sentenceStart(rule.message)}</span>
-          <span class="d">{unbroken(sentenceStart(rule.description))}</span>
+          <span class="d">{rule.testable ? unbroken(sentenceStart(rule.description)) : rule.why}</span>
         </span>
         {!rule.enabled && <span class="end d">{t('rules.off')}</span>}
       </summary>
       {open && (
         <div class="rule-body">
-          <p>{rule.why}</p>
+          {rule.testable && <p>{rule.why}</p>}
           {rule.testable && mayTry && <TryRule gridId={gridId} rule={rule} nameOf={nameOf} />}
           {!rule.testable && <p class="d">{t('rules.untestable')}</p>}
         </div>
@@ -167,7 +167,7 @@ export function Rules({ gridId }: { gridId: string }) {
       <Header
         title={t('rules.title')}
         gridName={view?.summary.name ?? gridId}
-        back={{ href: links.more(gridId), label: t('header.back', { to: t('tab.more') }) }}
+        back={{ href: links.more(gridId), to: t('tab.more') }}
       />
       <main id="content" class="narrow">
         <p class="rules-intro">
