@@ -201,7 +201,6 @@ export async function runAppChecks(options: AppChecksOptions): Promise<AppChecks
           problems.push(`${size.name} history ${period}: ${problem}`);
       }
       await go(`${grid}/rules`, '.rule');
-      await look('rules');
       await page.click('.rule summary:has-text("Battery is low")');
       await page.fill('.limit:has-text("Below") input[type=number]', '25');
       await page.click('.rule-body .btn.pri');

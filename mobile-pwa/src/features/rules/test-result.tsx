@@ -96,7 +96,7 @@ export function TestResult({
       {coarse !== undefined && <p class="d">{t('rules.coarse', { when: dayText(coarse.to_ms, zone) })}</p>}
       {occurrences.length > 0 && (
         <>
-          <h4 class="d">{`${t('rules.when')} (${names[variants.length - 1] ?? ''})`}</h4>
+          <h3 class="d">{`${t('rules.when')} (${names[variants.length - 1] ?? ''})`}</h3>
           <ul class="occurrences">
             {occurrences.slice(0, mostListed).map((one) => (
               <li key={`${one.raised_at_ms} ${one.device_id ?? ''} ${one.metric ?? ''}`}>
