@@ -9,7 +9,10 @@ import type {
   CommandAnswer,
   CommandList,
   DeviceLink,
+  GridRecord,
   Health,
+  NotifyChannelName,
+  NotifyStatus,
   Principal,
   Resolution,
   Role,
@@ -20,6 +23,8 @@ import type {
   SnapshotSample,
   WindowColumns,
 } from '@villagrid/contracts';
+
+import type { SiteInsight } from './insight/site-insight.js';
 
 /** What this server is. */
 export interface ServerIdentity {
@@ -49,6 +54,8 @@ export interface AuthPort {
   login(username: string, password: string, remoteAddress: string): Promise<Login | undefined>;
   /** The person behind a token; undefined when unknown, ended or disabled. */
   authenticate(token: string): Promise<Principal | undefined>;
+  /** The same where it is known without waiting; undefined says nothing of the token. */
+  remembered?(token: string): Principal | undefined;
   logout(token: string): Promise<void>;
 }
 
@@ -138,11 +145,15 @@ export interface GridPort {
   /** Alerts of the grid, reduced. All active ones are always included when status is not `resolved`; at most 2,000 in all, newest first. */
   alerts(query: AlertQuery): Promise<readonly Alert[]>;
   alert(alertId: string): Promise<Alert | undefined>;
+  /** What people said of the grid as a whole: planned work and hand-over notes. */
+  records(): Promise<readonly GridRecord[]>;
   /** Stores a person's event by id if absent (durable when resolved), passes it on to the other side, and tells subscribers. */
   append(event: AlertEvent): Promise<void>;
   /** Origin that events born here carry. */
   readonly origin: AlertEvent['origin'];
   subscribe(listener: (change: GridChange) => void): () => void;
+  /** What is found and expected here, where the server keeps it itself; the API makes its own otherwise. */
+  readonly insight?: SiteInsight;
   /** Left out where commands cannot be sent from: at the cloud. */
   readonly commands?: CommandPort;
   /** Rules that watch this grid, as far as this server knows them. */
@@ -176,6 +187,13 @@ export interface ClockPort {
   offerPhone(phoneMs: number): ClockOffer;
 }
 
+/** Telling people who have no app open. */
+export interface NotifyPort {
+  status(): NotifyStatus;
+  /** Throws E_NOTIFY_FAILED, and E_REQUEST_INVALID for a way that is not set up. */
+  test(channel: NotifyChannelName, to: string): Promise<NotifyStatus['channels'][number]>;
+}
+
 /** All ports together. */
 export interface ApiPorts {
   readonly identity: ServerIdentity;
@@ -184,4 +202,6 @@ export interface ApiPorts {
   readonly health: HealthPort;
   /** Left out by a server whose clock needs nobody. */
   readonly clock?: ClockPort;
+  /** Left out where nobody is told by SMS, e-mail or relay. */
+  readonly notify?: NotifyPort | undefined;
 }

@@ -9,6 +9,7 @@ export { startModbusDevice } from './modbus/device.js';
 export { renderImage } from './modbus/image.js';
 export { registerMap } from './modbus/maps.js';
 export { canOpenPty, openPty, type Pty } from './modbus/pty.js';
+export * from './modem/gsm-modem.js';
 export { rtuFrame, type RtuSlave, rtuSlave, type SlaveBurst, type SlaveRequest } from './modbus/rtu-slave.js';
 export {
   modbusPortsPerVillage,
@@ -16,6 +17,7 @@ export {
   referenceVillage,
   type VillageDevice,
   villageDevices,
+  villageLine,
   villageSite,
   villageWiring,
 } from './reference/devices.js';

@@ -5,6 +5,7 @@ import {
   defaultRules,
   emptyColumns,
   foldSample,
+  isGridRecord,
   localDayStartMs,
   newId,
   qualityClass,
@@ -217,6 +218,8 @@ export class MemoryGrid implements GridPort {
   async alert(alertId: string) {
     return this.#reduced().find((alert) => alert.alert_id === alertId);
   }
+
+  records = async () => this.#events.filter(isGridRecord);
 
   async append(event: AlertEvent) {
     this.#store(event);

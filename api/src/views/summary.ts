@@ -1,6 +1,7 @@
 /** The summary of a grid: figures, verdict, today, devices, plant, limits. */
 import { makeVerdict, standsAlone, type Alert, type Summary, type Verdict } from '@villagrid/contracts';
 import type { GridPort, ServerIdentity } from '../ports.js';
+import { lastingOf } from '../insight/insights.js';
 import { deviceViews, seenDevices } from './devices.js';
 import { figureViews, gridFigures, type GridFigures } from './figures.js';
 import { nominal } from './supply-spans.js';
@@ -37,6 +38,7 @@ export function verdictOf(
     batteryPowerKw,
     openAlerts: active.filter(standsAlone),
     nominalV,
+    lasting: lastingOf(grid, nowMs),
   });
 }
 

@@ -96,6 +96,10 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
   const currentSite = (): Site => (site ??= siteOf(gateway, gateways));
   const currentSnapshot = (): Snapshot => (snapshot ??= new Snapshot(telemetry.latest(gridId), clock));
 
+  /** Planned work and hand-over notes are no alerts: they are part of the grid's own page. */
+  const tellOfEvent = (alertId: string): void =>
+    live.tell(gridId, alerts.get(alertId) === undefined ? { type: 'site' } : { type: 'alert', alertId });
+
   const completeness = (untilMs: number): CompletenessFacts => {
     const epoch = gateways.get(gateway.gateway_id, gridId)?.epoch ?? null;
     const series = telemetry.completeness(gridId, untilMs);
@@ -142,6 +146,7 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
       const alert = alerts.get(alertId);
       return alert?.grid_id === gridId ? alert : undefined;
     },
+    records: async () => alerts.records(gridId),
     async append(event: AlertEvent) {
       if (event.grid_id !== gridId || gatewayOnlyEvents.includes(event.kind))
         throw new VillagridError(
@@ -156,7 +161,7 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
         })
         .immediate();
       if (outcome === 'known') return;
-      live.tell(gridId, { type: 'alert', alertId: event.alert_id });
+      tellOfEvent(event.alert_id);
       downlink.sendActs(gateway, [event]);
     },
     subscribe: (listener) => live.subscribe(gridId, listener),
@@ -177,7 +182,7 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
       }
       const series = currentSnapshot().take(samples);
       if (series.length > 0) live.tell(gridId, { type: 'samples', series });
-      for (const alertId of alertIds) live.tell(gridId, { type: 'alert', alertId });
+      for (const alertId of alertIds) tellOfEvent(alertId);
       for (const deviceId of deviceIds) live.tell(gridId, { type: 'device', deviceId });
     },
     presenceChanged: () => live.tell(gridId, { type: 'device', deviceId: gateway.gateway_id }),

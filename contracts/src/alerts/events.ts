@@ -7,6 +7,9 @@
 export const severities = ['critical', 'high', 'medium', 'low'] as const;
 export type Severity = (typeof severities)[number];
 
+/** Rule id of the alert that stands for too many alerts at once. */
+export const alertFloodRuleId = 'alert_flood';
+
 /** Compares severities: negative when `a` is worse. */
 export function compareSeverity(a: Severity, b: Severity): number {
   return severities.indexOf(a) - severities.indexOf(b);
@@ -51,6 +54,8 @@ export interface AlertSubject {
   readonly what: string;
   readonly why: string;
   readonly steps: readonly string[];
+  /** How long there is to do it, a sentence; left out where nobody said. */
+  readonly how_long?: string;
   /** Affected device; null when it concerns the grid as a whole. */
   readonly device_id: string | null;
   readonly device_name: string | null;

@@ -47,6 +47,8 @@ export interface Alert extends AlertSubject {
   /** True when the acknowledgement came after clearing. */
   readonly seen_after_clearing: boolean;
   readonly raised_at_ms: number;
+  /** How severe it was at first. */
+  readonly raised_severity: Severity;
   readonly cleared_at_ms: number | null;
   readonly assignee: Actor | null;
   /** Until when it is shelved, if that end lies ahead; `shelvedAt` compares it with the present time. */
@@ -173,6 +175,7 @@ export function reduceAlert(events: Iterable<AlertEvent>): Alert | undefined {
     acknowledged_at_ms: acknowledged?.at ?? null,
     seen_after_clearing: acknowledged !== undefined && cleared !== null && acknowledged.at > cleared,
     raised_at_ms: raised.at_ms,
+    raised_severity: raised.subject.severity,
     cleared_at_ms: cleared,
     assignee: assigned?.assignee ?? null,
     shelved_until_ms: shelved?.until_ms ?? null,

@@ -121,6 +121,12 @@ export const errorCatalogue = {
     reader: 'developer',
     next: 'docs/requirements.md says what works.',
   },
+  E_NOTIFY_FAILED: {
+    status: 502,
+    title: 'The message did not go out',
+    reader: 'installer',
+    next: 'Do what the detail says; docs/how-to/tell-people.md has more.',
+  },
   E_CONFLICT: {
     status: 409,
     title: 'Somebody else was first',
@@ -168,7 +174,7 @@ export const errorCatalogue = {
     status: 409,
     title: 'The gateway owns this line',
     reader: 'installer',
-    next: 'Stop the gateway for the scan, then start it again: a line has one owner.',
+    next: 'Leave out --baud, --parity and --every-speed: the gateway lends the line at its speed. Or stop it for the scan, then start it again.',
   },
   E_PORT_IN_USE: {
     status: 500,

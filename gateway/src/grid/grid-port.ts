@@ -61,6 +61,7 @@ export function createGridPort(options: GridPortOptions): GridPort {
     },
     alerts: async (query) => alerts.shown.list(gridId, query),
     alert: async (alertId) => alerts.shown.get(alertId),
+    records: async () => alerts.shown.records(gridId),
     append: (event) => alerts.append(event),
     origin: alerts.origin,
     subscribe: (listener) => live.subscribe(listener),
