@@ -6,6 +6,7 @@ import type { alertTexts } from '../features/alerts/texts.js';
 import type { homeTexts } from '../features/home/texts.js';
 import type { moreTexts } from '../features/more/texts.js';
 import type { reportTexts } from '../features/reports/texts.js';
+import type { ruleTexts } from '../features/rules/texts.js';
 import type { sheetTexts } from '../ui/connection-sheet-texts.js';
 
 /**
@@ -238,4 +239,5 @@ export type MessageKey =
   | keyof typeof homeTexts
   | keyof typeof moreTexts
   | keyof typeof reportTexts
+  | keyof typeof ruleTexts
   | keyof typeof sheetTexts;
