@@ -6,6 +6,7 @@ import {
   alertStoreMigrations,
   clockLedgerMigrations,
   commandMigrations,
+  notifyMigrations,
   telemetryMigrations,
   type Migration,
 } from '@villagrid/runtime';
@@ -40,6 +41,7 @@ export const gatewayModules: Readonly<Record<string, readonly Migration[]>> = {
   clock_correction: clockLedgerMigrations,
   accounts: accountMigrations,
   commands: commandMigrations,
+  notify: notifyMigrations,
   // Version 0.1 kept history so; its tables are made anew from the log.
   telemetry: telemetryMigrations,
 };
@@ -87,15 +89,16 @@ export function settingsFiles(
     one ? [one.certificate_file, one.key_file] : [],
   );
   if (config.uplink) named.push(config.uplink.ca_file);
-  // Without its own mappings and profiles a restored gateway would not start.
-  const ownData = [config.mqtt_devices.mappings_dir, config.modbus?.profiles_dir].flatMap((one) =>
+  // Without its own mappings and profiles a restored gateway would not start; without its rules it would not warn.
+  const ownData = [config.mqtt_devices.mappings_dir, config.modbus?.profiles_dir, config.rules_dir].flatMap((one) =>
     one !== undefined && existsSync(one)
       ? readdirSync(one)
           .filter((name) => name.endsWith('.yaml'))
           .map((name) => join(one, name))
       : [],
   );
-  for (const path of [configFile, config.device_credentials_file, ...inPki, ...named, ...ownData]) {
+  const secrets = config.notify && existsSync(config.notify.secrets_file) ? [config.notify.secrets_file] : [];
+  for (const path of [configFile, config.device_credentials_file, ...secrets, ...inPki, ...named, ...ownData]) {
     const name = relative(folder, path);
     if (name.startsWith('..') || name.startsWith('/')) leftOut.push([path, 'it is outside the folder of the settings']);
     else if (!existsSync(path)) leftOut.push([path, 'it is not there']);

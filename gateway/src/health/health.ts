@@ -2,13 +2,14 @@
 import { statfsSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { HealthPort } from '@villagrid/api';
-import { isTrusted, type Clock, type Timer } from '@villagrid/contracts';
+import { brokenRulesFigure, isTrusted, type Clock, type Timer } from '@villagrid/contracts';
 import type { GuardedBroker, LifecyclePart } from '@villagrid/runtime';
 import type { Alerts } from '../alerts/alerts.js';
 import { sourceWords, type ClockKeeper } from '../clock/keeper.js';
 import type { VillageClock } from '../clock/village-clock.js';
 import type { IntakeCounters } from '../intake/intake.js';
 import type { DurableLog } from '../log/log.js';
+import type { Notifier } from '../notify/index.js';
 import type { Projector } from '../project/projector.js';
 import type { Uplink } from '../uplink/index.js';
 import { prometheusText, type MetricFamily } from './prometheus.js';
@@ -25,6 +26,8 @@ export interface HealthOptions {
   /** How many damaged files are set aside. */
   /** Lines to devices that cannot be reached. */
   readonly linesDown: () => number;
+  /** Files of rules that cannot be used. */
+  readonly brokenRules: number;
   readonly damagedFiles: () => number;
   readonly intake: IntakeCounters;
   readonly broker: GuardedBroker;
@@ -33,6 +36,7 @@ export interface HealthOptions {
   readonly projector: Projector;
   readonly alerts: Alerts;
   readonly uplink: Uplink | undefined;
+  readonly notifier: Notifier | undefined;
   readonly villageClock: VillageClock;
   readonly keeper: ClockKeeper;
   readonly clock: Clock;
@@ -54,6 +58,7 @@ export function createHealth(options: HealthOptions): {
     projector,
     alerts,
     uplink,
+    notifier,
     villageClock,
     keeper,
     clock,
@@ -71,6 +76,7 @@ export function createHealth(options: HealthOptions): {
     if (used !== undefined) alerts.onInternalFigure('gateway_disk_used_pct', used);
     alerts.onInternalFigure('gateway_storage_failing', log.stats.failing ? 1 : 0);
     alerts.onInternalFigure('gateway_wal_mb', walBytes() / 1e6);
+    alerts.onInternalFigure(brokenRulesFigure, options.brokenRules);
     alerts.onInternalFigure('gateway_damaged_files', damagedFiles() + log.stats.damagedFrames);
     if (uplink) alerts.onInternalFigure('gateway_backlog_age_s', uplink.stats().backlogAgeS);
   };
@@ -82,9 +88,7 @@ export function createHealth(options: HealthOptions): {
         {
           name: 'log',
           ok: !log.stats.failing,
-          detail: log.stats.failing
-            ? 'the last commit failed; nothing is acknowledged'
-            : `${log.newestNumber()} frames`,
+          detail: logDetail(),
         },
         { name: 'history', ok: behind < behindLimit, detail: `${behind} frames behind the log` },
         { name: 'broker', ok: Object.keys(broker.ports).length > 0, detail: `${broker.stats().clients} clients` },
@@ -104,11 +108,24 @@ export function createHealth(options: HealthOptions): {
         ...(uplink
           ? [{ name: 'uplink', ok: true, detail: uplink.stats().connected ? 'linked' : 'no link; everything is kept' }]
           : []),
+        // That people cannot be told is an alert, not a fault of what measures.
+        ...(notifier?.status().channels ?? []).map(({ channel, state, detail }) => ({
+          name: `notify_${channel}`,
+          ok: true,
+          detail: state === 'failing' ? `failing: ${detail}` : detail,
+        })),
       ];
-      const status = checks.every((one) => one.ok) ? 'ok' : log.stats.failing ? 'down' : 'degraded';
+      const status = checks.every((one) => one.ok) ? 'ok' : log.stats.refusing ? 'down' : 'degraded';
       return { status, checks };
     },
     prometheus: () => prometheusText(families()),
+  };
+
+  const logDetail = (): string => {
+    if (log.stats.refusing) return 'the last commit failed; nothing is acknowledged';
+    if (log.stats.failing)
+      return `the database cannot be written; commits are acknowledged as long as the journal has room (${log.waitingFrames()} frames are in it alone)`;
+    return `${log.newestNumber()} frames`;
   };
 
   const clockDetail = (): string => {
@@ -135,6 +152,49 @@ export function createHealth(options: HealthOptions): {
       values,
     });
     const link = uplink?.stats();
+    const notifyFamilies = (ways: ReturnType<Notifier['numbers']>): MetricFamily[] => {
+      const by = (of: (way: (typeof ways)[number]) => number | null): MetricFamily['values'] => ({
+        label: 'channel',
+        by: Object.fromEntries(
+          ways.flatMap((way): [string, number][] => {
+            const value = of(way);
+            return value === null ? [] : [[way.name, value]];
+          }),
+        ),
+      });
+      return [
+        counter(
+          'notify_sent',
+          'Messages that the far side took, by channel.',
+          by(({ sent }) => sent),
+        ),
+        counter(
+          'notify_failed',
+          'Messages that did not go out, by channel.',
+          by(({ failed }) => failed),
+        ),
+        gauge(
+          'notify_failing',
+          '1 while a channel does not work.',
+          by(({ failing }) => (failing ? 1 : 0)),
+        ),
+        gauge(
+          'notify_last_sent_seconds',
+          'Unix time of the last message.',
+          by(({ lastSentMs }) => lastSentMs && lastSentMs / 1000),
+        ),
+        gauge(
+          'notify_signal_dbm',
+          'Strength of the mobile network.',
+          by(({ signalDbm }) => signalDbm),
+        ),
+        gauge(
+          'notify_balance',
+          'Credit, as the operator says it.',
+          by(({ balance }) => balance),
+        ),
+      ];
+    };
     return [
       counter('publishes', 'Publishes taken in.', intake.publishes),
       counter('readings', 'Readings taken in, without repeats.', intake.readings),
@@ -167,6 +227,7 @@ export function createHealth(options: HealthOptions): {
           too_many: stats.connectionsRefused,
         },
       }),
+      ...(notifier ? notifyFamilies(notifier.numbers()) : []),
       ...(link
         ? [
             gauge('uplink_connected', '1 while linked to the cloud.', link.connected ? 1 : 0),

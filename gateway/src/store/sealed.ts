@@ -280,7 +280,8 @@ export class Sealed {
       const day = dayOfKey(id);
       takeLoose(day * 24);
       if (widthMs === hourMs) {
-        for (const one of this.#windows(hours, hourMs, `hours of day ${day} of series ${seriesId}`)) found.push(one);
+        const windows = this.#windows(hours, hourMs, `hours of day ${day} of series ${seriesId}`);
+        for (let i = 0; i < windows.length; i += 1) found.push(windows[i] as RollupWindow);
       } else if (widthMs === quarterMs) found.push(...this.quarters(seriesId, day));
       else {
         const minutes = this.minutes(seriesId, day);
