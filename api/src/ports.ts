@@ -11,6 +11,8 @@ import type {
   DeviceLink,
   GridRecord,
   Health,
+  NotifyChannelName,
+  NotifyStatus,
   Principal,
   Resolution,
   Role,
@@ -185,6 +187,13 @@ export interface ClockPort {
   offerPhone(phoneMs: number): ClockOffer;
 }
 
+/** Telling people who have no app open. */
+export interface NotifyPort {
+  status(): NotifyStatus;
+  /** Throws E_NOTIFY_FAILED, and E_REQUEST_INVALID for a way that is not set up. */
+  test(channel: NotifyChannelName, to: string): Promise<NotifyStatus['channels'][number]>;
+}
+
 /** All ports together. */
 export interface ApiPorts {
   readonly identity: ServerIdentity;
@@ -193,4 +202,6 @@ export interface ApiPorts {
   readonly health: HealthPort;
   /** Left out by a server whose clock needs nobody. */
   readonly clock?: ClockPort;
+  /** Left out where nobody is told by SMS, e-mail or relay. */
+  readonly notify?: NotifyPort | undefined;
 }
