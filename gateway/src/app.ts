@@ -39,6 +39,7 @@ import type { GatewayConfig } from './config/schema.js';
 import { registerCommands, resolveProfiles, withPollPeriods, type DriverSink } from './drivers/index.js';
 import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { createHealth, diskUsedPct } from './health/health.js';
+import { createInsight } from './insight/insight.js';
 import { createIntake } from './intake/intake.js';
 import { Lines } from './live/lines.js';
 import { Live } from './live/live.js';
@@ -60,6 +61,7 @@ import { gatewayParts } from './parts.js';
 import { ownFile } from './places.js';
 import { uplinkCursor } from './uplink/index.js';
 import { createPressure } from './project/pressure.js';
+import { loadSiteRules, siteDefaults } from './rules/index.js';
 import { createProjector } from './project/projector.js';
 import { createRetention } from './retention/retention.js';
 import { createFileRoom } from './store/file-room.js';
@@ -192,12 +194,16 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   live.restore(telemetry.latest(gridId));
   const sequences = new NodeSequences(log);
 
+  const siteRules = loadSiteRules(config.rules_dir, { site, defaults: siteDefaults(site, config.limits) });
+  // One that is not right must not keep the village without all others; an alert says so.
+  for (const problem of siteRules.problems) logger.error('a rule of this site cannot be used', { detail: problem });
   const lines = new Lines();
   const nameOf = (deviceId: string): string => site.devices.find((one) => one.device_id === deviceId)?.name ?? deviceId;
   const alerts = createAlerts({
     lines,
     site,
     limits: config.limits,
+    rules: siteRules.rules,
     speed: config.clock?.speed,
     log,
     corrected: (frame) => ledger.restamp(gridId, frame),
@@ -210,7 +216,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     ownWords(ruleId) {
       if (ruleId === notifyFailingRuleId) return notifier?.words();
       if (ruleId === meterDisagreesRuleId) return balance.words();
-      return ruleId === lineDownRuleId ? lines.words(nameOf) : undefined;
+      return ruleId === lineDownRuleId ? lines.words(nameOf) : insight.words(ruleId);
     },
     tell,
   });
@@ -435,6 +441,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     walBytes: logStore.walBytes,
     linesDown: () => lines.downCount,
     damagedFiles: () => data.damagedFiles(),
+    brokenRules: siteRules.problems.length,
     intake: intake.counters,
     broker,
     plainDevices: config.mqtt_plain.lan ? plainDevices(config) : undefined,
@@ -456,6 +463,14 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     clock,
     logger: logger.child('balance'),
   });
+  const insight = createInsight({
+    grid,
+    log,
+    figure: (metric, value) => alerts.onInternalFigure(metric, value),
+    timesAreRight: () => isTrusted(clock.trust()) && !projector.repairing(),
+    clock,
+    logger: logger.child('insight'),
+  });
   const api: ApiPorts = {
     identity: {
       kind: 'gateway',
@@ -466,9 +481,10 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
       clockTrust,
     },
     auth: accounts,
-    grids: createGridsPort(grid, alerts.shown),
+    grids: createGridsPort({ ...grid, insight: insight.site }, alerts.shown),
     health: health.port,
     clock: keeper,
+    notify: notifier,
   };
   const server = createApiServer({
     ports: api,
@@ -511,6 +527,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   lifecycle.add(retention);
   lifecycle.add(alerts);
   lifecycle.add(balance);
+  lifecycle.add(insight);
   if (notifier) lifecycle.add(notifier);
   lifecycle.add({ name: 'word of a power cut', start: tellOfStop, stop() {} });
   lifecycle.add({
