@@ -36,9 +36,10 @@ import { clockCorrectedSubject } from './clock/corrected-alert.js';
 import { createClockKeeper, createVillageClock } from './clock/keeper.js';
 import { systemTimeSources, type TimeSources } from './clock/sources.js';
 import type { GatewayConfig } from './config/schema.js';
-import { resolveProfiles, withPollPeriods, type DriverSink } from './drivers/index.js';
+import { registerCommands, resolveProfiles, withPollPeriods, type DriverSink } from './drivers/index.js';
 import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { createHealth, diskUsedPct } from './health/health.js';
+import { createInsight } from './insight/insight.js';
 import { createIntake } from './intake/intake.js';
 import { Lines } from './live/lines.js';
 import { Live } from './live/live.js';
@@ -46,7 +47,6 @@ import { loadNamedMappings, type Mapping } from './mappings/index.js';
 import { NodeCommands } from './nodes/commands.js';
 import { createMappedNodes } from './nodes/mapped-nodes.js';
 import { createPrototype } from './nodes/prototype.js';
-import { registerCommands } from './nodes/register-commands.js';
 import { createNotifier, makeChannels, notifyFailingRuleId, type ModemWaits } from './notify/index.js';
 import { readNotifySecrets } from './config/notify-secrets.js';
 import { Ballast } from './log/ballast.js';
@@ -56,6 +56,7 @@ import type { DurableLog } from './log/log.js';
 import { formerEpochs, settleRestored } from './log/restored.js';
 import { settleSalvaged } from './log/salvage.js';
 import { NodeSequences } from './log/sequences.js';
+import { lendLines, linesSocket } from './links/index.js';
 import { gatewayParts } from './parts.js';
 import { ownFile } from './places.js';
 import { uplinkCursor } from './uplink/index.js';
@@ -215,7 +216,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     ownWords(ruleId) {
       if (ruleId === notifyFailingRuleId) return notifier?.words();
       if (ruleId === meterDisagreesRuleId) return balance.words();
-      return ruleId === lineDownRuleId ? lines.words(nameOf) : undefined;
+      return ruleId === lineDownRuleId ? lines.words(nameOf) : insight.words(ruleId);
     },
     tell,
   });
@@ -372,7 +373,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     logger: logger.child('history'),
   });
-  const { parts, uplink, quality, write } = gatewayParts({
+  const { parts, uplink, quality, write, line } = gatewayParts({
     config,
     profiles,
     version: gatewayVersion,
@@ -462,6 +463,14 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     clock,
     logger: logger.child('balance'),
   });
+  const insight = createInsight({
+    grid,
+    log,
+    figure: (metric, value) => alerts.onInternalFigure(metric, value),
+    timesAreRight: () => isTrusted(clock.trust()) && !projector.repairing(),
+    clock,
+    logger: logger.child('insight'),
+  });
   const api: ApiPorts = {
     identity: {
       kind: 'gateway',
@@ -472,9 +481,10 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
       clockTrust,
     },
     auth: accounts,
-    grids: createGridsPort(grid, alerts.shown),
+    grids: createGridsPort({ ...grid, insight: insight.site }, alerts.shown),
     health: health.port,
     clock: keeper,
+    notify: notifier,
   };
   const server = createApiServer({
     ports: api,
@@ -517,6 +527,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   lifecycle.add(retention);
   lifecycle.add(alerts);
   lifecycle.add(balance);
+  lifecycle.add(insight);
   if (notifier) lifecycle.add(notifier);
   lifecycle.add({ name: 'word of a power cut', start: tellOfStop, stop() {} });
   lifecycle.add({
@@ -531,6 +542,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     },
   });
   for (const part of parts) lifecycle.add(part);
+  if (connections.length > 0) lifecycle.add(linesLent(config.data_dir, line, logger));
   lifecycle.add(health.part);
   let served: readonly ApiAddress[] = [];
   lifecycle.add({
@@ -565,6 +577,25 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     clock,
     broker,
     sink,
+  };
+}
+
+/** Lends the lines of the drivers to tools on this box. A folder where no socket can be made lends none. */
+function linesLent(
+  dataDir: string,
+  lineOf: Parameters<typeof lendLines>[1],
+  logger: Logger,
+): { name: string; start(): Promise<void>; stop(): Promise<void> } {
+  let lent: Awaited<ReturnType<typeof lendLines>> | undefined;
+  return {
+    name: 'lines lent',
+    async start() {
+      lent = await lendLines(join(dataDir, linesSocket), lineOf).catch((error: unknown) => {
+        logger.warn('lines cannot be lent to a scan', { error });
+        return undefined;
+      });
+    },
+    stop: async () => lent?.close(),
   };
 }
 

@@ -8,6 +8,7 @@ import type { CommandPorts } from './commands/command.js';
 import { addDeviceCommands } from './commands/device.js';
 import { addDoctor } from './commands/doctor.js';
 import { addInit } from './commands/init.js';
+import { addNotifyCommands } from './commands/notify.js';
 import { addProfileCommands } from './commands/profile.js';
 import { addRuleCommands } from './commands/rule.js';
 import { addRestore } from './commands/restore.js';
@@ -42,6 +43,7 @@ export async function runCli(
   addRestore(program, all);
   addBalance(program, all);
   addRuleTest(program, all);
+  addNotifyCommands(program, all);
   addDoctor(program, all);
   for (const command of program.commands)
     for (const inner of [command, ...command.commands]) inner.exitOverride().showHelpAfterError();

@@ -88,9 +88,7 @@ export function createHealth(options: HealthOptions): {
         {
           name: 'log',
           ok: !log.stats.failing,
-          detail: log.stats.failing
-            ? 'the last commit failed; nothing is acknowledged'
-            : `${log.newestNumber()} frames`,
+          detail: logDetail(),
         },
         { name: 'history', ok: behind < behindLimit, detail: `${behind} frames behind the log` },
         { name: 'broker', ok: Object.keys(broker.ports).length > 0, detail: `${broker.stats().clients} clients` },
@@ -117,10 +115,17 @@ export function createHealth(options: HealthOptions): {
           detail: state === 'failing' ? `failing: ${detail}` : detail,
         })),
       ];
-      const status = checks.every((one) => one.ok) ? 'ok' : log.stats.failing ? 'down' : 'degraded';
+      const status = checks.every((one) => one.ok) ? 'ok' : log.stats.refusing ? 'down' : 'degraded';
       return { status, checks };
     },
     prometheus: () => prometheusText(families()),
+  };
+
+  const logDetail = (): string => {
+    if (log.stats.refusing) return 'the last commit failed; nothing is acknowledged';
+    if (log.stats.failing)
+      return `the database cannot be written; commits are acknowledged as long as the journal has room (${log.waitingFrames()} frames are in it alone)`;
+    return `${log.newestNumber()} frames`;
   };
 
   const clockDetail = (): string => {

@@ -5,7 +5,7 @@ export type Route =
   | { readonly name: 'home' }
   | { readonly name: 'all-alerts' }
   | {
-      readonly name: 'grid' | 'alerts' | 'history' | 'reports' | 'devices' | 'more';
+      readonly name: 'grid' | 'alerts' | 'history' | 'reports' | 'devices' | 'rules' | 'more';
       readonly gridId: string;
       readonly query: URLSearchParams;
     }
@@ -33,8 +33,9 @@ export function parseRoute(hash: string): Route {
     case 'history':
     case 'reports':
     case 'devices':
+    case 'rules':
     case 'more':
-      return { name: parts[2] as 'history' | 'reports' | 'devices' | 'more', gridId, query };
+      return { name: parts[2] as 'history' | 'reports' | 'devices' | 'rules' | 'more', gridId, query };
     default:
       return { name: 'grid', gridId, query };
   }
@@ -53,4 +54,5 @@ export const links = {
     `#/grid/${part(gridId)}/history${metrics?.length ? `?metrics=${metrics.map(part).join(',')}` : ''}`,
   reports: (gridId: string) => `#/grid/${part(gridId)}/reports`,
   devices: (gridId: string) => `#/grid/${part(gridId)}/devices`,
+  rules: (gridId: string) => `#/grid/${part(gridId)}/rules`,
 };
