@@ -14,10 +14,15 @@ import type {
   Principal,
   Resolution,
   Role,
+  Rule,
+  SeriesName,
+  SeriesSamples,
   Site,
   SnapshotSample,
   WindowColumns,
 } from '@villagrid/contracts';
+
+import type { SiteInsight } from './insight/site-insight.js';
 
 /** What this server is. */
 export interface ServerIdentity {
@@ -126,6 +131,11 @@ export interface GridPort {
   ): Promise<WindowColumns>;
   /** Samples measured in [fromMs, toMs), ascending by time, of any quality. */
   raw(deviceId: string, metric: string, fromMs: number, toMs: number): Promise<RawColumns>;
+  /**
+   * Samples of several series in [fromMs, toMs), of any quality, in the order asked and in small steps; columns may share
+   * their times. Left out where `raw` does as well.
+   */
+  samples?(series: readonly SeriesName[], fromMs: number, toMs: number): Promise<readonly SeriesSamples[]>;
   /** Samples measured before `untilMs`. */
   completeness(untilMs: number): Promise<CompletenessFacts>;
   /** Alerts of the grid, reduced. All active ones are always included when status is not `resolved`; at most 2,000 in all, newest first. */
@@ -138,8 +148,12 @@ export interface GridPort {
   /** Origin that events born here carry. */
   readonly origin: AlertEvent['origin'];
   subscribe(listener: (change: GridChange) => void): () => void;
+  /** What is found and expected here, where the server keeps it itself; the API makes its own otherwise. */
+  readonly insight?: SiteInsight;
   /** Left out where commands cannot be sent from: at the cloud. */
   readonly commands?: CommandPort;
+  /** Rules that watch this grid, as far as this server knows them. */
+  rules(): readonly Rule[];
   /** Normal bands of figures, from the limits in force. */
   limits(): Readonly<Record<string, { readonly low?: number; readonly high?: number }>>;
 }

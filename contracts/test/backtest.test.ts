@@ -232,10 +232,12 @@ function byHand(rule: Rule, all: readonly SeriesSamples[], toMs: number): Occurr
       }
     }
   };
+  const firstMs = Math.min(...all.flatMap(({ times }) => [...times]));
   const moments = new Set(all.flatMap(({ times }) => [...times]));
   for (let timeMs = start; timeMs <= toMs; timeMs += 5000) moments.add(timeMs);
   for (const timeMs of [...moments].sort((a, b) => a - b)) {
-    if ((timeMs - start) % 5000 === 0) take(engine.onTick(timeMs));
+    // Nobody watches before anything is heard.
+    if ((timeMs - start) % 5000 === 0 && timeMs >= firstMs) take(engine.onTick(timeMs));
     const told = all.map((one) => ({ ...one, at: one.times.indexOf(timeMs) })).filter((one) => one.at >= 0);
     for (const deviceId of new Set(told.map((one) => one.deviceId))) {
       const said = told

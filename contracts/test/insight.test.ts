@@ -33,7 +33,7 @@ t.test('one wild day in twenty does not widen what is usual beyond recognition',
 
 t.test('what is usual follows a village that changes, and forgets what is long ago', async (t) => {
   const profile = usualDayOf(zone, new Map([['x', windowsOf(60, (day) => (day < 30 ? 3 : 6))]]));
-  t.match(usualRange(profile, 'x', 10), { low: 6, middle: 6, high: 6, days: 28 });
+  t.match(usualRange(profile, 'x', 10), { low: 6, middle: 6, high: 6, days: 21 });
 });
 
 t.test('the usual day survives a restart', async (t) => {
@@ -43,7 +43,7 @@ t.test('the usual day survives a restart', async (t) => {
   const back = usualDayFrom(JSON.parse(JSON.stringify(usualDayState(profile))), zone)!;
   for (let quarter = 0; quarter < 96; quarter += 1) {
     const [was, is] = [usualRange(profile, 'x', quarter)!, usualRange(back, 'x', quarter)!];
-    t.ok(Math.abs(was.low - is.low) < 1e-4 && Math.abs(was.high - is.high) < 1e-4 && was.days === is.days);
+    t.ok(Math.abs(was.low - is.low) < 1e-3 && Math.abs(was.high - is.high) < 1e-3 && was.days === is.days);
   }
   t.equal(usualDayFrom({ zone }, zone), undefined, 'what is no state is not believed');
   t.equal(usualDayFrom(usualDayState(profile), 'Africa/Nairobi'), undefined, 'nor one of another zone');

@@ -5,6 +5,7 @@ import { createApiServer, type ApiAddress, type ApiPorts, type Listen } from '@v
 import {
   isGridRecord,
   isTrusted,
+  lineDownRuleId,
   meterDisagreesRuleId,
   nodeTime,
   topics,
@@ -18,6 +19,7 @@ import {
   ClockLedger,
   createCommandStore,
   createLifecycle,
+  createNotifyStore,
   type Accounts,
   type BrokerLimits,
   type GuardedBroker,
@@ -44,6 +46,9 @@ import { loadNamedMappings, type Mapping } from './mappings/index.js';
 import { NodeCommands } from './nodes/commands.js';
 import { createMappedNodes } from './nodes/mapped-nodes.js';
 import { createPrototype } from './nodes/prototype.js';
+import { registerCommands } from './nodes/register-commands.js';
+import { createNotifier, makeChannels, notifyFailingRuleId, type ModemWaits } from './notify/index.js';
+import { readNotifySecrets } from './config/notify-secrets.js';
 import { Ballast } from './log/ballast.js';
 import { DataFolder } from './log/data-folder.js';
 import { openLogStore } from './log/log-store.js';
@@ -52,6 +57,7 @@ import { formerEpochs, settleRestored } from './log/restored.js';
 import { settleSalvaged } from './log/salvage.js';
 import { NodeSequences } from './log/sequences.js';
 import { gatewayParts } from './parts.js';
+import { ownFile } from './places.js';
 import { uplinkCursor } from './uplink/index.js';
 import { createPressure } from './project/pressure.js';
 import { createProjector } from './project/projector.js';
@@ -82,6 +88,8 @@ export interface GatewayPorts {
   readonly log: Logger;
   /** For tests: other bounds of the broker. */
   readonly brokerLimits?: Partial<BrokerLimits>;
+  /** For tests: shorter waits of a modem. */
+  readonly modemWaits?: Partial<ModemWaits>;
   /** For tests: what the system knows of the time. */
   readonly timeSources?: TimeSources;
 }
@@ -113,9 +121,8 @@ export interface Gateway {
 }
 
 /** Version of this program. */
-export const gatewayVersion = (
-  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
-).version;
+export const gatewayVersion = (JSON.parse(readFileSync(ownFile('package.json'), 'utf8')) as { version: string })
+  .version;
 
 /** Opens the stores and makes all parts. Throws E_STORE_OPEN, E_CERTIFICATE or E_CONFIG_*. */
 export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gateway {
@@ -135,6 +142,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     link: (deviceId, state) => link(deviceId, state),
     answer: (deviceId, topic, payload) => commands.heard(deviceId, topic, payload),
   });
+  const writable = registerCommands(connections, profiles, (...asked) => write(...asked));
   mkdirSync(config.data_dir, { recursive: true, mode: 0o700 });
   const data = new DataFolder({ folder: config.data_dir, clock, realClock, log: logger.child('data') });
   const telemetryDatabase = data.open(databaseFiles.telemetry);
@@ -185,6 +193,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   const sequences = new NodeSequences(log);
 
   const lines = new Lines();
+  const nameOf = (deviceId: string): string => site.devices.find((one) => one.device_id === deviceId)?.name ?? deviceId;
   const alerts = createAlerts({
     lines,
     site,
@@ -198,7 +207,11 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     random,
     logger: logger.child('alerts'),
-    ownWords: (ruleId) => (ruleId === meterDisagreesRuleId ? balance.words() : undefined),
+    ownWords(ruleId) {
+      if (ruleId === notifyFailingRuleId) return notifier?.words();
+      if (ruleId === meterDisagreesRuleId) return balance.words();
+      return ruleId === lineDownRuleId ? lines.words(nameOf) : undefined;
+    },
     tell,
   });
   const intake = createIntake({
@@ -239,9 +252,10 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     reading: (reading) => void intake.driver(reading).catch(() => {}),
     link(deviceId, state, reason) {
       logger.info(`link ${state}`, { device_id: deviceId, reason });
+      lines.setDevice(deviceId, state);
       link(deviceId, state).catch(() => {});
     },
-    line: (line, state, deviceIds) => lines.set(line, state, deviceIds),
+    line: (line, state, deviceIds, reason) => lines.set(line, state, deviceIds, reason),
   };
 
   const commands = new NodeCommands({
@@ -251,7 +265,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     devices: site.devices.map(({ device_id, name }) => ({
       deviceId: device_id,
       name,
-      commands: mapped.commands.get(device_id) ?? [],
+      commands: [...(mapped.commands.get(device_id) ?? []), ...(writable.get(device_id) ?? [])],
     })),
     isDevice: (deviceId) => site.devices.some(({ device_id }) => device_id === deviceId),
     records: createCommandStore(settingsDatabase),
@@ -306,6 +320,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     // Planned work and hand-over notes are part of the grid's own page.
     live.tell(isGridRecord(event) ? { type: 'site' } : { type: 'alert', alertId: event.alert_id });
     if (!alert) return;
+    notifier?.tell(event, alert);
     const { notes: _notes, timeline: _timeline, shelvings: _shelvings, ...shown } = alert;
     const message = { v: 1, event: event.kind, event_id: event.id, at_ms: event.at_ms, alert: shown };
     broker.publish(topics.alerts(gridId), JSON.stringify(message), { qos: 1 }).catch(() => {});
@@ -338,6 +353,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   keeper.onChange((change) => {
     tellOfStop();
     alerts.clockMoved(change.correctionMs);
+    notifier?.clockMoved(change.correctionMs);
     live.clockMoved(change.correctionMs, isTrusted(change.to));
     const subject = clockCorrectedSubject(change, site.zone);
     if (subject) alerts.happened(subject);
@@ -351,7 +367,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     logger: logger.child('history'),
   });
-  const { parts, uplink, quality } = gatewayParts({
+  const { parts, uplink, quality, write } = gatewayParts({
     config,
     profiles,
     version: gatewayVersion,
@@ -386,6 +402,33 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     logger: logger.child('retention'),
   });
+  const notifier = config.notify && makeNotifier(config.notify);
+  function makeNotifier(settings: NonNullable<GatewayConfig['notify']>) {
+    const store = createNotifyStore(settingsDatabase);
+    const notifyLog = logger.child('notify');
+    const pin = 'pin';
+    return createNotifier({
+      config: settings,
+      site,
+      channels: makeChannels({
+        config: settings,
+        secrets: readNotifySecrets(settings.secrets_file),
+        pinState: { get: () => store.state(pin), put: (value) => store.putState(pin, value) },
+        clock,
+        realClock,
+        logger: notifyLog,
+        modemWaits: ports.modemWaits,
+      }),
+      store,
+      active: () => alertStore.list(gridId, { status: 'active' }),
+      figure: (metric, value) => alerts.onInternalFigure(metric, value),
+      timeKnown: () => isTrusted(clock.trust()),
+      speed: config.clock?.speed,
+      clock,
+      realClock,
+      logger: notifyLog,
+    });
+  }
   const health = createHealth({
     dataDir: config.data_dir,
     log,
@@ -398,6 +441,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     projector,
     alerts,
     uplink,
+    notifier,
     villageClock: clock,
     keeper,
     clock,
@@ -467,6 +511,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   lifecycle.add(retention);
   lifecycle.add(alerts);
   lifecycle.add(balance);
+  if (notifier) lifecycle.add(notifier);
   lifecycle.add({ name: 'word of a power cut', start: tellOfStop, stop() {} });
   lifecycle.add({
     name: 'broker',

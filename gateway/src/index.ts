@@ -2,4 +2,5 @@
 export * from './config/schema.js';
 export * from './config/load.js';
 export * from './config/credentials.js';
+export * from './config/notify-secrets.js';
 export * from './app.js';

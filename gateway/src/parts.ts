@@ -10,7 +10,8 @@ import {
 } from '@villagrid/contracts';
 import type { LifecyclePart, Logger } from '@villagrid/runtime';
 import type { GatewayConfig } from './config/schema.js';
-import { createModbusDrivers, type DriverSink, type Profile } from './drivers/index.js';
+import { createModbusDrivers, type DriverSink, type Profile, type WriteOutcome } from './drivers/index.js';
+import { LinkError } from './links/index.js';
 import type { Log } from './log/port.js';
 import { createMqttDestination, createUplink, type Uplink } from './uplink/index.js';
 
@@ -45,6 +46,8 @@ export interface GatewayParts {
   readonly uplink: Uplink | undefined;
   /** How a device that is asked answers. */
   quality(deviceId: string): DeviceLink | undefined;
+  /** Writes to a point of a device, as `Driver.write`. Rejects with LinkError. */
+  write(deviceId: string, key: string, value: number, withinMs: number): Promise<WriteOutcome>;
 }
 
 /** Makes the parts that the settings ask for. */
@@ -77,6 +80,13 @@ export function gatewayParts(context: PartsContext): GatewayParts {
         if (known) return known;
       }
       return undefined;
+    },
+    write(deviceId, key, value, withinMs) {
+      for (const driver of drivers) {
+        const writing = driver.write?.(deviceId, key, value, withinMs);
+        if (writing) return writing;
+      }
+      return Promise.reject(new LinkError('stopped', `nothing that runs here can write to ${deviceId}`));
     },
   };
 }

@@ -10,6 +10,7 @@ import { addDoctor } from './commands/doctor.js';
 import { addInit } from './commands/init.js';
 import { addProfileCommands } from './commands/profile.js';
 import { addRestore } from './commands/restore.js';
+import { addRuleTest } from './commands/rule-test.js';
 import { addScan } from './commands/scan.js';
 import { addUserCommands } from './commands/user.js';
 import { GivenValueError } from './site/check-gateway.js';
@@ -38,6 +39,7 @@ export async function runCli(
   addBackup(program, all);
   addRestore(program, all);
   addBalance(program, all);
+  addRuleTest(program, all);
   addDoctor(program, all);
   for (const command of program.commands)
     for (const inner of [command, ...command.commands]) inner.exitOverride().showHelpAfterError();

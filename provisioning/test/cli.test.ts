@@ -257,13 +257,13 @@ t.test(
   },
 );
 
-t.test('the balance is asked of the running gateway, by a person it knows', async (t) => {
+t.test('the balance and the test of a rule are asked of the running gateway, by a person it knows', async (t) => {
   const folder = join(tempDir(t), 'kisima');
   await cli(['init', '--folder', folder, '--grid', 'kisima', '--name', 'Kisima']);
   const config = join(folder, 'gateway.yaml');
   for (const section of ['http', 'https', 'mqtt_plain', 'mqtts']) setSetting(config, [section, 'port'], 0);
   await cli(
-    ['user', 'add', '--folder', folder, '--username', 'asha', '--role', 'viewer', '--password-stdin'],
+    ['user', 'add', '--folder', folder, '--username', 'asha', '--role', 'operator', '--password-stdin'],
     'a long password',
   );
   const gateway = createGateway(loadGatewayConfig({ path: config }), { clock, realClock: clock, random, log });
@@ -278,6 +278,37 @@ t.test('the balance is asked of the running gateway, by a person it knows', asyn
   t.match(table.out, /cannot be checked against each other[^]*no meter for[^]*1\. /);
   const json = await asked('a long password', '--json');
   t.match(JSON.parse(json.out), { grid_id: 'kisima', state: 'unknown', relations: [], lacks: [/no meter for/] });
+  const tested = (...words: string[]) =>
+    cli(['rule', 'test', ...words, '--folder', folder, '--username', 'asha', '--password-stdin'], 'a long password\n');
+  const file = join(folder, 'hot.yaml');
+  writeFileSync(
+    file,
+    'kind: threshold\nselector: { scope: series, metric: equipment_temp_c }\nparameters: { above: 70, on_delay_ms: 60000 }\n',
+  );
+  const tried = await tested(file, '--days', '2', '--set', 'parameters.above=65', '--compare', '--list');
+  t.equal(tried.code, 0, tried.err);
+  t.match(tried.out, /tried: above 70 °C for 60 s\n[^]* at night [^]*as it is +0 +0 [^]*above 65 °C +0 +0/);
+  t.match(tried.out, /With above 65 °C it would have been as often[^]*Nothing that this rule watches was measured/);
+  const document = await tested('device_silent', '--json');
+  t.match(JSON.parse(document.out), {
+    rule_id: 'device_silent',
+    variants: [{ count: 0 }],
+    live: { count: 0, whole: true },
+  });
+  const cases: readonly (readonly [RegExp, ...string[]])[] = [
+    [/no rule of this id[^]*-> Choose a rule/, 'no_such_rule'],
+    [/on_delay_ms/, file, '--set', 'parameters.on_delay_ms=soon'],
+    [/has no value/, file, '--set', 'parameters.above'],
+    [/--compare needs a change/, file, '--compare'],
+    [/--days is never/, file, '--days', 'never'],
+    [/nowhere\.yaml cannot be read/, 'nowhere.yaml'],
+    [/No history keeps gateway_disk_used_pct/, 'disk_filling'],
+  ];
+  for (const [expected, ...words] of cases) {
+    const refused = await tested(...words);
+    t.equal(refused.code, 2, words.join(' '));
+    t.match(refused.err, expected);
+  }
   const wrong = await asked('another password');
   t.equal(wrong.code, 1);
   t.match(wrong.err, /does not know this name and password/);

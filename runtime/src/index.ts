@@ -17,6 +17,7 @@ export * from './broker/types.js';
 export type { TakeBytes } from './broker/publish-gate.js';
 export * from './broker/guarded-broker.js';
 export * from './commands/command-store.js';
+export * from './notify/notify-store.js';
 export * from './config/load.js';
 export * from './config/describe.js';
 export * from './config/place.js';

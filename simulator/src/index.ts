@@ -16,6 +16,7 @@ export {
   referenceVillage,
   type VillageDevice,
   villageDevices,
+  villageLine,
   villageSite,
   villageWiring,
 } from './reference/devices.js';

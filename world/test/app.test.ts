@@ -88,7 +88,7 @@ t.test(
       await pause(600);
       publish(75.25);
     };
-    const screensDirectory = process.env.SCREENS === 'docs' ? join(root, 'docs/screens') : join(data, 'screens');
+    const screensDirectory = process.env.SCREENS === 'docs' ? join(root, 'docs/screens') : undefined;
     for (const [prefix, baseUrl] of [
       ['gateway', ready.gateway.http],
       ['cloud', ready.cloud.http],

@@ -339,7 +339,7 @@ t.test(
       rtuSlave({ write, clock, answer: ({ count }) => Array.from({ length: count }, () => 215) });
     const { pty } = await line(t, make, { path });
     const serial = { path, baud: 115_200, parity: 'none', stop_bits: 1 } as const;
-    const devices = [1, 2, 3].map((unit) => ({ device_id: `d${unit}`, profile: 'twenty', unit, period_s: 0.3 }));
+    const devices = [1, 2, 3].map((unit) => ({ device_id: `d${unit}`, profile: 'twenty', unit, period_s: 0.6 }));
     const told = await drive(t, [{ name: 'line', serial, devices }], new Map([['twenty', twentyRegisters(200)]]));
     await until('all are read', () => new Set(told.readings.map((one) => one.deviceId)).size === 3);
     t.equal(told.readings[0]?.values['equipment_temp_c.r19'], 21.5);
@@ -349,7 +349,8 @@ t.test(
     const goneMs = clock.monotonicMs();
     await pty.close();
     await until('all are told down', () => told.links.filter((one) => one.includes(' down: ')).length >= 3);
-    t.ok(clock.monotonicMs() - goneMs < 3 * 300 + 300, `told after ${Math.round(clock.monotonicMs() - goneMs)} ms`);
+    // Half of it is for a machine that does other things too.
+    t.ok(clock.monotonicMs() - goneMs < 3 * 600 * 2, `told after ${Math.round(clock.monotonicMs() - goneMs)} ms`);
     t.match(told.links.at(-1), /gone|failed|not there/);
     await clock.sleep(500);
     const before = told.readings.length;

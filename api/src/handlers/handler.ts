@@ -3,6 +3,7 @@ import type { Clock, Principal, RandomSource, RouteId, routes } from '@villagrid
 import type { Static, TSchema } from 'typebox';
 import type { GridBoard } from '../board.js';
 import type { ApiPorts, GridPort } from '../ports.js';
+import type { RuleTests } from '../rule-tests/rule-tests.js';
 import type { RequestCounters } from '../server/request-counters.js';
 
 /** What every handler may use. */
@@ -16,6 +17,7 @@ export interface Services {
   readonly speed: number;
   readonly startedMs: number;
   readonly counters: RequestCounters;
+  readonly ruleTests: RuleTests;
   board(grid: GridPort): GridBoard;
   /** Ends the live channels of a token. */
   endLive(token: string): void;

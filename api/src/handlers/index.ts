@@ -9,6 +9,7 @@ import type { Handlers } from './handler.js';
 import * as history from './history.js';
 import * as legacy from './legacy.js';
 import * as reports from './reports.js';
+import * as rules from './rules.js';
 import * as server from './server.js';
 
 export const handlers: Handlers = {
@@ -37,6 +38,11 @@ export const handlers: Handlers = {
   command: commands.command,
   commands: commands.commands,
   balance: reports.balance,
+  insight: reports.insight,
+  rules: rules.rules,
+  ruleTest: rules.ruleTest,
+  ruleTestState: rules.ruleTestState,
+  cancelRuleTest: rules.cancelRuleTest,
   completeness: grids.completeness,
   offerClock: clock.offerClock,
   legacyLogin: auth.legacyLogin,

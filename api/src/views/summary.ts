@@ -8,6 +8,7 @@ import {
   type Verdict,
 } from '@villagrid/contracts';
 import type { GridPort, ServerIdentity } from '../ports.js';
+import { lastingOf } from '../insight/insights.js';
 import { deviceViews, seenDevices } from './devices.js';
 import { figureViews, gridFigures, type GridFigures } from './figures.js';
 import { maintenanceAtHand } from './grid-records.js';
@@ -45,6 +46,7 @@ export function verdictOf(
     batteryPowerKw,
     openAlerts: active.filter(standsAlone),
     nominalV,
+    lasting: lastingOf(grid, nowMs),
   });
 }
 

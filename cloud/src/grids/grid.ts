@@ -1,11 +1,14 @@
 /** One grid as the API sees it, over the cloud's stores. */
 import type { CompletenessFacts, GridPort } from '@villagrid/api';
 import {
+  defaultLimits,
+  defaultRules,
   gatewayOnlyEvents,
   VillagridError,
   type AlertEvent,
   type Clock,
   type Plant,
+  type Rule,
   type Site,
 } from '@villagrid/contracts';
 import type { AlertStore, ClockLedger, SqliteDatabase, TelemetryStore } from '@villagrid/runtime';
@@ -79,6 +82,7 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
   const gridId = gateway.grid_id;
   let site: Site | undefined;
   let bands: ReturnType<typeof defaultBands> | undefined;
+  let rules: readonly Rule[] | undefined;
   let snapshot: Snapshot | undefined;
   const currentSite = (): Site => (site ??= siteOf(gateway, gateways));
   const currentSnapshot = (): Snapshot => (snapshot ??= new Snapshot(telemetry.latest(gridId), clock));
@@ -144,11 +148,14 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
       downlink.sendActs(gateway, [event]);
     },
     subscribe: (listener) => live.subscribe(gridId, listener),
+    // What rules a gateway has of its own is not told here yet: these are the defaults for its plant.
+    rules: () => (rules ??= defaultRules(defaultLimits(currentSite().plant), currentSite())),
     limits: () => (bands ??= defaultBands(currentSite().plant)),
 
     siteChanged() {
       site = undefined;
       bands = undefined;
+      rules = undefined;
       live.tell(gridId, { type: 'site' });
     },
     projected({ samples, alertIds, deviceIds, restamped }) {

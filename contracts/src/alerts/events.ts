@@ -54,6 +54,8 @@ export interface AlertSubject {
   readonly what: string;
   readonly why: string;
   readonly steps: readonly string[];
+  /** How long there is to do it, a sentence; left out where nobody said. */
+  readonly how_long?: string;
   /** Affected device; null when it concerns the grid as a whole. */
   readonly device_id: string | null;
   readonly device_name: string | null;

@@ -10,9 +10,9 @@ import { quarterMs } from '../metrics/raster.js';
 /** Quarter hours of a local day by the clock on the wall; a repeated hour is taken together, a skipped one left out. */
 export const quartersPerDay = 96;
 /** Local days that are remembered. */
-export const rememberedDays = 28;
+export const rememberedDays = 21;
 /** After so many days a value counts half. */
-const halfLifeDays = 12;
+const halfLifeDays = 10;
 /** How much the quarter hours before and after count. */
 const neighbourWeight = 0.5;
 /** Share of the past below `low`, and above `high`. */
@@ -141,10 +141,10 @@ export const rememberedDay = (profile: UsualDay, metric: string, date: number): 
 
 /** Digits of a value in the state, and what stands for nothing measured. */
 const digits = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
-const nothing = '...';
-const steps = 64 ** 3 - 1;
+const nothing = '..';
+const steps = 64 ** 2 - 1;
 
-/** The state as a document for JSON: about 300 bytes for a metric's day. Values keep one part in 260,000 of their range. */
+/** The state as a document for JSON: about 200 bytes for a metric's day. Values keep one part in 4,000 of their range. */
 export function usualDayState(profile: UsualDay): unknown {
   const metrics = [...profile.metrics].map(([metric, { days }]) => {
     let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
@@ -157,7 +157,7 @@ export function usualDayState(profile: UsualDay): unknown {
     const text = (value: number): string => {
       if (Number.isNaN(value)) return nothing;
       const step = Math.round(((value - least) / width) * steps);
-      return `${digits[step >> 12]}${digits[(step >> 6) & 63]}${digits[step & 63]}`;
+      return `${digits[step >> 6]}${digits[step & 63]}`;
     };
     return {
       metric,
@@ -182,14 +182,10 @@ export function usualDayFrom(saved: unknown, zone: string): UsualDay | undefined
     const known: MetricDays = { days: new Map(), ranges: new Array<undefined>(quartersPerDay).fill(undefined) };
     for (const entry of days as readonly unknown[]) {
       const [date, text] = Array.isArray(entry) ? (entry as readonly unknown[]) : [];
-      if (typeof date !== 'number' || typeof text !== 'string' || text.length !== 3 * quartersPerDay) return undefined;
+      if (typeof date !== 'number' || typeof text !== 'string' || text.length !== 2 * quartersPerDay) return undefined;
       const values = Float64Array.from({ length: quartersPerDay }, (_, quarter) => {
-        const [a, b, c] = [0, 1, 2].map((at) => digits.indexOf(text.charAt(3 * quarter + at))) as [
-          number,
-          number,
-          number,
-        ];
-        return a < 0 || b < 0 || c < 0 ? Number.NaN : least + (((a << 12) | (b << 6) | c) / steps) * width;
+        const [a, b] = [0, 1].map((at) => digits.indexOf(text.charAt(2 * quarter + at))) as [number, number];
+        return a < 0 || b < 0 ? Number.NaN : least + (((a << 6) | b) / steps) * width;
       });
       known.days.set(date, values);
     }

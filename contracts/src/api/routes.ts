@@ -8,8 +8,10 @@ import { granularities, periodsMs } from '../history/resolution.js';
 import { identifierPattern } from '../wire/topics.js';
 import { commandAnswerSchema, commandListSchema, commandRequestSchema } from './command-schema.js';
 import { balanceSchema } from './balance-schema.js';
+import { insightSchema } from './insight-schema.js';
 import { reportSchema } from './report-schema.js';
 import * as records from './grid-record-schema.js';
+import { ruleListSchema, ruleTestRequestSchema, ruleTestSchema } from './rule-schema.js';
 import * as s from './schemas.js';
 
 /**
@@ -43,6 +45,7 @@ type RoleAccess = Extract<Access, { kind: 'role' }>;
 const viewer = (grid: 'path' | 'alert' | 'own' = 'path'): RoleAccess => ({ kind: 'role', role: 'viewer', grid });
 const operator = (grid: 'path' | 'alert' | 'own' = 'path'): RoleAccess => ({ kind: 'role', role: 'operator', grid });
 const gridParams = Type.Object({ grid_id: gridId });
+const ruleTestParams = Type.Object({ grid_id: gridId, test_id: Type.String({ minLength: 1, maxLength: 64 }) });
 const historyQuery = Type.Object(
   {
     period: Type.Optional(
@@ -385,6 +388,52 @@ export const routes = [
       { additionalProperties: false },
     ),
     response: balanceSchema,
+  },
+  {
+    id: 'insight',
+    method: 'GET',
+    path: '/api/insight/{grid_id}',
+    summary: 'What is out of the ordinary and why, until when the battery lasts, and where temperatures head',
+    access: viewer(),
+    params: gridParams,
+    response: insightSchema,
+  },
+  {
+    id: 'rules',
+    method: 'GET',
+    path: '/api/rules/{grid_id}',
+    summary: 'The rules of a grid in plain words, with the limits that can be moved',
+    access: viewer(),
+    params: gridParams,
+    response: ruleListSchema,
+  },
+  {
+    id: 'ruleTest',
+    method: 'POST',
+    path: '/api/rules/{grid_id}/tests',
+    summary: 'Try a rule, or one with other limits, on the stored past: begins a test',
+    access: operator(),
+    params: gridParams,
+    body: ruleTestRequestSchema,
+    response: ruleTestSchema,
+  },
+  {
+    id: 'ruleTestState',
+    method: 'GET',
+    path: '/api/rules/{grid_id}/tests/{test_id}',
+    summary: 'How far a test is, and what it found',
+    access: operator(),
+    params: ruleTestParams,
+    response: ruleTestSchema,
+  },
+  {
+    id: 'cancelRuleTest',
+    method: 'DELETE',
+    path: '/api/rules/{grid_id}/tests/{test_id}',
+    summary: 'End a test',
+    access: operator(),
+    params: ruleTestParams,
+    response: ruleTestSchema,
   },
   {
     id: 'completeness',

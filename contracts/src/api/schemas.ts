@@ -93,7 +93,9 @@ export type FigureView = Static<typeof figureSchema>;
 export const verdictSchema = Type.Object({
   power: powerState,
   battery_soc_pct: nullable(Type.Number()),
-  empty_at_ms: nullable(time('when the battery reaches its floor at the present load')),
+  empty_at_ms: nullable(
+    time('when the battery reaches its floor: as forecast from the site’s own days, else at the present load'),
+  ),
   charging: nullable(Type.Boolean()),
   open_alerts: Type.Integer(),
   worst_severity: nullable(literals(severities)),

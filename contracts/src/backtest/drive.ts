@@ -7,6 +7,7 @@ import { qualityClass } from '../quality/quality.js';
 import { createRuleEngine, type RuleEngine, type RuleTransition } from '../rules/engine.js';
 import type { RuleContext } from '../rules/kind.js';
 import type { Rule } from '../rules/rule.js';
+import { alertSubject } from '../rules/subject.js';
 import type { Site } from '../site/site.js';
 import { FigureBoard, type Newest } from './figure-board.js';
 import { backtestNeeds, watchedDevices, type BacktestNeeds, type SeriesName } from './needs.js';
@@ -91,13 +92,15 @@ class Playing {
 
   /** As live: what is raised is not raised again, what is not cannot be cleared. */
   take(found: readonly RuleTransition[]): void {
-    for (const { deviceId, metric, transition } of found) {
+    for (const one of found) {
+      const { deviceId, metric, transition } = one;
       const key = `${deviceId ?? ''} ${metric ?? ''}`;
       const known = this.#open.get(key);
       if (transition.type === 'raise') {
         if (known !== undefined) continue;
-        const { atMs, value, limit } = transition;
-        this.#open.set(key, { deviceId, metric, raisedMs: Math.round(atMs), clearedMs: null, value, limit });
+        // As the alert would say it: of silence its limit in minutes.
+        const { value, limit } = alertSubject(one, null);
+        this.#open.set(key, { deviceId, metric, raisedMs: Math.round(transition.atMs), clearedMs: null, value, limit });
       } else if (known !== undefined) {
         this.#open.delete(key);
         this.#count({ ...known, clearedMs: Math.round(transition.atMs) });
@@ -129,7 +132,8 @@ export class Backtest {
   readonly #playing: readonly Playing[];
   readonly #forms = new Map<string, BlockForm>();
   readonly #tickWork: number;
-  #nextTickMs: number;
+  /** Nobody watched before anything was heard: the time is looked at from the first sample on. */
+  #nextTickMs = Number.POSITIVE_INFINITY;
 
   /** Throws E_CONFIG_INVALID for a variant that cannot work. */
   constructor(options: BacktestOptions) {
@@ -138,13 +142,13 @@ export class Backtest {
     this.needs = backtestNeeds(rules, site, options.metricsOf);
     this.playFromMs = fromMs - options.leadMs;
     this.#toMs = toMs;
-    this.#nextTickMs = Math.ceil(this.playFromMs / backtestTickMs) * backtestTickMs;
     this.#board = new FigureBoard(site, this.needs.figures);
     const context: RuleContext = { ...options.context, figure: this.#board.figure };
     const devices = watchedDevices(site);
+    const engineOf = (rule: Rule) => ({ rules: [rule], devices, context, inventory: site.devices, zone: site.zone });
     this.#playing = variants.map(
       (variant, index) =>
-        new Playing(variant, createRuleEngine({ rules: [rules[index] as Rule], devices, context }), {
+        new Playing(variant, createRuleEngine(engineOf(rules[index] as Rule)), {
           fromMs,
           toMs,
           zone: site.zone,
@@ -168,6 +172,8 @@ export class Backtest {
         const { times, at } = blocks[i] as Block;
         if (at < times.length && (times[at] as number) < timeMs) [first, timeMs] = [i, times[at] as number];
       }
+      if (first >= 0 && this.#nextTickMs === Number.POSITIVE_INFINITY)
+        this.#nextTickMs = Math.ceil(timeMs / backtestTickMs) * backtestTickMs;
       while (this.#nextTickMs <= timeMs && this.#nextTickMs < untilMs) {
         this.#tick();
         work += this.#tickWork;

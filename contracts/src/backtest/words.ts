@@ -1,4 +1,6 @@
 /** What a back-test found, in plain sentences. */
+import type { Rule } from '../rules/rule.js';
+import { ruleLimits, type RuleChanges } from './change.js';
 import type { OccurrenceCounts } from './tally.js';
 
 /** A duration for a sentence: "40 s", "12 min", "3 h 20 min", "2 days 4 h". */
@@ -37,4 +39,21 @@ export function comparisonSentence(what: string, changed: OccurrenceCounts, asIs
     changed.atNight === 0 && asIs.atNight === 0 ? '' : `, at night ${changed.atNight} instead of ${asIs.atNight}`;
   if (changed.count === asIs.count) return `With ${what} it would have been as often: ${times(changed.count)}${night}.`;
   return `With ${what} it would have been ${times(changed.count)} instead of ${asIs.count}${night}.`;
+}
+
+/** Changes of a rule in a few words, as "below 25 %, on delay 5 min"; `rule` is the changed one. */
+export function changesText(rule: Rule, changes: RuleChanges): string {
+  const limits = new Map(ruleLimits(rule).map((one) => [one.path, one]));
+  return Object.entries(changes)
+    .map(([path, value]) => {
+      const name = path
+        .slice(path.lastIndexOf('.') + 1)
+        .replace(/_ms$/, '')
+        .replaceAll('_', ' ');
+      if (value === null) return `no ${name}`;
+      const limit = limits.get(path);
+      if (limit?.unit === 'ms') return `${name} ${durationText(limit.value)}`;
+      return `${name} ${String(value)} ${limit?.unit ?? ''}`.trim();
+    })
+    .join(', ');
 }

@@ -55,6 +55,18 @@ export const errorCatalogue = {
     reader: 'operator',
     next: 'Choose an alert from the list of its grid.',
   },
+  E_RULE_NOT_FOUND: {
+    status: 404,
+    title: 'No such rule',
+    reader: 'installer',
+    next: 'Choose a rule from GET /api/rules/{grid_id}.',
+  },
+  E_RULE_TEST_NOT_FOUND: {
+    status: 404,
+    title: 'No such test',
+    reader: 'operator',
+    next: 'Begin it again; what a test found is kept for some minutes.',
+  },
   E_DEVICE_NOT_FOUND: {
     status: 404,
     title: 'No such device',
@@ -108,6 +120,12 @@ export const errorCatalogue = {
     title: 'This is not built yet',
     reader: 'developer',
     next: 'docs/requirements.md says what works.',
+  },
+  E_NOTIFY_FAILED: {
+    status: 502,
+    title: 'The message did not go out',
+    reader: 'installer',
+    next: 'Do what the detail says; docs/how-to/tell-people.md has more.',
   },
   E_CONFLICT: {
     status: 409,

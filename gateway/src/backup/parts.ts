@@ -6,6 +6,7 @@ import {
   alertStoreMigrations,
   clockLedgerMigrations,
   commandMigrations,
+  notifyMigrations,
   telemetryMigrations,
   type Migration,
 } from '@villagrid/runtime';
@@ -40,6 +41,7 @@ export const gatewayModules: Readonly<Record<string, readonly Migration[]>> = {
   clock_correction: clockLedgerMigrations,
   accounts: accountMigrations,
   commands: commandMigrations,
+  notify: notifyMigrations,
   // Version 0.1 kept history so; its tables are made anew from the log.
   telemetry: telemetryMigrations,
 };
@@ -95,7 +97,8 @@ export function settingsFiles(
           .map((name) => join(one, name))
       : [],
   );
-  for (const path of [configFile, config.device_credentials_file, ...inPki, ...named, ...ownData]) {
+  const secrets = config.notify && existsSync(config.notify.secrets_file) ? [config.notify.secrets_file] : [];
+  for (const path of [configFile, config.device_credentials_file, ...secrets, ...inPki, ...named, ...ownData]) {
     const name = relative(folder, path);
     if (name.startsWith('..') || name.startsWith('/')) leftOut.push([path, 'it is outside the folder of the settings']);
     else if (!existsSync(path)) leftOut.push([path, 'it is not there']);

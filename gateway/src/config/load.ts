@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { VillagridError, isMetricIdForm, legacyDeviceId, zoneOffsetMs, type Site } from '@villagrid/contracts';
 import { loadConfig } from '@villagrid/runtime';
 import { isLoopback } from './loopback.js';
+import { notifyProblems } from './notify-problems.js';
 import { gatewayConfigSchema, type GatewayConfig } from './schema.js';
 
 export interface LoadGatewayConfigOptions {
@@ -44,13 +45,14 @@ function absolutePaths(config: GatewayConfig, folder: string): GatewayConfig {
     ...(config.modbus?.profiles_dir === undefined
       ? {}
       : { modbus: { ...config.modbus, profiles_dir: at(config.modbus.profiles_dir) } }),
+    ...(config.notify ? { notify: { ...config.notify, secrets_file: at(config.notify.secrets_file) } } : {}),
     ...(config.app_dir === undefined ? {} : { app_dir: at(config.app_dir) }),
   };
 }
 
 /** What is wrong between settings that are each right; sentences without a full stop. */
 export function crossCheck(config: GatewayConfig): string[] {
-  return [...siteProblems(config.site), ...modbusProblems(config), ...mqttProblems(config)];
+  return [...siteProblems(config.site), ...modbusProblems(config), ...mqttProblems(config), ...notifyProblems(config)];
 }
 
 function* siteProblems(site: Site): Generator<string> {

@@ -5,6 +5,7 @@
 import { clockTrusts, identifierPattern, longestCommandS, plans, siteSchema } from '@villagrid/contracts';
 import { defaultBrokerLimits, logLevels } from '@villagrid/runtime';
 import { Type, type Static } from 'typebox';
+import { notifySchema } from './notify-schema.js';
 
 const port = (standard: number) =>
   Type.Integer({ minimum: 0, maximum: 65535, default: standard, description: 'port; 0 takes a free one' });
@@ -45,6 +46,11 @@ export const modbusDeviceSchema = Type.Object(
       }),
     ),
     period_s: Type.Number({ minimum: 0.2, maximum: 3600, default: 5, description: 'how often it is read, seconds' }),
+    commands: Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
+      default: [],
+      maxItems: 16,
+      description: 'write points of the profile that may be written, where commands.enabled',
+    }),
   },
   { additionalProperties: false },
 );
@@ -231,7 +237,7 @@ export const gatewayConfigSchema = Type.Object(
       },
       {
         additionalProperties: false,
-        description: 'remote commands to devices; each must also be named for its device in mqtt_devices',
+        description: 'remote commands to devices; each must also be named for its device in mqtt_devices or modbus',
       },
     ),
     device_credentials_file: Type.String({
@@ -352,6 +358,7 @@ export const gatewayConfigSchema = Type.Object(
         },
       ),
     ),
+    notify: Type.Optional(notifySchema),
     app_dir: Type.Optional(file('folder of the built app, served at /')),
     logging: Type.Object(
       {

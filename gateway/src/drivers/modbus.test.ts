@@ -6,7 +6,7 @@ import { acceleratedClock, realClock, seededRandom, silentLogger } from '@villag
 import { memoryLog } from '@villagrid/runtime/testing';
 import { ServerTCP } from 'modbus-serial';
 import t, { type Test } from 'tap';
-import { loadProfile, loadProfiles, type Profile } from '../devices/index.js';
+import { encodeWrite, isWritten, loadProfile, loadProfiles, type Profile } from '../devices/index.js';
 import { FairQueue } from '../links/fair-queue.js';
 import { LinkError, rtuLink, tcpLink } from '../links/index.js';
 import { findAnswer, requestFrame, withCrc } from '../links/rtu-frame.js';
@@ -681,3 +681,78 @@ t.test(
     await t.rejects(read(200), /two different answers/);
   },
 );
+
+t.test(
+  'a write on a serial line is sent once, in the frames of the specification, and its answer must name it',
+  async (t) => {
+    const six = { unit: 0x11, function: 6, address: 1, words: [3] } as const;
+    const sixteen = { unit: 0x11, function: 16, address: 1, words: [0x000a, 0x0102] } as const;
+    const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+    t.equal(hex(requestFrame(six)), '1106000100039a9b');
+    t.equal(hex(requestFrame(sixteen)), '11100001000204000a0102c6f0');
+    const said = Uint8Array.from(Buffer.from('1110000100021298', 'hex'));
+    t.match(findAnswer(sixteen, said), { answer: { kind: 'written' }, from: 0, to: 8 });
+    t.same(findAnswer({ ...sixteen, address: 2 }, said), { state: 'none' }, 'an answer to another write');
+    t.same(findAnswer({ ...six, words: [4] }, requestFrame(six)), { state: 'none' }, 'another value');
+    const asked: string[] = [];
+    let say: () => Uint8Array | undefined = () => undefined;
+    const link = rtuLink({
+      name: 'line',
+      baud: 115_200,
+      clock,
+      random: seededRandom(1),
+      log: silentLogger(),
+      open: async ({ bytes }) => ({
+        write(data) {
+          asked.push(hex(data));
+          const answer = say();
+          if (answer) clock.after(1, () => bytes(answer));
+        },
+        close: async () => undefined,
+      }),
+    });
+    t.teardown(() => link.close());
+    const write = () => link.write({ ...sixteen, timeoutMs: 100, gapMs: 0 });
+    say = () => said;
+    await write();
+    say = () => withCrc([0x11, 0x90, 3]);
+    await t.rejects(write(), /exception 3/);
+    say = () => requestFrame(six);
+    await t.rejects(write(), /does not fit/);
+    say = () => undefined;
+    await t.rejects(write(), /did not answer/);
+    t.equal(asked.length, 4, 'nothing is sent twice');
+  },
+);
+
+t.test('values of a write point become registers as its type has them, and one too many for it is refused', (t) => {
+  const point = (more: object) =>
+    ({
+      key: 'k',
+      label: 'L',
+      address: 0,
+      function: 16,
+      type: 'u16',
+      min: 0,
+      max: 1,
+      safe: 0,
+      reads_back: 'r',
+      ...more,
+    }) as never;
+  t.same(encodeWrite(point({ scale: 0.1 }), 54.7), [547]);
+  t.same(encodeWrite(point({ type: 's16' }), -2), [0xfffe]);
+  t.same(encodeWrite(point({ type: 'u32' }), 4_000_000_000), [0xee6b, 0x2800]);
+  t.same(encodeWrite(point({ type: 's32', word_order: 'lsw_first' }), -2), [0xfffe, 0xffff]);
+  t.same(encodeWrite(point({ type: 'f32' }), 1.5), [0x3fc0, 0]);
+  for (const [type, value] of [
+    ['u16', 65_536],
+    ['u16', -1],
+    ['s16', 40_000],
+    ['s32', 3e9],
+  ] as const)
+    t.type(encodeWrite(point({ type }), value), 'string', `${value} in ${type}`);
+  t.ok(isWritten(point({ scale: 0.1 }), 54.72, 54.7));
+  t.notOk(isWritten(point({ scale: 0.1 }), 54.7, 54.8));
+  t.ok(isWritten(point({ type: 'f32' }), 0.1, 0.1));
+  t.end();
+});

@@ -1,6 +1,7 @@
 /** The gateway's grid as the API sees it. */
 import type { CommandPort, CompletenessFacts, GridPort, GridsPort } from '@villagrid/api';
-import type { DeviceLink, RuleLimits, Site } from '@villagrid/contracts';
+import type { DeviceLink, RuleLimits, SeriesSamples, Site } from '@villagrid/contracts';
+import { nextTurn } from '@villagrid/runtime';
 import type { Alerts } from '../alerts/alerts.js';
 import type { Live } from '../live/live.js';
 import type { DurableLog } from '../log/log.js';
@@ -41,6 +42,15 @@ export function createGridPort(options: GridPortOptions): GridPort {
       await projector.catchUp();
       return telemetry.raw(gridId, deviceId, metric, fromMs, toMs);
     },
+    async samples(series, fromMs, toMs) {
+      await projector.catchUp();
+      const found: SeriesSamples[] = [];
+      for (const { deviceId, metric } of series) {
+        await nextTurn();
+        found.push({ deviceId, metric, ...telemetry.samples(gridId, deviceId, metric, fromMs, toMs) });
+      }
+      return found;
+    },
     async completeness(untilMs): Promise<CompletenessFacts> {
       await projector.settle();
       await telemetry.readyCompleteness(gridId, untilMs);
@@ -56,6 +66,7 @@ export function createGridPort(options: GridPortOptions): GridPort {
     origin: alerts.origin,
     subscribe: (listener) => live.subscribe(listener),
     commands: { request: (asked) => commands.request(asked), list: () => commands.list() },
+    rules: () => alerts.rules,
     limits: () => bands,
   };
 }

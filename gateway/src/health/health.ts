@@ -9,6 +9,7 @@ import { sourceWords, type ClockKeeper } from '../clock/keeper.js';
 import type { VillageClock } from '../clock/village-clock.js';
 import type { IntakeCounters } from '../intake/intake.js';
 import type { DurableLog } from '../log/log.js';
+import type { Notifier } from '../notify/index.js';
 import type { Projector } from '../project/projector.js';
 import type { Uplink } from '../uplink/index.js';
 import { prometheusText, type MetricFamily } from './prometheus.js';
@@ -33,6 +34,7 @@ export interface HealthOptions {
   readonly projector: Projector;
   readonly alerts: Alerts;
   readonly uplink: Uplink | undefined;
+  readonly notifier: Notifier | undefined;
   readonly villageClock: VillageClock;
   readonly keeper: ClockKeeper;
   readonly clock: Clock;
@@ -54,6 +56,7 @@ export function createHealth(options: HealthOptions): {
     projector,
     alerts,
     uplink,
+    notifier,
     villageClock,
     keeper,
     clock,
@@ -104,6 +107,12 @@ export function createHealth(options: HealthOptions): {
         ...(uplink
           ? [{ name: 'uplink', ok: true, detail: uplink.stats().connected ? 'linked' : 'no link; everything is kept' }]
           : []),
+        // That people cannot be told is an alert, not a fault of what measures.
+        ...(notifier?.status().channels ?? []).map(({ channel, state, detail }) => ({
+          name: `notify_${channel}`,
+          ok: true,
+          detail: state === 'failing' ? `failing: ${detail}` : detail,
+        })),
       ];
       const status = checks.every((one) => one.ok) ? 'ok' : log.stats.failing ? 'down' : 'degraded';
       return { status, checks };
@@ -135,6 +144,49 @@ export function createHealth(options: HealthOptions): {
       values,
     });
     const link = uplink?.stats();
+    const notifyFamilies = (ways: ReturnType<Notifier['numbers']>): MetricFamily[] => {
+      const by = (of: (way: (typeof ways)[number]) => number | null): MetricFamily['values'] => ({
+        label: 'channel',
+        by: Object.fromEntries(
+          ways.flatMap((way): [string, number][] => {
+            const value = of(way);
+            return value === null ? [] : [[way.name, value]];
+          }),
+        ),
+      });
+      return [
+        counter(
+          'notify_sent',
+          'Messages that the far side took, by channel.',
+          by(({ sent }) => sent),
+        ),
+        counter(
+          'notify_failed',
+          'Messages that did not go out, by channel.',
+          by(({ failed }) => failed),
+        ),
+        gauge(
+          'notify_failing',
+          '1 while a channel does not work.',
+          by(({ failing }) => (failing ? 1 : 0)),
+        ),
+        gauge(
+          'notify_last_sent_seconds',
+          'Unix time of the last message.',
+          by(({ lastSentMs }) => lastSentMs && lastSentMs / 1000),
+        ),
+        gauge(
+          'notify_signal_dbm',
+          'Strength of the mobile network.',
+          by(({ signalDbm }) => signalDbm),
+        ),
+        gauge(
+          'notify_balance',
+          'Credit, as the operator says it.',
+          by(({ balance }) => balance),
+        ),
+      ];
+    };
     return [
       counter('publishes', 'Publishes taken in.', intake.publishes),
       counter('readings', 'Readings taken in, without repeats.', intake.readings),
@@ -167,6 +219,7 @@ export function createHealth(options: HealthOptions): {
           too_many: stats.connectionsRefused,
         },
       }),
+      ...(notifier ? notifyFamilies(notifier.numbers()) : []),
       ...(link
         ? [
             gauge('uplink_connected', '1 while linked to the cloud.', link.connected ? 1 : 0),

@@ -5,3 +5,4 @@ export * from './rtu-link.js';
 export { serialLine, type SerialSettings } from './serial-line.js';
 export { socketLine } from './socket-line.js';
 export type { UnitHealth } from './reply-times.js';
+export type { ByteLine, ByteLineEvents, OpenLine } from './byte-line.js';

@@ -13,6 +13,8 @@ import {
   type SqliteDatabase,
 } from '@villagrid/runtime';
 
+/** Pages each database keeps in memory, KiB: what is read again lies in the system's own cache, which a small box shares. */
+export const cacheKib = 500;
 /** How often the copy of what must not be lost is brought up to date, real milliseconds. */
 const copyEveryMs = 600_000;
 
@@ -54,13 +56,13 @@ export class DataFolder {
     secureDatabase(options);
     let database: SqliteDatabase;
     try {
-      database = openDatabase({ path });
+      database = openDatabase({ path, cacheKib });
     } catch (error) {
       // Closed in good order and damaged since.
       const damage = damageOf(error);
       if (damage === undefined) throw error;
       secureDatabase({ ...options, damage });
-      database = openDatabase({ path });
+      database = openDatabase({ path, cacheKib });
     }
     this.#opened.push({ path, database });
     if (copied) this.#copies.push(new SafeCopy(database, path));

@@ -16,6 +16,7 @@ import {
   type Rescue,
   type SqliteDatabase,
 } from '@villagrid/runtime';
+import { cacheKib } from './data-folder.js';
 import { openLog, type DurableLog, type DurableLogOptions, type EventTables } from './log.js';
 import { readJournal, type FoundJournal } from './journal.js';
 import { LogTables } from './log-tables.js';
@@ -173,7 +174,7 @@ function openSecured(options: LogStoreOptions, { rescue, found, lossy }: Secured
   const { path, realClock, journalBytes = 0, late = false } = options;
   const limitPages = options.checkpointPages ?? checkpointPages;
   const open = (): SqliteDatabase => {
-    const fresh = openDatabase({ path });
+    const fresh = openDatabase({ path, cacheKib });
     // By hand below: SQLite's own checkpoint hides its failure.
     fresh.pragma('wal_autocheckpoint = 0');
     options.onOpen?.(fresh);

@@ -17,18 +17,22 @@ interface Answer {
   readonly detail?: unknown;
   readonly title?: unknown;
   readonly token?: unknown;
+  readonly next?: unknown;
 }
 
-/** Logs in at the gateway of a folder and gets a path of its API. Throws E_GATEWAY_SILENT, or what the gateway refuses with. */
-export async function askGateway(
-  folder: string,
-  credentials: Credentials,
-  path: (gridId: string) => string,
-): Promise<unknown> {
+/** A gateway at whose API a person is logged in. */
+export interface GatewaySession {
+  readonly gridId: string;
+  /** Asks a path of the API. Throws E_GATEWAY_SILENT, or what the gateway refuses with. */
+  ask(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<unknown>;
+}
+
+/** Logs in at the gateway of a folder. Throws E_GATEWAY_SILENT and E_LOGIN_FAILED. */
+export async function openGateway(folder: string, credentials: Credentials): Promise<GatewaySession> {
   const { http, site } = loadGatewayConfig({ path: gatewayFiles(folder).config });
   const host = http.host === '0.0.0.0' || http.host === '::' ? '127.0.0.1' : http.host;
   const base = `http://${host.includes(':') ? `[${host}]` : host}:${http.port}`;
-  const ask = async (to: string, init: RequestInit): Promise<Answer> => {
+  const send = async (to: string, init: RequestInit): Promise<Answer> => {
     let answer: Response;
     try {
       answer = await fetch(`${base}${to}`, { ...init, signal: AbortSignal.timeout(answerWithinMs) });
@@ -43,14 +47,33 @@ export async function askGateway(
       'E_REQUEST_INVALID',
       String(document.detail ?? document.title ?? `Answer ${answer.status}.`),
       {
-        next: answer.status === 403 ? 'Ask somebody who may read this grid.' : 'Look at `villagrid doctor`.',
+        next:
+          answer.status === 403
+            ? 'Ask somebody who may do this on this grid.'
+            : String(document.next ?? 'Look at `villagrid doctor`.'),
       },
     );
   };
-  const { token } = await ask('/api/auth/login', {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(credentials),
-  });
-  return ask(path(site.grid_id), { headers: { authorization: `Bearer ${String(token)}` } });
+  const json = { 'content-type': 'application/json' };
+  const { token } = await send('/api/auth/login', { method: 'POST', headers: json, body: JSON.stringify(credentials) });
+  const authorization = `Bearer ${String(token)}`;
+  return {
+    gridId: site.grid_id,
+    ask: (method, path, body) =>
+      send(path, {
+        method,
+        headers: body === undefined ? { authorization } : { authorization, ...json },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      }),
+  };
+}
+
+/** Logs in at the gateway of a folder and gets a path of its API. Throws E_GATEWAY_SILENT, or what the gateway refuses with. */
+export async function askGateway(
+  folder: string,
+  credentials: Credentials,
+  path: (gridId: string) => string,
+): Promise<unknown> {
+  const session = await openGateway(folder, credentials);
+  return session.ask('GET', path(session.gridId));
 }

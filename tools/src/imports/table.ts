@@ -101,16 +101,20 @@ export const arrows: ArrowTable = {
         imports: ['config', 'drivers', 'log', 'uplink'],
         ask: 'parts.ts makes drivers and uplinks; what they need comes in PartsContext.',
       },
+      'places.ts': { imports: [], ask: 'Where files are, and nothing of what is in them.' },
       config: { imports: [], ask: 'Settings are read before anything else is there.' },
       clock: { imports: [], ask: 'The clock stands below all rooms.' },
       broker: { imports: ['config'], ask: 'The broker gives what comes to functions that app.ts hands to it.' },
       links: { imports: [], ask: 'A link carries bytes and knows no device.' },
-      devices: { imports: [], ask: 'Profiles and plans are pure; drivers use them.' },
+      devices: { imports: ['places.ts'], ask: 'Profiles and plans are pure; drivers use them.' },
       drivers: {
         imports: ['links', 'devices'],
         ask: 'Drivers know no store: what they learn goes to a DriverSink (drivers/port.ts).',
       },
-      mappings: { imports: [], ask: 'Payload mappings are pure: what becomes of a message, and nothing else.' },
+      mappings: {
+        imports: ['places.ts'],
+        ask: 'Payload mappings are pure: what becomes of a message, and nothing else.',
+      },
       nodes: {
         imports: ['config', 'mappings'],
         ask: 'Nodes know no store and no broker: what they say goes to a sink, what is said to them comes out of app.ts.',
@@ -139,6 +143,10 @@ export const arrows: ArrowTable = {
         imports: ['log', 'store'],
         ask: 'What is deleted is asked of the log and of the history store; what others still need comes as numbers.',
       },
+      notify: {
+        imports: ['config/notify-schema.ts', 'config/notify-secrets.ts', 'links'],
+        ask: 'Telling people hears of alerts from app.ts, and knows no store but its own.',
+      },
       uplink: { imports: ['log'], ask: 'The uplink reads the log with a cursor, and nothing else.' },
       grid: {
         imports: ['log', 'live', 'alerts', 'project', 'store'],
@@ -149,7 +157,7 @@ export const arrows: ArrowTable = {
         ask: 'A backup reads settings and databases from outside the daemon; no room of the daemon asks for it.',
       },
       health: {
-        imports: ['log', 'alerts', 'project', 'intake', 'uplink', 'clock'],
+        imports: ['log', 'alerts', 'project', 'intake', 'uplink', 'clock', 'notify'],
         ask: 'Health asks rooms for counters; no room asks health.',
       },
     },
