@@ -16,8 +16,8 @@ export interface AppChecksOptions {
   readonly baseUrl: string;
   readonly username: string;
   readonly password: string;
-  /** Directory for the pictures. */
-  readonly screensDirectory: string;
+  /** Directory for the pictures; none are taken when it is left out. */
+  readonly screensDirectory?: string | undefined;
   /** Start of the pictures' names, e.g. `gateway`. */
   readonly prefix: string;
   /** Grid to look at; the first one when left out. */
@@ -30,6 +30,7 @@ export interface AppChecksOptions {
 
 /** What was looked at. `problems` is empty when all is well. */
 export interface AppChecksReport {
+  /** Screens that were looked at, by the names of their pictures. */
   readonly pictures: readonly string[];
   readonly problems: readonly string[];
   /** Checks that could not be made, with the reason. */
@@ -86,10 +87,23 @@ function lookAround(): string[] {
   return found;
 }
 
+/** Waits until a screen is busy no more and its content has stood for a moment. Runs in the page: names no function. */
+async function untilDrawn(mostMs: number): Promise<void> {
+  const elements = document.body.getElementsByTagName('*');
+  const beganMs = performance.now();
+  let [known, changedMs] = [-1, beganMs];
+  while (performance.now() - beganMs < mostMs && performance.now() - changedMs < 60) {
+    await new Promise((resolve) => requestAnimationFrame(resolve));
+    if (known === elements.length && document.querySelector('main [aria-busy=true]') === null) continue;
+    [known, changedMs] = [elements.length, performance.now()];
+  }
+}
+
 /** Runs all checks. Throws with the list of problems when there are any; undefined when Chromium is missing. */
 export async function runAppChecks(options: AppChecksOptions): Promise<AppChecksReport | undefined> {
   if (!existsSync(chromiumPath)) return undefined;
-  mkdirSync(options.screensDirectory, { recursive: true });
+  const { screensDirectory } = options;
+  if (screensDirectory !== undefined) mkdirSync(screensDirectory, { recursive: true });
   const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
   const pictures: string[] = [];
   const problems: string[] = [];
@@ -114,13 +128,16 @@ export async function runAppChecks(options: AppChecksOptions): Promise<AppChecks
       });
       page.on('pageerror', (error) => problems.push(`${size.name}: page error: ${error.message}`));
 
-      const look = async (name: string) => {
-        await page.waitForTimeout(250);
+      const picture = async (name: string, fullPage = false): Promise<string> => {
         const file = `${options.prefix}-${name}-${size.name}.png`;
-        await page.screenshot({ path: join(options.screensDirectory, file) });
-        pictures.push(file);
+        if (screensDirectory !== undefined) await page.screenshot({ path: join(screensDirectory, file), fullPage });
+        return file;
+      };
+      const look = async (name: string) => {
+        await page.evaluate(untilDrawn, patienceMs);
+        pictures.push(await picture(name));
         for (const problem of await page.evaluate(lookAround)) problems.push(`${size.name} ${name}: ${problem}`);
-        await page.evaluate(axe);
+        if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(axe);
         const findings = await page.evaluate(async () => {
           const { axe } = window as unknown as {
             axe: {
@@ -177,10 +194,7 @@ export async function runAppChecks(options: AppChecksOptions): Promise<AppChecks
         .catch(() => problems.push(`${size.name}: the day chart is not drawn`));
       await look('dashboard');
       await checkLive(page, size.name);
-      await page.screenshot({
-        path: join(options.screensDirectory, `${options.prefix}-dashboard-long-${size.name}.png`),
-        fullPage: true,
-      });
+      await picture('dashboard-long', true);
 
       await go(`${grid}/alerts`, '.alert-rows, .empty');
       await look('alerts');
@@ -202,10 +216,7 @@ export async function runAppChecks(options: AppChecksOptions): Promise<AppChecks
       }
       await go(`${grid}/reports`, '.reports-body[aria-busy=false]');
       await look('reports');
-      await page.screenshot({
-        path: join(options.screensDirectory, `${options.prefix}-reports-long-${size.name}.png`),
-        fullPage: true,
-      });
+      await picture('reports-long', true);
       for (const period of ['Day', 'Year']) {
         await page.click(`.sec-seg button:has-text("${period}")`);
         await page.waitForSelector(
@@ -243,7 +254,6 @@ export async function runAppChecks(options: AppChecksOptions): Promise<AppChecks
       await page.click('.screen .top > .hit:last-child');
 
       // Offline: the app opens without any server and says how old everything is.
-      await page.waitForTimeout(2500);
       const worker = await page.evaluate(async () => {
         if (!('serviceWorker' in navigator)) return false;
         const registration = await Promise.race([

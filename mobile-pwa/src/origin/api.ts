@@ -12,7 +12,7 @@ import type {
   Problem,
   Summary,
 } from '@villagrid/contracts';
-import type { Act, SendOutcome } from '../local/acts.js';
+import { actRequest, type Act, type SendOutcome } from '../local/acts.js';
 
 /** Why a call failed: nobody answered, the login is over, the server refused, or it is in trouble itself. */
 export type FailureKind = 'unreachable' | 'unauthorised' | 'refused' | 'server';
@@ -53,6 +53,8 @@ export interface Api {
   history(gridId: string, metrics: readonly string[], question: HistoryQuestion): Promise<History>;
   /** Offers this phone's time to a gateway that does not know it. */
   offerClock(gridId: string): Promise<ClockAnswer>;
+  /** Says something of a whole grid at once: not kept for later. */
+  say<T>(path: string, body: object): Promise<T>;
   /** A question of a screen that reads its own answers; `limitMs` is how long all of it may take. */
   ask<T>(path: string, limitMs: number, read: (response: Response) => Promise<T>): Promise<T>;
   /** Sends one act by its ordinary route; never throws. */
@@ -134,16 +136,12 @@ export function createApi(options: {
     },
     offerClock: (gridId) =>
       call('POST', `/api/clock/${part(gridId)}`, { phone_time_ms: Math.round(options.clock.nowMs()) }),
+    say: (path, body) => call('POST', path, body),
     ask: (path, limitMs, read) => answer('GET', path, undefined, limitMs, read),
     async send(act) {
       try {
-        const path = `/api/alerts/${part(act.alertId)}`;
-        const born = { act_id: act.id, occurred_at_ms: act.occurredAtMs };
-        const alert =
-          act.type === 'acknowledge'
-            ? await call<AlertView>('PUT', `${path}/acknowledge`, { ...born, ...(act.note ? { note: act.note } : {}) })
-            : await call<AlertView>('POST', `${path}/notes`, { ...born, note: act.note ?? '' });
-        return { kind: 'taken', alert };
+        const { method, path, body } = actRequest(act);
+        return { kind: 'taken', alert: await call<AlertView>(method, path, body) };
       } catch (error) {
         if (!(error instanceof ApiFailure)) return { kind: 'unreachable' };
         if (error.kind === 'unauthorised') return { kind: 'unauthorised' };
