@@ -260,7 +260,11 @@ function Timeline({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: number; zo
         const given = entry.kind === 'assigned' ? (entry.about ?? null) : null;
         const name = entry.actor?.name ?? t('event.somebody');
         const words =
-          given !== null ? t('event.givenTo', { name, to: given }) : isMessageKey(key) ? t(key, { name }) : entry.kind;
+          given !== null
+            ? t(given === name ? 'event.taken' : 'event.givenTo', { name, to: given })
+            : isMessageKey(key)
+              ? t(key, { name })
+              : entry.kind;
         return (
           <li key={entry.event_id}>
             <time dateTime={new Date(entry.at_ms).toISOString()}>{momentText(entry.at_ms, nowMs, zone)}</time>

@@ -67,6 +67,7 @@ export const alertTexts = {
   'alert.under.maintenance': 'Recorded during planned work, so nobody is woken for it.',
   'alert.under.gone': 'It comes back by itself if it stays.',
   'alert.children': '{n, plural, one {# alert is part of this one} other {# alerts are part of this one}}',
+  'event.taken': 'Taken by {name}',
   'event.givenTo': 'Given to {to} by {name}',
   'event.suppressed': 'Kept quiet: something else explains it',
   'event.released': 'Speaks for itself again',
