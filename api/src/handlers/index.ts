@@ -8,6 +8,7 @@ import * as grids from './grids.js';
 import type { Handlers } from './handler.js';
 import * as history from './history.js';
 import * as legacy from './legacy.js';
+import * as notify from './notify.js';
 import * as reports from './reports.js';
 import * as rules from './rules.js';
 import * as server from './server.js';
@@ -45,6 +46,8 @@ export const handlers: Handlers = {
   cancelRuleTest: rules.cancelRuleTest,
   completeness: grids.completeness,
   offerClock: clock.offerClock,
+  notifyStatus: notify.notifyStatus,
+  notifyTest: notify.notifyTest,
   legacyLogin: auth.legacyLogin,
   legacyRealtime: legacy.legacyRealtime,
   legacyAlerts: legacy.legacyAlerts,

@@ -21,6 +21,7 @@ function sample(route: Route, { server, alertId }: Setting): { readonly path: st
   if (route.id === 'planMaintenance') return { path, body: { reason: 'new fan', from_ms: 4e12, duration_s: 60 } };
   if (route.id === 'assign') return { path, body: { assignee: 'me' } };
   if (route.id === 'shelve') return { path, body: { reason: 'waiting for a part', duration_s: 3600 } };
+  if (route.id === 'notifyTest') return { path, body: { channel: 'relay' } };
   if (route.id === 'offerClock') return { path, body: { phone_time_ms: 0 } };
   if (route.id === 'ruleTest') return { path, body: { rule_id: 'device_silent', days: 0.01 } };
   if (route.id === 'export') return { path: `${path}?metric=${server.figure}` };
@@ -40,6 +41,8 @@ function expectedStatus(route: Route, who: Who, { ownGrid }: Setting): number {
   if (route.id === 'ruleTestState' || route.id === 'cancelRuleTest') return 404;
   // Nobody switched commands on.
   if (route.id === 'command') return 409;
+  // No way of telling people is set up.
+  if (route.id === 'notifyTest') return 400;
   // A plain request to a WebSocket is understood and refused.
   return route.websocket === true ? 400 : 200;
 }

@@ -9,6 +9,7 @@ import { identifierPattern } from '../wire/topics.js';
 import { commandAnswerSchema, commandListSchema, commandRequestSchema } from './command-schema.js';
 import { balanceSchema } from './balance-schema.js';
 import { insightSchema } from './insight-schema.js';
+import { notifyChannelSchema, notifyStatusSchema, notifyTestSchema } from './notify-schema.js';
 import { reportSchema } from './report-schema.js';
 import * as records from './grid-record-schema.js';
 import { ruleListSchema, ruleTestRequestSchema, ruleTestSchema } from './rule-schema.js';
@@ -44,6 +45,7 @@ const alertId = Type.String({ minLength: 1, maxLength: 64 });
 type RoleAccess = Extract<Access, { kind: 'role' }>;
 const viewer = (grid: 'path' | 'alert' | 'own' = 'path'): RoleAccess => ({ kind: 'role', role: 'viewer', grid });
 const operator = (grid: 'path' | 'alert' | 'own' = 'path'): RoleAccess => ({ kind: 'role', role: 'operator', grid });
+const installer: RoleAccess = { kind: 'role', role: 'installer', grid: 'path' };
 const gridParams = Type.Object({ grid_id: gridId });
 const ruleTestParams = Type.Object({ grid_id: gridId, test_id: Type.String({ minLength: 1, maxLength: 64 }) });
 const historyQuery = Type.Object(
@@ -462,6 +464,25 @@ export const routes = [
     params: gridParams,
     body: s.clockOfferSchema,
     response: s.clockAnswerSchema,
+  },
+  {
+    id: 'notifyStatus',
+    method: 'GET',
+    path: '/api/notify/{grid_id}',
+    summary: 'How the ways of telling people do, and what was sent',
+    access: installer,
+    params: gridParams,
+    response: notifyStatusSchema,
+  },
+  {
+    id: 'notifyTest',
+    method: 'POST',
+    path: '/api/notify/{grid_id}/test',
+    summary: 'Send a test by one way',
+    access: installer,
+    params: gridParams,
+    body: notifyTestSchema,
+    response: notifyChannelSchema,
   },
   {
     id: 'live',

@@ -289,6 +289,11 @@ export function createRuleEngine(options: RuleEngineOptions): RuleEngine {
       const { kind, rule } = subject;
       // Silence is counted at all hours: when the hours begin it is known how long it has lasted.
       if (rule.schedule !== undefined && kind.oncePerTime !== true && isOff(subject, sample.timeMs)) continue;
+      // What was over for long enough ended before this sample, whether or not somebody looked at the clock meanwhile.
+      if (isEnding(subject.state)) {
+        const passed = kind.onTick(rule.parameters, subject.state, sample.timeMs, context);
+        all = take(subject, passed.state, passed.transition, sample.timeMs, all);
+      }
       const step = kind.onSample(rule.parameters, subject.state, sample, context);
       all = take(subject, step.state, step.transition, sample.timeMs, all);
     }
@@ -468,6 +473,12 @@ export function createRuleEngine(options: RuleEngineOptions): RuleEngine {
     },
   };
 }
+
+/** Whether a state is raised and its condition was over at the last sample. */
+const isEnding = (state: unknown): boolean => {
+  const { raised, pendingSinceMs } = state as { readonly raised?: unknown; readonly pendingSinceMs?: unknown };
+  return raised === true && typeof pendingSinceMs === 'number';
+};
 
 const inOrder = (a: RuleTransition, b: RuleTransition): number =>
   a.transition.atMs - b.transition.atMs || compare(a.rule.id, b.rule.id) || compare(a.subject, b.subject);

@@ -7,7 +7,6 @@ import {
   alertFloodRuleId,
   alertSubject,
   defaultLimits,
-  defaultRules,
   gatewayOnlyEvents,
   isAlertEvent,
   isGridRecord,
@@ -46,6 +45,8 @@ const lateQuietMs = 60_000;
 export interface AlertsOptions {
   readonly site: Site;
   readonly limits: Partial<RuleLimits>;
+  /** The rules in force: defaults with these limits, and the site's own. */
+  readonly rules: readonly Rule[];
   readonly log: DurableLog;
   /** A frame of the log with its times put right as far as that is known. */
   readonly corrected: (frame: Frame) => Frame;
@@ -100,13 +101,13 @@ export function createAlerts(options: AlertsOptions): Alerts {
   const gridId = site.grid_id;
   const origin = { kind: 'gateway', id: site.gateway_id } as const;
   const limits: RuleLimits = { ...defaultLimits(site.plant), ...options.limits };
-  const rules = defaultRules(limits, site);
+  const { rules } = options;
   const isLegacy = (one: Alert) => one.rule_id === legacyRuleId;
   const activeAtStart = store.list(gridId, { status: 'active' });
   const active = activeAtStart.filter((one) => !isLegacy(one) && one.rule_id !== alertFloodRuleId);
   /** Alert id of each raised rule and subject. */
   const open = new Map(active.map((one) => [stateKey(one.rule_id, one.device_id, one.metric), one.alert_id]));
-  const evaluation = createEvaluation({ ...options, rules, raised: new Set(open.keys()) });
+  const evaluation = createEvaluation({ ...options, raised: new Set(open.keys()) });
 
   // The gateway's own events that the card would not take: shown all the same, because a gateway that cannot write must
   // still say so, and a battery that runs empty meanwhile too. They are committed as soon as that works.
@@ -211,7 +212,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
 
   /** Alerts of rules that are no more would stay open for ever. */
   const closeOrphans = (): void => {
-    const known = new Set(rules.map((rule) => rule.id));
+    const known = new Set(rules.filter(({ enabled }) => enabled).map(({ id }) => id));
     const nowMs = Math.round(clock.nowMs());
     for (const alert of active) {
       if (known.has(alert.rule_id)) continue;
