@@ -87,12 +87,12 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
   const acts = createActStore(database);
   const alerts = createAlertStore({ database });
   const ledger = new ClockLedger(database);
+  const frames = ledger.reader({
+    framesOverlapping: (fromMs, toMs, gridId) => decodeAll(store.framesBetween(gridId, fromMs, toMs, projector.cursor)),
+  });
   const telemetry = createProjectedTelemetry({
     database,
-    frames: ledger.reader({
-      framesOverlapping: (fromMs, toMs, gridId) =>
-        decodeAll(store.framesBetween(gridId, fromMs, toMs, projector.cursor)),
-    }),
+    frames,
     zoneOf: (gridId) => {
       const gateway = directory.ofGrid(gridId);
       return gateway ? (grids.get(gridId)?.site() ?? siteOf(gateway, gateways)).zone : 'UTC';
@@ -137,6 +137,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     database,
     store,
     telemetry,
+    frames,
     ledger,
     alerts,
     acts,

@@ -357,6 +357,7 @@ t.test('a limit of a rule is changed by its path; anything else is refused with 
     ],
   );
   t.match(describeRule(ruleOf('low_battery')), /below 30 %/);
+  t.match(describeRule(low), /below 7 kW while [a-z ]+ above 500 W\/m², unless .*above 95 %/, 'no ids of metrics');
 });
 
 t.test('what was found is said in plain sentences', async (t) => {

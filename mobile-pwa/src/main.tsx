@@ -29,6 +29,7 @@ const Devices = lazy(() => import('./features/devices/devices.js').then((module)
 const History = lazy(() => import('./features/history/history.js').then((module) => module.History));
 const Reports = lazy(() => import('./features/reports/reports.js').then((module) => module.Reports));
 const Duty = lazy(() => import('./features/duty/duty.js').then((module) => module.Duty));
+const Rules = lazy(() => import('./features/rules/rules.js').then((module) => module.Rules));
 const More = lazy(() => import('./features/more/more.js').then((module) => module.More));
 function Screen() {
   const { state } = useApp();
@@ -56,6 +57,8 @@ function Screen() {
       return <Devices gridId={route.gridId} />;
     case 'duty':
       return <Duty key={route.gridId} gridId={route.gridId} />;
+    case 'rules':
+      return <Rules key={route.gridId} gridId={route.gridId} />;
     case 'more':
       return <More />;
   }

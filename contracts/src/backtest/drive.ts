@@ -164,7 +164,7 @@ export class Backtest {
 
   /** Plays samples of a slice that ends before `untilMs`; yields where others may have their turn. */
   *play(slice: readonly SeriesSamples[], untilMs: number): Generator<void, void> {
-    const blocks = this.#blocksOf(slice);
+    const blocks = yield* this.#blocksOf(slice);
     let work = 0;
     for (;;) {
       let [first, timeMs] = [-1, Number.POSITIVE_INFINITY];
@@ -283,7 +283,7 @@ export class Backtest {
   }
 
   /** Puts series of a device with the same times together: they are its readings. */
-  #blocksOf(slice: readonly SeriesSamples[]): Block[] {
+  *#blocksOf(slice: readonly SeriesSamples[]): Generator<void, Block[]> {
     const groups: SeriesSamples[][] = [];
     let ofDevice: SeriesSamples[][] = [];
     let deviceId: string | undefined;
@@ -293,6 +293,7 @@ export class Backtest {
         deviceId = one.deviceId;
         ofDevice = [];
       }
+      yield;
       const known = ofDevice.find(([first]) => sameTimes((first as SeriesSamples).times, one.times));
       if (known) known.push(one);
       else {
@@ -301,11 +302,17 @@ export class Backtest {
         groups.push(made);
       }
     }
-    return groups.map((group) => {
+    const blocks: Block[] = [];
+    for (const group of groups) {
       const [{ deviceId: device, times }] = group as [SeriesSamples];
-      const allUsable = group.every(({ values, qualities }) => isUsable(values, qualities));
-      return { deviceId: device, times, columns: group, form: this.#formOf(group), allUsable, at: 0 };
-    });
+      let allUsable = true;
+      for (const { values, qualities } of group) {
+        allUsable &&= isUsable(values, qualities);
+        yield;
+      }
+      blocks.push({ deviceId: device, times, columns: group, form: this.#formOf(group), allUsable, at: 0 });
+    }
+    return blocks;
   }
 
   #formOf(group: readonly SeriesName[]): BlockForm {

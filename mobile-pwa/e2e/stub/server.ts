@@ -3,8 +3,9 @@ import { createReadStream, existsSync, statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
-import type { AlertView } from '@villagrid/contracts';
+import type { AlertView, RuleTest, RuleTestRequest } from '@villagrid/contracts';
 import { WebSocketServer, type WebSocket } from 'ws';
+import { stubRules, stubRuleTest } from './rules.js';
 import { Village, type Scenario } from './village.js';
 
 /** A running stub. */
@@ -77,6 +78,7 @@ export async function startStub(options: {
     });
   let tokens = new Set<string>();
   let serial = 0;
+  let ruleTest: RuleTest | undefined;
   const acts: string[] = [];
   const sockets = new Map<WebSocket, { gridId: string; sequence: number; ready: boolean }>();
   const serverId = many ? 'cloud-1' : 'gw-kisima';
@@ -198,6 +200,16 @@ export async function startStub(options: {
         });
       }
       return json(response, 200, { grid_id: village.id, now_ms: nowMs(), maintenance: village.works });
+    }
+    if (parts[0] === 'rules') {
+      if (parts[2] === undefined) return json(response, 200, stubRules(village.id));
+      if (request.method === 'POST') {
+        const input = (await body(request)) as RuleTestRequest;
+        const { zone } = village.summary();
+        ruleTest = stubRuleTest(village.id, zone, input, nowMs(), (metric, timeMs) => village.value(metric, timeMs));
+        return json(response, 200, { ...ruleTest, state: 'running', progress: 0.4, result: null });
+      }
+      return json(response, 200, ruleTest);
     }
     if (parts[0] === 'dashboard') return json(response, 200, village.summary());
     if (parts[0] === 'device')

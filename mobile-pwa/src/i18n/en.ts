@@ -7,6 +7,7 @@ import type { dutyTexts } from '../features/duty/texts.js';
 import type { homeTexts } from '../features/home/texts.js';
 import type { moreTexts } from '../features/more/texts.js';
 import type { reportTexts } from '../features/reports/texts.js';
+import type { ruleTexts } from '../features/rules/texts.js';
 import type { sheetTexts } from '../ui/connection-sheet-texts.js';
 
 /**
@@ -86,8 +87,8 @@ export const en = {
   'verdict.lastsNight': 'Lasts the night.',
   'verdict.lastsLong': 'Battery lasts more than three days.',
   'verdict.noAlerts': 'No alerts.',
-  'verdict.atThisLoad': 'At this load until about {when}.',
-  'verdict.atThisLoadLeft': 'About {left} left at this load.',
+  'verdict.atThisLoad': 'Expected to last until about {when}.',
+  'verdict.atThisLoadLeft': 'About {left} left.',
   'verdict.then': 'At {when}: {power}, battery {soc}.',
   'verdict.thenNoBattery': 'At {when}: {power}.',
   'verdict.neverSeen': 'No value has arrived yet.',
@@ -241,4 +242,5 @@ export type MessageKey =
   | keyof typeof homeTexts
   | keyof typeof moreTexts
   | keyof typeof reportTexts
+  | keyof typeof ruleTexts
   | keyof typeof sheetTexts;

@@ -53,10 +53,13 @@ export interface Api {
   history(gridId: string, metrics: readonly string[], question: HistoryQuestion): Promise<History>;
   /** Offers this phone's time to a gateway that does not know it. */
   offerClock(gridId: string): Promise<ClockAnswer>;
-  /** Says something of a whole grid at once: not kept for later. */
-  say<T>(path: string, body: object): Promise<T>;
-  /** A question of a screen that reads its own answers; `limitMs` is how long all of it may take. */
-  ask<T>(path: string, limitMs: number, read: (response: Response) => Promise<T>): Promise<T>;
+  /** A question of a screen that reads its own answers, or what it sends; `limitMs` is how long all of it may take. */
+  ask<T>(
+    path: string,
+    limitMs: number,
+    read: (response: Response) => Promise<T>,
+    send?: { readonly method: 'POST' | 'DELETE'; readonly body?: unknown },
+  ): Promise<T>;
   /** Sends one act by its ordinary route; never throws. */
   send(act: Act): Promise<SendOutcome>;
 }
@@ -136,8 +139,7 @@ export function createApi(options: {
     },
     offerClock: (gridId) =>
       call('POST', `/api/clock/${part(gridId)}`, { phone_time_ms: Math.round(options.clock.nowMs()) }),
-    say: (path, body) => call('POST', path, body),
-    ask: (path, limitMs, read) => answer('GET', path, undefined, limitMs, read),
+    ask: (path, limitMs, read, send) => answer(send?.method ?? 'GET', path, send?.body, limitMs, read),
     async send(act) {
       try {
         const { method, path, body } = actRequest(act);

@@ -5,7 +5,7 @@ export type Route =
   | { readonly name: 'home' }
   | { readonly name: 'all-alerts' }
   | {
-      readonly name: 'grid' | 'alerts' | 'history' | 'reports' | 'devices' | 'duty' | 'more';
+      readonly name: 'grid' | 'alerts' | 'history' | 'reports' | 'devices' | 'rules' | 'duty' | 'more';
       readonly gridId: string;
       readonly query: URLSearchParams;
     }
@@ -34,8 +34,9 @@ export function parseRoute(hash: string): Route {
     case 'reports':
     case 'devices':
     case 'duty':
+    case 'rules':
     case 'more':
-      return { name: parts[2] as 'history' | 'reports' | 'devices' | 'duty' | 'more', gridId, query };
+      return { name: parts[2] as 'history' | 'reports' | 'devices' | 'rules' | 'duty' | 'more', gridId, query };
     default:
       return { name: 'grid', gridId, query };
   }
@@ -55,4 +56,5 @@ export const links = {
   reports: (gridId: string) => `#/grid/${part(gridId)}/reports`,
   duty: (gridId: string) => `#/grid/${part(gridId)}/duty`,
   devices: (gridId: string) => `#/grid/${part(gridId)}/devices`,
+  rules: (gridId: string) => `#/grid/${part(gridId)}/rules`,
 };

@@ -42,7 +42,7 @@ export function Duty({ gridId }: { gridId: string }) {
   }, [gridId]);
   const say = async <T,>(path: string, body: object, take: (answer: T) => void): Promise<boolean> => {
     try {
-      take(await app.api.say<T>(path, body));
+      take(await app.api.ask(path, patienceMs, asJson<T>, { method: 'POST', body }));
       setTrouble('');
       return true;
     } catch (error) {

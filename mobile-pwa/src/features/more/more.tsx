@@ -89,6 +89,16 @@ export function More() {
               <Icon name="next" flip class="chev" />
             </a>
           )}
+          {gridId !== null && (
+            <a class="row" href={links.rules(gridId)}>
+              <Icon name="bell" />
+              <span class="main">
+                <span class="t plain">{t('more.rules')}</span>
+                <span class="d">{t('more.rulesLine')}</span>
+              </span>
+              <Icon name="next" flip class="chev" />
+            </a>
+          )}
           <button
             type="button"
             class="row"
