@@ -299,6 +299,20 @@ t.test('a clock that jumps neither loses nor hurries anything', (t) => {
   t.same(sent(noon + 25 * minute), []);
   sent(noon + 33 * minute);
   t.match(sent(noon + 34 * minute), [{ recipient: 'juma' }]);
+  // A box that begins in 1970 with the memory of 2026.
+  const young = createNotifyRouter(
+    plan(person('asha', { onCall: 1 }), person('juma', { onCall: 2 })),
+    router.exportState(),
+  );
+  const dark = facts('dark', { severity: 'critical' });
+  young.started([facts('hot'), dark], 1000);
+  const heard: string[] = [];
+  for (let nowMs = 1000; nowMs < 15 * minute; nowMs += 3000)
+    for (const { id, recipient, items } of young.step(nowMs, false).send) {
+      heard.push(...items.map((item) => `${recipient} ${item.alert_id}`));
+      young.result(id, true, nowMs);
+    }
+  t.match(heard.join(), /asha dark.*juma dark/);
   t.end();
 });
 

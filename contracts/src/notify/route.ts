@@ -366,6 +366,24 @@ export function createNotifyRouter(plan: NotifyPlan, saved?: string): NotifyRout
     return { id: state.nextId++, recipient: one.id, way: 0, severity, items, sinceMs };
   }
 
+  /** A box without a clock may begin before what it remembers: that must not keep it silent until then. */
+  function notAhead(nowMs: number): void {
+    const longestMs = Math.max(plan.repeatAfterMs, ...Object.values(plan.escalateAfterMs).map((ms) => ms ?? 0));
+    for (const tracked of Object.values(state.alerts)) {
+      for (const [id, pending] of Object.entries(tracked.pending))
+        tracked.pending[id] = { ...pending, sinceMs: Math.min(pending.sinceMs, nowMs) };
+      for (const [id, atMs] of Object.entries(tracked.told)) tracked.told[id] = Math.min(atMs, nowMs);
+      if (tracked.escalateAtMs !== null) tracked.escalateAtMs = Math.min(tracked.escalateAtMs, nowMs + longestMs);
+    }
+    for (const one of Object.values(state.recipients)) {
+      if (one.lastMs !== null) one.lastMs = Math.min(one.lastMs, nowMs);
+      if (one.failedMs !== null) one.failedMs = Math.min(one.failedMs, nowMs);
+      if (one.notBeforeMs !== null)
+        one.notBeforeMs = Math.min(one.notBeforeMs, nowMs + (retryAfterMs.at(-1) as number));
+    }
+    for (const one of state.underWay) one.sinceMs = Math.min(one.sinceMs, nowMs);
+  }
+
   function step(nowMs: number, timeKnown: boolean): NotifyOrders {
     if (state.maintenanceUntilMs !== null && nowMs >= state.maintenanceUntilMs) state.maintenanceUntilMs = null;
     for (const tracked of Object.values(state.alerts)) settle(tracked, nowMs, timeKnown);
@@ -439,6 +457,7 @@ export function createNotifyRouter(plan: NotifyPlan, saved?: string): NotifyRout
   return {
     alert,
     started(active, nowMs) {
+      notAhead(nowMs);
       const open = new Set(active.map((one) => one.alert_id));
       for (const facts of active) alert(facts, nowMs, false);
       for (const [id, tracked] of Object.entries(state.alerts))
