@@ -72,8 +72,14 @@ t.test('a unit never gives up and its user and folders exist', (t) => {
     t.match(folders, new RegExp(`^d +/var/lib/${setting('StateDirectory')} `, 'm'), `${name}: its state`);
     t.match(folders, new RegExp(`^d +/etc/${setting('ConfigurationDirectory')} `, 'm'), `${name}: its settings`);
     const [, file] = /^ExecStart=\/usr\/bin\/node (\S+) --config \S+$/m.exec(unit) ?? [];
-    t.match(file, /^\/opt\/villagrid\/current\/(gateway|cloud)\/dist\/main[a-z-]*\.js$/, `${name}: what it runs`);
-    const source = String(file).replace('/opt/villagrid/current', join(folder, '..')).replace('/dist/', '/src/');
+    t.match(
+      file,
+      /^\/opt\/villagrid\/current\/(gateway\/bundle|cloud\/dist)\/main[a-z-]*\.js$/,
+      `${name}: what it runs`,
+    );
+    const source = String(file)
+      .replace('/opt/villagrid/current', join(folder, '..'))
+      .replace(/\/(dist|bundle)\//, '/src/');
     t.ok(existsSync(source.replace(/\.js$/, '.ts')), `${name}: its source is in this repository`);
   }
   t.end();

@@ -34,6 +34,17 @@ function newest(folder) {
   return latest;
 }
 
+/** What the gateway's bundle is made of. */
+const bundled = ['contracts', 'runtime', 'api', 'gateway'];
+
+/** Bundles the gateway where its bundle is missing or older than what it is made of. */
+function bundle(root) {
+  const made = modified(join(root, 'gateway/bundle/main.js'));
+  const sources = [join(root, 'package-lock.json'), join(root, 'tools/bundle.mjs')].map(modified);
+  if (Math.max(...sources, ...bundled.map((name) => newest(join(root, name, 'src')))) > made)
+    run(root, 'Bundling the gateway', process.execPath, [join(root, 'tools/bundle.mjs')]);
+}
+
 /**
  * Refuses a wrong command line before anything is compiled, and answers --help, when that part is compiled already as it
  * is; else the command itself does, later. `part` is the folder of its options.ts.
@@ -95,6 +106,7 @@ function prepareAlone(root, { app }) {
     ]);
   }
   run(root, 'Compiling', process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-b']);
+  bundle(root);
   const built = modified(join(root, 'mobile-pwa/dist/index.html'));
   if (
     app &&

@@ -10,13 +10,14 @@ import { prepare } from './prepare.mjs';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const asked = process.argv.slice(2);
 
-/** Test files that ask for the full form. */
+/** Test files that ask for the full form, themselves or by a suite that does. */
+const asks = /VILLAGRID_SOAK|migrationSuite/;
 function* withFullForm(folder) {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) {
       if (!['node_modules', 'dist', '.git', '.tap'].includes(entry.name)) yield* withFullForm(path);
-    } else if (entry.name.endsWith('.test.ts') && readFileSync(path, 'utf8').includes('VILLAGRID_SOAK')) yield path;
+    } else if (entry.name.endsWith('.test.ts') && asks.test(readFileSync(path, 'utf8'))) yield path;
   }
 }
 

@@ -24,6 +24,12 @@ interface SlowParts {
   readonly today: Summary['today'];
 }
 
+interface MadeSummary {
+  readonly key: string;
+  readonly text: Promise<string>;
+  bytes?: Buffer;
+}
+
 /** The cached facts of one grid. */
 export class GridBoard {
   readonly grid: GridPort;
@@ -34,7 +40,7 @@ export class GridBoard {
   #active: { readonly version: number; readonly alerts: Promise<readonly Alert[]> } | undefined;
   #slow: { readonly madeMs: number; readonly parts: Promise<SlowParts> } | undefined;
   #lastSlow: { readonly madeMs: number; readonly parts: SlowParts } | undefined;
-  #summary: { readonly key: string; readonly text: Promise<string> } | undefined;
+  #summary: MadeSummary | undefined;
 
   constructor(options: BoardOptions) {
     this.#options = options;
@@ -110,14 +116,29 @@ export class GridBoard {
 
   /** The summary as JSON text, made once per change and village second. */
   summaryText(): Promise<string> {
-    const key = `${this.#version} ${Math.floor(this.nowMs() / 1000)}`;
+    const key = this.#summaryKey();
     if (this.#summary?.key === key) return this.#summary.text;
     const text = this.summary().then((summary) => JSON.stringify(summary));
-    const entry = { key, text };
+    const entry: MadeSummary = { key, text };
     this.#summary = entry;
-    text.catch(() => {
-      if (this.#summary === entry) this.#summary = undefined;
-    });
+    text.then(
+      (made) => {
+        entry.bytes = Buffer.from(made);
+      },
+      () => {
+        if (this.#summary === entry) this.#summary = undefined;
+      },
+    );
     return text;
+  }
+
+  /** The bytes of that text, where it is made already: whoever asks again need not wait. */
+  summaryBytes(): Buffer | undefined {
+    const made = this.#summary;
+    return made?.key === this.#summaryKey() ? made.bytes : undefined;
+  }
+
+  #summaryKey(): string {
+    return `${this.#version} ${Math.floor(this.nowMs() / 1000)}`;
   }
 }

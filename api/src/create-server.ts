@@ -9,6 +9,7 @@ import { LiveChannel } from './live/channel.js';
 import { openapiDocument } from './openapi/document.js';
 import type { ApiPorts, GridPort } from './ports.js';
 import { buildListener } from './server/listener.js';
+import { RuleTests } from './rule-tests/rule-tests.js';
 import { RequestCounters } from './server/request-counters.js';
 
 /** An address to listen on; port 0 takes a free one. Key and certificate are PEM texts. */
@@ -71,6 +72,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     return made;
   };
   const live = new LiveChannel({ ports, clock, realClock, log, counters, board });
+  const ruleTests = new RuleTests({ realClock, random, log });
   let openapiText: string | undefined;
   const services: Services = {
     ports,
@@ -80,6 +82,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     speed,
     startedMs: realClock.monotonicMs(),
     counters,
+    ruleTests,
     board,
     endLive: (token) => live.endToken(token),
     openapi: () => (openapiText ??= JSON.stringify(openapiDocument(routes, ports.identity.version))),
@@ -89,6 +92,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const addresses: ApiAddress[] = [];
   const stop = async (): Promise<void> => {
     live.close();
+    ruleTests.close();
     await Promise.all(apps.splice(0).map((app) => app.close()));
     addresses.length = 0;
     for (const one of boards.values()) one.close();

@@ -2,6 +2,8 @@
 export * from './ports.js';
 export * from './create-server.js';
 export { openapiDocument } from './openapi/document.js';
+export * from './insight/site-insight.js';
+export { anomalyView, insightView } from './views/insight.js';
 export { judgeBalance, readBalanceDay } from './views/balance.js';
 export { completenessUntilMs } from './handlers/grids.js';
 export { Answer, type Handlers } from './handlers/handler.js';

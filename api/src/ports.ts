@@ -8,16 +8,23 @@ import type {
   ClockTrust,
   CommandAnswer,
   CommandList,
+  DeviceLink,
+  GridRecord,
   Health,
   NotifyChannelName,
   NotifyStatus,
   Principal,
   Resolution,
   Role,
+  Rule,
+  SeriesName,
+  SeriesSamples,
   Site,
   SnapshotSample,
   WindowColumns,
 } from '@villagrid/contracts';
+
+import type { SiteInsight } from './insight/site-insight.js';
 
 /** What this server is. */
 export interface ServerIdentity {
@@ -47,6 +54,8 @@ export interface AuthPort {
   login(username: string, password: string, remoteAddress: string): Promise<Login | undefined>;
   /** The person behind a token; undefined when unknown, ended or disabled. */
   authenticate(token: string): Promise<Principal | undefined>;
+  /** The same where it is known without waiting; undefined says nothing of the token. */
+  remembered?(token: string): Principal | undefined;
   logout(token: string): Promise<void>;
 }
 
@@ -113,6 +122,8 @@ export interface GridPort {
   metricsOf(deviceId: string): readonly string[];
   /** What the link itself says of a device (last will, refused connection); undefined when it does not tell. */
   link(deviceId: string): 'up' | 'down' | undefined;
+  /** How a device that is asked answers; undefined for others. Left out where devices are not asked: at the cloud. */
+  linkQuality?(deviceId: string): DeviceLink | undefined;
   /** Newest time anything of this grid was received, Unix ms; null when never. */
   lastReportedMs(): number | null;
   windows(
@@ -124,18 +135,29 @@ export interface GridPort {
   ): Promise<WindowColumns>;
   /** Samples measured in [fromMs, toMs), ascending by time, of any quality. */
   raw(deviceId: string, metric: string, fromMs: number, toMs: number): Promise<RawColumns>;
+  /**
+   * Samples of several series in [fromMs, toMs), of any quality, in the order asked and in small steps; columns may share
+   * their times. Left out where `raw` does as well.
+   */
+  samples?(series: readonly SeriesName[], fromMs: number, toMs: number): Promise<readonly SeriesSamples[]>;
   /** Samples measured before `untilMs`. */
   completeness(untilMs: number): Promise<CompletenessFacts>;
   /** Alerts of the grid, reduced. All active ones are always included when status is not `resolved`; at most 2,000 in all, newest first. */
   alerts(query: AlertQuery): Promise<readonly Alert[]>;
   alert(alertId: string): Promise<Alert | undefined>;
+  /** What people said of the grid as a whole: planned work and hand-over notes. */
+  records(): Promise<readonly GridRecord[]>;
   /** Stores a person's event by id if absent (durable when resolved), passes it on to the other side, and tells subscribers. */
   append(event: AlertEvent): Promise<void>;
   /** Origin that events born here carry. */
   readonly origin: AlertEvent['origin'];
   subscribe(listener: (change: GridChange) => void): () => void;
+  /** What is found and expected here, where the server keeps it itself; the API makes its own otherwise. */
+  readonly insight?: SiteInsight;
   /** Left out where commands cannot be sent from: at the cloud. */
   readonly commands?: CommandPort;
+  /** Rules that watch this grid, as far as this server knows them. */
+  rules(): readonly Rule[];
   /** Normal bands of figures, from the limits in force. */
   limits(): Readonly<Record<string, { readonly low?: number; readonly high?: number }>>;
 }

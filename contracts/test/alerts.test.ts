@@ -6,6 +6,7 @@ import {
   isAlertEvent,
   longestShelveMs,
   reduceAlert,
+  shelvedAt,
   type Alert,
   type AlertEvent,
 } from '@villagrid/contracts';
@@ -111,6 +112,154 @@ t.test('active and acknowledged are two facts; who acknowledged after clearing i
   t.equal(named('a note before raised is there'), null);
 });
 
+/** One side of a partition: what it has heard, and a clock of its own. */
+interface Side {
+  readonly origin: AlertEvent['origin'];
+  readonly clockMs: number;
+  readonly heard: AlertEvent[];
+}
+
+t.test(
+  'two sides that act apart and hear each other late, twice and in disorder end with the same alerts',
+  async (t) => {
+    const people = ['ama', 'kofi', 'esi'].map((name) => ({ user_id: name, name }));
+    const [raised] = vectors<{ alerts: { events: AlertEvent[] }[] }>('alerts').alerts.flatMap(({ events }) => events);
+    const subject = raised?.kind === 'raised' ? raised.subject : undefined;
+    if (subject === undefined) throw new Error('no raised event among the vectors');
+    // Cheaper than lists of tuples ten thousand times over; `SEED` replays it all the same.
+    const stepsOf = (seed: number) => {
+      let state = seed;
+      const upTo = (most: number) => {
+        state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+        return Math.floor((state / 2 ** 32) * (most + 1));
+      };
+      const step = () => [upTo(9), upTo(1) === 1, upTo(2), upTo(1), upTo(20)] as const;
+      return Array.from({ length: 4 + upTo(14) }, step);
+    };
+    const told = new Set<string>();
+    holds(
+      t,
+      'interleavings',
+      fc.property(fc.integer(), fc.integer({ min: -9e8, max: 9e8 }), (seed, skewMs) => {
+        const steps = stepsOf(seed);
+        const gateway: Side = { origin: { kind: 'gateway', id: 'g' }, clockMs: 1e12, heard: [] };
+        const cloud: Side = { origin: { kind: 'cloud', id: 'c' }, clockMs: 1e12 + skewMs, heard: [] };
+        const all: AlertEvent[] = [];
+        const late: { to: Side; event: AlertEvent }[] = [];
+        const view = (side: Side, alertId: string) =>
+          reduceAlert(side.heard.filter(({ alert_id }) => alert_id === alertId));
+        for (const [at, [what, isCloud, who, which, pick]] of steps.entries()) {
+          const here = isCloud ? cloud : gateway;
+          const there = isCloud ? gateway : cloud;
+          const alertId = `A${which}`;
+          const base = { id: `E${at}`, alert_id: alertId, grid_id: 'alpha', at_ms: here.clockMs + at * 1000 };
+          const by = { ...base, origin: here.origin, actor: people[who] as Alert['acknowledged_by'] & object };
+          const say = (event: AlertEvent) => {
+            all.push(event);
+            here.heard.push(event);
+            late.push({ to: there, event });
+          };
+          const seen = view(here, alertId);
+          // Here the other side hears something: any of what is on its way, and it may come again later.
+          const arrival = late[pick % Math.max(1, late.length)];
+          if (arrival) arrival.to.heard.push(arrival.event);
+          const isFirst = !all.some(({ kind, alert_id }) => kind === 'raised' && alert_id === alertId);
+          if (isFirst) {
+            // Only the gateway raises; its people see it at once.
+            const event = {
+              ...base,
+              at_ms: gateway.clockMs + at * 1000,
+              origin: gateway.origin,
+              kind: 'raised',
+              subject,
+            };
+            all.push(event as AlertEvent);
+            gateway.heard.push(event as AlertEvent);
+            late.push({ to: cloud, event: event as AlertEvent });
+          } else if (seen === undefined) continue;
+          else if (what < 2) say({ ...by, kind: 'acknowledged', note: what === 0 ? `seen ${at}` : null });
+          else if (what === 2) say({ ...by, kind: 'noted', note: `note ${at}` });
+          else if (what < 5) {
+            const replaces = seen.timeline.filter(({ kind }) => kind === 'assigned').map(({ event_id }) => event_id);
+            say({ ...by, kind: 'assigned', assignee: people[pick % 3] ?? null, replaces });
+          } else if (what === 5) say({ ...by, kind: 'shelved', reason: 'waiting for a part', duration_ms: 1e10 });
+          else if (what === 6 && seen.shelvings[0])
+            say({ ...by, kind: 'unshelved', shelve_event_id: seen.shelvings[0].event_id });
+          else if (what === 7 && !isCloud) say({ ...base, origin: here.origin, kind: 'cleared', value: null });
+          else if (what === 8 && !isCloud)
+            say({ ...base, origin: here.origin, kind: 'suppressed', parent_id: 'P', because: 'parent' });
+          else if (what === 9 && !isCloud) {
+            const one = seen.timeline.find(({ kind }) => kind === 'suppressed');
+            if (one)
+              say({ ...base, origin: here.origin, kind: 'released', suppress_event_id: one.event_id, told: true });
+          }
+        }
+        // The partition ends: everything comes, in the order it comes.
+        for (const { to, event } of late.reverse()) to.heard.push(event);
+        return ['A0', 'A1'].every((alertId) => {
+          const mine = all.filter(({ alert_id }) => alert_id === alertId);
+          const [here, there] = [view(gateway, alertId), view(cloud, alertId)];
+          if (mine.length === 0) return here === undefined && there === undefined;
+          if (here === undefined || JSON.stringify(here) !== JSON.stringify(there)) return false;
+          for (const { kind } of mine) told.add(kind);
+          const acknowledged = mine.filter(({ kind }) => kind === 'acknowledged');
+          const written = mine.flatMap((event) =>
+            event.kind === 'noted' ? [event.note] : event.kind === 'acknowledged' && event.note ? [event.note] : [],
+          );
+          const assigned = mine.filter((event) => event.kind === 'assigned');
+          const heads = assigned.filter(({ id }) => !assigned.some((one) => one.replaces?.includes(id)));
+          const released = new Set(mine.map((event) => (event.kind === 'released' ? event.suppress_event_id : '')));
+          return (
+            // Nobody's word is lost, and an alert is seen exactly when somebody saw this very one.
+            here.timeline.length === mine.length &&
+            String(here.notes.map(({ text }) => text).sort()) === String(written.sort()) &&
+            here.acknowledged === acknowledged.length > 0 &&
+            // Who gives it to another knowing whom it was given to is not overruled by a clock that is ahead.
+            (assigned.length === 0 || heads.some(({ assignee }) => assignee?.user_id === here.assignee?.user_id)) &&
+            here.shelvings.every(({ from_ms, until_ms }) => until_ms - from_ms <= longestShelveMs) &&
+            (here.suppressed_by !== null) ===
+              mine.some((event) => event.kind === 'suppressed' && !released.has(event.id)) &&
+            (here.status === 'resolved') === mine.some(({ kind }) => kind === 'cleared')
+          );
+        });
+      }),
+      10_000,
+    );
+    t.ok(
+      [
+        'raised',
+        'acknowledged',
+        'noted',
+        'assigned',
+        'shelved',
+        'unshelved',
+        'cleared',
+        'suppressed',
+        'released',
+      ].every((kind) => told.has(kind)),
+      'all of it happened',
+    );
+  },
+);
+
+t.test(
+  'a pause counts while it lasts, never longer than a day, and not at all when it begins ahead of our clock',
+  async (t) => {
+    const hour = 3_600_000;
+    const one = (from: number, hours: number) => ({
+      event_id: `S${from}`,
+      from_ms: from * hour,
+      until_ms: (from + hours) * hour,
+      reason: `from ${from}`,
+    });
+    const shelvings = [one(100, 2), one(101, 5), one(200, 24)];
+    t.equal(shelvedAt({ shelvings }, 99 * hour), undefined);
+    t.equal(shelvedAt({ shelvings }, 101.5 * hour)?.reason, 'from 101', 'the one that lasts longest');
+    t.equal(shelvedAt({ shelvings }, 106 * hour), undefined, 'over by itself');
+    t.equal(shelvedAt({ shelvings }, 199.9 * hour)?.reason, 'from 200', 'clocks of a few minutes apart agree');
+  },
+);
+
 t.test(
   'a list is ordered worst first among the active, unacknowledged before acknowledged, the rest newest first',
   async (t) => {
@@ -184,6 +333,13 @@ t.test(
       { ...base, kind: 'unshelved', actor, shelve_event_id: 'S' },
       { ...base, kind: 'cleared', value: null },
       { ...base, kind: 'severity_changed', severity: 'low' },
+      { ...base, kind: 'suppressed', parent_id: 'P', because: 'flood' },
+      { ...base, kind: 'released', suppress_event_id: 'S', told: false },
+      { ...base, kind: 'last_known' },
+      { ...base, kind: 'heard_again', mark_event_id: 'M' },
+      { ...base, kind: 'maintenance_planned', actor, reason: 'x', device_ids: ['inv-1'], from_ms: 1, until_ms: 2 },
+      { ...base, kind: 'maintenance_ended', actor },
+      { ...base, kind: 'handed_over', actor, note: 'x', replaces: ['N'] },
       { ...noted, of_a_newer_program: true },
       // As JSON Schema counts, a character outside of the basic plane is one.
       { ...noted, note: '🔋'.repeat(4000) },
@@ -202,6 +358,8 @@ t.test(
       [/\/id must be a text that is not empty/, { ...noted, id: '' }],
       [/\/origin\/kind must be one of gateway, cloud/, { ...noted, origin: { kind: 'moon', id: 'x' } }],
       [/\/actor must be an object/, { ...noted, actor: 'me' }],
+      [/\/because must be one of parent/, { ...base, kind: 'suppressed', parent_id: 'P', because: 'mood' }],
+      [/\/told must be true or false/, { ...base, kind: 'released', suppress_event_id: 'S', told: 1 }],
       [/\/assignee\/name must be a text/, { ...base, kind: 'assigned', actor, assignee: { user_id: 'u' } }],
     ] as const) {
       t.match(checkAlertEvent(wrong, 'beta'), { ok: false, reason });

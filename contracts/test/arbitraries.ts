@@ -6,6 +6,7 @@ import {
   metricPrecision,
   quantise,
   severities,
+  suppressionReasons,
   type AlertEvent,
   type Frame,
   type Sample,
@@ -52,11 +53,12 @@ export const sample: fc.Arbitrary<Sample> = fc.record({ deviceId: identifier, me
 
 const actor = fc.record({ user_id: fc.string({ maxLength: 5 }), name: fc.string({ unit: 'grapheme', maxLength: 8 }) });
 const text = fc.string({ unit: 'grapheme', maxLength: 12 });
+const eventId = fc.stringMatching(/^[0-9A-F]{4}$/);
 
 /** Events of one alert; times are few, so that they often tie. */
 export const alertEvent: fc.Arbitrary<AlertEvent> = fc
   .record({
-    id: fc.stringMatching(/^[0-9A-F]{4}$/),
+    id: eventId,
     at_ms: fc.integer({ min: 0, max: 20 }),
     origin: fc.record({ kind: fc.constantFrom('gateway', 'cloud'), id: identifier }),
     body: fc.oneof(
@@ -82,9 +84,22 @@ export const alertEvent: fc.Arbitrary<AlertEvent> = fc
       fc.record({ kind: fc.constant('cleared'), value: fc.option(fc.integer()) }),
       fc.record({ kind: fc.constant('acknowledged'), actor, note: fc.option(text) }),
       fc.record({ kind: fc.constant('noted'), actor, note: text }),
-      fc.record({ kind: fc.constant('assigned'), actor, assignee: fc.option(actor) }),
+      fc.record({
+        kind: fc.constant('assigned'),
+        actor,
+        assignee: fc.option(actor),
+        replaces: fc.array(eventId, { maxLength: 2 }),
+      }),
       fc.record({ kind: fc.constant('shelved'), actor, reason: text, duration_ms: fc.integer({ min: 0, max: 1e9 }) }),
-      fc.record({ kind: fc.constant('unshelved'), actor, shelve_event_id: fc.stringMatching(/^[0-9A-F]{4}$/) }),
+      fc.record({ kind: fc.constant('unshelved'), actor, shelve_event_id: eventId }),
+      fc.record({
+        kind: fc.constant('suppressed'),
+        parent_id: identifier,
+        because: fc.constantFrom(...suppressionReasons),
+      }),
+      fc.record({ kind: fc.constant('released'), suppress_event_id: eventId, told: fc.boolean() }),
+      fc.record({ kind: fc.constant('last_known') }),
+      fc.record({ kind: fc.constant('heard_again'), mark_event_id: eventId }),
     ),
   })
   .map(({ body, ...base }) => ({ ...base, alert_id: 'A', grid_id: 'alpha', ...body }) as AlertEvent);

@@ -3,14 +3,21 @@ import t from 'tap';
 import { Check } from 'typebox/value';
 import {
   alertSubject,
+  alertWords,
   checkRule,
+  compileFormula,
   createRuleEngine,
   defaultLimits,
   defaultRules,
+  flappingRows,
   metricDefinition,
   ruleKinds,
+  ruleLanguages,
   ruleSchema,
+  ruleTexts,
   shortNumber,
+  wordedAs,
+  wordedRules,
   type Rule,
   type RuleContext,
   type RuleSample,
@@ -620,4 +627,365 @@ t.test('saved state that is damaged, or of rules and devices that are gone, does
   );
   const fewer = rules.filter((rule) => rule.selector.scope !== 'series');
   t.notMatch(createRuleEngine({ rules: fewer, devices: ['a'], context: noFigures, saved }).exportState(), /series:/);
+});
+
+t.test('rate of change: raises when it changed by more than so much within the window, however soon', async (t) => {
+  const fast = { falls_by: 15, window_ms: 900_000, deadband: 10, on_delay_ms: 60_000, off_delay_ms: 0 };
+  const line = (perMinute: number, to: number) =>
+    Array.from({ length: to + 1 }, (_, minute) => [minute * 60, 80 + perMinute * minute] as const);
+  t.match(
+    play('rate_of_change', fast, line(-2, 12)),
+    [/^540 raise 18 15$/],
+    'at the eighth minute, and a minute later',
+  );
+  t.same(play('rate_of_change', fast, line(-0.9, 60)), [], 'slowly it may fall by any amount');
+  t.same(play('rate_of_change', fast, line(2, 20)), [], 'rising is another matter');
+  t.same(
+    play('rate_of_change', { ...fast, rises_by: 10, on_delay_ms: 0 }, [
+      [0, 1],
+      [60, 12],
+      [120, 12],
+      [2000, 12],
+    ]),
+    ['60 raise 11 10', '2000 clear 0'],
+    'until it leaves the window',
+  );
+});
+
+t.test('state: values that are trouble, values that are not, and bits of flags, held for so long', async (t) => {
+  const held = { on_delay_ms: 10_000, off_delay_ms: 0 };
+  const steps = [
+    [0, 4],
+    [9, 4],
+    [10, 4],
+    [11, 3],
+  ] as const;
+  t.same(play('state', { is: [4, 5], ...held }, steps), ['10 raise 4 ', '11 clear 3']);
+  t.same(play('state', { is_not: [3], ...held }, steps), ['10 raise 4 ', '11 clear 3']);
+  t.same(play('state', { bits: [2], ...held }, steps), ['10 raise 4 ', '11 clear 3']);
+  t.same(play('state', { bits: [40], on_delay_ms: 0, off_delay_ms: 0 }, [[0, 2 ** 40 + 1]]), [
+    `0 raise ${2 ** 40 + 1} `,
+  ]);
+});
+
+t.test('deviation: far from what is usual here at this time of day, and over when it is usual again', async (t) => {
+  const p = { side: 'both', times: 2, least: 0.5, min_days: 7, on_delay_ms: 0, off_delay_ms: 0 };
+  const usual = { low: 4, middle: 5, high: 7, days: 10 };
+  const run = (values: readonly number[], range: RuleContext['usual'], parameters: object = p) =>
+    play(
+      'deviation',
+      parameters,
+      values.map((value, i) => [i, value] as const),
+      { figure: () => undefined, ...(range ? { usual: range } : {}) },
+    );
+  t.same(
+    run([8.9, 9.1, 7.1, 7], () => usual),
+    ['1 raise 9.1 7', '3 clear 7'],
+  );
+  t.same(
+    run([3.1, 2.9, 3.9, 4], () => usual),
+    ['1 raise 2.9 4', '3 clear 4'],
+  );
+  t.same(
+    run([100], () => ({ ...usual, days: 6 })),
+    [],
+    'not known well enough',
+  );
+  t.same(run([100], undefined), [], 'not known at all');
+  t.same(
+    run([1], () => usual, { ...p, side: 'above' }),
+    [],
+  );
+});
+
+t.test('expression: several values and windows together; one that is not known concludes nothing', async (t) => {
+  const rule: Rule = {
+    ...(defaultRules(defaultLimits())[0] as Rule),
+    id: 'heavy_evening',
+    kind: 'expression',
+    selector: { scope: 'figure', metric: 'consumption_kw' },
+    parameters: {
+      when: 'consumption_kw > 1.5 * usual && charge < 50',
+      inputs: {
+        usual: { metric: 'consumption_kw', window_ms: 3_600_000, fold: 'mean' },
+        charge: { metric: 'battery_soc_pct' },
+      },
+      max_age_ms: 120_000,
+    },
+  };
+  let engine = createRuleEngine({ rules: [rule], devices: [], context: noFigures });
+  const say = (minute: number, load: number, charge: number | null) => {
+    const timeMs = start + minute * 60_000;
+    engine = createRuleEngine({ rules: [rule], devices: [], context: noFigures, saved: engine.exportState() });
+    return engine
+      .onFigures([
+        { metric: 'consumption_kw', timeMs, value: load },
+        { metric: 'battery_soc_pct', timeMs, value: charge },
+      ])
+      .map(({ transition }) => `${transition.type} ${transition.value}`);
+  };
+  for (let minute = 0; minute < 50; minute += 1) t.same(say(minute, 4, 40), []);
+  t.same(say(50, 7, 40), ['raise 7'], 'also when the state went through text each time');
+  t.same(say(51, 7, null), [], 'a charge that is not known neither raises nor clears');
+  t.same(say(52, 7, 60), ['clear 7']);
+  t.same(say(60, 4, 40), []);
+
+  const inverter = defaultRules(defaultLimits()).filter(({ id }) => id === 'inverter_stopped');
+  const inventory = ['inv-1', 'inv-2'].map((device_id) => ({ device_id, kind: 'inverter' }));
+  const sunny = createRuleEngine({
+    rules: inverter,
+    devices: ['inv-1', 'inv-2', 'meter-1'],
+    inventory: [...inventory, { device_id: 'meter-1', kind: 'meter' }],
+    context: noFigures,
+  });
+  const found: string[] = [];
+  for (let second = 0; second <= 900; second += 10) {
+    const timeMs = start + second * 1000;
+    sunny.onFigure('irradiance_w_m2', timeMs, 800);
+    for (const [deviceId, value] of [
+      ['inv-1', 12],
+      ['inv-2', second < 600 ? 0 : 12],
+      ['meter-1', 0],
+    ] as const)
+      for (const one of sunny.onSeriesSample({ deviceId, metric: 'generation_kw', timeMs, value }))
+        found.push(`${second} ${one.transition.type} ${one.deviceId}`);
+  }
+  t.same(found, ['300 raise inv-2', '720 clear inv-2'], 'each device of the class by itself, with the sun of the grid');
+});
+
+t.test('a formula that loops, explodes or means nothing is refused with its place and the reason', async (t) => {
+  const nested = (depth: number) => `${'('.repeat(depth)}a${')'.repeat(depth)} > 1`;
+  for (const [text, reason] of [
+    ['[1, 2].all(x, x > 1)', /line 1, column \d+: .*(list|"all")/],
+    ['a > 1 &&\n  [1, 2, 3].map(x, x * 2) == [1]', /line 2, column \d+: .*(list|"map")/],
+    ['a.matches("(x+)+y")', /column \d+: "matches" cannot be called/],
+    ['matches("aaaa", "(a+)+b")', /column 1: there is no function "matches"/],
+    ['size("aaa") > 1', /no function "size"/],
+    ['"aaa" + "aaa" == "b"', /no texts/],
+    ['a > 1 && "x" == "x"', /column 10: .*no texts/],
+    ['a[0] > 1', /no parts/],
+    ['a in [1, 2]', /lists are not allowed/],
+    ['{1: 2}[1] > a', /no parts|lists/],
+    ['0xFF > a', /decimals/],
+    ['a > ', /column \d+: it cannot be read/],
+    ['a +* 2 > 1', /cannot be read/],
+    ['a + 1', /holds or not/],
+    ['a > 1 ? 1 : 0', /holds or not/],
+    ['(a > 10) + 5 > 1', /column 2/],
+    ['abs(a, 1) > 1', /abs takes 1 number/],
+    ['a > 1; b', /./],
+    [nested(400), /too large|cannot be read/],
+    [
+      Array.from({ length: 150 }, () => 'a')
+        .join('+')
+        .concat(' > 1'),
+      /too large/,
+    ],
+    [`a > 1${' '.repeat(2000)}`, /at most 1000/],
+    ['constructor > 1', /not known; there are a/],
+    ['__proto__ > 1', /Reserved/],
+  ] as const) {
+    const result = compileFormula(text, new Set(['a']));
+    t.equal(result.ok, false, text.slice(0, 40));
+    if (!result.ok) t.match(result.reason, reason, result.reason);
+  }
+  for (const [text, values, expected] of [
+    ['a > 10', { a: 10.5 }, true],
+    ['a * 2 + b / 4 >= 21', { a: 10, b: 4 }, true],
+    ['abs(a - b) > 3 || min(a, b) < 0', { a: 1, b: 3 }, false],
+    ['!(a > 1) && a == 1', { a: 1 }, true],
+    ['-a < -1 && (a > 2 ? b > 1 : b > 5)', { a: 3, b: 2 }, true],
+    ['a / 0 > 5', { a: 1 }, true],
+    ['true && a != 2', { a: 1 }, true],
+  ] as const) {
+    const result = compileFormula(text);
+    t.equal(result.ok && result.formula.holds(values as unknown as Record<string, number>), expected, text);
+  }
+  const rule = defaultRules(defaultLimits())[0] as Rule;
+  const parameters = { when: 'consumption_kw > 1 && [1].all(x, x > 0)' };
+  t.throws(() => checkRule({ ...rule, kind: 'expression', parameters }), {
+    code: 'E_CONFIG_INVALID',
+    detail: /high_consumption: parameters.when: line 1, column \d+/,
+  });
+  for (const [parameters2, why] of [
+    [{ when: 'load > 1' }, /neither an input nor a metric/],
+    [{ when: 'consumption_kw > 1', inputs: { x: { metric: 'a', fold: 'min' } } }, /no window_ms/],
+    [{ when: 'x > 1', inputs: { x: { metric: 'consumption_kw', of: 'grid' } } }, /wake/],
+  ] as const)
+    t.throws(() => checkRule({ ...rule, kind: 'expression', parameters: parameters2 }), {
+      code: 'E_CONFIG_INVALID',
+      detail: why,
+    });
+});
+
+t.test('selectors choose by component, class and tags; hours and seasons are those of the village', async (t) => {
+  const hot = defaultRules(defaultLimits()).find(({ id }) => id === 'high_equipment_temperature') as Rule;
+  const inventory = [
+    { device_id: 'inv-1', kind: 'inverter', tags: ['clinic', 'roof'] },
+    { device_id: 'box-1', kind: 'sensor', tags: ['clinic'] },
+  ];
+  const heard = (selector: object, change: object = {}, timeMs = start) => {
+    const rule = { ...hot, selector: { scope: 'series', metric: 'equipment_temp_c', ...selector }, ...change } as Rule;
+    const engine = createRuleEngine({
+      rules: [rule],
+      devices: [],
+      context: noFigures,
+      inventory,
+      zone: 'Africa/Nairobi',
+    });
+    return ['inv-1', 'box-1', 'new-1'].flatMap((deviceId) =>
+      ['equipment_temp_c', 'equipment_temp_c.cabinet'].flatMap((metric) =>
+        engine.onSeriesSample({ deviceId, metric, timeMs, value: 99 }).map((one) => `${deviceId} ${one.metric}`),
+      ),
+    );
+  };
+  t.equal(heard({}).length, 6);
+  t.same(heard({ device_class: 'inverter', component: 'cabinet' }), ['inv-1 equipment_temp_c.cabinet']);
+  t.equal(heard({ tags: ['clinic'] }).length, 4);
+  t.equal(heard({ tags: ['clinic', 'roof'] }).length, 2);
+  t.equal(heard({ tags: ['nowhere'] }).length, 0);
+  // 21:30 of a Saturday in Nairobi is 18:30 UTC.
+  const saturdayMs = Date.UTC(2026, 6, 4, 18, 30);
+  const hour = 3_600_000;
+  const night = { schedule: { hours: [{ from: '21:00', to: '05:00' }], days: ['sat'] } };
+  t.equal(heard({}, night, saturdayMs).length, 6);
+  t.equal(heard({}, night, saturdayMs + 7 * hour).length, 6, 'past midnight it is still the night of Saturday');
+  t.equal(heard({}, night, saturdayMs + 8 * hour).length, 0, 'not at half past five');
+  t.equal(heard({}, night, saturdayMs - 17 * hour).length, 0, 'the night before is that of Friday');
+  t.equal(heard({}, { schedule: { months: [11, 12] } }, saturdayMs).length, 0, 'another season');
+  t.equal(heard({}, { schedule: { months: [7] } }, saturdayMs).length, 6);
+
+  const scheduled = createRuleEngine({
+    rules: [{ ...hot, schedule: { hours: [{ from: '21:00', to: '22:00' }] } }],
+    devices: [],
+    context: noFigures,
+    zone: 'Africa/Nairobi',
+  });
+  const at = (minutes: number, value: number) =>
+    scheduled
+      .onSeriesSample({ deviceId: 'd', metric: 'equipment_temp_c', timeMs: saturdayMs + minutes * 60_000, value })
+      .map(({ transition }) => transition.type);
+  t.same([at(0, 70), at(40, 70), at(50, 40), at(52, 40)].flat(), ['raise', 'clear'], 'what is raised ends after hours');
+});
+
+t.test('keep firing: what comes back in time is the same alert, also over a restart', async (t) => {
+  const hot = defaultRules(defaultLimits()).find(({ id }) => id === 'high_consumption') as Rule;
+  const rule = { ...hot, keep_firing_ms: 600_000, parameters: { above: 14, on_delay_ms: 0, off_delay_ms: 0 } };
+  const make = (saved?: string) => createRuleEngine({ rules: [rule], devices: [], context: noFigures, saved });
+  let engine = make();
+  const play2 = (steps: readonly (readonly [number, number?])[], restarting: boolean) => {
+    engine = make();
+    return steps.flatMap(([second, value]) => {
+      const timeMs = start + second * 1000;
+      const found = value === undefined ? engine.onTick(timeMs) : engine.onFigure('consumption_kw', timeMs, value);
+      if (restarting) engine = make(engine.exportState());
+      return found.map(({ transition }) => `${transition.type} ${(transition.atMs - start) / 1000}`);
+    });
+  };
+  for (const restarting of [false, true]) {
+    t.same(
+      play2([[0, 15], [10, 5], [300, 15], [310, 5], [600], [900, 6], [909], [910], [911, 15]], restarting),
+      ['raise 0', 'clear 910', 'raise 911'],
+      'one alert while it comes and goes',
+    );
+    t.same(
+      play2(
+        [
+          [0, 15],
+          [10, 5],
+          [2000, 15],
+        ],
+        restarting,
+      ),
+      ['raise 0', 'clear 610', 'raise 2000'],
+      'too late is anew',
+    );
+  }
+});
+
+t.test('an alert that came and went three times in ten minutes is one row with its count', async (t) => {
+  const alert = (id: string, minute: number, over: object = {}) => ({
+    alert_id: id,
+    rule_id: 'device_silent',
+    device_id: 'd',
+    metric: null,
+    raised_at_ms: start + minute * 60_000,
+    ...over,
+  });
+  const rows = (alerts: readonly ReturnType<typeof alert>[]) =>
+    flappingRows(alerts).map((row) => `${row.newest.alert_id} ${row.occurrences.map((one) => one.alert_id).join('')}`);
+  t.same(rows([alert('a', 0), alert('b', 4), alert('c', 9)]), ['c cba']);
+  t.same(rows([alert('a', 0), alert('b', 4), alert('c', 10.1)]), ['c c', 'b b', 'a a'], 'not within ten minutes');
+  t.same(
+    rows([alert('a', 0), alert('b', 4), alert('c', 8), alert('d', 17)]),
+    ['d dcba'],
+    'it goes on as long as it comes back',
+  );
+  t.same(
+    rows([alert('a', 0), alert('b', 4), alert('c', 8, { device_id: 'e' })]),
+    ['c c', 'b b', 'a a'],
+    'of one thing',
+  );
+});
+
+t.test('a raised alert whose sensor is silent is known to be so, and stays', async (t) => {
+  const rules = defaultRules(defaultLimits());
+  const engine = createRuleEngine({ rules, devices: [], context: noFigures });
+  engine.onSeriesSample({ deviceId: 'd', metric: 'equipment_temp_c', timeMs: start, value: 99 });
+  engine.onSeriesSample({ deviceId: 'e', metric: 'equipment_temp_c', timeMs: start, value: 20 });
+  engine.onFigure('gateway_lines_down', start, 1);
+  t.same(engine.onTick(start + 3_600_000), []);
+  t.same(engine.silent(start + 599_999, 600_000), []);
+  t.match(engine.silent(start + 600_000, 600_000), [
+    { rule: { id: 'high_equipment_temperature' }, deviceId: 'd', lastMs: start },
+  ]);
+  engine.onSeriesSample({ deviceId: 'd', metric: 'equipment_temp_c', timeMs: start + 650_000, value: 98 });
+  t.same(engine.silent(start + 700_000, 600_000), []);
+});
+
+t.test('every default rule is worded in every language, with the same figures and steps', async (t) => {
+  const places = (text: string) =>
+    (text.match(/\{\w+\}/g) ?? [])
+      .filter((one) => one !== '{floor}')
+      .sort()
+      .join();
+  const rules = defaultRules(defaultLimits(), { wiring: { 'ac_output_voltage_v.feeder-2': {} } });
+  for (const { id } of rules) t.ok(wordedAs(id), id);
+  for (const language of ruleLanguages) {
+    const { rules: texts } = ruleTexts[language];
+    for (const id of wordedRules) {
+      const [one, english] = [texts[id], ruleTexts.en.rules[id]];
+      t.equal(one.steps.length, english.steps.length, `${language} ${id}`);
+      const own = places(one.what).replace('{unit},{unit}', '{unit}');
+      t.equal(own, places(english.what).replace('{unit},{unit}', '{unit}'), `${language} ${id}`);
+      for (const text of [one.message, one.what, one.why, one.how_long, ...one.steps])
+        t.ok(text.trim() === text && text !== '' && !/\s\s/.test(text), text);
+      if (language === 'ar') t.match(one.message, /^[\u0600-\u06FF{]/);
+    }
+  }
+  const alert = {
+    rule_id: 'high_equipment_temperature',
+    device_id: 'inv-1',
+    device_name: 'Powerhouse',
+    metric: 'equipment_temp_c.inverter',
+    value: 75.25,
+    limit: 60,
+    unit: '°C',
+  };
+  t.equal(
+    alertWords(alert, 'fr')?.what,
+    'Powerhouse (inverter) est à 75,3 °C ; la limite est de 60 °C.',
+    'with the numbers of the language',
+  );
+  t.match(alertWords({ ...alert, metric: 'equipment_temp_c._others' }, 'sw')?.what, /Sehemu nyingine/);
+  t.equal(
+    alertWords({ ...alert, rule_id: 'no_power_feeder_2', metric: 'ac_output_voltage_v.feeder-2' }, 'sw')?.message,
+    'feeder-2 haina umeme',
+  );
+  t.equal(alertWords({ ...alert, rule_id: 'our_own' }, 'fr'), undefined);
+  for (const id of wordedRules)
+    for (const language of ruleLanguages) {
+      const words = alertWords({ ...alert, rule_id: id }, language);
+      if (words) t.notMatch(JSON.stringify(words), /\{\w+\}|undefined|null/);
+    }
 });

@@ -1,4 +1,4 @@
-/** A gateway's process that is measured, from its compiled build. */
+/** A gateway's process that is measured, from its bundle, as a box runs it. */
 import { mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -66,7 +66,7 @@ export async function startGateway(
       ...(lap.profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', lap.profile]),
       ...nodeOptions,
       ...(bare ? [] : ['--import', at('probe.mjs')]),
-      at('../dist/main.js'),
+      at('../bundle/main.js'),
       '--config',
       config,
     ],

@@ -3,7 +3,9 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createApiServer, type ApiAddress, type ApiPorts, type Listen } from '@villagrid/api';
 import {
+  isGridRecord,
   isTrusted,
+  lineDownRuleId,
   meterDisagreesRuleId,
   nodeTime,
   topics,
@@ -34,7 +36,7 @@ import { clockCorrectedSubject } from './clock/corrected-alert.js';
 import { createClockKeeper, createVillageClock } from './clock/keeper.js';
 import { systemTimeSources, type TimeSources } from './clock/sources.js';
 import type { GatewayConfig } from './config/schema.js';
-import { resolveProfiles, withPollPeriods, type DriverSink } from './drivers/index.js';
+import { registerCommands, resolveProfiles, withPollPeriods, type DriverSink } from './drivers/index.js';
 import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { createHealth, diskUsedPct } from './health/health.js';
 import { createIntake } from './intake/intake.js';
@@ -53,9 +55,12 @@ import type { DurableLog } from './log/log.js';
 import { formerEpochs, settleRestored } from './log/restored.js';
 import { settleSalvaged } from './log/salvage.js';
 import { NodeSequences } from './log/sequences.js';
+import { lendLines, linesSocket } from './links/index.js';
 import { gatewayParts } from './parts.js';
+import { ownFile } from './places.js';
 import { uplinkCursor } from './uplink/index.js';
 import { createPressure } from './project/pressure.js';
+import { loadSiteRules, siteDefaults } from './rules/index.js';
 import { createProjector } from './project/projector.js';
 import { createRetention } from './retention/retention.js';
 import { createFileRoom } from './store/file-room.js';
@@ -117,9 +122,8 @@ export interface Gateway {
 }
 
 /** Version of this program. */
-export const gatewayVersion = (
-  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
-).version;
+export const gatewayVersion = (JSON.parse(readFileSync(ownFile('package.json'), 'utf8')) as { version: string })
+  .version;
 
 /** Opens the stores and makes all parts. Throws E_STORE_OPEN, E_CERTIFICATE or E_CONFIG_*. */
 export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gateway {
@@ -140,6 +144,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     answer: (deviceId, topic, payload) => commands.heard(deviceId, topic, payload),
   });
   const notifySecrets = config.notify ? readNotifySecrets(config.notify.secrets_file) : {};
+  const writable = registerCommands(connections, profiles, (...asked) => write(...asked));
   mkdirSync(config.data_dir, { recursive: true, mode: 0o700 });
   const data = new DataFolder({ folder: config.data_dir, clock, realClock, log: logger.child('data') });
   const telemetryDatabase = data.open(databaseFiles.telemetry);
@@ -189,11 +194,16 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   live.restore(telemetry.latest(gridId));
   const sequences = new NodeSequences(log);
 
+  const siteRules = loadSiteRules(config.rules_dir, { site, defaults: siteDefaults(site, config.limits) });
+  // One that is not right must not keep the village without all others; an alert says so.
+  for (const problem of siteRules.problems) logger.error('a rule of this site cannot be used', { detail: problem });
   const lines = new Lines();
+  const nameOf = (deviceId: string): string => site.devices.find((one) => one.device_id === deviceId)?.name ?? deviceId;
   const alerts = createAlerts({
     lines,
     site,
     limits: config.limits,
+    rules: siteRules.rules,
     speed: config.clock?.speed,
     log,
     corrected: (frame) => ledger.restamp(gridId, frame),
@@ -205,7 +215,8 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     logger: logger.child('alerts'),
     ownWords(ruleId) {
       if (ruleId === notifyFailingRuleId) return notifier?.words();
-      return ruleId === meterDisagreesRuleId ? balance.words() : undefined;
+      if (ruleId === meterDisagreesRuleId) return balance.words();
+      return ruleId === lineDownRuleId ? lines.words(nameOf) : undefined;
     },
     tell,
   });
@@ -247,9 +258,10 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     reading: (reading) => void intake.driver(reading).catch(() => {}),
     link(deviceId, state, reason) {
       logger.info(`link ${state}`, { device_id: deviceId, reason });
+      lines.setDevice(deviceId, state);
       link(deviceId, state).catch(() => {});
     },
-    line: (line, state, deviceIds) => lines.set(line, state, deviceIds),
+    line: (line, state, deviceIds, reason) => lines.set(line, state, deviceIds, reason),
   };
 
   const commands = new NodeCommands({
@@ -259,7 +271,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     devices: site.devices.map(({ device_id, name }) => ({
       deviceId: device_id,
       name,
-      commands: mapped.commands.get(device_id) ?? [],
+      commands: [...(mapped.commands.get(device_id) ?? []), ...(writable.get(device_id) ?? [])],
     })),
     isDevice: (deviceId) => site.devices.some(({ device_id }) => device_id === deviceId),
     records: createCommandStore(settingsDatabase),
@@ -311,10 +323,11 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   });
 
   function tell(event: AlertEvent, alert: Alert | undefined): void {
-    live.tell({ type: 'alert', alertId: event.alert_id });
+    // Planned work and hand-over notes are part of the grid's own page.
+    live.tell(isGridRecord(event) ? { type: 'site' } : { type: 'alert', alertId: event.alert_id });
     if (!alert) return;
     notifier?.tell(event, alert);
-    const { notes: _notes, timeline: _timeline, ...shown } = alert;
+    const { notes: _notes, timeline: _timeline, shelvings: _shelvings, ...shown } = alert;
     const message = { v: 1, event: event.kind, event_id: event.id, at_ms: event.at_ms, alert: shown };
     broker.publish(topics.alerts(gridId), JSON.stringify(message), { qos: 1 }).catch(() => {});
   }
@@ -360,7 +373,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     logger: logger.child('history'),
   });
-  const { parts, uplink } = gatewayParts({
+  const { parts, uplink, quality, write, line } = gatewayParts({
     config,
     profiles,
     version: gatewayVersion,
@@ -428,6 +441,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     walBytes: logStore.walBytes,
     linesDown: () => lines.downCount,
     damagedFiles: () => data.damagedFiles(),
+    brokenRules: siteRules.problems.length,
     intake: intake.counters,
     broker,
     plainDevices: config.mqtt_plain.lan ? plainDevices(config) : undefined,
@@ -440,7 +454,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     clock,
   });
   const accounts = createAccounts({ database: settingsDatabase, realClock, random, log: logger.child('accounts') });
-  const grid = createGridPort({ site, live, log, alerts, telemetry, projector, commands });
+  const grid = createGridPort({ site, live, quality, log, alerts, telemetry, projector, commands });
   const balance = createBalanceCheck({
     grid,
     log,
@@ -519,6 +533,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     },
   });
   for (const part of parts) lifecycle.add(part);
+  if (connections.length > 0) lifecycle.add(linesLent(config.data_dir, line, logger));
   lifecycle.add(health.part);
   let served: readonly ApiAddress[] = [];
   lifecycle.add({
@@ -553,6 +568,25 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     clock,
     broker,
     sink,
+  };
+}
+
+/** Lends the lines of the drivers to tools on this box. A folder where no socket can be made lends none. */
+function linesLent(
+  dataDir: string,
+  lineOf: Parameters<typeof lendLines>[1],
+  logger: Logger,
+): { name: string; start(): Promise<void>; stop(): Promise<void> } {
+  let lent: Awaited<ReturnType<typeof lendLines>> | undefined;
+  return {
+    name: 'lines lent',
+    async start() {
+      lent = await lendLines(join(dataDir, linesSocket), lineOf).catch((error: unknown) => {
+        logger.warn('lines cannot be lent to a scan', { error });
+        return undefined;
+      });
+    },
+    stop: async () => lent?.close(),
   };
 }
 

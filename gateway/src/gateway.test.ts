@@ -1,4 +1,5 @@
-import { rmSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { MqttClient } from 'mqtt';
@@ -15,10 +16,10 @@ import {
   type ClockTrust,
   type Sample,
 } from '@villagrid/contracts';
-import { cryptoRandom, realClock } from '@villagrid/runtime';
-import { reconcileState } from './alerts/rule-state.js';
+import { acceleratedClock, cryptoRandom, realClock } from '@villagrid/runtime';
 import { stoppedHardSubject } from './health/power-cut.js';
 import type { Gateway } from './index.js';
+import { Lines } from './live/lines.js';
 import { devicePassword, gatewayFolder, gridId, startHouse, until } from './testing/house.js';
 
 const everything = { maxFrames: 100_000, maxBytes: 1e9 };
@@ -254,6 +255,100 @@ t.test('how long the gateway was off is told only where its clock was right, and
   t.match(at(60_000), { severity: 'low', what: /14:06 and was off for 1 minute/ });
   t.match(at(10_000, 'none'), { severity: 'medium', what: /how long is not known/ });
   t.match(at(-5000), { what: /how long is not known/ });
+  t.end();
+});
+
+t.test(
+  'a line of which no device answers is one alert that names it, whoever is alone is silent by himself',
+  async (t) => {
+    const sockets = new Set<Socket>();
+    // It takes every question and answers none: a converter whose cable is cut.
+    const mute = await Promise.all(
+      [0, 1].map(async () => {
+        const server = createServer((socket) => void sockets.add(socket.on('error', () => {})));
+        await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+        t.teardown(() => server.close());
+        return (server.address() as AddressInfo).port;
+      }),
+    );
+    t.teardown(() => sockets.forEach((socket) => socket.destroy()));
+    const modbus = ['feeder-a', 'feeder-b', 'lone'];
+    const device = (device_id: string, protocol: string) => ({ device_id, name: `Meter ${device_id}`, protocol });
+    const polled = (device_id: string, unit: number) => ({ device_id, profile: 'quick', unit, period_s: 5 });
+    const path = await gatewayFolder(t, {
+      site: {
+        grid_id: gridId,
+        gateway_id: 'gw-kisima',
+        name: 'Kisima',
+        devices: [device('node', 'mqtt'), ...modbus.map((id) => device(id, 'modbus'))],
+        wiring: {},
+      },
+      limits: { device_silent_min: 4 },
+      modbus: {
+        profiles_dir: '.',
+        connections: [
+          {
+            name: 'cabinet',
+            host: '127.0.0.1',
+            port: mute[0],
+            devices: [polled('feeder-a', 1), polled('feeder-b', 2)],
+          },
+          { name: 'far', host: '127.0.0.1', port: mute[1], devices: [polled('lone', 1)] },
+        ],
+      },
+    });
+    writeFileSync(
+      join(dirname(path), 'quick.yaml'),
+      `
+profile: 1
+id: quick
+vendor: Test
+models: [quick]
+kind: meter
+transport: { tcp: { port: 502, unit: 1 } }
+limits: { timeout_ms: 100 }
+points: [{ key: v, address: 0, type: u16, unit: V, metric: ac_output_voltage_v }]
+sources: { test: test }
+`,
+    );
+    const nowMs = realClock().nowMs();
+    const clock = acceleratedClock({ realEpochMs: nowMs, villageEpochMs: nowMs, speed: 60 });
+    const { gateway } = await startHouse(t, path, { clock });
+    const told = async () =>
+      (await gridOf(gateway).alerts({})).map((one) => `${one.type} ${one.device_id ?? ''}`.trim());
+    await until(async () => (await told()).length >= 3, 30_000);
+    t.same((await told()).sort(), ['device_silent lone', 'device_silent node', 'line_down']);
+    const [line] = (await gridOf(gateway).alerts({})).filter((one) => one.type === 'line_down');
+    t.match(line, {
+      message: 'a line to devices is broken',
+      what: `None of the 2 devices on 127.0.0.1:${mute[0]} answers: Meter feeder-a and Meter feeder-b.`,
+    });
+  },
+);
+
+t.test('what an alert says of broken lines: which, whom they carry, and what was seen', (t) => {
+  const lines = new Lines();
+  const words = () => lines.words((id) => `Meter ${id}`);
+  const ids = ['1', '2', '3', '4', '5', '6'];
+  lines.set('/dev/rs485', 'up', ids, 'it is open');
+  for (const id of ids.slice(1)) lines.setDevice(id, 'down');
+  t.same([lines.downCount, lines.keepsBack('2'), words()], [0, false, undefined], 'one of them was not heard of yet');
+  lines.setDevice('1', 'down');
+  t.same([lines.downCount, lines.keepsBack('2'), lines.keepsBack('9')], [1, true, false]);
+  t.equal(
+    words()?.what,
+    'None of the 6 devices on /dev/rs485 answers: Meter 1, Meter 2, Meter 3, Meter 4 and 2 more devices.',
+  );
+  lines.set('/dev/rs485', 'down', ids.slice(0, 2), 'the adapter is gone');
+  lines.set('10.0.0.7:502', 'down', ['9'], '');
+  t.match(words(), {
+    message: '2 lines to devices are broken',
+    what: '/dev/rs485 cannot be reached, and with it Meter 1 and Meter 2. The adapter is gone. 10.0.0.7:502 cannot be reached, and with it Meter 9.',
+  });
+  lines.set('10.0.0.7:502', 'up', ['9']);
+  lines.set('/dev/rs485', 'up', ids);
+  lines.setDevice('3', 'up');
+  t.equal(lines.downCount, 0);
   t.end();
 });
 
@@ -528,8 +623,8 @@ t.test(
     /** Minutes after the last word at which each device is told, when the gateway is off until a minute. */
     const told = (startMin: number) => {
       const sinceMs = heardMs + startMin * minute;
-      const saved = reconcileState(first.exportState(), rules, [], { sinceMs, graceMs: minute });
-      const engine = createRuleEngine({ ...options, saved });
+      const engine = createRuleEngine({ ...options, saved: first.exportState() });
+      engine.restarted(new Set(), { sinceMs, graceMs: minute });
       const found: Record<string, number> = {};
       for (let nowMs = sinceMs; nowMs < sinceMs + 30 * minute; nowMs += 5000)
         for (const { deviceId, transition } of engine.onTick(nowMs))

@@ -4,12 +4,20 @@ import {
   type AlertEvent,
   type Clock,
   type ClockTrust,
+  type DeviceLink,
   type RandomSource,
   topics,
 } from '@villagrid/contracts';
 import type { LifecyclePart, Logger } from '@villagrid/runtime';
 import type { GatewayConfig } from './config/schema.js';
-import { createModbusDrivers, type DriverSink, type Profile } from './drivers/index.js';
+import {
+  createModbusDrivers,
+  type Driver,
+  type DriverSink,
+  LinkError,
+  type Profile,
+  type WriteOutcome,
+} from './drivers/index.js';
 import type { Log } from './log/port.js';
 import { createMqttDestination, createUplink, type Uplink } from './uplink/index.js';
 
@@ -42,6 +50,12 @@ export interface PartsContext {
 export interface GatewayParts {
   readonly parts: readonly LifecyclePart[];
   readonly uplink: Uplink | undefined;
+  /** How a device that is asked answers. */
+  quality(deviceId: string): DeviceLink | undefined;
+  /** The line of that name, for who may borrow it. */
+  line(endpoint: string): ReturnType<NonNullable<Driver['line']>>;
+  /** Writes to a point of a device, as `Driver.write`. Rejects with LinkError. */
+  write(deviceId: string, key: string, value: number, withinMs: number): Promise<WriteOutcome>;
 }
 
 /** Makes the parts that the settings ask for. */
@@ -68,6 +82,27 @@ export function gatewayParts(context: PartsContext): GatewayParts {
       ...(uplink ? [{ name: 'uplink', start: () => uplink.start(), stop: () => uplink.stop() }] : []),
     ],
     uplink,
+    quality(deviceId) {
+      for (const driver of drivers) {
+        const known = driver.quality(deviceId);
+        if (known) return known;
+      }
+      return undefined;
+    },
+    line(endpoint) {
+      for (const driver of drivers) {
+        const known = driver.line?.(endpoint);
+        if (known) return known;
+      }
+      return undefined;
+    },
+    write(deviceId, key, value, withinMs) {
+      for (const driver of drivers) {
+        const writing = driver.write?.(deviceId, key, value, withinMs);
+        if (writing) return writing;
+      }
+      return Promise.reject(new LinkError('stopped', `nothing that runs here can write to ${deviceId}`));
+    },
   };
 }
 

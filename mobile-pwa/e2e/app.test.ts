@@ -163,12 +163,11 @@ t.test(
   async (t) => {
     const stub = await startStub({ dist, scenario: 'alert', nowMs, every });
     t.teardown(() => stub.stop());
-    const screens = process.env.SCREENS ?? join(dist, 'screens');
     const report = await runAppChecks({
       baseUrl: stub.url,
       username: 'amina',
       password: 'kisima-1',
-      screensDirectory: screens,
+      screensDirectory: process.env.SCREENS,
       prefix: 'stub',
       changeValue: () => stub.set('kisima', 'consumption_kw', 9.87),
       raiseAlert: () => {

@@ -16,12 +16,14 @@ export interface AppChecksOptions {
   readonly baseUrl: string;
   readonly username: string;
   readonly password: string;
-  /** Directory for the pictures. */
-  readonly screensDirectory: string;
+  /** Directory for the pictures; none are taken when it is left out. */
+  readonly screensDirectory?: string | undefined;
   /** Start of the pictures' names, e.g. `gateway`. */
   readonly prefix: string;
   /** Grid to look at; the first one when left out. */
   readonly gridId?: string;
+  /** Sizes at which accessibility is checked, which takes most of the time; all when left out. */
+  readonly accessibleAt?: readonly SizeName[];
   /** Makes a figure change, where it would not by itself within a minute. */
   readonly changeValue?: () => Promise<void> | void;
   /** Raises an alert for acknowledging, where none may be open; the check is skipped without an unseen alert. */
@@ -30,6 +32,7 @@ export interface AppChecksOptions {
 
 /** What was looked at. `problems` is empty when all is well. */
 export interface AppChecksReport {
+  /** Screens that were looked at, by the names of their pictures. */
   readonly pictures: readonly string[];
   readonly problems: readonly string[];
   /** Checks that could not be made, with the reason. */
@@ -40,7 +43,8 @@ const sizes = [
   { name: '360x640', width: 360, height: 640, scale: 2 },
   { name: '1280x800', width: 1280, height: 800, scale: 1 },
 ] as const;
-const patienceMs = 20_000;
+type SizeName = (typeof sizes)[number]['name'];
+const patienceMs = 60_000;
 
 /** Looks for what no screen may show. Runs in the page. */
 function lookAround(): string[] {
@@ -86,10 +90,23 @@ function lookAround(): string[] {
   return found;
 }
 
+/** Waits until a screen is busy no more and its content has stood for a moment. Runs in the page: names no function. */
+async function untilDrawn(mostMs: number): Promise<void> {
+  const elements = document.body.getElementsByTagName('*');
+  const beganMs = performance.now();
+  let [known, changedMs] = [-1, beganMs];
+  while (performance.now() - beganMs < mostMs && performance.now() - changedMs < 60) {
+    await new Promise((resolve) => requestAnimationFrame(resolve));
+    if (known === elements.length && document.querySelector('main [aria-busy=true]') === null) continue;
+    [known, changedMs] = [elements.length, performance.now()];
+  }
+}
+
 /** Runs all checks. Throws with the list of problems when there are any; undefined when Chromium is missing. */
 export async function runAppChecks(options: AppChecksOptions): Promise<AppChecksReport | undefined> {
   if (!existsSync(chromiumPath)) return undefined;
-  mkdirSync(options.screensDirectory, { recursive: true });
+  const { screensDirectory } = options;
+  if (screensDirectory !== undefined) mkdirSync(screensDirectory, { recursive: true });
   const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
   const pictures: string[] = [];
   const problems: string[] = [];
@@ -114,13 +131,17 @@ export async function runAppChecks(options: AppChecksOptions): Promise<AppChecks
       });
       page.on('pageerror', (error) => problems.push(`${size.name}: page error: ${error.message}`));
 
-      const look = async (name: string) => {
-        await page.waitForTimeout(250);
+      const picture = async (name: string, fullPage = false): Promise<string> => {
         const file = `${options.prefix}-${name}-${size.name}.png`;
-        await page.screenshot({ path: join(options.screensDirectory, file) });
-        pictures.push(file);
+        if (screensDirectory !== undefined) await page.screenshot({ path: join(screensDirectory, file), fullPage });
+        return file;
+      };
+      const look = async (name: string) => {
+        await page.evaluate(untilDrawn, 5000);
+        pictures.push(await picture(name));
         for (const problem of await page.evaluate(lookAround)) problems.push(`${size.name} ${name}: ${problem}`);
-        await page.evaluate(axe);
+        if (options.accessibleAt?.includes(size.name) === false) return;
+        if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(axe);
         const findings = await page.evaluate(async () => {
           const { axe } = window as unknown as {
             axe: {
@@ -177,10 +198,7 @@ export async function runAppChecks(options: AppChecksOptions): Promise<AppChecks
         .catch(() => problems.push(`${size.name}: the day chart is not drawn`));
       await look('dashboard');
       await checkLive(page, size.name);
-      await page.screenshot({
-        path: join(options.screensDirectory, `${options.prefix}-dashboard-long-${size.name}.png`),
-        fullPage: true,
-      });
+      await picture('dashboard-long', true);
 
       await go(`${grid}/alerts`, '.alert-rows, .empty');
       await look('alerts');
@@ -202,10 +220,7 @@ export async function runAppChecks(options: AppChecksOptions): Promise<AppChecks
       }
       await go(`${grid}/reports`, '.reports-body[aria-busy=false]');
       await look('reports');
-      await page.screenshot({
-        path: join(options.screensDirectory, `${options.prefix}-reports-long-${size.name}.png`),
-        fullPage: true,
-      });
+      await picture('reports-long', true);
       for (const period of ['Day', 'Year']) {
         await page.click(`.sec-seg button:has-text("${period}")`);
         await page.waitForSelector(
@@ -243,7 +258,6 @@ export async function runAppChecks(options: AppChecksOptions): Promise<AppChecks
       await page.click('.screen .top > .hit:last-child');
 
       // Offline: the app opens without any server and says how old everything is.
-      await page.waitForTimeout(2500);
       const worker = await page.evaluate(async () => {
         if (!('serviceWorker' in navigator)) return false;
         const registration = await Promise.race([

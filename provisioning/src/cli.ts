@@ -10,7 +10,9 @@ import { addDoctor } from './commands/doctor.js';
 import { addInit } from './commands/init.js';
 import { addNotifyCommands } from './commands/notify.js';
 import { addProfileCommands } from './commands/profile.js';
+import { addRuleCommands } from './commands/rule.js';
 import { addRestore } from './commands/restore.js';
+import { addRuleTest } from './commands/rule-test.js';
 import { addScan } from './commands/scan.js';
 import { addUserCommands } from './commands/user.js';
 import { GivenValueError } from './site/check-gateway.js';
@@ -36,9 +38,11 @@ export async function runCli(
   addUserCommands(program, all);
   addCloudCommands(program, all);
   addProfileCommands(program, all);
+  addRuleCommands(program, all);
   addBackup(program, all);
   addRestore(program, all);
   addBalance(program, all);
+  addRuleTest(program, all);
   addNotifyCommands(program, all);
   addDoctor(program, all);
   for (const command of program.commands)

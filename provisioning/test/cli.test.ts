@@ -257,13 +257,13 @@ t.test(
   },
 );
 
-t.test('the balance is asked of the running gateway, by a person it knows', async (t) => {
+t.test('the balance and the test of a rule are asked of the running gateway, by a person it knows', async (t) => {
   const folder = join(tempDir(t), 'kisima');
   await cli(['init', '--folder', folder, '--grid', 'kisima', '--name', 'Kisima']);
   const config = join(folder, 'gateway.yaml');
   for (const section of ['http', 'https', 'mqtt_plain', 'mqtts']) setSetting(config, [section, 'port'], 0);
   await cli(
-    ['user', 'add', '--folder', folder, '--username', 'asha', '--role', 'viewer', '--password-stdin'],
+    ['user', 'add', '--folder', folder, '--username', 'asha', '--role', 'operator', '--password-stdin'],
     'a long password',
   );
   const gateway = createGateway(loadGatewayConfig({ path: config }), { clock, realClock: clock, random, log });
@@ -278,6 +278,37 @@ t.test('the balance is asked of the running gateway, by a person it knows', asyn
   t.match(table.out, /cannot be checked against each other[^]*no meter for[^]*1\. /);
   const json = await asked('a long password', '--json');
   t.match(JSON.parse(json.out), { grid_id: 'kisima', state: 'unknown', relations: [], lacks: [/no meter for/] });
+  const tested = (...words: string[]) =>
+    cli(['rule', 'test', ...words, '--folder', folder, '--username', 'asha', '--password-stdin'], 'a long password\n');
+  const file = join(folder, 'hot.yaml');
+  writeFileSync(
+    file,
+    'kind: threshold\nselector: { scope: series, metric: equipment_temp_c }\nparameters: { above: 70, on_delay_ms: 60000 }\n',
+  );
+  const tried = await tested(file, '--days', '2', '--set', 'parameters.above=65', '--compare', '--list');
+  t.equal(tried.code, 0, tried.err);
+  t.match(tried.out, /tried: above 70 °C for 60 s\n[^]* at night [^]*as it is +0 +0 [^]*above 65 °C +0 +0/);
+  t.match(tried.out, /With above 65 °C it would have been as often[^]*Nothing that this rule watches was measured/);
+  const document = await tested('device_silent', '--json');
+  t.match(JSON.parse(document.out), {
+    rule_id: 'device_silent',
+    variants: [{ count: 0 }],
+    live: { count: 0, whole: true },
+  });
+  const cases: readonly (readonly [RegExp, ...string[]])[] = [
+    [/no rule of this id[^]*-> Choose a rule/, 'no_such_rule'],
+    [/on_delay_ms/, file, '--set', 'parameters.on_delay_ms=soon'],
+    [/has no value/, file, '--set', 'parameters.above'],
+    [/--compare needs a change/, file, '--compare'],
+    [/--days is never/, file, '--days', 'never'],
+    [/nowhere\.yaml cannot be read/, 'nowhere.yaml'],
+    [/No history keeps gateway_disk_used_pct/, 'disk_filling'],
+  ];
+  for (const [expected, ...words] of cases) {
+    const refused = await tested(...words);
+    t.equal(refused.code, 2, words.join(' '));
+    t.match(refused.err, expected);
+  }
   const wrong = await asked('another password');
   t.equal(wrong.code, 1);
   t.match(wrong.err, /does not know this name and password/);
@@ -429,4 +460,76 @@ t.test('a wrong command line says what is wrong and ends with 2', async (t) => {
   t.match(wrong.err, /king.*viewer.*admin/s);
   t.equal((await cli(['init'])).code, 2);
   t.equal((await cli(['--help'])).code, 0);
+});
+
+t.test('a site changes a default rule and adds its own; what is wrong is told with file and line', async (t) => {
+  const folder = join(tempDir(t), 'kisima');
+  t.equal((await cli(['init', '--folder', folder, '--grid', 'kisima', '--name', 'Kisima'])).code, 0);
+  const rules = join(folder, 'rules');
+  mkdirSync(rules);
+  const write = (name: string, text: string) => writeFileSync(join(rules, name), text);
+  const check = (...more: string[]) => cli(['rule', 'check', ...more, '--folder', folder]);
+  t.match((await check()).out, /no files of rules/);
+  write('high_consumption.yaml', 'id: high_consumption\nseverity: medium\nparameters:\n  above: 9\n');
+  write('clock_not_trusted.yaml', 'id: clock_not_trusted\nenabled: false\n');
+  const mill = `id: mill_at_night
+kind: expression
+severity: low
+selector:
+  scope: device
+  device_class: meter
+schedule:
+  hours:
+    - { from: '21:00', to: '05:00' }
+parameters:
+  when: consumption_kw > 5 && soc < 50
+  inputs:
+    soc: { metric: battery_soc_pct, of: grid, otherwise: 0 }
+  on_delay_ms: 600000
+message: the mill runs at night
+what: '{device} takes {value} {unit}.'
+why: The battery is for the clinic.
+steps:
+  - Ask the miller to wait for the sun.
+`;
+  write('mill_at_night.yaml', mill);
+  const good = await check();
+  t.equal(good.code, 0, good.out);
+  t.match(good.out, /ok {3}high_consumption: consumption_kw: above 9 kW/);
+  t.match(
+    good.out,
+    /ok {3}mill_at_night: devices, device_class meter: consumption_kw > 5 && soc < 50 .*\(21:00 to 05:00\)/,
+  );
+  const listed = await cli(['rule', 'list', '--folder', folder]);
+  t.match(listed.out, /high_consumption +medium +consumption_kw: above 9 kW for 60 s {2}\[own file\]/);
+  t.match(listed.out, /clock_not_trusted +off/);
+  t.match(listed.out, /device_silent +medium +devices: nothing heard for 10 min/);
+  t.match(listed.out, /mill_at_night +low/);
+
+  for (const [change, expected] of [
+    [
+      mill.replace('> 5', '> [5].all(x, x > 1)'),
+      /mill_at_night\.yaml:11: parameters\.when: .*line 1, column \d+: .*list/,
+    ],
+    [mill.replace('severity: low', 'severity: loud'), /mill_at_night\.yaml:3: severity: found "loud"/],
+    [mill.replace('on_delay_ms: 600000', 'on_delay_ms: soon'), /mill_at_night\.yaml:14: parameters\.on_delay_ms/],
+    [
+      mill.replace('device_class: meter', 'device_id: mill-9'),
+      /mill_at_night\.yaml:6: selector\.device_id: device "mill-9"/,
+    ],
+    [mill.replace(', otherwise: 0', ''), /mill_at_night\.yaml:13: .*no figure "battery_soc_pct"/],
+    [mill.replace('id: mill_at_night', 'id: mill'), /mill_at_night\.yaml:1: id: found "mill"/],
+    [mill.replace(/^message.*\nwhat.*\n/m, ''), /mill_at_night\.yaml:1: message, what: missing/],
+    [mill.replace('kind: expression', 'kind: magic'), /mill_at_night\.yaml:2: kind: .*threshold/],
+    [mill.replace("'21:00'", '25'), /mill_at_night\.yaml:9: schedule\.hours\[0\]\.from/],
+    [mill.replace('why: The', 'why: The: x: y'), /mill_at_night\.yaml:\d+: /],
+  ] as const) {
+    write('mill_at_night.yaml', change);
+    const bad = await check();
+    t.equal(bad.code, 1, change);
+    t.match(bad.out, expected, bad.out);
+    t.match(bad.out, /ok {3}high_consumption/, 'the others are told all the same');
+  }
+  const asJson = JSON.parse((await check('--json', join(rules, 'high_consumption.yaml'))).out) as { rule: object }[];
+  t.match(asJson, [{ rule: { id: 'high_consumption', parameters: { above: 9, deadband: 1 } } }]);
 });

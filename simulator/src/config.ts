@@ -35,7 +35,14 @@ export interface GridConfig {
     readonly periodFactor: number;
     readonly nodes: readonly NodeCredential[];
   };
-  readonly modbus: { readonly host: string; readonly devices: readonly ModbusPlace[] };
+  readonly modbus: {
+    readonly host: string;
+    readonly devices: readonly ModbusPlace[];
+    /** A serial line that is made under a name. */
+    readonly line:
+      | { readonly path: string; readonly baud: number; readonly devices: readonly Omit<ModbusPlace, 'port'>[] }
+      | undefined;
+  };
   readonly wanProxy:
     | { readonly listenPort: number; readonly targetHost: string; readonly targetPort: number }
     | undefined;
@@ -101,6 +108,19 @@ const gridSchema = Type.Object(
             closed,
           ),
           { default: [] },
+        ),
+        line: Type.Optional(
+          Type.Object(
+            {
+              path: text(),
+              baud: Type.Integer({ minimum: 300, maximum: 230_400, default: 9600 }),
+              devices: Type.Array(
+                Type.Object({ device_id: identifier, unit: Type.Integer({ minimum: 1, maximum: 247 }) }, closed),
+                { minItems: 1 },
+              ),
+            },
+            closed,
+          ),
         ),
       },
       closed,
@@ -193,6 +213,14 @@ function gridConfig(
     modbus: {
       host: modbus.host,
       devices: modbus.devices.map(({ device_id, port: at, unit }) => ({ deviceId: device_id, port: at, unit })),
+      line:
+        modbus.line === undefined
+          ? undefined
+          : {
+              path: modbus.line.path,
+              baud: modbus.line.baud,
+              devices: modbus.line.devices.map(({ device_id, unit }) => ({ deviceId: device_id, unit })),
+            },
     },
     wanProxy:
       proxy === undefined

@@ -5,9 +5,10 @@ import type { GridConfig } from './config.js';
 import { type ActiveFault, createStickingSensors, type FaultName, faultCatalogue } from './faults/faults.js';
 import { clearRoad, slowRoad, startWanProxy, type WanProxy } from './link/wan-proxy.js';
 import { type ModbusDevice, startModbusDevice } from './modbus/device.js';
+import { type RunningLineDevice, startLine, type VirtualLine } from './modbus/line.js';
 import { registerMap } from './modbus/maps.js';
 import { createNode, type VirtualNode } from './nodes/node.js';
-import { type ProfileId, villageDevices } from './reference/devices.js';
+import { type ProfileId, villageDevices, villageLine } from './reference/devices.js';
 import {
   batterySignal,
   inverterSignal,
@@ -48,7 +49,12 @@ export interface FaultSwitch {
 /** A running village. */
 export interface RunningGrid {
   readonly gridId: string;
-  readonly ports: { readonly modbus: Readonly<Record<string, number>>; readonly wan: number | undefined };
+  readonly ports: {
+    readonly modbus: Readonly<Record<string, number>>;
+    /** Name of the serial line. */
+    readonly line: string | undefined;
+    readonly wan: number | undefined;
+  };
   status(): Record<string, unknown>;
   /** Switches a fault; throws an error that says what would fit. */
   setFault(change: FaultSwitch): void;
@@ -57,6 +63,8 @@ export interface RunningGrid {
 }
 
 const slowAnswerMs = 3000;
+/** What the meters of the feeders, and of the mill on one of them, see of all that is used. */
+const feederShares = { 'feeder-1-meter': 0.62, 'feeder-2-meter': 0.38, 'mill-meter': 0.11 } as const;
 
 /** Starts a village and everything that speaks for it. */
 export async function startGrid(config: GridConfig, context: GridContext): Promise<RunningGrid> {
@@ -81,7 +89,8 @@ export async function startGrid(config: GridConfig, context: GridContext): Promi
   const sticking = createStickingSensors();
   const signals = new Map<string, Signal>(Object.entries(nodeSignals));
   for (let i = 0; i < config.plant.inverters; i += 1) signals.set(inverterId(i), inverterSignal(i));
-  signals.set('village-meter', meterSignal);
+  signals.set('village-meter', meterSignal());
+  for (const [deviceId, share] of Object.entries(feederShares)) signals.set(deviceId, meterSignal(share));
   signals.set('battery-monitor', batterySignal(config.plant.batteryKwh));
   const read = (deviceId: string): Values => sticking.apply(deviceId, signals.get(deviceId)?.(live()) ?? {});
 
@@ -128,11 +137,28 @@ export async function startGrid(config: GridConfig, context: GridContext): Promi
   }
 
   const modbus = new Map<string, ModbusDevice>();
+  let line: VirtualLine | undefined;
+  const profileOf = (deviceId: string): ProfileId | undefined => {
+    const known = [...devices, ...villageLine.strangers].find((one) => one.device_id === deviceId)?.profile;
+    const isExtraInverter = signals.has(deviceId) && deviceId.startsWith('pv-inverter-');
+    return known ?? (isExtraInverter ? 'sunspec-inverter' : undefined);
+  };
+  /** What a virtual device answers from; undefined where nobody knows it. */
+  const mapOf = ({ deviceId, unit }: { readonly deviceId: string; readonly unit: number }) => {
+    const profile = profileOf(deviceId);
+    if (profile === undefined) {
+      log.warn('no virtual Modbus device has this id; left out', { device: deviceId });
+      return undefined;
+    }
+    const serial = `VG${hashText(`${gridId}/${deviceId}`).toString(16).toUpperCase()}`;
+    return { map: registerMap(profile, { serial, unit }), values: () => read(deviceId) };
+  };
   let wan: WanProxy | undefined;
   const stop = async (): Promise<void> => {
     saving.cancel();
     await Promise.all([...nodes.values()].map((node) => node.stop()));
     await Promise.all([...modbus.values()].map((device) => device.close()));
+    await line?.close();
     await wan?.close();
     save();
   };
@@ -143,26 +169,19 @@ export async function startGrid(config: GridConfig, context: GridContext): Promi
   const saving = realClock.every(60_000, save);
   try {
     for (const place of config.modbus.devices) {
-      const device = devices.find((one) => one.device_id === place.deviceId);
-      const isExtraInverter = signals.has(place.deviceId) && place.deviceId.startsWith('pv-inverter-');
-      const profile: ProfileId | undefined = device?.profile ?? (isExtraInverter ? 'sunspec-inverter' : undefined);
-      if (profile === undefined) {
-        log.warn('no virtual Modbus device has this id; left out', { device: place.deviceId });
-        continue;
-      }
-      const serial = `VG${hashText(`${gridId}/${place.deviceId}`).toString(16).toUpperCase()}`;
+      const answers = mapOf(place);
+      if (answers === undefined) continue;
       modbus.set(
         place.deviceId,
-        await startModbusDevice({
-          deviceId: place.deviceId,
-          host: config.modbus.host,
-          port: place.port,
-          unit: place.unit,
-          map: registerMap(profile, { serial, unit: place.unit }),
-          values: () => read(place.deviceId),
-          clock: realClock,
-        }),
+        await startModbusDevice({ ...place, host: config.modbus.host, ...answers, clock: realClock }),
       );
+    }
+    if (config.modbus.line !== undefined) {
+      const onLine = config.modbus.line.devices.flatMap((place) => {
+        const answers = mapOf(place);
+        return answers === undefined ? [] : [{ ...place, ...answers }];
+      });
+      line = await startLine({ ...config.modbus.line, devices: onLine, clock: realClock });
     }
     if (config.wanProxy !== undefined) wan = await startWanProxy({ ...config.wanProxy, clock: realClock, random });
   } catch (error) {
@@ -177,6 +196,13 @@ export async function startGrid(config: GridConfig, context: GridContext): Promi
     const found = deviceId === undefined ? undefined : from.get(deviceId);
     if (found === undefined) throw new Error(`Name ${what}: ${[...from.keys()].join(', ')}.`);
     return found;
+  };
+  /** Modbus devices that faults can be aimed at, whatever they hang on. */
+  const asked = (): ReadonlyMap<string, ModbusDevice | RunningLineDevice> =>
+    new Map<string, ModbusDevice | RunningLineDevice>([...modbus, ...(line?.devices ?? [])]);
+  const needLine = (): VirtualLine => {
+    if (line === undefined) throw new Error('This village has no serial line in its configuration.');
+    return line;
   };
   const needWan = (): WanProxy => {
     if (wan === undefined) throw new Error('This village has no wan_proxy in its configuration.');
@@ -220,10 +246,15 @@ export async function startGrid(config: GridConfig, context: GridContext): Promi
         village.faults.batteryCollapsed = on;
         break;
       case 'device-silent':
-        pick(modbus, deviceId, 'a Modbus device').silent = on;
+        pick(asked(), deviceId, 'a Modbus device').silent = on;
         break;
       case 'device-slow':
-        pick(modbus, deviceId, 'a Modbus device').slowMs = on ? slowAnswerMs : 0;
+        pick(asked(), deviceId, 'a Modbus device').slowMs = on ? slowAnswerMs : 0;
+        break;
+      case 'line-unplugged':
+        needLine()
+          .setPlugged(!on)
+          .catch((error: unknown) => log.error('the serial line cannot be made', { error }));
         break;
       case 'wan-cut':
         needWan().set({ cut: on });
@@ -253,7 +284,11 @@ export async function startGrid(config: GridConfig, context: GridContext): Promi
 
   return {
     gridId,
-    ports: { modbus: Object.fromEntries([...modbus].map(([id, device]) => [id, device.port])), wan: wan?.port },
+    ports: {
+      modbus: Object.fromEntries([...modbus].map(([id, device]) => [id, device.port])),
+      line: line?.path,
+      wan: wan?.port,
+    },
     status: () => ({
       grid_id: gridId,
       name: config.name,
@@ -265,6 +300,20 @@ export async function startGrid(config: GridConfig, context: GridContext): Promi
           { port: device.port, requests: device.requests(), silent: device.silent, slow_ms: device.slowMs },
         ]),
       ),
+      ...(line === undefined
+        ? {}
+        : {
+            line: {
+              path: line.path,
+              plugged: line.plugged,
+              devices: Object.fromEntries(
+                [...line.devices].map(([id, { unit, requests, silent, slowMs }]) => [
+                  id,
+                  { unit, requests: requests(), silent, slow_ms: slowMs },
+                ]),
+              ),
+            },
+          }),
       ...(wan === undefined ? {} : { wan: { port: wan.port, ...wan.condition(), ...wan.stats() } }),
       faults: [...active.values()],
     }),

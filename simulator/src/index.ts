@@ -17,6 +17,7 @@ export {
   referenceVillage,
   type VillageDevice,
   villageDevices,
+  villageLine,
   villageSite,
   villageWiring,
 } from './reference/devices.js';

@@ -49,6 +49,7 @@ async function main(): Promise<void> {
     grids: simulator.grids.map((grid) => ({
       grid_id: grid.gridId,
       modbus: grid.ports.modbus,
+      line: grid.ports.line ?? null,
       wan: grid.ports.wan ?? null,
     })),
   };

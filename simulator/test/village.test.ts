@@ -225,7 +225,7 @@ t.test('a collapsing battery loses its charge, sags, and takes the village down'
   const dark = village.snapshot();
   t.ok(dark.dark && dark.acVoltageV > 200, 'the feeders are shed, the inverters still run');
   const wire = villageWiring().ac_output_voltage_v as Wire;
-  const signals: Record<string, Signal> = { ...nodeSignals, 'village-meter': meterSignal };
+  const signals: Record<string, Signal> = { ...nodeSignals, 'village-meter': meterSignal() };
   const figure = resolveFigure(
     'ac_output_voltage_v',
     wire,

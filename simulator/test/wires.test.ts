@@ -14,6 +14,7 @@ import {
   controlSocketPath,
   loadSimulatorConfig,
   startSimulator,
+  canOpenPty,
   villageDevices,
   villageSite,
   villageWiring,
@@ -414,6 +415,67 @@ t.test(
     });
     await fault('inverter-overheats', false, 'pv-inverter-1');
     t.same(status().faults, []);
+  },
+);
+
+t.test(
+  'meters on a serial line answer as on a socket, also one that no gateway was told of; one is silent, the adapter is unplugged and put back',
+  { skip: canOpenPty() ? false : 'pseudo-terminals need python3' },
+  async (t) => {
+    const dir = tempDir(t);
+    const broker = await startBroker();
+    t.teardown(() => broker.stop());
+    const file = villageConfig(dir, broker, { speed: 1 });
+    const path = join(dir, 'rs485');
+    const line = {
+      path,
+      baud: 19_200,
+      devices: [
+        { device_id: 'feeder-1-meter', unit: 1 },
+        { device_id: 'feeder-2-meter', unit: 2 },
+        { device_id: 'mill-meter', unit: 9 },
+      ],
+    };
+    const grids = file.grids.map((grid) => ({ ...grid, modbus: { host: '127.0.0.1', devices: [], line } }));
+    const village = await startVillage(t, { ...file, grids } as unknown as typeof file);
+    t.equal(village.simulator.grids[0]?.ports.line, path);
+    const open = async () => {
+      const client = new ModbusRTU.default();
+      await client.connectRTUBuffered(path, { baudRate: 19_200 });
+      client.setTimeout(2000);
+      t.teardown(() => client.close(() => undefined));
+      return client;
+    };
+    let client = await open();
+    const read = async (unit: number, address: number) => {
+      client.setID(unit);
+      return (await client.readInputRegisters(address, 2)).buffer.readFloatBE(0);
+    };
+    const allKw = village.status().village.consumptionKw;
+    const sum = ((await read(1, 52)) + (await read(2, 52))) / 1000;
+    t.ok(Math.abs(sum - allKw) < 0.2, `${sum} kW of ${allKw} kW`);
+    const mill = (await read(9, 52)) / 1000;
+    t.ok(mill > 0 && mill < sum / 5, `the mill uses ${mill} kW of it`);
+    client.setID(1);
+    t.equal(await refusal(client.readHoldingRegisters(0, 2)), 1, 'a function it does not know');
+    await village.fault('device-silent', true, 'feeder-2-meter');
+    client.setTimeout(300);
+    await t.rejects(read(2, 52), 'no answer');
+    t.ok((await read(1, 52)) > 0, 'its neighbour answers');
+    await village.fault('device-silent', false, 'feeder-2-meter');
+    client.setTimeout(2000);
+    await village.fault('line-unplugged', true);
+    await until('the port is gone', () => !existsSync(path));
+    t.match(village.status().line, { plugged: false, devices: { 'feeder-1-meter': { unit: 1 } } });
+    await village.fault('line-unplugged', false);
+    await until('the port is there', () => existsSync(path));
+    client.close(() => undefined);
+    client = await open();
+    t.ok((await read(1, 52)) > 0);
+    t.match(await village.ask({ command: 'fault', name: 'line-unplugged', target: 'feeder-1-meter', on: true }), {
+      ok: false,
+      error: /fault of the whole village/,
+    });
   },
 );
 

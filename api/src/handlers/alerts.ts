@@ -1,12 +1,17 @@
 /** Alerts: list, one, and what people do with them. */
 import {
   newId,
+  shelvedAt,
   VillagridError,
   type AcknowledgedEvent,
+  type Actor,
   type Alert,
   type AlertView,
+  type AssignedEvent,
   type NotedEvent,
   type Principal,
+  type ShelvedEvent,
+  type UnshelvedEvent,
 } from '@villagrid/contracts';
 import type { GridPort } from '../ports.js';
 import { alertPage, alertView, parseSeverities } from '../views/alerts.js';
@@ -57,7 +62,49 @@ export const note: Handler<'note'> = ({ services, grid, principal, params, body 
   return act(services, grid, principal, params.alert_id, body, { kind: 'noted', note: text });
 };
 
-type Act = Pick<AcknowledgedEvent, 'kind' | 'note'> | Pick<NotedEvent, 'kind' | 'note'>;
+export const assign: Handler<'assign'> = ({ services, grid, principal, params, body }) =>
+  act(services, grid, principal, params.alert_id, body, (before) => {
+    const assignee =
+      body.assignee === 'me'
+        ? actorOf(principal)
+        : body.assignee && { user_id: body.assignee.user_id ?? '', name: body.assignee.name.trim() };
+    if (assignee?.name === '') throw new VillagridError('E_REQUEST_INVALID', 'body.assignee.name must be a name.');
+    const known = before.timeline.filter(({ kind }) => kind === 'assigned').map(({ event_id }) => event_id);
+    return { kind: 'assigned', assignee, replaces: body.replaces ?? known };
+  });
+
+export const shelve: Handler<'shelve'> = ({ services, grid, principal, params, body }) => {
+  const reason = body.reason.trim();
+  if (reason === '') throw new VillagridError('E_REQUEST_INVALID', 'body.reason must hold more than spaces.');
+  const what = { kind: 'shelved', reason, duration_ms: Math.round(body.duration_s * 1000) } as const;
+  return act(services, grid, principal, params.alert_id, body, what);
+};
+
+export const unshelve: Handler<'unshelve'> = async ({ services, grid, principal, params, body }) => {
+  const nowMs = Math.floor(services.clock.nowMs());
+  for (;;) {
+    const before = await requireAlert(grid, params.alert_id);
+    const known = before.timeline.some(({ event_id }) => event_id === body.act_id);
+    const shelved = shelvedAt(before, nowMs);
+    if (known || shelved === undefined) return alertView(before, nowMs);
+    // Several people may have paused it; the act of the phone's id is the last that is written.
+    const isLast = before.shelvings.filter((one) => one.until_ms > nowMs).length === 1;
+    const given = isLast ? body : { occurred_at_ms: body.occurred_at_ms };
+    await act(services, grid, principal, params.alert_id, given, {
+      kind: 'unshelved',
+      shelve_event_id: shelved.event_id,
+    });
+  }
+};
+
+type Act =
+  | Pick<AcknowledgedEvent, 'kind' | 'note'>
+  | Pick<NotedEvent, 'kind' | 'note'>
+  | Pick<AssignedEvent, 'kind' | 'assignee' | 'replaces'>
+  | Pick<ShelvedEvent, 'kind' | 'reason' | 'duration_ms'>
+  | Pick<UnshelvedEvent, 'kind' | 'shelve_event_id'>;
+
+const actorOf = ({ user_id, display_name }: Principal): Actor => ({ user_id, name: display_name });
 
 /** Stores what a person did; the same act id twice has effect once. Throws E_ALERT_NOT_FOUND and E_CONFLICT. */
 async function act(
@@ -66,9 +113,10 @@ async function act(
   principal: Principal,
   alertId: string,
   given: { readonly act_id?: string | undefined; readonly occurred_at_ms?: number | undefined },
-  what: Act,
+  asked: Act | ((before: Alert) => Act),
 ): Promise<AlertView> {
   const before = await requireAlert(grid, alertId);
+  const what = typeof asked === 'function' ? asked(before) : asked;
   const nowMs = Math.floor(clock.nowMs());
   const repeated =
     what.kind === 'acknowledged' &&
@@ -86,7 +134,7 @@ async function act(
     // A phone's clock may be wrong: nobody acts before the alert or in the future.
     at_ms: Math.max(Math.min(Math.round(given.occurred_at_ms ?? nowMs), nowMs), Math.min(before.raised_at_ms, nowMs)),
     origin: grid.origin,
-    actor: { user_id: principal.user_id, name: principal.display_name },
+    actor: actorOf(principal),
   });
   const after = await requireAlert(grid, alertId);
   if (!isThere(after, id, principal, what)) throw conflict();
@@ -99,7 +147,9 @@ const conflict = () => new VillagridError('E_CONFLICT', 'body.act_id was used fo
 function isThere(alert: Alert, id: string, principal: Principal, what: Act): boolean {
   const entry = alert.timeline.find(({ event_id }) => event_id === id);
   if (entry === undefined) return false;
-  if (entry.kind !== what.kind || entry.note !== what.note || entry.actor?.user_id !== principal.user_id)
-    throw conflict();
+  const note = 'note' in what ? what.note : what.kind === 'shelved' ? what.reason : null;
+  const about = what.kind === 'assigned' ? (what.assignee?.name ?? null) : null;
+  const same = entry.kind === what.kind && entry.note === note && entry.about === about;
+  if (!same || entry.actor?.user_id !== principal.user_id) throw conflict();
   return true;
 }

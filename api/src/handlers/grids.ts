@@ -1,5 +1,6 @@
 /** Grids, summary, devices, completeness. */
 import { mayOnGrid, VillagridError } from '@villagrid/contracts';
+import { freshen } from '../insight/insights.js';
 import { deviceViews } from '../views/devices.js';
 import { parseTime } from '../views/history-request.js';
 import { gridState } from '../views/state.js';
@@ -19,8 +20,12 @@ export const grids: Handler<'grids'> = async ({ services, principal }) => {
   return { grids: states, now_ms: nowMs };
 };
 
-export const summary: Handler<'summary'> = async ({ services, grid }) =>
-  new Answer(await services.board(grid).summaryText());
+export const summary: Handler<'summary'> = ({ services, grid }) => {
+  freshen(grid, Math.floor(services.clock.nowMs()));
+  const board = services.board(grid);
+  const made = board.summaryBytes();
+  return made === undefined ? board.summaryText().then((text) => new Answer(text)) : new Answer(made);
+};
 
 export const devices: Handler<'devices'> = ({ services, grid }) => {
   const nowMs = Math.floor(services.clock.nowMs());

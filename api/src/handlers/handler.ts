@@ -3,6 +3,7 @@ import type { Clock, Principal, RandomSource, RouteId, routes } from '@villagrid
 import type { Static, TSchema } from 'typebox';
 import type { GridBoard } from '../board.js';
 import type { ApiPorts, GridPort } from '../ports.js';
+import type { RuleTests } from '../rule-tests/rule-tests.js';
 import type { RequestCounters } from '../server/request-counters.js';
 
 /** What every handler may use. */
@@ -16,6 +17,7 @@ export interface Services {
   readonly speed: number;
   readonly startedMs: number;
   readonly counters: RequestCounters;
+  readonly ruleTests: RuleTests;
   board(grid: GridPort): GridBoard;
   /** Ends the live channels of a token. */
   endLive(token: string): void;
@@ -44,12 +46,13 @@ export interface Call<Id extends RouteId> {
 
 /** An answer that is not a plain 200 with a JSON document. */
 export class Answer {
-  readonly text: string;
+  /** A text, or its bytes where they are kept for further answers. */
+  readonly body: string | Buffer;
   readonly status: number;
   readonly contentType: string;
 
-  constructor(text: string, { status = 200, contentType = 'application/json; charset=utf-8' } = {}) {
-    this.text = text;
+  constructor(body: string | Buffer, { status = 200, contentType = 'application/json; charset=utf-8' } = {}) {
+    this.body = body;
     this.status = status;
     this.contentType = contentType;
   }

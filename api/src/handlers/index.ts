@@ -9,6 +9,7 @@ import * as history from './history.js';
 import * as legacy from './legacy.js';
 import * as notify from './notify.js';
 import * as reports from './reports.js';
+import * as rules from './rules.js';
 import * as server from './server.js';
 
 export const handlers: Handlers = {
@@ -21,6 +22,9 @@ export const handlers: Handlers = {
   alert: alerts.alert,
   acknowledge: alerts.acknowledge,
   note: alerts.note,
+  assign: alerts.assign,
+  shelve: alerts.shelve,
+  unshelve: alerts.unshelve,
   historical: history.historical,
   report: reports.report,
   export: reports.exportSeries,
@@ -28,6 +32,11 @@ export const handlers: Handlers = {
   command: commands.command,
   commands: commands.commands,
   balance: reports.balance,
+  insight: reports.insight,
+  rules: rules.rules,
+  ruleTest: rules.ruleTest,
+  ruleTestState: rules.ruleTestState,
+  cancelRuleTest: rules.cancelRuleTest,
   completeness: grids.completeness,
   offerClock: clock.offerClock,
   notifyStatus: notify.notifyStatus,

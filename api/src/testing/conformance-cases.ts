@@ -45,6 +45,39 @@ export async function acts(t: Test, { server, tokens }: Setting): Promise<void> 
   t.equal(blank.status, 400);
   const seen = await ask(server.url, `/api/alerts/${server.gridId}/${alertId}`, { token: tokens.viewer });
   t.equal(seen.json.notes.length, 2, 'a viewer sees both notes');
+  await taken(t, alertId, server.url, token);
+}
+
+/** Who takes care of an alert, and its pause. */
+async function taken(t: Test, alertId: string, url: string, token: string | undefined): Promise<void> {
+  const post = (what: string, body: unknown) =>
+    ask(url, `/api/alerts/${alertId}/${what}`, { method: 'POST', token, body });
+  const mine = await post('assign', { assignee: 'me' });
+  t.equal(mine.json.assignee.name, mine.json.timeline.at(-1).actor.name, 'taken by who asks');
+  const [first] = mine.json.timeline.filter((entry: { kind: string }) => entry.kind === 'assigned');
+  // By a phone whose clock is a year behind, but that knew of the first: it is the later word.
+  const given = await post('assign', {
+    assignee: { name: ' Esi ' },
+    occurred_at_ms: 1,
+    replaces: [first.event_id],
+  });
+  t.equal(given.json.assignee.name, 'Esi');
+  t.equal((await post('assign', { assignee: null })).json.assignee, null, 'given back');
+  t.equal((await post('assign', { assignee: { name: '  ' } })).status, 400);
+
+  const act_id = actId();
+  const pause = { act_id, reason: 'waiting for a part', duration_s: 3600 };
+  for (const answer of [await post('shelve', pause), await post('shelve', pause)]) {
+    t.equal(answer.json.shelved_reason, 'waiting for a part');
+    t.equal(answer.json.timeline.filter((entry: { kind: string }) => entry.kind === 'shelved').length, 1);
+    t.equal(answer.json.status, 'active', 'a paused alert is still one');
+  }
+  t.equal((await post('shelve', { reason: 'for ever', duration_s: 86_401 })).status, 400, 'never longer than a day');
+  t.equal((await post('shelve', { reason: ' ', duration_s: 60 })).status, 400, 'not without a reason');
+  await post('shelve', { reason: 'another one', duration_s: 7200 });
+  const end = actId();
+  for (const answer of [await post('unshelve', { act_id: end }), await post('unshelve', { act_id: end })])
+    t.equal(answer.json.shelved_until_ms, null, 'every pause is ended');
 }
 
 /** Lists of alerts. */

@@ -3,6 +3,7 @@ import type { Test } from 'tap';
 import { ask, logIn } from './client.js';
 import { accessMatrix, problems } from './conformance-access.js';
 import { acts, history, live, liveRefusals, pages } from './conformance-cases.js';
+import { ruleTests } from './conformance-rules.js';
 import type { ConformanceServer, Setting, Who } from './conformance-setting.js';
 
 /** Runs all promises; `makeServer` is called once. */
@@ -27,6 +28,7 @@ export async function apiConformanceSuite(t: Test, makeServer: () => Promise<Con
   await t.test('a person acknowledges and notes; the same act twice has effect once', (t) => acts(t, setting));
   await t.test('alerts are filtered and paged', (t) => pages(t, setting));
   await t.test('history comes in columns of one length, in order of time', (t) => history(t, setting));
+  await t.test('a rule is tried on the past, with other limits beside it', (t) => ruleTests(t, setting));
   await t.test('the live channel gives a snapshot, then what changes', (t) => live(t, setting));
   await t.test('the live channel is closed to who may not read', (t) => liveRefusals(t, setting));
 }

@@ -1,8 +1,11 @@
 /** One grid in memory for tests of this room: real rollups from the samples it is fed, real reduction of alerts, no storage. */
 import {
   appendWindow,
+  defaultLimits,
+  defaultRules,
   emptyColumns,
   foldSample,
+  isGridRecord,
   localDayStartMs,
   newId,
   qualityClass,
@@ -160,6 +163,7 @@ export class MemoryGrid implements GridPort {
   link = (deviceId: string) => this.#links.get(deviceId);
   lastReportedMs = () => this.#reportedMs;
   limits = () => this.bands;
+  rules = () => defaultRules(defaultLimits(this.#site.plant), this.#site);
 
   async windows(deviceId: string, metric: string, resolution: Resolution, fromMs: number, toMs: number) {
     const windows = new Map<number, RollupWindow>();
@@ -214,6 +218,8 @@ export class MemoryGrid implements GridPort {
   async alert(alertId: string) {
     return this.#reduced().find((alert) => alert.alert_id === alertId);
   }
+
+  records = async () => this.#events.filter(isGridRecord);
 
   async append(event: AlertEvent) {
     this.#store(event);

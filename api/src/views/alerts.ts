@@ -2,6 +2,8 @@
 import {
   compareAlerts,
   severities,
+  shelvedAt,
+  standsAlone,
   VillagridError,
   type Alert,
   type AlertPage,
@@ -12,9 +14,9 @@ import {
 /** Alerts of one page when nothing is asked, and at most. */
 const defaultLimit = 50;
 
-/** One alert as the API shows it. A shelving that has ended is not shown. */
+/** One alert as the API shows it. A pause that has ended is not shown. */
 export function alertView(alert: Alert, nowMs: number): AlertView {
-  const shelved = alert.shelved_until_ms !== null && alert.shelved_until_ms > nowMs;
+  const shelved = shelvedAt(alert, nowMs);
   return {
     alert_id: alert.alert_id,
     id: alert.alert_id,
@@ -41,8 +43,11 @@ export function alertView(alert: Alert, nowMs: number): AlertView {
     raised_at_ms: alert.raised_at_ms,
     cleared_at_ms: alert.cleared_at_ms,
     assignee: alert.assignee,
-    shelved_until_ms: shelved ? alert.shelved_until_ms : null,
-    shelved_reason: shelved ? alert.shelved_reason : null,
+    shelved_until_ms: shelved?.until_ms ?? null,
+    shelved_reason: shelved?.reason ?? null,
+    suppressed_by: alert.suppressed_by,
+    suppressed_because: alert.suppressed_because,
+    last_known_since_ms: alert.last_known_since_ms,
     notes: alert.notes.map((note) => ({ ...note })),
     timeline: alert.timeline.map((entry) => ({ ...entry })),
   };
@@ -87,7 +92,7 @@ export function alertPage(all: readonly Alert[], filter: AlertFilter, nowMs: num
   const rest = after === undefined ? wanted : wanted.filter((alert) => compareAlerts(after, alert) < 0);
   const page = rest.slice(0, filter.limit ?? defaultLimit);
   const last = page[page.length - 1];
-  const active = all.filter((alert) => alert.status === 'active');
+  const active = all.filter(standsAlone);
   return {
     alerts: page.map((alert) => alertView(alert, nowMs)),
     next_cursor: last !== undefined && rest.length > page.length ? cursorOf(last) : null,

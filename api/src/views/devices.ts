@@ -25,6 +25,7 @@ export function deviceView(grid: GridPort, device: SiteDevice, nowMs: number): D
       quality: qualityName(sample.quality),
     });
   }
+  const link = grid.linkQuality?.(device.device_id);
   return {
     device_id: device.device_id,
     name: device.name,
@@ -33,6 +34,7 @@ export function deviceView(grid: GridPort, device: SiteDevice, nowMs: number): D
     location: device.location ?? null,
     link_state: linkState(lastSeenMs, nowMs, device.period_s * 1000, grid.link(device.device_id)),
     last_seen_ms: lastSeenMs,
+    ...(link ? { link } : {}),
     period_s: device.period_s,
     expected: device.expected,
     metrics,

@@ -1,5 +1,12 @@
 /** The state of a grid in one line, for the list of grids. */
-import { compareAlerts, powerState, type Alert, type GridState, type PowerState } from '@villagrid/contracts';
+import {
+  compareAlerts,
+  powerState,
+  standsAlone,
+  type Alert,
+  type GridState,
+  type PowerState,
+} from '@villagrid/contracts';
 import type { GridPort } from '../ports.js';
 import { figureView, gridFigures } from './figures.js';
 import { nominal } from './supply-spans.js';
@@ -8,7 +15,7 @@ import { nominal } from './supply-spans.js';
 export function gridState(
   grid: GridPort,
   silentAfterMs: number | null,
-  active: readonly Alert[],
+  allActive: readonly Alert[],
   nowMs: number,
 ): GridState {
   const site = grid.site();
@@ -19,6 +26,7 @@ export function gridState(
   const battery = figures.battery_soc_pct;
   const soc = battery === undefined ? undefined : figureView(site, 'battery_soc_pct', battery, hottest, nowMs);
   const socPct = soc === undefined || soc.freshness === 'stale' ? null : soc.value;
+  const active = allActive.filter(standsAlone);
   const [worst] = [...active].sort(compareAlerts);
   return {
     grid_id: site.grid_id,

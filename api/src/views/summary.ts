@@ -1,6 +1,7 @@
 /** The summary of a grid: figures, verdict, today, devices, plant, limits. */
-import { makeVerdict, type Alert, type Summary, type Verdict } from '@villagrid/contracts';
+import { makeVerdict, standsAlone, type Alert, type Summary, type Verdict } from '@villagrid/contracts';
 import type { GridPort, ServerIdentity } from '../ports.js';
+import { lastingOf } from '../insight/insights.js';
 import { deviceViews, seenDevices } from './devices.js';
 import { figureViews, gridFigures, type GridFigures } from './figures.js';
 import { nominal } from './supply-spans.js';
@@ -30,7 +31,15 @@ export function verdictOf(
   nowMs: number,
 ): Verdict {
   const { nominalV } = nominal(grid);
-  return makeVerdict({ figures, plant: grid.site().plant, nowMs, batteryPowerKw, openAlerts: active, nominalV });
+  return makeVerdict({
+    figures,
+    plant: grid.site().plant,
+    nowMs,
+    batteryPowerKw,
+    openAlerts: active.filter(standsAlone),
+    nominalV,
+    lasting: lastingOf(grid, nowMs),
+  });
 }
 
 /** Makes the summary from facts gathered at `nowMs`. */

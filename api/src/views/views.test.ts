@@ -83,6 +83,15 @@ t.test('devices: link states, and only expected ones are counted', async (t) => 
   const states = Object.fromEntries(views.map(({ device_id, link_state }) => [device_id, link_state]));
   t.match(states, { 'meter-a': 'connected', 'meter-b': 'late', inverter: 'offline', battery: 'never_seen' });
   t.same(seenDevices(views), { seen: 2, total: 5 });
+  const link = { line: '/dev/rs485', latency_ms: 40, error_rate: 0.25, trouble: null };
+  const polled = Object.assign(Object.create(grid) as typeof grid, {
+    linkQuality: (deviceId: string) => (deviceId === 'meter-a' ? link : undefined),
+  });
+  t.same(
+    deviceViews(polled, ten).flatMap((one) => (one.link ? [[one.device_id, one.link]] : [])),
+    [['meter-a', link]],
+    'how it answers is told of a device that is asked',
+  );
   grid.feed('legacy', { consumption_kw: 12.5 }, ten - 1000);
   const spoken = deviceViews(grid, ten);
   t.match(spoken.at(-1), { device_id: 'legacy', expected: false, link_state: 'connected' }, 'the prototype has spoken');

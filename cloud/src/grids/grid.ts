@@ -1,11 +1,14 @@
 /** One grid as the API sees it, over the cloud's stores. */
 import type { CompletenessFacts, GridPort } from '@villagrid/api';
 import {
+  defaultLimits,
+  defaultRules,
   gatewayOnlyEvents,
   VillagridError,
   type AlertEvent,
   type Clock,
   type Plant,
+  type Rule,
   type Site,
 } from '@villagrid/contracts';
 import type { AlertStore, ClockLedger, SqliteDatabase, TelemetryStore } from '@villagrid/runtime';
@@ -79,9 +82,14 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
   const gridId = gateway.grid_id;
   let site: Site | undefined;
   let bands: ReturnType<typeof defaultBands> | undefined;
+  let rules: readonly Rule[] | undefined;
   let snapshot: Snapshot | undefined;
   const currentSite = (): Site => (site ??= siteOf(gateway, gateways));
   const currentSnapshot = (): Snapshot => (snapshot ??= new Snapshot(telemetry.latest(gridId), clock));
+
+  /** Planned work and hand-over notes are no alerts: they are part of the grid's own page. */
+  const tellOfEvent = (alertId: string): void =>
+    live.tell(gridId, alerts.get(alertId) === undefined ? { type: 'site' } : { type: 'alert', alertId });
 
   const completeness = (untilMs: number): CompletenessFacts => {
     const epoch = gateways.get(gateway.gateway_id, gridId)?.epoch ?? null;
@@ -121,6 +129,7 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
       const alert = alerts.get(alertId);
       return alert?.grid_id === gridId ? alert : undefined;
     },
+    records: async () => alerts.records(gridId),
     async append(event: AlertEvent) {
       if (event.grid_id !== gridId || gatewayOnlyEvents.includes(event.kind))
         throw new VillagridError(
@@ -135,15 +144,18 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
         })
         .immediate();
       if (outcome === 'known') return;
-      live.tell(gridId, { type: 'alert', alertId: event.alert_id });
+      tellOfEvent(event.alert_id);
       downlink.sendActs(gateway, [event]);
     },
     subscribe: (listener) => live.subscribe(gridId, listener),
+    // What rules a gateway has of its own is not told here yet: these are the defaults for its plant.
+    rules: () => (rules ??= defaultRules(defaultLimits(currentSite().plant), currentSite())),
     limits: () => (bands ??= defaultBands(currentSite().plant)),
 
     siteChanged() {
       site = undefined;
       bands = undefined;
+      rules = undefined;
       live.tell(gridId, { type: 'site' });
     },
     projected({ samples, alertIds, deviceIds, restamped }) {
@@ -153,7 +165,7 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
       }
       const series = currentSnapshot().take(samples);
       if (series.length > 0) live.tell(gridId, { type: 'samples', series });
-      for (const alertId of alertIds) live.tell(gridId, { type: 'alert', alertId });
+      for (const alertId of alertIds) tellOfEvent(alertId);
       for (const deviceId of deviceIds) live.tell(gridId, { type: 'device', deviceId });
     },
     presenceChanged: () => live.tell(gridId, { type: 'device', deviceId: gateway.gateway_id }),

@@ -3,7 +3,7 @@
  * One table of forms; how long texts may be matters only where an event comes from another machine, because what is
  * in a log already must stay readable whatever is thought of its length later.
  */
-import { severities, type AlertEvent, type UnknownAlertEvent } from './events.js';
+import { severities, suppressionReasons, type AlertEvent, type UnknownAlertEvent } from './events.js';
 import { isRecord } from '../json/record.js';
 
 /** An event, or why it is none: the field and what is wrong with it. */
@@ -61,6 +61,11 @@ const orNull =
   (form: Form): Form =>
   (value, path, bounded) =>
     value === null ? undefined : form(value, path, bounded);
+const optional =
+  (form: Form): Form =>
+  (value, path, bounded) =>
+    value === undefined ? undefined : form(value, path, bounded);
+const truth: Form = (value, path) => must(typeof value === 'boolean', path, 'true or false');
 const list =
   (form: Form, most: number): Form =>
   (value, path, bounded) => {
@@ -106,12 +111,25 @@ const kind = (forms: Readonly<Record<string, Form>>) => record({ ...base, ...for
 const kinds: Readonly<Record<AlertEvent['kind'], Form>> = {
   raised: kind({ subject }),
   severity_changed: kind({ severity }),
-  cleared: kind({ value: orNull(number()) }),
+  cleared: kind({ value: orNull(number()), note: optional(text()) }),
   acknowledged: kind({ actor, note: orNull(text()) }),
   noted: kind({ actor, note: text() }),
-  assigned: kind({ actor, assignee: orNull(actor) }),
+  assigned: kind({ actor, assignee: orNull(actor), replaces: optional(list(id, 200)) }),
   shelved: kind({ actor, reason: text(), duration_ms: number(0) }),
   unshelved: kind({ actor, shelve_event_id: id }),
+  suppressed: kind({ parent_id: id, because: oneOf(...suppressionReasons) }),
+  released: kind({ suppress_event_id: id, told: truth }),
+  last_known: kind({}),
+  heard_again: kind({ mark_event_id: id }),
+  maintenance_planned: kind({
+    actor,
+    reason: text(),
+    device_ids: orNull(list(text(64, 1), 1000)),
+    from_ms: number(0, latestMs),
+    until_ms: number(0, latestMs),
+  }),
+  maintenance_ended: kind({ actor }),
+  handed_over: kind({ actor, note: text(), replaces: list(id, 200) }),
 };
 
 function faultOf(value: unknown, bounded: boolean): string | undefined {

@@ -7,6 +7,9 @@
 export const severities = ['critical', 'high', 'medium', 'low'] as const;
 export type Severity = (typeof severities)[number];
 
+/** Rule id of the alert that stands for too many alerts at once. */
+export const alertFloodRuleId = 'alert_flood';
+
 /** Compares severities: negative when `a` is worse. */
 export function compareSeverity(a: Severity, b: Severity): number {
   return severities.indexOf(a) - severities.indexOf(b);
@@ -34,6 +37,10 @@ interface EventBase {
   readonly origin: EventOrigin;
 }
 
+/** Why an alert wakes nobody: the device, line or gateway above it is down; too many at once; work that was planned. */
+export const suppressionReasons = ['parent', 'flood', 'maintenance'] as const;
+export type SuppressionReason = (typeof suppressionReasons)[number];
+
 /** What an alert is about. */
 export interface AlertSubject {
   /** Rule that raised it, e.g. `high_equipment_temperature`. */
@@ -47,6 +54,8 @@ export interface AlertSubject {
   readonly what: string;
   readonly why: string;
   readonly steps: readonly string[];
+  /** How long there is to do it, a sentence; left out where nobody said. */
+  readonly how_long?: string;
   /** Affected device; null when it concerns the grid as a whole. */
   readonly device_id: string | null;
   readonly device_name: string | null;
@@ -67,6 +76,32 @@ export interface SeverityChangedEvent extends EventBase {
 export interface ClearedEvent extends EventBase {
   readonly kind: 'cleared';
   readonly value: number | null;
+  /** What was found out by then, in a sentence. */
+  readonly note?: string;
+}
+/** Nobody is woken for it while something else stands that explains it. */
+export interface SuppressedEvent extends EventBase {
+  readonly kind: 'suppressed';
+  /** The alert above it, or the planned work. */
+  readonly parent_id: string;
+  readonly because: SuppressionReason;
+}
+/** It outlived what kept it back, and speaks for itself again. */
+export interface ReleasedEvent extends EventBase {
+  readonly kind: 'released';
+  /** The suppression it ends. */
+  readonly suppress_event_id: string;
+  /** Whether people are told of it now; false where an earlier message has told them. */
+  readonly told: boolean;
+}
+/** Its sensor went silent: it stays as it was last known. */
+export interface LastKnownEvent extends EventBase {
+  readonly kind: 'last_known';
+}
+export interface HeardAgainEvent extends EventBase {
+  readonly kind: 'heard_again';
+  /** The mark it ends. */
+  readonly mark_event_id: string;
 }
 export interface AcknowledgedEvent extends EventBase {
   readonly kind: 'acknowledged';
@@ -81,7 +116,10 @@ export interface NotedEvent extends EventBase {
 export interface AssignedEvent extends EventBase {
   readonly kind: 'assigned';
   readonly actor: Actor;
+  /** Null takes it back from whom it was given to. */
   readonly assignee: Actor | null;
+  /** Earlier assignments that were known when it was given: these it replaces whatever clocks say. */
+  readonly replaces?: readonly string[];
 }
 export interface ShelvedEvent extends EventBase {
   readonly kind: 'shelved';
@@ -97,7 +135,33 @@ export interface UnshelvedEvent extends EventBase {
   readonly shelve_event_id: string;
 }
 
-/** Any event of an alert. */
+/** Work that is planned: what is raised meanwhile is recorded and wakes nobody. Its `alert_id` is its own. */
+export interface MaintenancePlannedEvent extends EventBase {
+  readonly kind: 'maintenance_planned';
+  readonly actor: Actor;
+  readonly reason: string;
+  /** Devices that are worked on; null for the whole grid. */
+  readonly device_ids: readonly string[] | null;
+  /** Start, Unix ms. */
+  readonly from_ms: number;
+  /** When it ends by itself, Unix ms. */
+  readonly until_ms: number;
+}
+/** The planned work of this `alert_id` is over before its time. */
+export interface MaintenanceEndedEvent extends EventBase {
+  readonly kind: 'maintenance_ended';
+  readonly actor: Actor;
+}
+/** What one operator leaves to the next. Its `alert_id` is its own. */
+export interface HandedOverEvent extends EventBase {
+  readonly kind: 'handed_over';
+  readonly actor: Actor;
+  readonly note: string;
+  /** Earlier notes that were known when it was written: these it replaces whatever clocks say. */
+  readonly replaces: readonly string[];
+}
+
+/** Any event of an alert, or what people say of the grid as a whole: it travels, is kept and merges the same way. */
 export type AlertEvent =
   | RaisedEvent
   | SeverityChangedEvent
@@ -106,7 +170,15 @@ export type AlertEvent =
   | NotedEvent
   | AssignedEvent
   | ShelvedEvent
-  | UnshelvedEvent;
+  | UnshelvedEvent
+  | SuppressedEvent
+  | ReleasedEvent
+  | LastKnownEvent
+  | HeardAgainEvent
+  | GridRecord;
+
+/** What people say of the grid as a whole. */
+export type GridRecord = MaintenancePlannedEvent | MaintenanceEndedEvent | HandedOverEvent;
 
 /** An event of a kind that this program does not know, from a newer one: carried along as it is and otherwise ignored. */
 export interface UnknownAlertEvent {
@@ -114,5 +186,19 @@ export interface UnknownAlertEvent {
   readonly [field: string]: unknown;
 }
 
-/** Events that only the evaluating gateway may state; people's acts are the others. */
-export const gatewayOnlyEvents: readonly AlertEvent['kind'][] = ['raised', 'severity_changed', 'cleared'];
+/** Events that only who evaluates may state; people's acts are the others. */
+export const gatewayOnlyEvents: readonly AlertEvent['kind'][] = [
+  'raised',
+  'severity_changed',
+  'cleared',
+  'suppressed',
+  'released',
+  'last_known',
+  'heard_again',
+];
+
+/** Whether an event is about the grid as a whole and not about an alert. */
+export function isGridRecord(event: AlertEvent): event is GridRecord {
+  return gridRecordKinds.includes(event.kind);
+}
+const gridRecordKinds: readonly AlertEvent['kind'][] = ['maintenance_planned', 'maintenance_ended', 'handed_over'];

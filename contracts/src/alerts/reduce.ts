@@ -1,6 +1,16 @@
 /** The one function that turns a set of events into the alert. Same result for any order and any duplication. */
 import { isAlertEventKind } from './check-event.js';
-import type { Actor, AlertEvent, AlertSubject, Severity } from './events.js';
+import type {
+  Actor,
+  AlertEvent,
+  AlertSubject,
+  AssignedEvent,
+  LastKnownEvent,
+  Severity,
+  ShelvedEvent,
+  SuppressedEvent,
+  SuppressionReason,
+} from './events.js';
 import { compareSeverity } from './events.js';
 
 /** One line of an alert's timeline. */
@@ -10,6 +20,10 @@ export interface TimelineEntry {
   readonly at_ms: number;
   readonly actor: Actor | null;
   readonly note: string | null;
+  /** The other half of it: whom it was given to, the new severity, what it is kept back by. */
+  readonly about: string | null;
+  /** Of a pause: when it ends by itself, Unix ms. */
+  readonly until_ms: number | null;
   readonly origin: AlertEvent['origin'];
 }
 
@@ -33,13 +47,30 @@ export interface Alert extends AlertSubject {
   /** True when the acknowledgement came after clearing. */
   readonly seen_after_clearing: boolean;
   readonly raised_at_ms: number;
+  /** How severe it was at first. */
+  readonly raised_severity: Severity;
   readonly cleared_at_ms: number | null;
   readonly assignee: Actor | null;
-  /** Until when it is shelved, if that end lies ahead; compare with the present time. */
+  /** Until when it is shelved, if that end lies ahead; `shelvedAt` compares it with the present time. */
   readonly shelved_until_ms: number | null;
   readonly shelved_reason: string | null;
+  /** The shelvings that nobody ended, also those whose time is over. */
+  readonly shelvings: readonly Shelving[];
+  /** What explains it, while that lasts: an alert above it or planned work. It wakes nobody then. */
+  readonly suppressed_by: string | null;
+  readonly suppressed_because: SuppressionReason | null;
+  /** Since when its sensor is silent and it stays as last known; null while it is heard. */
+  readonly last_known_since_ms: number | null;
   readonly notes: readonly AlertNote[];
   readonly timeline: readonly TimelineEntry[];
+}
+
+/** One pause of an alert. */
+export interface Shelving {
+  readonly event_id: string;
+  readonly from_ms: number;
+  readonly until_ms: number;
+  readonly reason: string;
 }
 
 /** Longest shelving, 24 h in milliseconds. */
@@ -55,6 +86,10 @@ function order(a: AlertEvent, b: AlertEvent): number {
 }
 const kindOrder: readonly AlertEvent['kind'][] = [
   'raised',
+  'suppressed',
+  'released',
+  'last_known',
+  'heard_again',
   'severity_changed',
   'acknowledged',
   'noted',
@@ -74,6 +109,7 @@ export function reduceAlert(events: Iterable<AlertEvent>): Alert | undefined {
     if (!isAlertEventKind(event.kind)) continue;
     const known = byId.get(event.id);
     // Two contents under one id cannot come from us; keep one by a rule that does not depend on order.
+    if (known === event) continue;
     if (known === undefined || JSON.stringify(event) < JSON.stringify(known)) byId.set(event.id, event);
   }
   const sorted = [...byId.values()].sort(order);
@@ -83,12 +119,15 @@ export function reduceAlert(events: Iterable<AlertEvent>): Alert | undefined {
   let cleared: number | null = null;
   let severity: Severity = raised.subject.severity;
   let acknowledged: { actor: Actor; at: number } | undefined;
-  let assignee: Actor | null = null;
   const notes: AlertNote[] = [];
-  const ended = new Set<string>();
-  for (const event of sorted) if (event.kind === 'unshelved') ended.add(event.shelve_event_id);
-  let shelvedUntil: number | null = null;
-  let shelvedReason: string | null = null;
+  // What ends or replaces something names it: so clocks that differ do not decide, and neither does the order of arrival.
+  const over = new Set<string>();
+  for (const event of sorted) for (const id of endedBy(event)) over.add(id);
+  let assigned: AssignedEvent | undefined;
+  let suppressed: SuppressedEvent | undefined;
+  let silent: LastKnownEvent | undefined;
+  let shelved: Shelving | undefined;
+  const shelvings: Shelving[] = [];
   for (const event of sorted) {
     switch (event.kind) {
       case 'severity_changed':
@@ -106,14 +145,19 @@ export function reduceAlert(events: Iterable<AlertEvent>): Alert | undefined {
         notes.push({ event_id: event.id, at_ms: event.at_ms, actor: event.actor, text: event.note });
         break;
       case 'assigned':
-        assignee = event.assignee;
+        if (!over.has(event.id)) assigned = event;
+        break;
+      case 'suppressed':
+        if (!over.has(event.id)) suppressed = event;
+        break;
+      case 'last_known':
+        if (!over.has(event.id)) silent ??= event;
         break;
       case 'shelved': {
-        const until = event.at_ms + Math.min(event.duration_ms, longestShelveMs);
-        if (!ended.has(event.id) && (shelvedUntil === null || until > shelvedUntil)) {
-          shelvedUntil = until;
-          shelvedReason = event.reason;
-        }
+        if (over.has(event.id)) break;
+        const one = shelvingOf(event);
+        shelvings.push(one);
+        if (shelved === undefined || one.until_ms > shelved.until_ms) shelved = one;
         break;
       }
       default:
@@ -131,25 +175,85 @@ export function reduceAlert(events: Iterable<AlertEvent>): Alert | undefined {
     acknowledged_at_ms: acknowledged?.at ?? null,
     seen_after_clearing: acknowledged !== undefined && cleared !== null && acknowledged.at > cleared,
     raised_at_ms: raised.at_ms,
+    raised_severity: raised.subject.severity,
     cleared_at_ms: cleared,
-    assignee,
-    shelved_until_ms: shelvedUntil,
-    shelved_reason: shelvedReason,
+    assignee: assigned?.assignee ?? null,
+    shelved_until_ms: shelved?.until_ms ?? null,
+    shelved_reason: shelved?.reason ?? null,
+    shelvings,
+    suppressed_by: suppressed?.parent_id ?? null,
+    suppressed_because: suppressed?.because ?? null,
+    last_known_since_ms: silent?.at_ms ?? null,
     notes,
-    timeline: sorted.map((event) => ({
-      event_id: event.id,
-      kind: event.kind,
-      at_ms: event.at_ms,
-      actor: 'actor' in event ? event.actor : null,
-      note:
-        event.kind === 'acknowledged' || event.kind === 'noted'
-          ? event.note
-          : event.kind === 'shelved'
-            ? event.reason
-            : null,
-      origin: event.origin,
-    })),
+    timeline: sorted.map(entryOf),
   };
+}
+
+/** What an event ends or replaces, by the ids of these events. */
+function endedBy(event: AlertEvent): readonly string[] {
+  switch (event.kind) {
+    case 'unshelved':
+      return [event.shelve_event_id];
+    case 'released':
+      return [event.suppress_event_id];
+    case 'heard_again':
+      return [event.mark_event_id];
+    case 'assigned':
+      return event.replaces ?? [];
+    default:
+      return [];
+  }
+}
+
+const shelvingOf = (event: ShelvedEvent): Shelving => ({
+  event_id: event.id,
+  from_ms: event.at_ms,
+  until_ms: event.at_ms + Math.min(event.duration_ms, longestShelveMs),
+  reason: event.reason,
+});
+
+function entryOf(event: AlertEvent): TimelineEntry {
+  const { id, kind, at_ms, origin } = event;
+  const base = { event_id: id, kind, at_ms, actor: 'actor' in event ? event.actor : null, origin };
+  const entry = { ...base, note: null, about: null, until_ms: null };
+  switch (event.kind) {
+    case 'acknowledged':
+    case 'noted':
+      return { ...entry, note: event.note };
+    case 'cleared':
+      return { ...entry, note: event.note ?? null };
+    case 'shelved':
+      return { ...entry, note: event.reason, until_ms: shelvingOf(event).until_ms };
+    case 'assigned':
+      return { ...entry, about: event.assignee?.name ?? null };
+    case 'severity_changed':
+      return { ...entry, about: event.severity };
+    case 'suppressed':
+      return { ...entry, about: event.parent_id, note: event.because };
+    default:
+      return entry;
+  }
+}
+
+/** How far ahead of ours another clock may be for its pauses to count, milliseconds. */
+const clockToleranceMs = 600_000;
+
+/**
+ * The pause that is in force at a time; undefined when there is none. One that begins ahead of our clock does not count:
+ * an alert that rings once too often is better than one that is silent for longer than a day.
+ */
+export function shelvedAt(alert: Pick<Alert, 'shelvings'>, nowMs: number): Shelving | undefined {
+  return alert.shelvings
+    .filter(({ from_ms, until_ms }) => until_ms > nowMs && from_ms <= nowMs + clockToleranceMs)
+    .reduce<Shelving | undefined>(
+      (best, one) => (best === undefined || one.until_ms > best.until_ms ? one : best),
+      undefined,
+    );
+}
+
+/** Whether an alert stands on its own: active, and not explained by another one or by planned work. */
+export function standsAlone(alert: Pick<Alert, 'status' | 'suppressed_by'>): boolean {
+  return alert.status === 'active' && alert.suppressed_by === null;
 }
 
 /** Order of a list: active first, of these the worst first and unacknowledged before acknowledged; then newest first. */

@@ -8,8 +8,10 @@ import { granularities, periodsMs } from '../history/resolution.js';
 import { identifierPattern } from '../wire/topics.js';
 import { commandAnswerSchema, commandListSchema, commandRequestSchema } from './command-schema.js';
 import { balanceSchema } from './balance-schema.js';
+import { insightSchema } from './insight-schema.js';
 import { notifyChannelSchema, notifyStatusSchema, notifyTestSchema } from './notify-schema.js';
 import { reportSchema } from './report-schema.js';
+import { ruleListSchema, ruleTestRequestSchema, ruleTestSchema } from './rule-schema.js';
 import * as s from './schemas.js';
 
 /**
@@ -44,6 +46,7 @@ const viewer = (grid: 'path' | 'alert' | 'own' = 'path'): RoleAccess => ({ kind:
 const operator = (grid: 'path' | 'alert' | 'own' = 'path'): RoleAccess => ({ kind: 'role', role: 'operator', grid });
 const installer: RoleAccess = { kind: 'role', role: 'installer', grid: 'path' };
 const gridParams = Type.Object({ grid_id: gridId });
+const ruleTestParams = Type.Object({ grid_id: gridId, test_id: Type.String({ minLength: 1, maxLength: 64 }) });
 const historyQuery = Type.Object(
   {
     period: Type.Optional(
@@ -216,6 +219,36 @@ export const routes = [
     response: s.alertSchema,
   },
   {
+    id: 'assign',
+    method: 'POST',
+    path: '/api/alerts/{alert_id}/assign',
+    summary: 'Take it, give it to somebody, or take it back',
+    access: operator('alert'),
+    params: Type.Object({ alert_id: alertId }),
+    body: s.assignRequestSchema,
+    response: s.alertSchema,
+  },
+  {
+    id: 'shelve',
+    method: 'POST',
+    path: '/api/alerts/{alert_id}/shelve',
+    summary: 'Pause it with a reason, for at most a day',
+    access: operator('alert'),
+    params: Type.Object({ alert_id: alertId }),
+    body: s.shelveRequestSchema,
+    response: s.alertSchema,
+  },
+  {
+    id: 'unshelve',
+    method: 'POST',
+    path: '/api/alerts/{alert_id}/unshelve',
+    summary: 'End the pause',
+    access: operator('alert'),
+    params: Type.Object({ alert_id: alertId }),
+    body: s.unshelveRequestSchema,
+    response: s.alertSchema,
+  },
+  {
     id: 'historical',
     method: 'GET',
     path: '/api/historical/{grid_id}/{metric}',
@@ -290,6 +323,52 @@ export const routes = [
       { additionalProperties: false },
     ),
     response: balanceSchema,
+  },
+  {
+    id: 'insight',
+    method: 'GET',
+    path: '/api/insight/{grid_id}',
+    summary: 'What is out of the ordinary and why, until when the battery lasts, and where temperatures head',
+    access: viewer(),
+    params: gridParams,
+    response: insightSchema,
+  },
+  {
+    id: 'rules',
+    method: 'GET',
+    path: '/api/rules/{grid_id}',
+    summary: 'The rules of a grid in plain words, with the limits that can be moved',
+    access: viewer(),
+    params: gridParams,
+    response: ruleListSchema,
+  },
+  {
+    id: 'ruleTest',
+    method: 'POST',
+    path: '/api/rules/{grid_id}/tests',
+    summary: 'Try a rule, or one with other limits, on the stored past: begins a test',
+    access: operator(),
+    params: gridParams,
+    body: ruleTestRequestSchema,
+    response: ruleTestSchema,
+  },
+  {
+    id: 'ruleTestState',
+    method: 'GET',
+    path: '/api/rules/{grid_id}/tests/{test_id}',
+    summary: 'How far a test is, and what it found',
+    access: operator(),
+    params: ruleTestParams,
+    response: ruleTestSchema,
+  },
+  {
+    id: 'cancelRuleTest',
+    method: 'DELETE',
+    path: '/api/rules/{grid_id}/tests/{test_id}',
+    summary: 'End a test',
+    access: operator(),
+    params: ruleTestParams,
+    response: ruleTestSchema,
   },
   {
     id: 'completeness',

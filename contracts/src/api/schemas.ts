@@ -1,6 +1,6 @@
 /** Documents of the API as schemas: the one description for servers, app and OpenAPI. Times are Unix milliseconds. */
 import { Type, type Static, type TSchema } from 'typebox';
-import { severities } from '../alerts/events.js';
+import { severities, suppressionReasons } from '../alerts/events.js';
 import { roles } from '../auth/roles.js';
 import { granularities } from '../history/resolution.js';
 
@@ -92,7 +92,9 @@ export type FigureView = Static<typeof figureSchema>;
 export const verdictSchema = Type.Object({
   power: powerState,
   battery_soc_pct: nullable(Type.Number()),
-  empty_at_ms: nullable(time('when the battery reaches its floor at the present load')),
+  empty_at_ms: nullable(
+    time('when the battery reaches its floor: as forecast from the site’s own days, else at the present load'),
+  ),
   charging: nullable(Type.Boolean()),
   open_alerts: Type.Integer(),
   worst_severity: nullable(literals(severities)),
@@ -164,8 +166,15 @@ export const alertSchema = Type.Object({
   raised_at_ms: Type.Number(),
   cleared_at_ms: nullable(Type.Number()),
   assignee: nullable(actor),
-  shelved_until_ms: nullable(Type.Number()),
+  shelved_until_ms: nullable(Type.Number({ description: 'end of the pause that is in force' })),
   shelved_reason: nullable(Type.String()),
+  suppressed_by: nullable(
+    Type.String({
+      description: 'what explains it and keeps it from waking anybody: an alert above it, or planned work',
+    }),
+  ),
+  suppressed_because: nullable(literals(suppressionReasons)),
+  last_known_since_ms: nullable(time('since when its sensor is silent, so that it stays as last known')),
   notes: Type.Array(Type.Object({ event_id: Type.String(), at_ms: Type.Number(), actor, text: Type.String() })),
   timeline: Type.Array(
     Type.Object({
@@ -174,6 +183,8 @@ export const alertSchema = Type.Object({
       at_ms: Type.Number(),
       actor: nullable(actor),
       note: nullable(Type.String()),
+      about: nullable(Type.String({ description: 'whom it was given to, the new severity, what keeps it back' })),
+      until_ms: nullable(time('end of a pause')),
       origin: Type.Object({ kind: literals(['gateway', 'cloud']), id: Type.String() }),
     }),
   ),
@@ -197,6 +208,33 @@ export const acknowledgeRequestSchema = Type.Object({
   ...actFields,
   note: Type.Optional(Type.String({ maxLength: 4000 })),
 });
+export const assignRequestSchema = Type.Object({
+  ...actFields,
+  assignee: Type.Union([
+    Type.Literal('me'),
+    Type.Null(),
+    Type.Object({
+      name: Type.String({ minLength: 1, maxLength: 200 }),
+      user_id: Type.Optional(Type.String({ maxLength: 128 })),
+    }),
+  ]),
+  replaces: Type.Optional(
+    Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
+      maxItems: 200,
+      description: 'earlier assignments (event ids) that were known; all that the server knows when left out',
+    }),
+  ),
+});
+export const shelveRequestSchema = Type.Object({
+  ...actFields,
+  reason: Type.String({ minLength: 1, maxLength: 400 }),
+  duration_s: Type.Number({
+    minimum: 60,
+    maximum: 86_400,
+    description: 'at most a day; then it speaks again by itself',
+  }),
+});
+export const unshelveRequestSchema = Type.Object({ ...actFields });
 export const noteRequestSchema = Type.Object({ ...actFields, note: Type.String({ minLength: 1, maxLength: 4000 }) });
 
 export const historySeriesSchema = Type.Object({
@@ -232,6 +270,24 @@ export const historySchema = Type.Object({
 });
 export type History = Static<typeof historySchema>;
 
+export const deviceLinkSchema = Type.Object(
+  {
+    line: Type.String({ description: 'what it is asked over: a serial port, or host and port' }),
+    latency_ms: nullable(Type.Number({ description: 'smoothed time to its answer; null before the first' })),
+    error_rate: nullable(
+      Type.Number({
+        description: 'part of its last 64 questions that had no good answer, 0 to 1; null before the first',
+        minimum: 0,
+        maximum: 1,
+      }),
+    ),
+    trouble: nullable(Type.String({ description: 'why it gave nothing when last asked, in plain words' })),
+  },
+  { description: 'how a device that is asked answers; left out for one that reports by itself, and at the cloud' },
+);
+/** How a device that is asked answers. */
+export type DeviceLink = Static<typeof deviceLinkSchema>;
+
 export const deviceSchema = Type.Object({
   device_id: Type.String(),
   name: Type.String(),
@@ -240,6 +296,7 @@ export const deviceSchema = Type.Object({
   location: nullable(Type.String()),
   link_state: literals(['connected', 'late', 'stale', 'offline', 'never_seen']),
   last_seen_ms: nullable(Type.Number()),
+  link: Type.Optional(deviceLinkSchema),
   period_s: Type.Number(),
   expected: Type.Boolean(),
   metrics: Type.Array(

@@ -12,7 +12,7 @@ export type PowerState = 'powered' | 'off' | 'partly' | 'unknown';
 export interface Verdict {
   readonly power: PowerState;
   readonly battery_soc_pct: number | null;
-  /** When the battery reaches its floor at the present discharge, Unix ms; null when charging, unknown or beyond three days. */
+  /** When the battery reaches its floor, Unix ms: as forecast, else at the present discharge; null when charging, unknown or beyond days. */
   readonly empty_at_ms: number | null;
   readonly charging: boolean | null;
   readonly open_alerts: number;
@@ -75,6 +75,8 @@ export function makeVerdict(options: {
   readonly nowMs: number;
   readonly batteryPowerKw?: number | null;
   readonly openAlerts: readonly { readonly severity: Severity }[];
+  /** A fresh forecast of when the battery is empty (null: not within its horizon); the present discharge tells otherwise. */
+  readonly lasting?: { readonly emptyAtMs: number | null } | undefined;
   /** Nominal AC voltage, 230 V when left out. */
   readonly nominalV?: number;
 }): Verdict {
@@ -86,11 +88,19 @@ export function makeVerdict(options: {
   const presentKw =
     present !== undefined && freshness(present.timeMs, nowMs, 10_000) !== 'stale' ? present.value : null;
   const power = options.batteryPowerKw ?? presentKw;
+  /** While it is charged nobody asks; else the forecast knows the evening, the sun, and the battery's real size. */
+  const emptyAtMs = (): number | null => {
+    if (socPct === null || power === null) return null;
+    const present = batteryEmptyAtMs(socPct, -power, plant, nowMs);
+    const { lasting } = options;
+    if (lasting === undefined || power > 0) return present;
+    return lasting.emptyAtMs === null ? null : Math.max(nowMs, lasting.emptyAtMs);
+  };
   const order: Severity[] = ['critical', 'high', 'medium', 'low'];
   return {
     power: powerState(figures, nowMs, options.nominalV),
     battery_soc_pct: socPct,
-    empty_at_ms: socPct === null || power === null ? null : batteryEmptyAtMs(socPct, -power, plant, nowMs),
+    empty_at_ms: emptyAtMs(),
     charging: power === null ? null : power > 0,
     open_alerts: openAlerts.length,
     worst_severity: order.find((severity) => openAlerts.some((alert) => alert.severity === severity)) ?? null,

@@ -55,6 +55,18 @@ export const errorCatalogue = {
     reader: 'operator',
     next: 'Choose an alert from the list of its grid.',
   },
+  E_RULE_NOT_FOUND: {
+    status: 404,
+    title: 'No such rule',
+    reader: 'installer',
+    next: 'Choose a rule from GET /api/rules/{grid_id}.',
+  },
+  E_RULE_TEST_NOT_FOUND: {
+    status: 404,
+    title: 'No such test',
+    reader: 'operator',
+    next: 'Begin it again; what a test found is kept for some minutes.',
+  },
   E_DEVICE_NOT_FOUND: {
     status: 404,
     title: 'No such device',
@@ -162,7 +174,7 @@ export const errorCatalogue = {
     status: 409,
     title: 'The gateway owns this line',
     reader: 'installer',
-    next: 'Stop the gateway for the scan, then start it again: a line has one owner.',
+    next: 'Leave out --baud, --parity and --every-speed: the gateway lends the line at its speed. Or stop it for the scan, then start it again.',
   },
   E_PORT_IN_USE: {
     status: 500,

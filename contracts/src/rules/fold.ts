@@ -38,6 +38,16 @@ export class Fold {
     return { raised: this.#raised, own: [...this.#own], folded: [...this.#folded] };
   }
 
+  /** After a restart: the open alerts say whether the shared one is raised. */
+  restarted(raised: boolean): void {
+    this.#raised = raised;
+  }
+
+  /** Whether a series is raised within the shared alert, with none of its own. */
+  holds(metric: string): boolean {
+    return this.#raised && this.#folded.has(metric);
+  }
+
   /** Whether nothing is raised: then a series that is not either has nothing to tell. */
   get isQuiet(): boolean {
     return !this.#raised && this.#own.size === 0 && this.#folded.size === 0;

@@ -2,6 +2,8 @@
 import type { AlertSubject } from '../alerts/events.js';
 import { metricDefinition, parseMetricId } from '../metrics/catalogue.js';
 import type { RuleTransition } from './engine.js';
+import { en } from './texts/en.js';
+import { fillText, namesComponent, shortNumber } from './texts/fill.js';
 
 /** Units of the gateway's own figures, which no device measures. Those that are states, or tell more as a sentence, have none. */
 const ownUnits: Readonly<Record<string, string | null>> = {
@@ -9,6 +11,7 @@ const ownUnits: Readonly<Record<string, string | null>> = {
   gateway_wal_mb: 'MB',
   gateway_damaged_files: '',
   gateway_lines_down: '',
+  gateway_rules_broken: '',
   gateway_clock_trust: null,
   gateway_storage_failing: null,
   gateway_backlog_age_s: null,
@@ -29,22 +32,24 @@ export function alertSubject(found: RuleTransition, deviceName: string | null): 
   const named = found.foldedMetric ?? metric;
   const suffix = named === null ? undefined : parseMetricId(named).suffix;
   const texts: Record<string, string> = {
-    device: deviceName ?? deviceId ?? 'The village',
-    component: suffix === undefined || namesIt(deviceName, suffix) ? '' : ` (${suffix})`,
+    device: deviceName ?? deviceId ?? en.village,
+    component: suffix === undefined || namesComponent(deviceName, suffix) ? '' : ` (${suffix})`,
     value: value === null ? '' : shortNumber(value),
     limit: limit === null ? '' : shortNumber(limit),
     unit: unit ?? '',
+    place: suffix ?? '',
+    window: windowOf(rule.parameters),
   };
-  const fill = (template: string) => template.replace(/\{(\w+)\}/g, (whole, key: string) => texts[key] ?? whole);
+  const fill = (template: string) => fillText(template, texts);
   return {
     rule_id: rule.id,
     type: rule.id,
     severity: rule.severity,
     message: fill(rule.message),
-    what:
-      found.foldedMetric === undefined ? fill(rule.what) : `${fill(rule.what)} Further places of it are beyond it too.`,
+    what: found.foldedMetric === undefined ? fill(rule.what) : `${fill(rule.what)} ${en.furtherPlaces}`,
     why: fill(rule.why),
     steps: rule.steps.map(fill),
+    ...(rule.how_long === undefined ? {} : { how_long: fill(rule.how_long) }),
     device_id: deviceId,
     device_name: deviceName,
     metric,
@@ -54,18 +59,8 @@ export function alertSubject(found: RuleTransition, deviceName: string | null): 
   };
 }
 
-/** Whether a device's name says the component already: "Cabinet temperature" of `cabinet`. */
-function namesIt(deviceName: string | null, suffix: string): boolean {
-  const words = (text: string) =>
-    ` ${text
-      .toLowerCase()
-      .replaceAll(/[^\p{L}\p{N}]+/gu, ' ')
-      .trim()} `;
-  return deviceName !== null && words(deviceName).includes(words(suffix));
-}
-
-/** A number for a sentence: three significant digits, at most two decimals, no trailing zeros. */
-export function shortNumber(value: number): string {
-  const decimals = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
-  return String(Number(value.toFixed(decimals)));
+/** The window of a rule that has one, minutes. */
+function windowOf(parameters: Readonly<Record<string, unknown>>): string {
+  const { window_ms } = parameters;
+  return typeof window_ms === 'number' ? shortNumber(window_ms / 60_000) : '';
 }

@@ -57,6 +57,12 @@ export const siteDeviceSchema = Type.Object(
       }),
     ),
     location: Type.Optional(Type.String({ maxLength: 200 })),
+    tags: Type.Optional(
+      Type.Array(Type.String({ pattern: identifierPattern }), {
+        maxItems: 20,
+        description: 'words by which rules choose devices: clinic, feeder-2',
+      }),
+    ),
     /** False for a device that is not watched for silence (a spare, a hand-held). */
     expected: Type.Boolean({ default: true }),
   },

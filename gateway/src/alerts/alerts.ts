@@ -4,14 +4,15 @@
  */
 import {
   VillagridError,
+  alertFloodRuleId,
   alertSubject,
-  createRuleEngine,
   defaultLimits,
-  defaultRules,
   gatewayOnlyEvents,
   isAlertEvent,
+  isGridRecord,
+  lineDownRuleId,
   newId,
-  qualityClass,
+  reduceMaintenance,
   type Alert,
   type AlertEvent,
   type AlertSubject,
@@ -19,6 +20,7 @@ import {
   type DeviceSeries,
   type Frame,
   type RandomSource,
+  type Rule,
   type RuleLimits,
   type RuleTransition,
   type Sample,
@@ -29,26 +31,19 @@ import type { Lines } from '../live/lines.js';
 import type { ChangedFigure, Live } from '../live/live.js';
 import type { DurableLog } from '../log/log.js';
 import { OverlaidAlerts, type AlertReads } from '../log/overlaid-alerts.js';
+import { Grouping } from './grouping.js';
 import { LegacyAlerts, legacyRuleId } from './legacy.js';
-import { reconcileState, stateKey } from './rule-state.js';
+import { comeBackMs, createEvaluation } from './evaluation.js';
+import { stateKey } from './rule-state.js';
 
-/** Samples older than this at their arrival tell about the past and ring no bell, milliseconds. */
-export const oldestRingingMs = 600_000;
 const tickEveryMs = 5000;
-/** Longest time between two keepings of the rules' state without an alert, real milliseconds. */
-const keepStateEveryMs = 30_000;
-/** The same in samples: what came since is gone through at the next start. */
-const keepStateSamples = 300_000;
-/** Frames looked through at the start to bring the rules' state up to date. */
-const replayFrames = 5000;
-/** How long devices have after a start to connect again before their silence is told, real milliseconds. */
-const comeBackMs = 60_000;
 const retryMs = 1000;
-const stateName = 'rules';
 
 export interface AlertsOptions {
   readonly site: Site;
   readonly limits: Partial<RuleLimits>;
+  /** The rules in force: defaults with these limits, and the site's own. */
+  readonly rules: readonly Rule[];
   readonly log: DurableLog;
   /** A frame of the log with its times put right as far as that is known. */
   readonly corrected: (frame: Frame) => Frame;
@@ -67,10 +62,6 @@ export interface AlertsOptions {
   /** Called for each event once it is durable; for one of the gateway's own also when the card did not take it. */
   readonly tell: (event: AlertEvent, alert: Alert | undefined) => void;
 }
-
-/** Whether rules may judge a sample. */
-const isUsable = (sample: Sample): sample is Sample & { readonly value: number } =>
-  sample.value !== null && qualityClass(sample.quality) !== 'bad';
 
 /** The alerts of one grid. `start` begins the ticks; the state is restored when made. */
 export interface Alerts extends LifecyclePart {
@@ -97,63 +88,32 @@ export interface Alerts extends LifecyclePart {
   /** The alerts as people see them: also those that the card would not take yet. */
   readonly shown: AlertReads;
   readonly limits: RuleLimits;
+  readonly rules: readonly Rule[];
   openCount(): number;
 }
 
 /** Makes the alerts and restores their state. */
 export function createAlerts(options: AlertsOptions): Alerts {
-  const { site, log, store, live, clock, realClock, random, logger } = options;
-  const graceMs = comeBackMs * (options.speed ?? 1);
+  const { site, log, store, clock, realClock, random, logger } = options;
   const gridId = site.grid_id;
   const origin = { kind: 'gateway', id: site.gateway_id } as const;
   const limits: RuleLimits = { ...defaultLimits(site.plant), ...options.limits };
-  const rules = defaultRules(limits, site);
-  const context = {
-    figure: live.figureValue.bind(live),
-    excused: (deviceId: string) => options.lines.keepsBack(deviceId),
-  };
-  const watched = site.devices.filter((one) => one.expected && one.protocol !== 'internal').map((one) => one.device_id);
-  const engineFrom = (saved: string | undefined) => createRuleEngine({ rules, devices: watched, context, saved });
-
+  const { rules } = options;
   const isLegacy = (one: Alert) => one.rule_id === legacyRuleId;
   const activeAtStart = store.list(gridId, { status: 'active' });
-  const active = activeAtStart.filter((one) => !isLegacy(one));
+  const active = activeAtStart.filter((one) => !isLegacy(one) && one.rule_id !== alertFloodRuleId);
   /** Alert id of each raised rule and subject. */
   const open = new Map(active.map((one) => [stateKey(one.rule_id, one.device_id, one.metric), one.alert_id]));
-  let engine = engineFrom(undefined);
-  restore();
+  const evaluation = createEvaluation({ ...options, raised: new Set(open.keys()) });
 
-  function restore(): void {
-    const saved = log.state(stateName);
-    engine = engineFrom(saved?.value);
-    const from = Math.max((saved?.number ?? 0) + 1, log.newestNumber() - replayFrames);
-    for (let number = from; ; ) {
-      const frames = log.read(number, { maxFrames: 200, maxBytes: 2_000_000 });
-      if (frames.length === 0) break;
-      // What this concludes is not told: an alert that was raised is in the log, the open ones decide.
-      for (const frame of frames.map((one) => options.corrected(one.frame)))
-        evaluate(frame.samples, live.apply(frame.samples, frame.wallMs), frame.wallMs);
-      number += frames.length;
-    }
-    engine = engineFrom(reconcileState(engine.exportState(), rules, active, { sinceMs: clock.nowMs(), graceMs }));
-  }
-
-  let keptMs = realClock.monotonicMs();
-  let keptAt = log.stats.samples;
-  log.join((number, frame) => {
-    const isDue =
-      realClock.monotonicMs() - keptMs >= keepStateEveryMs || log.stats.samples - keptAt >= keepStateSamples;
-    if (frame.events.length === 0 && !isDue) return;
-    keptMs = realClock.monotonicMs();
-    keptAt = log.stats.samples;
-    log.putState(stateName, number, engine.exportState());
-  });
   // The gateway's own events that the card would not take: shown all the same, because a gateway that cannot write must
   // still say so, and a battery that runs empty meanwhile too. They are committed as soon as that works.
   const notDurable = new OverlaidAlerts(store);
   log.onCommit(({ frame }) => {
+    if (frame.events.some(isGridRecord)) planned = reduceMaintenance(notDurable.records(gridId));
     for (const event of frame.events) if (!notDurable.remove(event)) options.tell(event, store.get(event.alert_id));
   });
+  let planned = reduceMaintenance(store.records(gridId));
 
   /** Makes the gateway's own events durable, however long that takes. */
   const commit = (events: readonly AlertEvent[]): Promise<void> =>
@@ -169,36 +129,47 @@ export function createAlerts(options: AlertsOptions): Alerts {
     );
   let stopped = false;
 
+  const kinds = new Map(rules.map((rule) => [rule.id, rule.kind]));
+  const grouping = new Grouping(
+    {
+      silence: ({ rule_id, device_id }) =>
+        rule_id === lineDownRuleId
+          ? 'line'
+          : kinds.get(rule_id) === 'no_data' && device_id !== null
+            ? 'device'
+            : undefined,
+      keepsBack: (deviceId) => options.lines.keepsBack(deviceId),
+      sources: ({ device_id, metric }) =>
+        device_id !== null ? [device_id] : (site.wiring[metric ?? '']?.terms ?? []).map((term) => term.device_id),
+      maintenance: () => planned,
+      graceMs: comeBackMs * (options.speed ?? 1),
+      newAlertId: () => newId(Math.round(clock.nowMs()), random),
+      event: (alertId, what, atMs) =>
+        ({
+          ...what,
+          id: newId(Math.round(clock.nowMs()), random),
+          alert_id: alertId,
+          grid_id: gridId,
+          at_ms: Math.round(atMs),
+          origin,
+        }) as AlertEvent,
+    },
+    activeAtStart,
+    clock.nowMs(),
+  );
+  /** Commits alerts with what belongs beside them: who sees one sees at once what explains it. */
+  const commitGrouped = (events: readonly AlertEvent[]): Promise<void> =>
+    commit([...events, ...grouping.beside(events, Math.round(clock.nowMs()))]);
+  const lost = (error: unknown) => logger.error('alert events were lost at the stop', { error });
+
   const legacy = new LegacyAlerts({
     gridId,
     origin,
     clock,
     random,
-    commit,
+    commit: commitGrouped,
     open: activeAtStart.filter(isLegacy),
   });
-
-  function evaluate(
-    samples: readonly Sample[],
-    figures: readonly ChangedFigure[],
-    arrivalMs: number,
-  ): RuleTransition[] {
-    const found: RuleTransition[] = [];
-    const oldestMs = arrivalMs - oldestRingingMs;
-    for (const sample of samples) {
-      if (!isUsable(sample) || sample.timeMs < oldestMs) continue;
-      const raised = engine.onSeriesSample(sample);
-      if (raised.length > 0) found.push(...raised);
-    }
-    for (const one of figures) found.push(...evaluateFigure(one, oldestMs));
-    return found;
-  }
-
-  function evaluateFigure({ metric, figure }: ChangedFigure, oldestMs: number): readonly RuleTransition[] {
-    const { value, timeMs, quality } = figure;
-    if (value === null || timeMs === null || qualityClass(quality) === 'bad' || timeMs < oldestMs) return [];
-    return engine.onFigure(metric, timeMs, value);
-  }
 
   const act = (transitions: readonly RuleTransition[]): void => {
     if (transitions.length === 0) return;
@@ -232,17 +203,17 @@ export function createAlerts(options: AlertsOptions): Alerts {
         alert_id: event.alert_id,
         ...(event.kind === 'raised' ? { type: event.subject.type, what: event.subject.what } : {}),
       });
-    commit(events).catch((error: unknown) => logger.error('alert events were lost at the stop', { error }));
+    commitGrouped(events).catch(lost);
   };
 
   /** Alerts of rules that are no more would stay open for ever. */
   const closeOrphans = (): void => {
-    const known = new Set(rules.map((rule) => rule.id));
+    const known = new Set(rules.filter(({ enabled }) => enabled).map(({ id }) => id));
     const nowMs = Math.round(clock.nowMs());
     for (const alert of active) {
       if (known.has(alert.rule_id)) continue;
       open.delete(stateKey(alert.rule_id, alert.device_id, alert.metric));
-      void commit([
+      void commitGrouped([
         {
           kind: 'cleared',
           id: newId(nowMs, random),
@@ -284,21 +255,19 @@ export function createAlerts(options: AlertsOptions): Alerts {
     origin,
     shown: notDurable,
     limits,
+    rules,
     append,
-    openCount: () => open.size + legacy.size,
-    onSamples: (samples, figures) => act(evaluate(samples, figures, clock.nowMs())),
+    openCount: () => open.size + legacy.size + grouping.size,
+    onSamples: (samples, figures) => act(evaluation.samples(samples, figures, clock.nowMs())),
     onReadings(series) {
-      const evaluateReading = engine.onReadings(series);
-      return (timeMs, values, figures, arrivalMs) => {
-        const oldestMs = arrivalMs - oldestRingingMs;
-        if (timeMs >= oldestMs) act(evaluateReading(timeMs, values));
-        for (const one of figures) act(evaluateFigure(one, oldestMs));
-      };
+      const judge = evaluation.readings(series);
+      return (timeMs, values, figures, arrivalMs) => act(judge(timeMs, values, figures, arrivalMs));
     },
-    onInternalFigure: (metric, value) => act(engine.onFigure(metric, clock.nowMs(), value)),
+    onInternalFigure: (metric, value) => act(evaluation.internal(metric, value)),
     clockMoved(byMs) {
-      engine.moveClock(byMs);
+      evaluation.clockMoved(byMs);
       legacy.clockMoved(byMs);
+      grouping.clockMoved(byMs);
     },
     happened(subject) {
       const nowMs = Math.round(clock.nowMs());
@@ -307,14 +276,16 @@ export function createAlerts(options: AlertsOptions): Alerts {
       commit([
         { ...base, kind: 'raised', id: newId(nowMs, random), subject },
         { ...base, kind: 'cleared', id: newId(nowMs, random), value: null },
-      ]).catch((error: unknown) => logger.error('alert events were lost at the stop', { error }));
+      ]).catch(lost);
     },
     legacyText: (payload) => legacy.say(payload),
     start() {
       closeOrphans();
       timer = clock.every(tickEveryMs, () => {
-        act(engine.onTick(clock.nowMs()));
+        act(evaluation.tick());
         legacy.expire();
+        const found = grouping.tick(Math.round(clock.nowMs()));
+        if (found.length > 0) commit(found).catch(lost);
       });
     },
     stop() {

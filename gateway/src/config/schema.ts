@@ -46,6 +46,11 @@ export const modbusDeviceSchema = Type.Object(
       }),
     ),
     period_s: Type.Number({ minimum: 0.2, maximum: 3600, default: 5, description: 'how often it is read, seconds' }),
+    commands: Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
+      default: [],
+      maxItems: 16,
+      description: 'write points of the profile that may be written, where commands.enabled',
+    }),
   },
   { additionalProperties: false },
 );
@@ -232,7 +237,7 @@ export const gatewayConfigSchema = Type.Object(
       },
       {
         additionalProperties: false,
-        description: 'remote commands to devices; each must also be named for its device in mqtt_devices',
+        description: 'remote commands to devices; each must also be named for its device in mqtt_devices or modbus',
       },
     ),
     device_credentials_file: Type.String({
@@ -317,6 +322,11 @@ export const gatewayConfigSchema = Type.Object(
       { additionalProperties: false, description: 'how long things are kept' },
     ),
     limits: limitsSchema,
+    rules_dir: Type.String({
+      default: 'rules',
+      description:
+        "folder of the site's own alert rules, one YAML file each; it need not be there; relative to this file's folder",
+    }),
     modbus: Type.Optional(
       Type.Object(
         {

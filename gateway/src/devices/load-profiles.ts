@@ -1,14 +1,15 @@
 /** Reads device profiles and says what is wrong with one: file, line, what was found, what to do. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { messageOf, metricDefinition, VillagridError } from '@villagrid/contracts';
 import { dottedPath, loadConfig, valueLines, type DocumentPath } from '@villagrid/runtime';
+import { ownFile } from '../places.js';
+import { encodeWrite } from './encode.js';
 import { registersOf } from './layout.js';
 import { type ModelPoint, type Profile, type ProfilePoint, profileSchema } from './profile-schema.js';
 
 /** The folder of the profiles that come with the gateway. */
-export const profilesDirectory = fileURLToPath(new URL('../../profiles', import.meta.url));
+export const profilesDirectory = ownFile('profiles');
 
 type Path = DocumentPath;
 type Problem = readonly [path: Path, what: string];
@@ -208,8 +209,19 @@ function* checkComputed(profile: Profile, fed: Set<string>): Generator<Problem> 
         yield [at('multiply'), `"${one}" is not a point with a number`];
     yield* checkFeed(profile, computed, at, fed);
   }
-  for (const [index, { reads_back: back, min, max, safe }] of (profile.write_points ?? []).entries()) {
+  for (const [index, point] of (profile.write_points ?? []).entries()) {
+    const { reads_back: back, min, max, safe, choices } = point;
     const at = (field: string) => ['write_points', index, field];
+    const named = Object.values(choices ?? {});
+    for (const value of [min, max, safe, ...named]) {
+      const words = encodeWrite(point, value);
+      if (typeof words === 'string') yield [at('type'), words];
+      else if (point.function === 6 && words.length > 1)
+        yield [at('function'), `6 writes one register and ${point.type} takes ${words.length}: write 16`];
+    }
+    for (const [name, value] of Object.entries(choices ?? {}))
+      if (value < min || value > max) yield [at('choices'), `${name} is not between ${min} and ${max}`];
+    if (choices && !named.includes(safe)) yield [at('safe'), `the safe value ${safe} is none of the choices`];
     if (min > max) yield [at('min'), `the lowest value ${min} is above the highest, ${max}`];
     if (safe < min || safe > max) yield [at('safe'), `the safe value ${safe} is not between ${min} and ${max}`];
     if (!keys.has(back)) yield [at('reads_back'), `"${back}" is not a point of this profile`];

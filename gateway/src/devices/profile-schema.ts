@@ -152,10 +152,19 @@ const computedSchema = Type.Object(
   { ...closed, description: 'a value that the device does not give and that follows from points it gives' },
 );
 
-/** A register that a command could write. Nothing executes it yet: declared so that limits and safe value are reviewed as data. */
+/** A register that a command may write, where a site switches commands on and names this one for the device. */
 const writePointSchema = Type.Object(
   {
     key: key('name of the command'),
+    label: Type.String({ minLength: 1, maxLength: 80, description: 'what it does, for the person who says yes to it' }),
+    role: Type.Optional(
+      oneOf(['operator', 'installer', 'admin'] as const, 'who may ask for it; installer when left out'),
+    ),
+    choices: Type.Optional(
+      Type.Record(Type.String({ pattern: '^[a-z][a-z0-9_-]{0,30}$' }), Type.Number(), {
+        description: 'names of the only values there are; a number within the limits when left out',
+      }),
+    ),
     address: register('address on the wire, counted from 0'),
     function: oneOf([6, 16] as const, '6 writes one register, 16 several'),
     type: oneOf(['u16', 's16', 'u32', 's32', 'f32'] as const, 'how the value is written'),
@@ -347,6 +356,8 @@ export type Profile = Static<typeof profileSchema>;
 export type ProfilePoint = Static<typeof pointSchema>;
 /** A point of a SunSpec model, as written. */
 export type ModelPoint = Static<typeof modelPointSchema>;
+/** A register that a command may write, as written. */
+export type WritePoint = Static<typeof writePointSchema>;
 /** A value computed from points, as written. */
 export type ComputedPoint = Static<typeof computedSchema>;
 /** How a scan tells a model from others. */

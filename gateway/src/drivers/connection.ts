@@ -12,6 +12,8 @@ export interface ModbusDeviceConfig {
   readonly unit?: number | undefined;
   /** Seconds of village time between polls. */
   readonly period_s: number;
+  /** Write points of the profile that commands may write. */
+  readonly commands?: readonly string[] | undefined;
 }
 
 /** A serial line, as configured. */

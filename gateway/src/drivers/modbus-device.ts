@@ -6,25 +6,35 @@ import type { Clock } from '@villagrid/contracts';
 import type { Logger } from '@villagrid/runtime';
 import {
   decodePoints,
+  encodeWrite,
   fixedLayout,
   guardsHold,
+  isWritten,
   type Layout,
   metricValues,
   planReads,
   type PointValue,
   type PollingClass,
+  pollingClasses,
   type Profile,
   type ReadBlock,
   readLimits,
   RegisterImage,
   splitBlock,
   sunspecLayout,
+  type WritePoint,
 } from '../devices/index.js';
 import { type Link, LinkError, type ReadRequest } from '../links/index.js';
 import { findBase, type ReadWords, walkChain } from './sunspec-discovery.js';
 
 /** What was refused is tried again after so long: firmware and settings change. Village milliseconds. */
 const forgetRefusalsMs = 3_600_000;
+
+/** A write is given at least so long: some devices keep it in slow memory first. Real milliseconds. */
+const shortestWriteMs = 2000;
+/** Pauses between looks at what was written, real milliseconds. */
+const firstLookMs = 250;
+const longestLookMs = 2000;
 
 /** Outcome of a poll. `values` holds at least one metric when `ok`. */
 export type PollOutcome =
@@ -207,6 +217,46 @@ export class ModbusDevice {
       this.#answers = error instanceof LinkError && error.failure === 'exception';
       throw error;
     }
+  }
+
+  /**
+   * Writes a value once and reads back until the device says it, or until the time is over (real milliseconds); gives what
+   * it said last, undefined when it said nothing. Rejects with LinkError when the write was refused or not answered.
+   */
+  async write(point: WritePoint, value: number, withinMs: number, realClock: Clock): Promise<PointValue> {
+    const { link, unit, profile } = this.#options;
+    const endMs = realClock.monotonicMs() + withinMs;
+    const words = encodeWrite(point, value);
+    if (typeof words === 'string') throw new LinkError('exception', words);
+    const { timeout_ms: longestMs, min_gap_ms: gapMs } = profile.limits;
+    const timeoutMs = Math.max(longestMs, shortestWriteMs);
+    await link.write({ unit, function: point.function, address: point.address, words, timeoutMs, gapMs });
+    for (let waitMs = firstLookMs; ; waitMs = Math.min(2 * waitMs, longestLookMs)) {
+      const said = await this.#readPoint(point.reads_back).catch((error: unknown) => {
+        // It took the write; that it says nothing now is no failure of that.
+        if (error instanceof LinkError) return undefined;
+        throw error;
+      });
+      if (typeof said === 'number' && isWritten(point, value, said)) return said;
+      if (realClock.monotonicMs() + waitMs >= endMs) return said;
+      await realClock.sleep(waitMs);
+    }
+  }
+
+  /** One point, with what its value depends on. */
+  async #readPoint(key: string): Promise<PointValue> {
+    const { profile } = this.#options;
+    const all = fixedLayout(profile).points;
+    const wanted = all.find((one) => one.key === key);
+    const needed = all.filter(
+      (one) => one === wanted || one.key === wanted?.scaleFactor || one.key === wanted?.validIf?.point,
+    );
+    // Points read at first contact are read whether they feed a metric or not.
+    const layout: Layout = { points: needed.map((one) => ({ ...one, polling: 'once' })), guards: [] };
+    const image = new RegisterImage();
+    for (const block of planReads(layout, readLimits(profile), new Set(pollingClasses)))
+      image.add(block.function, block.address, await this.#ask(block.function, block.address, block.count), block.step);
+    return decodePoints(layout, image).get(key);
   }
 
   #startAnew(): void {

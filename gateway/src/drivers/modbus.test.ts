@@ -6,9 +6,9 @@ import { acceleratedClock, realClock, seededRandom, silentLogger } from '@villag
 import { memoryLog } from '@villagrid/runtime/testing';
 import { ServerTCP } from 'modbus-serial';
 import t, { type Test } from 'tap';
-import { loadProfile, loadProfiles, type Profile } from '../devices/index.js';
+import { encodeWrite, isWritten, loadProfile, loadProfiles, type Profile } from '../devices/index.js';
 import { FairQueue } from '../links/fair-queue.js';
-import { LinkError, rtuLink } from '../links/index.js';
+import { LinkError, rtuLink, tcpLink } from '../links/index.js';
 import { findAnswer, requestFrame, withCrc } from '../links/rtu-frame.js';
 import { backoffAfterMs, createModbusDrivers, type DriverReading, nextDueMs } from './index.js';
 
@@ -251,6 +251,12 @@ t.test('units that hang, are slow, absent or refuse everything do not hold up th
     state: 'down',
     reason: /refuses every register of profile meter: check profile and unit/,
   });
+  const quality = (deviceId: string) => village.drivers[0]?.quality(deviceId);
+  t.match(quality('u1'), { line: `127.0.0.1:${server.port}`, latency_ms: Number, error_rate: 0, trouble: null });
+  t.ok((quality('u3')?.latency_ms ?? 0) >= 50, 'the slow one is told slow');
+  t.match(quality('u2'), { latency_ms: null, error_rate: 1, trouble: /unit 2 did not answer/ });
+  t.match(quality('u5'), { error_rate: 0, trouble: /refuses every register/ }, 'a refusal is an answer');
+  t.equal(quality('nobody'), undefined);
 });
 
 t.test(
@@ -317,6 +323,116 @@ t.test('answers that only come in pieces, or now and then, are values; wrong one
     for (const [metric, value] of Object.entries(values))
       t.equal(value, metric === 'consumption_kw' ? 0.23 : 230, `${deviceId} ${metric}`);
 });
+
+t.test(
+  'split, late, mismatched, doubled, garbage and hanging answers on a socket: of 1,000 reads not one is wrong',
+  async (t) => {
+    const soak = process.env.VILLAGRID_SOAK === 'full';
+    const seed = Number(process.env.SEED ?? 11);
+    const random = seededRandom(seed);
+    const longestMs = 20;
+    let asked = 0;
+    /** Even registers are their own address, odd ones the number of the question that read them. */
+    const answerOf = (request: Buffer): Buffer => {
+      const address = request.readUInt16BE(8);
+      const count = request.readUInt16BE(10);
+      const out = frame(request);
+      for (let i = 0; i < count; i += 1)
+        out.writeUInt16BE((address + i) % 2 === 0 ? address + i : asked & 0xffff, 9 + 2 * i);
+      return out;
+    };
+    const changed = (bytes: Buffer, at: number, by: number): Buffer => {
+      const out = Buffer.from(bytes);
+      out[at] = ((out[at] ?? 0) + by) & 0xff;
+      return out;
+    };
+    const later = (socket: Socket, bytes: Buffer, afterMs: number) =>
+      void clock.after(afterMs, () => socket.writable && socket.write(bytes));
+    const some = (bytes: number): Buffer => Buffer.from(random.bytes(bytes));
+    const upTo = (most: number): number => 1 + Math.floor(random.float() * most);
+    const ways: Record<string, (good: Buffer, socket: Socket, request: Buffer) => unknown> = {
+      split: (good, socket) => {
+        socket.write(good.subarray(0, 3));
+        later(socket, good.subarray(3, 11), 2);
+        later(socket, good.subarray(11), 5);
+      },
+      late: (good, socket) => later(socket, good, longestMs + random.float() * longestMs),
+      'very late': (good, socket) => later(socket, good, 4 * longestMs),
+      doubled: (good, socket) => socket.write(Buffer.concat([good, good])),
+      'doubled later': (good, socket) => {
+        socket.write(good);
+        later(socket, good, random.float() * longestMs);
+      },
+      'other transaction': (good, socket) => socket.write(changed(good, 1, upTo(200))),
+      'transaction before': (good, socket) => socket.write(changed(good, 1, -1)),
+      'other unit': (good, socket) => socket.write(changed(good, 6, 1)),
+      'other function': (good, socket) => socket.write(changed(good, 7, 1)),
+      'other protocol': (good, socket) => socket.write(changed(good, 3, 1)),
+      longer: (_, socket, request) => socket.write(frame(request, { words: request.readUInt16BE(10) + upTo(4) })),
+      shorter: (_, socket, request) => socket.write(frame(request, { words: request.readUInt16BE(10) - upTo(3) })),
+      'busy (exception 6)': (good, socket) =>
+        socket.write(Buffer.from([good[0] ?? 0, good[1] ?? 0, 0, 0, 0, 3, good[6] ?? 0, (good[7] ?? 0) | 0x80, 6])),
+      'half and no more': (good, socket) => socket.write(good.subarray(0, 2 + upTo(good.length - 3))),
+      'half and closed': (good, socket) => socket.end(good.subarray(0, upTo(good.length - 1))),
+      closed: (_, socket) => socket.destroy(),
+      hanging: () => undefined,
+      'noise before': (good, socket) => socket.write(Buffer.concat([some(upTo(6)), good])),
+      'noise behind': (good, socket) => socket.write(Buffer.concat([good, some(upTo(9))])),
+      'noise instead': (_, socket) => socket.write(some(40)),
+      'a web page': (_, socket) => socket.write('HTTP/1.1 400 Bad Request\r\nServer: dongle\r\n\r\n'),
+    };
+    const names = Object.keys(ways);
+    const kinds = new Map<string, number>();
+    const port = await bareServer(t, (request, socket) => {
+      asked += 1;
+      const good = answerOf(request);
+      if (random.float() > 0.12) return void socket.write(good);
+      const name = names[[...kinds.values()].reduce((sum, n) => sum + n, 0) % names.length] as string;
+      kinds.set(name, (kinds.get(name) ?? 0) + 1);
+      ways[name]?.(good, socket, request);
+    });
+    const link = tcpLink({ host: '127.0.0.1', port, clock, random: seededRandom(seed), log: silentLogger() });
+    t.teardown(() => link.close());
+    const reads = soak ? 10_000 : 1000;
+    const outcomes = new Map<string, number>();
+    const wrong: string[] = [];
+    for (let n = 0; n < reads; n += 1) {
+      const [address, count] = [
+        [0, 10],
+        [100, 10],
+        [200, 10],
+        [300, 4],
+      ][Math.floor(random.float() * 4)] as [number, number];
+      const before = asked;
+      const outcome = await link
+        .read({ unit: upTo(3), function: 3, address, count, timeoutMs: longestMs, gapMs: 0 })
+        .then(
+          (words) => {
+            const place = words.every((word, i) => (address + i) % 2 === 1 || word === address + i);
+            const numbers = new Set(words.filter((_, i) => (address + i) % 2 === 1));
+            const [number = 0] = numbers;
+            const right = place && words.length === count && numbers.size === 1 && number > before;
+            if (!right) wrong.push(`${address} after question ${before}: ${words}`);
+            return 'good';
+          },
+          (error: unknown) => (error instanceof LinkError ? error.failure : String(error)),
+        );
+      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+    }
+    t.comment(`seed ${seed}: ${JSON.stringify([...outcomes])}; spoiled: ${JSON.stringify([...kinds])}`);
+    t.same(wrong, []);
+    t.ok((outcomes.get('good') ?? 0) > reads * 0.5, 'most reads succeed all the same');
+    t.same(
+      [...outcomes.keys()].filter((one) => !['good', 'timeout', 'mismatch', 'exception', 'unreachable'].includes(one)),
+      [],
+    );
+    t.same(
+      names.filter((name) => !kinds.has(name)),
+      [],
+      'each way was there',
+    );
+  },
+);
 
 t.test('a device that goes away is told down with the reason, and up again when it is back', async (t) => {
   const server = await meterServer(t);
@@ -565,3 +681,78 @@ t.test(
     await t.rejects(read(200), /two different answers/);
   },
 );
+
+t.test(
+  'a write on a serial line is sent once, in the frames of the specification, and its answer must name it',
+  async (t) => {
+    const six = { unit: 0x11, function: 6, address: 1, words: [3] } as const;
+    const sixteen = { unit: 0x11, function: 16, address: 1, words: [0x000a, 0x0102] } as const;
+    const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+    t.equal(hex(requestFrame(six)), '1106000100039a9b');
+    t.equal(hex(requestFrame(sixteen)), '11100001000204000a0102c6f0');
+    const said = Uint8Array.from(Buffer.from('1110000100021298', 'hex'));
+    t.match(findAnswer(sixteen, said), { answer: { kind: 'written' }, from: 0, to: 8 });
+    t.same(findAnswer({ ...sixteen, address: 2 }, said), { state: 'none' }, 'an answer to another write');
+    t.same(findAnswer({ ...six, words: [4] }, requestFrame(six)), { state: 'none' }, 'another value');
+    const asked: string[] = [];
+    let say: () => Uint8Array | undefined = () => undefined;
+    const link = rtuLink({
+      name: 'line',
+      baud: 115_200,
+      clock,
+      random: seededRandom(1),
+      log: silentLogger(),
+      open: async ({ bytes }) => ({
+        write(data) {
+          asked.push(hex(data));
+          const answer = say();
+          if (answer) clock.after(1, () => bytes(answer));
+        },
+        close: async () => undefined,
+      }),
+    });
+    t.teardown(() => link.close());
+    const write = () => link.write({ ...sixteen, timeoutMs: 100, gapMs: 0 });
+    say = () => said;
+    await write();
+    say = () => withCrc([0x11, 0x90, 3]);
+    await t.rejects(write(), /exception 3/);
+    say = () => requestFrame(six);
+    await t.rejects(write(), /does not fit/);
+    say = () => undefined;
+    await t.rejects(write(), /did not answer/);
+    t.equal(asked.length, 4, 'nothing is sent twice');
+  },
+);
+
+t.test('values of a write point become registers as its type has them, and one too many for it is refused', (t) => {
+  const point = (more: object) =>
+    ({
+      key: 'k',
+      label: 'L',
+      address: 0,
+      function: 16,
+      type: 'u16',
+      min: 0,
+      max: 1,
+      safe: 0,
+      reads_back: 'r',
+      ...more,
+    }) as never;
+  t.same(encodeWrite(point({ scale: 0.1 }), 54.7), [547]);
+  t.same(encodeWrite(point({ type: 's16' }), -2), [0xfffe]);
+  t.same(encodeWrite(point({ type: 'u32' }), 4_000_000_000), [0xee6b, 0x2800]);
+  t.same(encodeWrite(point({ type: 's32', word_order: 'lsw_first' }), -2), [0xfffe, 0xffff]);
+  t.same(encodeWrite(point({ type: 'f32' }), 1.5), [0x3fc0, 0]);
+  for (const [type, value] of [
+    ['u16', 65_536],
+    ['u16', -1],
+    ['s16', 40_000],
+    ['s32', 3e9],
+  ] as const)
+    t.type(encodeWrite(point({ type }), value), 'string', `${value} in ${type}`);
+  t.ok(isWritten(point({ scale: 0.1 }), 54.72, 54.7));
+  t.notOk(isWritten(point({ scale: 0.1 }), 54.7, 54.8));
+  t.ok(isWritten(point({ type: 'f32' }), 0.1, 0.1));
+  t.end();
+});

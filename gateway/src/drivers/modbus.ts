@@ -2,8 +2,8 @@
 import { setMaxListeners } from 'node:events';
 import { type Clock, type RandomSource, VillagridError } from '@villagrid/contracts';
 import { type Logger, realClock as machineClock } from '@villagrid/runtime';
-import type { Profile } from '../devices/index.js';
-import type { Link } from '../links/index.js';
+import { isWritten, type Profile } from '../devices/index.js';
+import { type Link, LinkError } from '../links/index.js';
 import { endpointOf, isRtu, type ModbusConnectionConfig, type ModbusDeviceConfig, openLink } from './connection.js';
 import { ModbusDevice, type PollOutcome } from './modbus-device.js';
 import type { Driver, DriverSink } from './port.js';
@@ -46,23 +46,61 @@ export function createModbusDrivers(options: ModbusDriversOptions): Driver[] {
       connection.devices.map((config) => ({ config, profile: profileOf(connection, config, profiles) })),
     );
     const driverLog = log.child(`modbus/${name}`);
-    let running: { readonly link: Link; readonly stop: AbortController; readonly loops: Promise<void>[] } | undefined;
+    let running:
+      | {
+          readonly link: Link;
+          readonly stop: AbortController;
+          readonly loops: Promise<void>[];
+          readonly devices: ReadonlyMap<string, ModbusDevice>;
+        }
+      | undefined;
+    const unitOf = ({ config, profile: { transport } }: (typeof devices)[number]): number =>
+      config.unit ?? (first.serial ? transport.rtu?.unit : transport.tcp?.unit) ?? 1;
+    /** Why a device gave nothing when last asked. */
+    const troubles = new Map<string, string>();
     return {
       name: `modbus/${name}`,
+      quality(deviceId) {
+        const device = devices.find(({ config }) => config.device_id === deviceId);
+        if (!running || !device) return undefined;
+        const health = running.link.health(unitOf(device));
+        return {
+          line: running.link.name,
+          latency_ms: health?.latencyMs === undefined ? null : Math.round(health.latencyMs),
+          error_rate: health ? Math.round(1000 * health.errorRate) / 1000 : null,
+          trouble: troubles.get(deviceId) ?? null,
+        };
+      },
+      line: (endpoint) => (endpoint === endpointOf(first) ? running?.link : undefined),
+      write(deviceId, key, value, withinMs) {
+        const profile = devices.find(({ config }) => config.device_id === deviceId)?.profile;
+        if (!profile) return undefined;
+        const point = profile.write_points?.find((one) => one.key === key);
+        const device = running?.devices.get(deviceId);
+        if (!point || !device)
+          return Promise.reject(new LinkError('stopped', `${deviceId} cannot be written to just now`));
+        return device.write(point, value, withinMs, realClock).then((said) => ({
+          said: typeof said === 'number' ? said : undefined,
+          isDone: typeof said === 'number' && isWritten(point, value, said),
+        }));
+      },
       async start() {
         if (running) return;
         const link = openLink(first, { clock: realClock, random, log: driverLog });
         const ids = devices.map(({ config }) => config.device_id);
-        link.onState((state) => quietly(driverLog, () => sink.line?.(link.name, state, ids)));
+        link.onState((state, reason) => quietly(driverLog, () => sink.line?.(link.name, state, ids, reason)));
         const stop = new AbortController();
         // One listener for each device that waits.
         setMaxListeners(0, stop.signal);
-        const loops = devices.map(({ config, profile }) => {
-          const { tcp, rtu } = profile.transport;
-          const unit = config.unit ?? (first.serial ? rtu?.unit : tcp?.unit) ?? 1;
+        const made = new Map<string, ModbusDevice>();
+        const loops = devices.map((one) => {
+          const { config, profile } = one;
+          const unit = unitOf(one);
           const device = new ModbusDevice({ deviceId: config.device_id, profile, unit, link, clock, log: driverLog });
+          made.set(config.device_id, device);
           return pollForever({
             device,
+            troubles,
             link,
             periodMs: config.period_s * 1000,
             // On a line without numbered answers, the time for one that is late comes on top.
@@ -74,7 +112,7 @@ export function createModbusDrivers(options: ModbusDriversOptions): Driver[] {
             stop,
           });
         });
-        running = { link, stop, loops };
+        running = { link, stop, loops, devices: made };
       },
       async stop() {
         if (!running) return;
@@ -103,6 +141,8 @@ function profileOf(
 
 interface PollLoop {
   readonly device: ModbusDevice;
+  /** By device: why it gave nothing when last asked. */
+  readonly troubles: Map<string, string>;
   readonly link: Link;
   readonly periodMs: number;
   /** What a poll of this device costs the others on its link when it is dead, real milliseconds. */
@@ -125,12 +165,14 @@ async function pollForever(loop: PollLoop): Promise<void> {
     if (stop.signal.aborted) return;
     if (outcome.ok) {
       failures = 0;
+      loop.troubles.delete(device.deviceId);
       tell.up();
       quietly(log, () =>
         loop.sink.reading({ deviceId: device.deviceId, timeMs: clock.nowMs(), values: outcome.values }),
       );
     } else {
       failures += 1;
+      loop.troubles.set(device.deviceId, outcome.reason);
       tell.failed(outcome.reason, failures);
     }
     const nowMs = clock.monotonicMs();

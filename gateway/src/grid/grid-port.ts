@@ -1,6 +1,7 @@
 /** The gateway's grid as the API sees it. */
 import type { CommandPort, CompletenessFacts, GridPort, GridsPort } from '@villagrid/api';
-import type { RuleLimits, Site } from '@villagrid/contracts';
+import type { DeviceLink, RuleLimits, SeriesSamples, Site } from '@villagrid/contracts';
+import { nextTurn } from '@villagrid/runtime';
 import type { Alerts } from '../alerts/alerts.js';
 import type { Live } from '../live/live.js';
 import type { DurableLog } from '../log/log.js';
@@ -11,6 +12,8 @@ import type { HistoryStore } from '../store/store.js';
 export interface GridPortOptions {
   readonly site: Site;
   readonly live: Live;
+  /** How a device that is asked answers. */
+  readonly quality: (deviceId: string) => DeviceLink | undefined;
   readonly log: DurableLog;
   readonly alerts: Alerts;
   readonly telemetry: HistoryStore;
@@ -20,7 +23,7 @@ export interface GridPortOptions {
 
 /** Makes the one grid of a gateway. */
 export function createGridPort(options: GridPortOptions): GridPort {
-  const { site, live, log, alerts, telemetry, projector, commands } = options;
+  const { site, live, quality, log, alerts, telemetry, projector, commands } = options;
   const gridId = site.grid_id;
   const bands = figureBands(alerts.limits);
   return {
@@ -29,6 +32,7 @@ export function createGridPort(options: GridPortOptions): GridPort {
     latest: live.latest,
     metricsOf: (deviceId) => live.metricsOf(deviceId),
     link: (deviceId) => live.link(deviceId),
+    linkQuality: quality,
     lastReportedMs: () => live.lastReportedMs(),
     async windows(deviceId, metric, resolution, fromMs, toMs) {
       await projector.catchUp();
@@ -37,6 +41,15 @@ export function createGridPort(options: GridPortOptions): GridPort {
     async raw(deviceId, metric, fromMs, toMs) {
       await projector.catchUp();
       return telemetry.raw(gridId, deviceId, metric, fromMs, toMs);
+    },
+    async samples(series, fromMs, toMs) {
+      await projector.catchUp();
+      const found: SeriesSamples[] = [];
+      for (const { deviceId, metric } of series) {
+        await nextTurn();
+        found.push({ deviceId, metric, ...telemetry.samples(gridId, deviceId, metric, fromMs, toMs) });
+      }
+      return found;
     },
     async completeness(untilMs): Promise<CompletenessFacts> {
       await projector.settle();
@@ -48,10 +61,12 @@ export function createGridPort(options: GridPortOptions): GridPort {
     },
     alerts: async (query) => alerts.shown.list(gridId, query),
     alert: async (alertId) => alerts.shown.get(alertId),
+    records: async () => alerts.shown.records(gridId),
     append: (event) => alerts.append(event),
     origin: alerts.origin,
     subscribe: (listener) => live.subscribe(listener),
     commands: { request: (asked) => commands.request(asked), list: () => commands.list() },
+    rules: () => alerts.rules,
     limits: () => bands,
   };
 }

@@ -47,12 +47,30 @@ export interface ReadRequest {
   readonly between?: Pick<ReadRequest, 'address' | 'count' | 'function'> | undefined;
 }
 
+/** A write of registers: 6 writes one, 16 several. */
+export interface WriteRequest {
+  readonly unit: number;
+  readonly function: 6 | 16;
+  /** 0-based on the wire. */
+  readonly address: number;
+  readonly words: readonly number[];
+  /** Longest time the device takes to answer, real milliseconds. */
+  readonly timeoutMs: number;
+  /** Silence on the link before the request, real milliseconds. */
+  readonly gapMs: number;
+}
+
 /** One line or socket. */
 export interface Link {
   /** Where it goes, for logs and reasons: `10.0.0.7:502`. */
   readonly name: string;
   /** Reads `count` words, after what waits before it. Rejects with LinkError, and with nothing else. */
   read(request: ReadRequest): Promise<readonly number[]>;
+  /**
+   * Writes once, after what waits before it; it is never tried again. Resolves when the device says that it took it. Rejects
+   * with LinkError: after `exception` nothing was written, after anything else it may have been.
+   */
+  write(request: WriteRequest): Promise<void>;
   /** What is known of a unit's answers. */
   health(unit: number): UnitHealth | undefined;
   /** Tells each time the line itself (not a device on it) is there, or is not and why. Returns how to stop that. */

@@ -8,17 +8,18 @@ import { messageOf, type Clock, type RandomSource, type Timer } from '@villagrid
 import { backoffDelayMs, type Logger } from '@villagrid/runtime';
 import type { ByteLine, OpenLine } from './byte-line.js';
 import { FairQueue } from './fair-queue.js';
-import { exceptionText, type Link, LinkError, type ReadRequest } from './port.js';
+import { exceptionText, type Link, LinkError, type ReadRequest, type WriteRequest } from './port.js';
 import { ReplyTimes } from './reply-times.js';
 import {
-  answerBytes,
+  answerLength,
   characterMs,
   describeBytes,
   findAnswer,
   frameGapMs,
-  requestBytes,
+  isRead,
   requestFrame,
   type RtuAnswer,
+  type RtuQuestion,
   type RtuRead,
   wholeFrame,
 } from './rtu-frame.js';
@@ -46,9 +47,9 @@ const rememberedAnswers = 8;
 /** What the link remembers of a unit. */
 interface Unit {
   /** Its last question, and when its exchange ended. */
-  last: { readonly read: RtuRead; readonly endMs: number } | undefined;
+  last: { readonly read: RtuQuestion; readonly endMs: number } | undefined;
   /** Questions without an answer since the last that had one: theirs may still come. */
-  open: RtuRead[];
+  open: RtuQuestion[];
   recent: Array<{ readonly read: RtuRead; readonly words: readonly number[]; readonly atMs: number }>;
 }
 
@@ -162,13 +163,15 @@ export function rtuLink(options: RtuLinkOptions): Link {
   };
 
   /** One question and what came back. Rejects with LinkError when there was no good answer. */
-  const exchange = async (request: ReadRequest, read: RtuRead): Promise<RtuAnswer> => {
+  const exchange = async (request: ReadRequest | WriteRequest, read: RtuQuestion): Promise<RtuAnswer> => {
     const wire = await opened();
     await silence(request.gapMs);
     const unit = unitOf(units, read.unit);
     const frame = requestFrame(read);
-    const wireMs = (requestBytes + answerBytes(read.count)) * characterMs(baud);
-    const timeoutMs = Math.min(request.timeoutMs, times.timeoutMs(read.unit, request.timeoutMs)) + wireMs;
+    const wireMs = (frame.length + answerLength(read)) * characterMs(baud);
+    // What reads take says nothing of a write, which may go to slow memory.
+    const patienceMs = isRead(read) ? times.timeoutMs(read.unit, request.timeoutMs) : request.timeoutMs;
+    const timeoutMs = Math.min(request.timeoutMs, patienceMs) + wireMs;
     const sentMs = clock.monotonicMs();
     longestMs = request.timeoutMs;
     try {
@@ -204,7 +207,7 @@ export function rtuLink(options: RtuLinkOptions): Link {
         wire.write(frame);
         heardMs = sentMs;
       });
-      times.answered(read.unit, clock.monotonicMs() - sentMs);
+      if (isRead(read)) times.answered(read.unit, clock.monotonicMs() - sentMs);
       // Answers come in the order of their questions, so what was asked before is done with, but for its like.
       unit.open = unit.open.filter((one) => alike(one, read)).slice(-1);
       if (!alone) drainMs = request.timeoutMs;
@@ -239,7 +242,7 @@ export function rtuLink(options: RtuLinkOptions): Link {
       answer = await exchange(request, read);
     }
     if (answer.kind === 'exception') throw new LinkError('exception', exceptionText(answer.code), answer.code);
-    const { words } = answer;
+    const words = answer.kind === 'words' ? answer.words : [];
     unit.recent = [
       ...unit.recent.filter((one) => one.read.address !== address || !alike(one.read, read)),
       { read, words, atMs: clock.monotonicMs() },
@@ -247,17 +250,27 @@ export function rtuLink(options: RtuLinkOptions): Link {
     return words;
   };
 
+  const writeNow = async (request: WriteRequest): Promise<void> => {
+    const { unit, function: code, address, words } = request;
+    const answer = await exchange(request, { unit, function: code, address, words });
+    if (answer.kind === 'exception') throw new LinkError('exception', exceptionText(answer.code), answer.code);
+  };
+
+  /** Runs in the unit's turn. */
+  const inTurn = <T>(unit: number, run: () => Promise<T>): Promise<T> =>
+    new Promise((resolve, reject) => {
+      queue.add(unit, () =>
+        run().then(resolve, (error: unknown) => {
+          if (stop.signal.aborted) reject(stopped());
+          else reject(error instanceof LinkError ? error : new LinkError('unreachable', messageOf(error)));
+        }),
+      );
+    });
+
   return {
     name,
-    read: (request) =>
-      new Promise((resolve, reject) => {
-        queue.add(request.unit, () =>
-          readNow(request).then(resolve, (error: unknown) => {
-            if (stop.signal.aborted) reject(stopped());
-            else reject(error instanceof LinkError ? error : new LinkError('unreachable', messageOf(error)));
-          }),
-        );
-      }),
+    read: (request) => inTurn(request.unit, () => readNow(request)),
+    write: (request) => inTurn(request.unit, () => writeNow(request)),
     health: (unit) => times.health(unit),
     onState: (listener) => states.add(listener),
     async close() {
@@ -280,9 +293,9 @@ function unitOf(units: Map<number, Unit>, number: number): Unit {
   return made;
 }
 
-/** Whether an answer to one would do for the other. */
-const alike = (a: RtuRead | undefined, b: RtuRead): boolean =>
-  a !== undefined && a.unit === b.unit && a.function === b.function && a.count === b.count;
+/** Whether an answer to one would do for the other. A write's answer names what was written. */
+const alike = (a: RtuQuestion, b: RtuQuestion): boolean =>
+  isRead(a) && isRead(b) && a.unit === b.unit && a.function === b.function && a.count === b.count;
 
 /**
  * Whether words are those of a recent answer to another question of the same shape. Words that this question had the last
@@ -299,7 +312,7 @@ function looksDoubled(unit: Unit, read: RtuRead, words: readonly number[], since
 
 /** The answer within what came, and whether it came alone. Throws LinkError when there is none, or more than one. */
 function judge(
-  read: RtuRead,
+  read: RtuQuestion,
   frame: Uint8Array,
   bytes: Uint8Array,
   timeoutMs: number,

@@ -2,7 +2,7 @@
 import { messageOf, type Clock, type RandomSource } from '@villagrid/contracts';
 import { backoffDelayMs, type Logger } from '@villagrid/runtime';
 import { FairQueue } from './fair-queue.js';
-import { type Link, LinkError, type ReadRequest } from './port.js';
+import { type Link, LinkError, type ReadRequest, type WriteRequest } from './port.js';
 import { ReplyTimes } from './reply-times.js';
 import { StateTeller } from './state-teller.js';
 import { openTcpSession, type TcpSession } from './tcp-session.js';
@@ -60,17 +60,22 @@ export function tcpLink({ host, port, clock, random, log }: TcpLinkOptions): Lin
     }
   };
 
-  const readNow = async (request: ReadRequest): Promise<readonly number[]> => {
+  /** One question in its turn; `run` asks it over the open connection. */
+  const exchange = async <T>(
+    request: ReadRequest | WriteRequest,
+    run: (open: TcpSession) => Promise<T>,
+  ): Promise<T> => {
     if (stopped) throw new LinkError('stopped', `the link to ${name} was closed`);
     const open = await connected();
     const waitMs = quietUntilMs + request.gapMs - clock.monotonicMs();
     if (waitMs > 0) await clock.sleep(waitMs, stop.signal);
     const sentMs = clock.monotonicMs();
     try {
-      const words = await open.read({ ...request, timeoutMs: times.timeoutMs(request.unit, request.timeoutMs) });
+      const answer = await run(open);
       timeouts = 0;
-      times.answered(request.unit, clock.monotonicMs() - sentMs);
-      return words;
+      // What a write takes says nothing of reads.
+      if ('count' in request) times.answered(request.unit, clock.monotonicMs() - sentMs);
+      return answer;
     } catch (error) {
       const failure = asLinkError(error);
       if (failure.failure === 'exception') times.answered(request.unit, clock.monotonicMs() - sentMs);
@@ -88,16 +93,24 @@ export function tcpLink({ host, port, clock, random, log }: TcpLinkOptions): Lin
     }
   };
 
+  const inTurn = <T>(unit: number, run: () => Promise<T>): Promise<T> =>
+    new Promise((resolve, reject) => {
+      queue.add(unit, () =>
+        run().then(resolve, (error: unknown) => {
+          reject(stopped ? new LinkError('stopped', `the link to ${name} was closed`) : asLinkError(error));
+        }),
+      );
+    });
+
   return {
     name,
     read: (request) =>
-      new Promise((resolve, reject) => {
-        queue.add(request.unit, () =>
-          readNow(request).then(resolve, (error: unknown) => {
-            reject(stopped ? new LinkError('stopped', `the link to ${name} was closed`) : asLinkError(error));
-          }),
-        );
-      }),
+      inTurn(request.unit, () =>
+        exchange(request, (open) =>
+          open.read({ ...request, timeoutMs: times.timeoutMs(request.unit, request.timeoutMs) }),
+        ),
+      ),
+    write: (request) => inTurn(request.unit, () => exchange(request, (open) => open.write(request))),
     health: (unit) => times.health(unit),
     onState: (listener) => states.add(listener),
     async close() {

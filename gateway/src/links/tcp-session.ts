@@ -5,7 +5,7 @@
  */
 import type { Clock } from '@villagrid/contracts';
 import { connectSocket } from './connect-socket.js';
-import { exceptionText, LinkError, type ReadRequest } from './port.js';
+import { exceptionText, LinkError, type ReadRequest, type WriteRequest } from './port.js';
 
 /** Most bytes after the length field of a Modbus TCP frame: unit, function and 252 of data. */
 const maxFrameLength = 254;
@@ -15,6 +15,8 @@ export interface TcpSession {
   readonly closed: boolean;
   /** Reads registers; one at a time. Rejects with LinkError. */
   read(request: ReadRequest): Promise<readonly number[]>;
+  /** Writes registers. Rejects with LinkError. */
+  write(request: WriteRequest): Promise<void>;
   destroy(): void;
 }
 
@@ -49,41 +51,59 @@ export async function openTcpSession(options: {
   client.on('error', () => undefined);
   await client.linkTCP(socket, { port });
 
+  /** Asks, and waits for the answer as long as the request allows. */
+  const exchange = async <T>(request: ReadRequest | WriteRequest, ask: () => Promise<T>): Promise<T> => {
+    if (lost) throw lost;
+    client.setID(request.unit);
+    // Ours is the deadline that counts; the library's later one only clears its table.
+    client.setTimeout(request.timeoutMs + 500);
+    const answer = ask();
+    let timer: ReturnType<Clock['after']> | undefined;
+    let fail: ((error: LinkError) => void) | undefined;
+    const deadline = new Promise<never>((_, reject) => {
+      fail = reject;
+      onLost.add(reject);
+      timer = clock.after(request.timeoutMs, () =>
+        reject(new LinkError('timeout', `unit ${request.unit} did not answer within ${request.timeoutMs} ms`)),
+      );
+    });
+    try {
+      const result = await Promise.race([answer, deadline]);
+      if (lost) throw lost;
+      return result;
+    } catch (error) {
+      throw lost ?? toLinkError(error);
+    } finally {
+      timer?.cancel();
+      if (fail) onLost.delete(fail);
+      answer.catch(() => undefined);
+    }
+  };
+
   return {
     get closed() {
       return lost !== undefined;
     },
     async read(request) {
-      if (lost) throw lost;
-      client.setID(request.unit);
-      // Ours is the deadline that counts; the library's later one only clears its table.
-      client.setTimeout(request.timeoutMs + 500);
-      const answer =
+      const { data } = await exchange(request, () =>
         request.function === 3
           ? client.readHoldingRegisters(request.address, request.count)
-          : client.readInputRegisters(request.address, request.count);
-      let timer: ReturnType<Clock['after']> | undefined;
-      let fail: ((error: LinkError) => void) | undefined;
-      const deadline = new Promise<never>((_, reject) => {
-        fail = reject;
-        onLost.add(reject);
-        timer = clock.after(request.timeoutMs, () =>
-          reject(new LinkError('timeout', `unit ${request.unit} did not answer within ${request.timeoutMs} ms`)),
-        );
-      });
-      try {
-        const { data } = await Promise.race([answer, deadline]);
-        if (lost) throw lost;
-        if (data.length !== request.count)
-          throw new LinkError('mismatch', `asked for ${request.count} registers, got ${data.length}`);
-        return data;
-      } catch (error) {
-        throw lost ?? toLinkError(error);
-      } finally {
-        timer?.cancel();
-        if (fail) onLost.delete(fail);
-        answer.catch(() => undefined);
-      }
+          : client.readInputRegisters(request.address, request.count),
+      );
+      if (data.length !== request.count)
+        throw new LinkError('mismatch', `asked for ${request.count} registers, got ${data.length}`);
+      return data;
+    },
+    async write(request) {
+      const { address, words } = request;
+      const said = await exchange<{ address: number; value?: number; length?: number }>(request, () =>
+        request.function === 6
+          ? client.writeRegister(address, words[0] ?? 0)
+          : client.writeRegisters(address, [...words]),
+      );
+      const isThis =
+        said.address === address && (request.function === 6 ? said.value === words[0] : said.length === words.length);
+      if (!isThis) throw new LinkError('mismatch', 'the answer is to another write');
     },
     destroy() {
       lose(new LinkError('stopped', `the link to ${where} was closed`));

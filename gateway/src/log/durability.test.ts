@@ -1,5 +1,5 @@
 /** The log over a disk that loses what was not synced, and over one that fails: nothing acknowledged is ever lost. */
-import { rmSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
@@ -19,7 +19,10 @@ t.setTimeout(soak ? 0 : 200_000);
 const journalBytes = 40 * 4096;
 const program = fileURLToPath(new URL('../testing/disk/load.main.ts', import.meta.url));
 
-async function traceOf(t: Test, plan: Omit<LoadPlan, 'folder'>): Promise<{ records: TraceRecord[]; said: string }> {
+async function traceOf(
+  t: Test,
+  plan: Omit<LoadPlan, 'folder'>,
+): Promise<{ records: TraceRecord[]; traceBytes: number; said: string }> {
   const folder = memoryDir(t);
   const shim = buildShim(folder);
   const disk = join(folder, 'disk');
@@ -31,7 +34,7 @@ async function traceOf(t: Test, plan: Omit<LoadPlan, 'folder'>): Promise<{ recor
     folder: disk,
     trace,
   });
-  return { records: readTrace(trace), said };
+  return { records: readTrace(trace), traceBytes: statSync(trace).size, said };
 }
 
 interface FaultResult {
@@ -68,7 +71,8 @@ async function cutPower(
   return { wrong, acknowledged: model.marks.length };
 }
 
-const points = soak ? 15_000 : 1000;
+/** CUTS and FAULTS for another number: runs with other seeds add up. */
+const points = Number(process.env.CUTS ?? (soak ? 15_000 : 1000));
 for (const [how, journal, share] of [
   ['with a journal', journalBytes, 0.75],
   ['without one', 0, 0.25],
@@ -104,12 +108,14 @@ for (const [how, plan] of [
   });
 
 const kinds = ['enospc', 'eio', 'erofs', 'short', 'eiosync'] as const;
-const values = soak ? 500 : 12;
+const values = Math.ceil(Number(process.env.FAULTS ?? (soak ? 2500 : 60)) / kinds.length);
 /** Faults of one process: each leaves its database open, and all are in one trace. */
 const faultsPerRun = 60;
 
 interface Played {
   readonly wrong: string[];
+  /** Of the largest trace, bytes. */
+  traceBytes: number;
   struck: number;
   reopened: number;
   syncsAfterFailure: number;
@@ -117,7 +123,14 @@ interface Played {
 
 /** Plays faults, each on a log of its own; cuts the power when they strike, now and then afterwards, and at the end. */
 async function playFaults(t: Test, faults: readonly string[], random: RandomSource, played: Played): Promise<void> {
-  const { records, said } = await traceOf(t, { seed, batches: 60, checkpointPages: 12, journalBytes, faults });
+  const { records, traceBytes, said } = await traceOf(t, {
+    seed,
+    batches: 60,
+    checkpointPages: 12,
+    journalBytes,
+    faults,
+  });
+  played.traceBytes = Math.max(played.traceBytes, traceBytes);
   const folder = memoryDir(t);
   const model = new DiskModel();
   const results = said
@@ -171,10 +184,11 @@ t.test(
       Array.from({ length: values }, (_, index) => {
         // Some strike once, some stay until the card is mended.
         const count = kind === 'short' || random.float() < 0.5 ? 1 : 1 + Math.floor(random.float() * 1000);
-        return `${kind} ${index + 1 > 60 ? 1 + Math.floor(random.float() * 200) : index + 1} ${count}`;
+        const inTurn = index < 60 && process.env.FAULTS === undefined;
+        return `${kind} ${inTurn ? index + 1 : 1 + Math.floor(random.float() * 200)} ${count}`;
       }),
     );
-    const played: Played = { wrong: [], struck: 0, reopened: 0, syncsAfterFailure: 0 };
+    const played: Played = { wrong: [], traceBytes: 0, struck: 0, reopened: 0, syncsAfterFailure: 0 };
     for (let from = 0; from < faults.length; from += faultsPerRun)
       // A subtest's folders go with it.
       await t.test(`faults ${from + 1} to ${Math.min(faults.length, from + faultsPerRun)}`, async (t) => {
@@ -183,6 +197,7 @@ t.test(
     const { wrong, struck, reopened, syncsAfterFailure } = played;
     t.same(wrong, []);
     t.equal(syncsAfterFailure, 0, 'no sync of a descriptor on which one had failed');
+    t.comment(`the largest trace had ${(played.traceBytes / 1e6).toFixed(0)} MB`);
     t.ok(struck > faults.length / 2, `${struck} of ${faults.length} struck, opened anew ${reopened} times`);
   },
 );

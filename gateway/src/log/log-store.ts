@@ -16,6 +16,7 @@ import {
   type Rescue,
   type SqliteDatabase,
 } from '@villagrid/runtime';
+import { cacheKib, sayIfUncopied } from './data-folder.js';
 import { openLog, type DurableLog, type DurableLogOptions, type EventTables } from './log.js';
 import { readJournal, type FoundJournal } from './journal.js';
 import { LogTables } from './log-tables.js';
@@ -173,7 +174,7 @@ function openSecured(options: LogStoreOptions, { rescue, found, lossy }: Secured
   const { path, realClock, journalBytes = 0, late = false } = options;
   const limitPages = options.checkpointPages ?? checkpointPages;
   const open = (): SqliteDatabase => {
-    const fresh = openDatabase({ path });
+    const fresh = openDatabase({ path, cacheKib });
     // By hand below: SQLite's own checkpoint hides its failure.
     fresh.pragma('wal_autocheckpoint = 0');
     options.onOpen?.(fresh);
@@ -199,6 +200,7 @@ function openSecured(options: LogStoreOptions, { rescue, found, lossy }: Secured
     get: (alertId) => alerts.get(alertId),
     gridOfAlert: (alertId) => alerts.gridOfAlert(alertId),
     events: (alertId) => alerts.events(alertId),
+    records: (gridId) => alerts.records(gridId),
   });
   const events: EventTables = {
     waiting(all) {
@@ -250,6 +252,8 @@ function openSecured(options: LogStoreOptions, { rescue, found, lossy }: Secured
     }),
   );
 
+  sayIfUncopied(path, database, options.log);
+
   const walBytes = (): number => statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
   /** What a checkpoint, or a look, leaves to be copied. */
   const leftAfter = (mode: 'PASSIVE' | 'NOOP'): number => {
@@ -291,6 +295,7 @@ function openSecured(options: LogStoreOptions, { rescue, found, lossy }: Secured
       get: (alertId) => overlaid.get(alertId),
       gridOfAlert: (alertId) => overlaid.gridOfAlert(alertId),
       events: (alertId) => overlaid.events(alertId),
+      records: (gridId) => overlaid.records(gridId),
     },
     rescue,
     database: () => database,

@@ -1,9 +1,16 @@
 /** Alerts with events that are not in their tables yet, so that whoever reads sees one set. */
-import { compareAlerts, reduceAlert, type Alert, type AlertEvent } from '@villagrid/contracts';
+import {
+  compareAlerts,
+  isGridRecord,
+  reduceAlert,
+  type Alert,
+  type AlertEvent,
+  type GridRecord,
+} from '@villagrid/contracts';
 import type { AlertListQuery, AlertStore } from '@villagrid/runtime';
 
 /** What reads of alerts need. */
-export type AlertReads = Pick<AlertStore, 'list' | 'get' | 'gridOfAlert' | 'events'>;
+export type AlertReads = Pick<AlertStore, 'list' | 'get' | 'gridOfAlert' | 'events' | 'records'>;
 
 /** Events over a store. */
 export class OverlaidAlerts implements AlertReads {
@@ -36,6 +43,14 @@ export class OverlaidAlerts implements AlertReads {
 
   gridOfAlert(alertId: string): string | undefined {
     return this.#store.gridOfAlert(alertId) ?? this.get(alertId)?.grid_id;
+  }
+
+  records(gridId: string): readonly GridRecord[] {
+    const stored = this.#store.records(gridId);
+    if (this.#events.size === 0) return stored;
+    const known = new Set(stored.map(({ id }) => id));
+    const own = [...this.#events.values()].filter(isGridRecord);
+    return [...stored, ...own.filter((one) => one.grid_id === gridId && !known.has(one.id))];
   }
 
   events(alertId: string): readonly AlertEvent[] {

@@ -1,9 +1,9 @@
 /** Reads payload mappings and says what is wrong with one: file, line, what was found, what to do. Its own examples must come out right. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { isMetricIdForm, messageOf, metricDefinition, VillagridError } from '@villagrid/contracts';
 import { dottedPath, loadConfig, valueLines, type DocumentPath } from '@villagrid/runtime';
+import { ownFile } from '../places.js';
 import { compileMapping } from './apply.js';
 import { compileCommand } from './commands.js';
 import { parsePath } from './path.js';
@@ -12,7 +12,7 @@ import { covers, isFilter, matches, meet, parametersOf } from './topics.js';
 import { conversionTo } from './units.js';
 
 /** The folder of the mappings that come with the gateway. */
-export const mappingsDirectory = fileURLToPath(new URL('../../profiles/mqtt', import.meta.url));
+export const mappingsDirectory = ownFile('profiles/mqtt');
 /** The mapping of the first prototype's flat message, which every gateway takes. */
 export const prototypeMapping = 'prototype';
 

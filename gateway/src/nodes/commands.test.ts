@@ -1,6 +1,8 @@
 /** Commands to nodes and the time for them, over a whole gateway: API on one side, nodes on the other. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { AddressInfo, Server } from 'node:net';
+import { ServerTCP } from 'modbus-serial';
 import type { MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
 import { stringify } from 'yaml';
@@ -12,20 +14,42 @@ import type { Gateway } from '../index.js';
 import { devicePassword, gatewayFolder, gridId, startHouse, until } from '../testing/house.js';
 
 const ids = ['pump', 'shop', 'bystander'];
+const polled = ['relays', 'meter'];
 const clock = realClock();
 
 /** A gateway with a pump that speaks our form, a Tasmota plug, and a device without commands. */
-async function folder(t: Test, commands: object): Promise<string> {
+async function folder(t: Test, commands: object, modbusPort?: number): Promise<string> {
   const path = await gatewayFolder(t, {
     site: {
       grid_id: gridId,
       gateway_id: 'gw-kisima',
       name: 'Kisima',
       plant: {},
-      devices: ids.map((device_id) => ({ device_id, name: `The ${device_id}`, protocol: 'mqtt' })),
+      devices: [
+        ...ids.map((device_id) => ({ device_id, name: `The ${device_id}`, protocol: 'mqtt' })),
+        ...polled.map((device_id) => ({ device_id, name: `The ${device_id}`, protocol: 'modbus' })),
+      ],
       wiring: {},
     },
     commands,
+    ...(modbusPort === undefined
+      ? {}
+      : {
+          modbus: {
+            profiles_dir: 'profiles',
+            connections: [
+              {
+                name: 'box',
+                host: '127.0.0.1',
+                port: modbusPort,
+                devices: [
+                  { device_id: 'relays', profile: 'relays', unit: 1, period_s: 0.5, commands: ['siren', 'limit'] },
+                  { device_id: 'meter', profile: 'relays', unit: 2, period_s: 0.5 },
+                ],
+              },
+            ],
+          },
+        }),
     mqtt_devices: {
       mappings_dir: 'mappings',
       devices: [
@@ -40,6 +64,8 @@ async function folder(t: Test, commands: object): Promise<string> {
     JSON.stringify({ devices: Object.fromEntries(ids.map((id) => [id, { secret }])) }),
     { mode: 0o600 },
   );
+  mkdirSync(join(dirname(path), 'profiles'));
+  writeFileSync(join(dirname(path), 'profiles', 'relays.yaml'), relaysProfile);
   mkdirSync(join(dirname(path), 'mappings'));
   writeFileSync(
     join(dirname(path), 'mappings', 'pump.yaml'),
@@ -66,8 +92,58 @@ async function folder(t: Test, commands: object): Promise<string> {
   return path;
 }
 
-async function village(t: Test) {
-  const path = await folder(t, { enabled: true });
+const relaysProfile = `
+profile: 1
+id: relays
+vendor: Test
+models: [relays]
+kind: other
+transport: { tcp: { port: 502, unit: 1 } }
+limits: { timeout_ms: 300 }
+points:
+  - { key: siren_is, address: 0, type: enum16 }
+  - { key: limit_is, address: 1, type: u16, scale: 0.1, unit: V }
+  - { key: volts, address: 2, type: u16, scale: 0.1, unit: V, metric: dc_bus_voltage_v }
+write_points:
+  - { key: siren, label: Siren, role: operator, choices: { off: 0, on: 1 }, address: 0, function: 6, type: u16, min: 0, max: 1, safe: 0, reads_back: siren_is }
+  - { key: limit, label: Charge limit, address: 1, function: 16, type: u16, scale: 0.1, unit: V, min: 48, max: 56, safe: 50, reads_back: limit_is }
+sources: { test: test }
+`;
+
+/** Registers 0 to 2 of a box at units 1 and 2, on a real socket. */
+async function relayBox(t: Test) {
+  const words = [0, 500, 521];
+  const writes: string[] = [];
+  const self = { port: 0, words, writes, way: 'good' as 'good' | 'refuse' | 'ignore' | 'silent' };
+  type Reply = (error: Error | null, value: never) => void;
+  const take = (address: number, values: readonly number[], unit: number, reply: Reply): void => {
+    writes.push(`${unit} ${address} ${values}`);
+    if (self.way === 'silent') return;
+    if (self.way === 'refuse') return reply(Object.assign(new Error('no'), { modbusErrorCode: 4 }), undefined as never);
+    if (self.way === 'good') values.forEach((value, i) => (words[address + i] = value));
+    reply(null, undefined as never);
+  };
+  const server = new ServerTCP(
+    {
+      getHoldingRegister: (address: number, _unit: number, reply: Reply) => reply(null, words[address] as never),
+      getMultipleHoldingRegisters: (address: number, count: number, _unit: number, reply: Reply) =>
+        reply(null, words.slice(address, address + count) as never),
+      setRegister: (address: number, value: number, unit: number, reply: Reply) => take(address, [value], unit, reply),
+      setRegisterArray: (address: number, values: number[], unit: number, reply: Reply) =>
+        take(address, values, unit, reply),
+    } as never,
+    { host: '127.0.0.1', port: '0' as unknown as number },
+  );
+  server.on('socketError', () => undefined);
+  server.on('error', () => undefined);
+  await new Promise<void>((resolve) => server.on('initialized', () => resolve()));
+  t.teardown(() => new Promise<void>((resolve) => server.close(() => resolve())));
+  self.port = ((server as unknown as { _server: Server })._server.address() as AddressInfo).port;
+  return self;
+}
+
+async function village(t: Test, modbusPort?: number) {
+  const path = await folder(t, { enabled: true }, modbusPort);
   const house = await startHouse(t, path);
   const { gateway, addresses } = house;
   const url = addresses.http ?? '';
@@ -300,5 +376,67 @@ t.test(
     await other.publishAsync(topics.time(gridId, 'meter-1'), '{}', { qos: 1 });
     t.ok(await until(() => told.length === 1));
     t.same(told[0], { v: 1, type: 'time', trusted: false, trust: 'floor' });
+  },
+);
+
+t.test(
+  'a register is written once, after role, limits and a yes, and only where the site named it; what is read back decides',
+  async (t) => {
+    const box = await relayBox(t);
+    const { gateway, post, tell, operator, audit } = await village(t, box.port);
+    await until(() => gateway.api.grids.list()[0]?.link('relays') === 'up');
+    t.match(
+      (await audit()).offers.filter((one: { device_id: string }) => polled.includes(one.device_id)),
+      [
+        { device_id: 'relays', command: 'siren', role: 'operator', choices: ['off', 'on'], number: null, safe: 'off' },
+        { device_id: 'relays', command: 'limit', role: 'installer', number: { min: 48, max: 56, unit: 'V' }, safe: 50 },
+      ],
+    );
+    t.equal((await post('meter', 'siren', 'on')).json.code, 'E_COMMAND_UNKNOWN', 'not named for this one');
+    t.equal((await post('relays', 'limit', 52, {}, operator)).json.code, 'E_FORBIDDEN');
+    for (const value of [47.9, 56.1, 'much'])
+      t.equal((await post('relays', 'limit', value)).json.code, 'E_REQUEST_INVALID', `${value}`);
+    t.equal((await post('relays', 'siren', 'loud')).json.code, 'E_REQUEST_INVALID');
+    t.match((await post('relays', 'limit', 52.4)).json.question, 'The relays (relays): Charge limit: 52.4 V?');
+    t.same(box.writes, [], 'nothing was written yet');
+    t.match((await tell('relays', 'siren', 'on', {}, operator)).json.record, {
+      state: 'acknowledged',
+      read_back: 'on',
+    });
+    t.match((await tell('relays', 'limit', 52.4)).json.record, { state: 'acknowledged', read_back: '52.4' });
+    t.same(box.writes, ['1 0 1', '1 1 524']);
+    box.way = 'refuse';
+    t.match((await tell('relays', 'siren', 'off')).json.record, { state: 'refused', reason: /exception 4/ });
+    box.way = 'ignore';
+    t.match((await tell('relays', 'siren', 'off', { expires_in_s: 2 })).json.record, {
+      state: 'refused',
+      reason: 'the device took it, but says it has on now',
+      read_back: 'on',
+    });
+    box.way = 'silent';
+    t.match((await tell('relays', 'limit', 50)).json.record, {
+      state: 'failed',
+      reason: /did not answer.*whether it was done is not known/,
+    });
+    t.equal(box.writes.length, 5, 'each was sent once');
+    await until(() => states(gateway).length >= 10);
+    t.same(
+      states(gateway).map((one) => `${one.command} ${one.state}`),
+      [
+        'siren sent',
+        'siren acknowledged',
+        'limit sent',
+        'limit acknowledged',
+        'siren sent',
+        'siren refused',
+        'siren sent',
+        'siren refused',
+        'limit sent',
+        'limit failed',
+      ],
+      'all is in the log',
+    );
+    await until(() => gateway.api.grids.list()[0]?.latest('relays', 'dc_bus_voltage_v')?.value === 52.1);
+    t.equal(gateway.api.grids.list()[0]?.latest('relays', 'dc_bus_voltage_v')?.value, 52.1, 'it is read all the while');
   },
 );

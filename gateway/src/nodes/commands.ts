@@ -22,6 +22,7 @@ import {
 } from '@villagrid/contracts';
 import type { Logger } from '@villagrid/runtime';
 import type { CompiledCommand, PreparedCommand } from '../mappings/index.js';
+import type { MappedCommand } from '../mappings/schema.js';
 
 /** How long a person may think about it, real milliseconds. */
 const confirmWithinMs = 60_000;
@@ -37,11 +38,30 @@ export interface CommandRecords {
   list(limit: number): CommandRecord[];
 }
 
+/** How a command that the gateway carries out itself ended. */
+export interface Performed {
+  readonly state: Exclude<CommandState, 'sent'>;
+  readonly reason: string | null;
+  readonly said?: CommandValue | undefined;
+}
+
+/** A command that the gateway carries out itself, by writing to a device that it polls. */
+export interface DirectCommand {
+  readonly spec: Pick<MappedCommand, 'name' | 'label' | 'role' | 'choices' | 'number' | 'safe'>;
+  /** The command for a value; a sentence when the value is not allowed. */
+  prepare(value: string | number): PreparedCommand | string;
+  /** Does it, once; `withinMs` real milliseconds are left. Does not reject. */
+  perform(prepared: PreparedCommand, withinMs: number): Promise<Performed>;
+}
+
+type AnyCommand = CompiledCommand | DirectCommand;
+const isDirect = (command: AnyCommand): command is DirectCommand => 'perform' in command;
+
 /** A device that can be told something. */
 export interface CommandedDevice {
   readonly deviceId: string;
   readonly name: string;
-  readonly commands: readonly CompiledCommand[];
+  readonly commands: readonly AnyCommand[];
 }
 
 export interface NodeCommandsOptions {
@@ -65,7 +85,7 @@ export interface NodeCommandsOptions {
 
 interface UnderWay {
   record: CommandRecord;
-  readonly command: CompiledCommand;
+  readonly command: AnyCommand;
   readonly prepared: PreparedCommand;
   readonly timer: Timer;
   readonly ended: (record: CommandRecord) => void;
@@ -145,7 +165,12 @@ export class NodeCommands {
       throw error;
     }
     const leftMs = expiresInS * 1000 - (this.#options.realClock.monotonicMs() - sinceMs);
-    if (this.#underWay.has(record.command_id)) {
+    if (isDirect(command)) {
+      if (this.#underWay.has(record.command_id))
+        void command
+          .perform(prepared, Math.max(0, leftMs))
+          .then(({ state, reason, said }) => this.#finish(record.command_id, state, reason, said));
+    } else if (this.#underWay.has(record.command_id)) {
       const message: NodeCommand = {
         v: 1,
         type: 'command',
@@ -170,7 +195,8 @@ export class NodeCommands {
     const ack = parseNodeAck(payload);
     if (!ack) return;
     const underWay = this.#underWay.get(ack.id);
-    if (!underWay || underWay.record.device_id !== deviceId || underWay.command.topic !== undefined) {
+    const ofNode = underWay && !isDirect(underWay.command) && underWay.command.topic === undefined;
+    if (!ofNode || underWay.record.device_id !== deviceId) {
       this.#answeredAgain(deviceId, ack.id);
       return;
     }
@@ -184,7 +210,7 @@ export class NodeCommands {
   /** Something was said on a topic of a device with a firmware of its own: perhaps an answer. */
   heard(deviceId: string, topic: string, payload: string): void {
     for (const { record, command, prepared } of this.#underWay.values()) {
-      if (record.device_id !== deviceId || command.answerTopic !== topic) continue;
+      if (record.device_id !== deviceId || isDirect(command) || command.answerTopic !== topic) continue;
       const said = command.readAnswer(payload);
       if (said !== undefined && prepared.isDone(said)) this.#finish(record.command_id, 'acknowledged', null, said);
     }
@@ -236,7 +262,7 @@ export class NodeCommands {
     return { device, command, prepared };
   }
 
-  #ask(key: string, device: CommandedDevice, { spec }: CompiledCommand, value: string | number): CommandAnswer {
+  #ask(key: string, device: CommandedDevice, { spec }: AnyCommand, value: string | number): CommandAnswer {
     const { realClock, random } = this.#options;
     const nowMs = realClock.monotonicMs();
     for (const [token, { untilMs }] of this.#questions)

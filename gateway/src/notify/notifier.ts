@@ -8,6 +8,7 @@ import {
   notifyFacts,
   notifyTestText,
   notifyText,
+  oldestRingingMs,
   VillagridError,
   type Alert,
   type AlertEvent,
@@ -74,8 +75,6 @@ export interface ChannelNumbers {
 export interface Notifier extends LifecyclePart {
   /** An event of an alert that is durable, and the alert as it is with it. */
   tell(event: AlertEvent, alert: Alert): void;
-  /** Planned work: nobody is told anything until then; null ends it. */
-  maintenance(untilMs: number | null): void;
   clockMoved(byMs: number): void;
   status(): NotifyStatus;
   /** Sends a test by one channel; looks at the channel after it. Throws E_NOTIFY_FAILED, E_REQUEST_INVALID. */
@@ -254,11 +253,11 @@ export function createNotifier(options: NotifierOptions): Notifier {
       save();
     },
     tell(event, alert) {
-      router.alert(notifyFacts(alert), clock.nowMs(), event.kind === 'raised');
-      save();
-    },
-    maintenance(untilMs) {
-      router.maintenance(untilMs);
+      const nowMs = clock.nowMs();
+      // The past rings no bell, nor does what comes back out of planned work and was told in another way.
+      const late = event.kind === 'raised' && nowMs - event.at_ms > oldestRingingMs * (options.speed ?? 1);
+      const quiet = late || (event.kind === 'released' && !event.told);
+      router.alert(notifyFacts(alert), nowMs, { isNew: event.kind === 'raised', quiet });
       save();
     },
     clockMoved(byMs) {

@@ -15,6 +15,7 @@ import {
   type ReadingBlock,
   type Resolution,
   type RollupWindow,
+  type SampleColumns,
   type Sample,
   type SeriesDigest,
 } from '@villagrid/contracts';
@@ -31,7 +32,7 @@ import {
   type TelemetryStore,
   windowColumns,
 } from '@villagrid/runtime';
-import { foldColumns, joinColumns, joinWindows, OpenHour, sliceColumns } from './columns.js';
+import { foldColumns, joinColumns, joinWindows, noColumns, OpenHour, sliceColumns } from './columns.js';
 import { prepareEdits, type Edit, type PreparedEdits } from './edit.js';
 import { Jobs } from './jobs.js';
 import { LogState, SeriesState } from './open.js';
@@ -81,6 +82,8 @@ export interface HistoryStore extends TelemetryStore {
     added: readonly Sample[],
     within: (run: () => void) => void,
   ): Promise<boolean>;
+  /** Samples of a series in [fromMs, toMs) as columns; those of a device may share their times. */
+  samples(gridId: string, deviceId: string, metric: string, fromMs: number, toMs: number): SampleColumns;
   /** Makes one row a series of each UTC day that ended before a time, in small steps; gives how many series-days. */
   packDays(beforeMs: number): Promise<number>;
   packNow(beforeMs: number): number;
@@ -369,6 +372,13 @@ export function createHistoryStore({ database, zoneOf, log }: HistoryStoreOption
     return found;
   }
 
+  function samples(gridId: string, deviceId: string, metric: string, fromMs: number, toMs: number): SampleColumns {
+    const series = find(gridId, deviceId, metric);
+    if (!series || !(toMs > fromMs)) return { ...noColumns, factor: 1 };
+    const { times, values, qualities } = columnsOf(series, fromMs, toMs);
+    return { times, values, qualities, factor: series.factor };
+  }
+
   /** Digest of what is sealed of a series between a time and the end of its hour. */
   function restOfHour(series: SeriesState, fromMs: number): SeriesDigest {
     const known = ready?.untilMs === fromMs ? ready.rests.get(series) : undefined;
@@ -578,6 +588,7 @@ export function createHistoryStore({ database, zoneOf, log }: HistoryStoreOption
       ),
     windows,
     raw,
+    samples,
     completeness,
     replaceSamples,
     async replaceInSteps(gridId, removed, added, within) {

@@ -490,6 +490,9 @@ export class Village {
         location,
         link_state: silent ? 'offline' : 'connected',
         last_seen_ms: seen,
+        ...(protocol === 'modbus'
+          ? { link: { line: '/dev/rs485', latency_ms: 38, error_rate: silent ? 1 : 0.02, trouble: null } }
+          : {}),
         period_s: 5,
         expected: true,
         metrics: metrics.map((metric) => ({

@@ -1,3 +1,4 @@
+import type { deviceTexts } from '../features/devices/texts.js';
 import type { historyTexts } from '../features/history/texts.js';
 import type { clockTexts } from '../features/clock/texts.js';
 import type { loginTexts } from '../features/login/texts.js';
@@ -158,21 +159,7 @@ export const en = {
 
   'devices.title': 'Devices',
   'devices.line': '{seen} of {total} devices seen',
-  'devices.answer': '{seen} of {total} devices answer.',
-  'devices.allAnswer': 'All {total} devices answer.',
-  'devices.empty': 'No devices yet.',
-  'devices.emptyNext': 'The installer adds them with “villagrid device add”.',
-  'devices.silent': 'Silent',
-  'devices.answering': 'Answering',
-  'devices.unwatched': 'Spare, not watched for silence',
   'devices.lastSeen': 'last seen {when}',
-  'devices.every': 'every {period}',
-  'devices.figures': 'What it measures',
-  'device.connected': 'Connected',
-  'device.late': 'Late',
-  'device.stale': 'Silent',
-  'device.offline': 'Offline',
-  'device.never_seen': 'Never seen',
 
   'kind.inverter': 'Inverter',
   'kind.battery': 'Battery',
@@ -245,6 +232,7 @@ export type MessageKey =
   | keyof typeof en
   | keyof typeof alertTexts
   | keyof typeof clockTexts
+  | keyof typeof deviceTexts
   | keyof typeof loginTexts
   | keyof typeof historyTexts
   | keyof typeof homeTexts

@@ -16,8 +16,23 @@ interface Answer {
   readonly code?: unknown;
   readonly detail?: unknown;
   readonly title?: unknown;
-  readonly next?: unknown;
   readonly token?: unknown;
+  readonly next?: unknown;
+}
+
+/** A gateway at whose API a person is logged in. */
+export interface GatewaySession {
+  readonly gridId: string;
+  /** Asks a path of the API. Throws E_GATEWAY_SILENT, or what the gateway refuses with. */
+  ask(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<unknown>;
+}
+
+/** How a gateway is asked. */
+export interface AskOptions {
+  /** How long an answer may take, milliseconds. */
+  readonly withinMs?: number | undefined;
+  /** Code of the error for what the gateway could not do; E_REQUEST_INVALID when left out. */
+  readonly refused?: ErrorCode | undefined;
 }
 
 /** Whether a gateway answers at the address that the settings of a folder name. */
@@ -36,24 +51,14 @@ function addressOf(folder: string): { readonly base: string; readonly gridId: st
   return { base: `http://${host.includes(':') ? `[${host}]` : host}:${http.port}`, gridId: site.grid_id };
 }
 
-/** Logs in at the gateway of a folder and gets a path of its API, or posts a document to it. Throws E_GATEWAY_SILENT, or what the gateway refuses with. */
-export async function askGateway(
+/** Logs in at the gateway of a folder. Throws E_GATEWAY_SILENT and E_LOGIN_FAILED. */
+export async function openGateway(
   folder: string,
   credentials: Credentials,
-  path: (gridId: string) => string,
-  {
-    body,
-    withinMs = answerWithinMs,
-    refused,
-  }: {
-    readonly body?: unknown;
-    readonly withinMs?: number;
-    /** Code of the error for what the gateway refuses with. */
-    readonly refused?: ErrorCode;
-  } = {},
-): Promise<unknown> {
+  { withinMs = answerWithinMs, refused }: AskOptions = {},
+): Promise<GatewaySession> {
   const { base, gridId } = addressOf(folder);
-  const ask = async (to: string, init: RequestInit): Promise<Answer> => {
+  const send = async (to: string, init: RequestInit): Promise<Answer> => {
     let answer: Response;
     try {
       answer = await fetch(`${base}${to}`, { ...init, signal: AbortSignal.timeout(withinMs) });
@@ -69,24 +74,36 @@ export async function askGateway(
       String(document.detail ?? document.title ?? `Answer ${answer.status}.`),
       {
         next:
-          typeof document.next === 'string'
-            ? document.next
-            : answer.status === 403
-              ? 'Ask somebody who may do this on this grid.'
-              : 'Look at `villagrid doctor`.',
+          answer.status === 403
+            ? 'Ask somebody who may do this on this grid.'
+            : String(document.next ?? 'Look at `villagrid doctor`.'),
       },
     );
   };
-  const { token } = await ask('/api/auth/login', {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(credentials),
-  });
+  const json = { 'content-type': 'application/json' };
+  const { token } = await send('/api/auth/login', { method: 'POST', headers: json, body: JSON.stringify(credentials) });
   const authorization = `Bearer ${String(token)}`;
-  if (body === undefined) return ask(path(gridId), { headers: { authorization } });
-  return ask(path(gridId), {
-    method: 'POST',
-    headers: { authorization, 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  });
+  return {
+    gridId,
+    ask: (method, path, body) =>
+      send(path, {
+        method,
+        headers: body === undefined ? { authorization } : { authorization, ...json },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      }),
+  };
+}
+
+/**
+ * Logs in at the gateway of a folder and gets a path of its API, or posts a document to it. Throws E_GATEWAY_SILENT, or
+ * what the gateway refuses with.
+ */
+export async function askGateway(
+  folder: string,
+  credentials: Credentials,
+  path: (gridId: string) => string,
+  { body, ...options }: AskOptions & { readonly body?: unknown } = {},
+): Promise<unknown> {
+  const session = await openGateway(folder, credentials, options);
+  return session.ask(body === undefined ? 'GET' : 'POST', path(session.gridId), body);
 }

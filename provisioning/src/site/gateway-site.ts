@@ -40,8 +40,15 @@ export const defaultGatewayPorts: GatewayPorts = { http: 8080, https: 8443, mqtt
 /** A Modbus TCP connection and the devices behind it, as gateway.yaml has them. */
 export interface ModbusConnection {
   readonly name: string;
-  readonly host: string;
-  readonly port: number;
+  /** Either a host with a port, or a serial line. */
+  readonly host?: string;
+  readonly port?: number;
+  readonly serial?: {
+    readonly path: string;
+    readonly baud: number;
+    readonly parity: 'none' | 'even' | 'odd';
+    readonly stop_bits: 1 | 2;
+  };
   readonly devices: ReadonlyArray<{
     readonly device_id: string;
     readonly profile: string;
@@ -182,4 +189,12 @@ export function setSetting(file: string, path: readonly string[], value: unknown
   const document = readYaml(file);
   document.setIn(path, value);
   writePublic(file, document.toString({ lineWidth: 120 }));
+}
+
+/** What a configuration file says at a path, as plain data; undefined where it says nothing. */
+export function readSetting(file: string, path: readonly string[]): unknown {
+  return path.reduce<unknown>(
+    (at, key) => (typeof at === 'object' && at !== null ? (at as Readonly<Record<string, unknown>>)[key] : undefined),
+    readYaml(file).toJSON(),
+  );
 }

@@ -2,7 +2,15 @@
  * Alerts as sets of events, over SQLite. Gateway and cloud keep them alike: events are inserted if absent and only their
  * time may be put right later, the alert is what contracts' `reduceAlert` makes of them. A small row per alert keeps listing quick.
  */
-import { compareAlerts, reduceAlert, VillagridError, type Alert, type AlertEvent } from '@villagrid/contracts';
+import {
+  compareAlerts,
+  isGridRecord,
+  reduceAlert,
+  VillagridError,
+  type Alert,
+  type AlertEvent,
+  type GridRecord,
+} from '@villagrid/contracts';
 import { migrateModule, type Migration } from '../sqlite/migrate.js';
 import type { SqliteDatabase } from '../sqlite/open.js';
 
@@ -39,6 +47,8 @@ export interface AlertStorePort {
   gridOfAlert(alertId: string): Awaitable<string | undefined>;
   /** All events of an alert, also of one that is not yet raised, by event id. */
   events(alertId: string): Awaitable<readonly AlertEvent[]>;
+  /** What people said of a grid as a whole: planned work and hand-over notes, in no order. */
+  records(gridId: string): Awaitable<readonly GridRecord[]>;
 }
 
 /**
@@ -53,6 +63,7 @@ export interface AlertStore extends AlertStorePort {
   get(alertId: string): Alert | undefined;
   gridOfAlert(alertId: string): string | undefined;
   events(alertId: string): readonly AlertEvent[];
+  records(gridId: string): readonly GridRecord[];
 }
 
 /** Tables of this store. `createAlertStore` runs them itself (module `alert_store`); for tools that want to know them. */
@@ -104,6 +115,14 @@ export function createAlertStore({ database }: { readonly database: SqliteDataba
        ORDER BY raised_at_ms DESC, alert_id DESC LIMIT ?
      ) AS wanted JOIN alert_event ON alert_event.alert_id = wanted.alert_id`,
   );
+
+  // None of them has a raised event: they are among the few of their grid that wait for one.
+  const waitingOfGrid = database
+    .prepare<[string], string>(
+      `SELECT alert_event.event FROM alert JOIN alert_event ON alert_event.alert_id = alert.alert_id
+       WHERE alert.grid_id = ? AND alert.status = 'waiting'`,
+    )
+    .pluck();
 
   const events = (alertId: string) => eventsOf.all(alertId).flatMap(parse);
 
@@ -164,6 +183,7 @@ export function createAlertStore({ database }: { readonly database: SqliteDataba
       return row === undefined || row.status === 'waiting' ? undefined : row.grid_id;
     },
     events,
+    records: (gridId) => waitingOfGrid.all(gridId).flatMap(parse).filter(isGridRecord),
   };
 }
 

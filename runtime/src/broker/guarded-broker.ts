@@ -9,6 +9,7 @@
  */
 import type { AuthenticateError, Client } from 'aedes';
 import { Aedes } from 'aedes';
+import mqttPacket from 'mqtt-packet';
 import { Listeners, type ConnectionFacts } from './listeners.js';
 import type { PacketGuard } from './packet-guard.js';
 import { PublishGate, type TakeBytes } from './publish-gate.js';
@@ -22,6 +23,9 @@ import {
   type GuardedBrokerOptions,
   type LoginAnswer,
 } from './types.js';
+
+// Else the library keeps every packet id that there is as a buffer of its own from the first packet on: 10 MB.
+mqttPacket.writeToStream.cacheNumbers = false;
 
 /** What is kept beside each connection. */
 interface Session<I> extends ConnectionFacts {

@@ -44,6 +44,7 @@ export function alertEvents(gridId = 'alpha', seed: number | string = 1) {
       note,
     }),
     noted: (alertId: string, note: string): AlertEvent => ({ ...base(alertId), kind: 'noted', actor, note }),
+    handedOver: (note: string): AlertEvent => ({ ...base(id()), kind: 'handed_over', actor, note, replaces: [] }),
   };
 }
 
@@ -92,6 +93,22 @@ export function alertStoreSuite(
     );
     t.same(await store.list('alpha', { status: 'active' }), [reduced]);
     t.equal(await store.gridOfAlert(alert), 'alpha');
+  });
+
+  t.test(`${name}: what people say of the grid as a whole is kept beside its alerts, and is none`, async (t) => {
+    const store = await make(t);
+    const events = alertEvents();
+    const [own, other] = [
+      events.handedOver('the spare key is with the teacher'),
+      alertEvents('beta', 2).handedOver('x'),
+    ];
+    await store.append(own);
+    await store.append(other);
+    await store.append(own);
+    await store.append(events.raised(events.alertId()));
+    await store.append(events.noted(events.alertId(), 'a note that waits for its alert'));
+    t.same(await store.records('alpha'), [own]);
+    t.equal((await store.list('alpha')).length, 1);
   });
 
   t.test(`${name}: an event of a kind that a newer program left behind is kept, and changes nothing`, async (t) => {

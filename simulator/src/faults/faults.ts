@@ -26,6 +26,7 @@ export const faultCatalogue = {
   },
   'device-silent': { target: 'modbus', help: 'A Modbus device takes requests and never answers.' },
   'device-slow': { target: 'modbus', help: 'A Modbus device answers after 3 seconds.' },
+  'line-unplugged': { target: 'grid', help: 'The adapter of the RS-485 line is pulled out. Off: it is put back.' },
   'wan-cut': { target: 'grid', help: 'The link between gateway and cloud is cut.' },
   'wan-slow': { target: 'grid', help: 'The link between gateway and cloud is slow: 600 ms each way, 4 kB/s.' },
   'wan-half-open': { target: 'grid', help: 'The link between gateway and cloud swallows everything and tells nobody.' },

@@ -2,7 +2,8 @@
 import { type Clock, VillagridError } from '@villagrid/contracts';
 import { ServerTCP } from 'modbus-serial';
 import type { Values } from '../reference/signals.js';
-import { type RegisterMap, renderImage } from './image.js';
+import type { RegisterMap } from './image.js';
+import { serveRead } from './serve.js';
 
 /** What a virtual device is made from. */
 export interface ModbusDeviceOptions {
@@ -28,7 +29,6 @@ export interface ModbusDevice {
   close(): Promise<void>;
 }
 
-const exceptions = { functionUnknown: 1, addressUnmapped: 2, valueBad: 3 } as const;
 type Reply = (error: Error | null, value: never) => void;
 const refuse = (code: number): Error => Object.assign(new Error(`exception ${code}`), { modbusErrorCode: code });
 
@@ -37,18 +37,11 @@ export async function startModbusDevice(options: ModbusDeviceOptions): Promise<M
   const { map, unit, clock } = options;
   let requests = 0;
 
-  const read = (fc: 3 | 4, addr: number, length: number, askedUnit: number): number[] | Error => {
-    if (!map.functions.includes(fc)) return refuse(exceptions.functionUnknown);
-    if (askedUnit !== unit && map.unknownUnitException !== undefined) return refuse(map.unknownUnitException);
-    if (length < 1 || length > map.maxRegisters) return refuse(exceptions.valueBad);
-    const image = renderImage(map, options.values());
-    const words: number[] = [];
-    for (let i = 0; i < length; i += 1) {
-      const word = image.get(addr + i);
-      if (word === undefined) return refuse(exceptions.addressUnmapped);
-      words.push(word);
-    }
-    return words;
+  const read = (fc: 3 | 4, addr: number, length: number, askedUnit: number): readonly number[] | Error => {
+    if (askedUnit !== unit && map.unknownUnitException !== undefined && map.functions.includes(fc))
+      return refuse(map.unknownUnitException);
+    const result = serveRead(map, options.values(), { function: fc, address: addr, count: length });
+    return typeof result === 'number' ? refuse(-result) : result;
   };
 
   const answer = (fc: 3 | 4, addr: number, length: number, askedUnit: number, single: boolean, reply: Reply): void => {

@@ -16,6 +16,8 @@ export interface VillageDevice {
   readonly profile?: ProfileId;
   readonly unit?: number;
   readonly portOffset?: number;
+  /** Whether it hangs on the village's RS-485 line, where this machine can make one; else it is on its port. */
+  readonly onLine?: boolean;
   /** Seconds of village time between readings (nodes) or proposed between polls (Modbus). */
   readonly period_s: number;
   /** Metric ids its series have. */
@@ -41,6 +43,20 @@ const inverterMetrics = [
   'ac_frequency_hz',
   'equipment_temp_c',
 ];
+
+/** The RS-485 line of the first village: 8 data bits, no parity, one stop bit. */
+export const villageLine = {
+  baud: 19_200,
+  /** Devices on the wire that nobody told the gateway of: a scan finds them. */
+  strangers: [{ device_id: 'mill-meter', unit: 9, profile: 'eastron-sdm630' }],
+} as const satisfies {
+  readonly baud: number;
+  readonly strangers: ReadonlyArray<{
+    readonly device_id: string;
+    readonly unit: number;
+    readonly profile: ProfileId;
+  }>;
+};
 
 /** Modbus ports one village takes, counted from its first. */
 export const modbusPortsPerVillage = 10;
@@ -100,6 +116,19 @@ export function villageDevices(gridIndex = 0): readonly VillageDevice[] {
       ],
       ...modbus(3, 225, 'victron-gx-battery'),
     },
+    ...(gridIndex === 0
+      ? [1, 2].map(
+          (number): VillageDevice => ({
+            device_id: `feeder-${number}-meter`,
+            name: `Meter of feeder ${number}`,
+            kind: 'meter',
+            metrics: ['consumption_kw', 'consumption_energy_kwh', 'ac_output_voltage_v', 'ac_frequency_hz'],
+            ...modbus(3 + number, number, 'eastron-sdm630'),
+            period_s: 15,
+            onLine: true,
+          }),
+        )
+      : []),
   ];
 }
 

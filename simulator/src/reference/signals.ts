@@ -56,36 +56,39 @@ export function inverterSignal(index: number): Signal {
   };
 }
 
-/** Values of the village's meter at the busbar. */
-export const meterSignal: Signal = (v) => {
-  const values: Record<string, number> = {
-    consumption_kw: v.consumptionKw,
-    consumption_energy_kwh: v.counters.consumptionKwh,
-    ac_output_voltage_v: v.acVoltageV,
-    ac_frequency_hz: v.acFrequencyHz,
-    apparent_kva: v.consumptionKw / powerFactor,
-    reactive_kvar: v.consumptionKw * Math.tan(Math.acos(powerFactor)),
-    power_factor: powerFactor,
-    phase_angle_deg: (Math.acos(powerFactor) * 180) / Math.PI,
-    thd_pct: 2.1 + v.consumptionKw / 20,
+/** Values of a meter that sees this share of what the village uses; the one at the busbar sees all of it. */
+export const meterSignal =
+  (shareOfAll = 1): Signal =>
+  (v) => {
+    const allKw = v.consumptionKw * shareOfAll;
+    const values: Record<string, number> = {
+      consumption_kw: allKw,
+      consumption_energy_kwh: v.counters.consumptionKwh * shareOfAll,
+      ac_output_voltage_v: v.acVoltageV,
+      ac_frequency_hz: v.acFrequencyHz,
+      apparent_kva: allKw / powerFactor,
+      reactive_kvar: allKw * Math.tan(Math.acos(powerFactor)),
+      power_factor: powerFactor,
+      phase_angle_deg: (Math.acos(powerFactor) * 180) / Math.PI,
+      thd_pct: 2.1 + allKw / 20,
+    };
+    let sumA = 0;
+    for (const [index, share] of phaseShares.entries()) {
+      const phase = `l${index + 1}`;
+      const volts = v.acVoltageV <= 0 ? 0 : v.acVoltageV + (phaseVolts[index] ?? 0);
+      const kw = allKw * share;
+      const amps = volts <= 0 ? 0 : (kw * 1000) / powerFactor / volts;
+      sumA += amps;
+      values[`ac_output_voltage_v.${phase}`] = volts;
+      values[`consumption_kw.${phase}`] = kw;
+      values[`current_a.${phase}`] = amps;
+      values[`apparent_kva.${phase}`] = kw / powerFactor;
+      values[`reactive_kvar.${phase}`] = kw * Math.tan(Math.acos(powerFactor));
+    }
+    values.current_sum_a = sumA;
+    values.current_mean_a = sumA / 3;
+    return values;
   };
-  let sumA = 0;
-  for (const [index, share] of phaseShares.entries()) {
-    const phase = `l${index + 1}`;
-    const volts = v.acVoltageV <= 0 ? 0 : v.acVoltageV + (phaseVolts[index] ?? 0);
-    const kw = v.consumptionKw * share;
-    const amps = volts <= 0 ? 0 : (kw * 1000) / powerFactor / volts;
-    sumA += amps;
-    values[`ac_output_voltage_v.${phase}`] = volts;
-    values[`consumption_kw.${phase}`] = kw;
-    values[`current_a.${phase}`] = amps;
-    values[`apparent_kva.${phase}`] = kw / powerFactor;
-    values[`reactive_kvar.${phase}`] = kw * Math.tan(Math.acos(powerFactor));
-  }
-  values.current_sum_a = sumA;
-  values.current_mean_a = sumA / 3;
-  return values;
-};
 
 /** Values of the battery monitor of a battery of the nominal size. */
 export function batterySignal(batteryKwh: number): Signal {

@@ -28,7 +28,7 @@ export function readModules(root: string, folders: readonly string[]): Module[] 
 function modulesBelow(root: string, folder: string): Module[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const { name } = entry;
-    if (name === 'node_modules' || name === 'dist' || name.startsWith('.')) return [];
+    if (['node_modules', 'dist', 'bundle'].includes(name) || name.startsWith('.')) return [];
     const path = join(folder, name);
     if (entry.isDirectory()) return modulesBelow(root, path);
     if (!isModule(name)) return [];

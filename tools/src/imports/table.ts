@@ -101,16 +101,20 @@ export const arrows: ArrowTable = {
         imports: ['config', 'drivers', 'log', 'uplink'],
         ask: 'parts.ts makes drivers and uplinks; what they need comes in PartsContext.',
       },
+      'places.ts': { imports: [], ask: 'Where files are, and nothing of what is in them.' },
       config: { imports: [], ask: 'Settings are read before anything else is there.' },
       clock: { imports: [], ask: 'The clock stands below all rooms.' },
       broker: { imports: ['config'], ask: 'The broker gives what comes to functions that app.ts hands to it.' },
       links: { imports: [], ask: 'A link carries bytes and knows no device.' },
-      devices: { imports: [], ask: 'Profiles and plans are pure; drivers use them.' },
+      devices: { imports: ['places.ts'], ask: 'Profiles and plans are pure; drivers use them.' },
       drivers: {
         imports: ['links', 'devices'],
         ask: 'Drivers know no store: what they learn goes to a DriverSink (drivers/port.ts).',
       },
-      mappings: { imports: [], ask: 'Payload mappings are pure: what becomes of a message, and nothing else.' },
+      mappings: {
+        imports: ['places.ts'],
+        ask: 'Payload mappings are pure: what becomes of a message, and nothing else.',
+      },
       nodes: {
         imports: ['config', 'mappings'],
         ask: 'Nodes know no store and no broker: what they say goes to a sink, what is said to them comes out of app.ts.',

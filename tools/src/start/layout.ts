@@ -60,5 +60,7 @@ export const villageFiles = (data: string) => ({
   running: join(data, 'running.json'),
   logs: join(data, 'logs'),
   cloud: join(data, 'cloud'),
+  /** Name of the virtual serial line. */
+  line: (gridId: string) => join(data, `rs485-${gridId}`),
   gateway: (gridId: string) => join(data, 'gateways', gridId),
 });

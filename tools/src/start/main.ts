@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { messageOf, VillagridError } from '@villagrid/contracts';
 import { writeSecretJson } from '@villagrid/provisioning';
 import { createLogger, cryptoRandom, realClock } from '@villagrid/runtime';
-import { controlSocketPath } from '@villagrid/simulator';
+import { canOpenPty, controlSocketPath } from '@villagrid/simulator';
 import { takeLock } from '../../lock.mjs';
 import { quoted } from '../words.js';
 import { type Child, makeChild } from './child.js';
@@ -89,6 +89,7 @@ try {
     random: cryptoRandom(),
     log,
     progress: (text) => say(`  ${text}`),
+    canMakeLine: canOpenPty(),
   });
 } catch (error) {
   fail(error);
@@ -110,7 +111,7 @@ const child = (name: string, file: string, config: string, readyKey: string, kee
 const cloud = child('cloud', 'cloud/dist/main-local.js', prepared.cloudConfig, 'cloud', false);
 const simulator = child('simulator', 'simulator/dist/main.js', prepared.simulatorConfig, 'simulator', true);
 const gateways = prepared.grids.map((grid, index) =>
-  child(index === 0 ? 'gateway' : `gateway-${grid.gridId}`, 'gateway/dist/main.js', grid.configFile, 'gateway', true),
+  child(index === 0 ? 'gateway' : `gateway-${grid.gridId}`, 'gateway/bundle/main.js', grid.configFile, 'gateway', true),
 );
 const everybody = [cloud, simulator, ...gateways];
 
@@ -284,6 +285,7 @@ rows.push(
   ['  the same with TLS', String(atCloud.https ?? '')],
   ['  uplink of gateways', String(atCloud.mqtts ?? '')],
 );
+if (prepared.line !== undefined) rows.push(['RS-485 line (pseudo-terminal)', prepared.line]);
 rows.push(
   ['Names and passwords', files.credentials],
   ['Logs', files.logs],

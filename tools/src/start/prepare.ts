@@ -12,12 +12,20 @@ import {
   makePassword,
   type ModbusConnection,
   readSecretJson,
+  readSetting,
   setSetting,
   withAccounts,
   writeSecretJson,
 } from '@villagrid/provisioning';
 import type { Logger } from '@villagrid/runtime';
-import { controlSocketPath, referenceVillage, villageDevices, villageSite } from '@villagrid/simulator';
+import {
+  controlSocketPath,
+  referenceVillage,
+  type VillageDevice,
+  villageDevices,
+  villageLine,
+  villageSite,
+} from '@villagrid/simulator';
 import { cloudPorts, gridPorts, modbusPort, villageFiles } from './layout.js';
 import type { StartOptions } from './options.js';
 import type { VillageTime } from './village-time.js';
@@ -48,6 +56,8 @@ export interface Prepared {
   readonly simulatorConfig: string;
   readonly grids: readonly PreparedGrid[];
   readonly credentials: Credentials;
+  /** Name of the virtual serial line, where there is one. */
+  readonly line: string | undefined;
 }
 
 const spareId = 'spare-1';
@@ -62,6 +72,8 @@ export async function prepareVillage(options: {
   readonly random: RandomSource;
   readonly log: Logger;
   readonly progress: (text: string) => void;
+  /** Whether this machine can make a serial line out of nothing. */
+  readonly canMakeLine: boolean;
 }): Promise<Prepared> {
   const { root, start, time, realClock, random, progress } = options;
   const files = villageFiles(start.data);
@@ -83,23 +95,41 @@ export async function prepareVillage(options: {
 
   const passwords = readSecretJson<Record<string, Record<string, string>>>(files.nodes) ?? {};
   const grids: PreparedGrid[] = [];
+  let line: string | undefined;
   const simulated = [];
   for (let index = 0; index < start.grids; index += 1) {
     const village = referenceVillage(index);
     const folder = files.gateway(village.grid_id);
     const ports = gridPorts(index, start.portBase);
     const devices = villageDevices(index);
-    const connections: ModbusConnection[] = devices
-      .filter((one) => one.protocol === 'modbus')
-      .map((one) => ({
-        name: one.device_id,
-        host,
-        port: modbusPort(ports, index, one.portOffset ?? 0),
-        devices: [
-          { device_id: one.device_id, profile: one.profile ?? '', unit: one.unit ?? 1, period_s: one.period_s },
-        ],
-      }));
     const gateway = gatewayFiles(folder);
+    const known = knownDevices(gateway.config);
+    const asked = devices.filter((one) => one.protocol === 'modbus' && (known?.has(one.device_id) ?? true));
+    const hasLine = options.canMakeLine && asked.some((one) => one.onLine);
+    const linePath = files.line(village.grid_id);
+    const onSocket = asked.filter((one) => !(one.onLine && hasLine));
+    const onLine = asked.filter((one) => one.onLine && hasLine);
+    const polled = (one: (typeof asked)[number]) => ({
+      device_id: one.device_id,
+      profile: one.profile ?? '',
+      unit: one.unit ?? 1,
+      period_s: one.period_s,
+    });
+    const ours: ModbusConnection[] = onSocket.map((one) => ({
+      name: one.device_id,
+      host,
+      port: modbusPort(ports, index, one.portOffset ?? 0),
+      devices: [polled(one)],
+    }));
+    if (hasLine) {
+      line = linePath;
+      ours.push({
+        name: 'rs485',
+        serial: { path: linePath, baud: villageLine.baud, parity: 'none', stop_bits: 1 },
+        devices: onLine.map(polled),
+      });
+    }
+    const connections = [...ours, ...addedByPeople(gateway.config, devices)];
     if (!existsSync(gateway.config)) {
       progress(`making the gateway of ${village.name}: authority, certificates, configuration, a credential per node`);
       await initGateway({
@@ -159,9 +189,18 @@ export async function prepareVillage(options: {
       },
       modbus: {
         host,
-        devices: connections.flatMap((one) =>
-          one.devices.map((device) => ({ device_id: device.device_id, port: one.port, unit: device.unit })),
+        devices: ours.flatMap(({ port, devices: there }) =>
+          port === undefined ? [] : there.map(({ device_id, unit }) => ({ device_id, port, unit })),
         ),
+        ...(hasLine
+          ? {
+              line: {
+                path: linePath,
+                baud: villageLine.baud,
+                devices: [...onLine, ...villageLine.strangers].map(({ device_id, unit = 1 }) => ({ device_id, unit })),
+              },
+            }
+          : {}),
       },
       wan_proxy: { listen_port: ports.link, target_host: host, target_port: ofCloud.mqtts },
     });
@@ -175,7 +214,22 @@ export async function prepareVillage(options: {
   });
 
   const credentials = await people(options, cloud.config, grids, passwords);
-  return { cloudConfig: cloud.config, simulatorConfig: files.simulator, grids, credentials };
+  return { cloudConfig: cloud.config, simulatorConfig: files.simulator, grids, credentials, line };
+}
+
+/** Devices that a gateway made earlier has; undefined where none was made. A village made by an older version has fewer. */
+function knownDevices(config: string): ReadonlySet<string> | undefined {
+  if (!existsSync(config)) return undefined;
+  const devices = (readSetting(config, ['site', 'devices']) ?? []) as ReadonlyArray<{ readonly device_id: string }>;
+  return new Set(devices.map(({ device_id }) => device_id));
+}
+
+/** Connections that people put into a gateway's settings, by a scan for example: they stay. */
+function addedByPeople(config: string, devices: readonly VillageDevice[]): ModbusConnection[] {
+  if (!existsSync(config)) return [];
+  const all = (readSetting(config, ['modbus', 'connections']) ?? []) as readonly ModbusConnection[];
+  const ours = new Set(devices.map((one) => one.device_id));
+  return all.filter((one) => !one.devices.some(({ device_id }) => ours.has(device_id)));
 }
 
 /** Makes the accounts at first start, the same on every server, and a later village's as well. */

@@ -57,6 +57,11 @@ export const balance: RuleKind<BalanceParameters, BalanceState> = {
       transition: { type: 'raise', atMs: sample.timeMs, value: null, limit: null },
     };
   },
+  restarted: (_p, state, raised, { sinceMs }) => ({
+    ...state,
+    raised,
+    ...(state.lastMs === undefined ? {} : { lastMs: Math.min(state.lastMs, sinceMs) }),
+  }),
   moved: (state, byMs) => (state.lastMs === undefined ? state : { ...state, lastMs: Math.max(0, state.lastMs + byMs) }),
   onTick: (_p, state) => ({ state }),
   describe: (p) => `a meter that the energy balance contradicts, found ${p.confirmations} times in a row`,

@@ -2,10 +2,13 @@
 import { Type, type Static } from 'typebox';
 import {
   delayed,
+  delayRestingMs,
   initialDelayState,
   isDelayState,
   overByTime,
   movedDelayState,
+  restartedDelay,
+  restingDelay,
   stateAt,
   type DelayState,
   type RuleKind,
@@ -43,6 +46,7 @@ export const comparison: RuleKind<ComparisonParameters, DelayState> = {
     [...p.all, ...p.unless].some((one) => one.above === undefined && one.below === undefined)
       ? 'each condition needs above or below, or both.'
       : undefined,
+  watches: (p) => [...p.all, ...p.unless].map((one) => one.metric),
   isState: isDelayState,
   initial: () => initialDelayState,
   onSample(p, before, sample, context) {
@@ -71,6 +75,9 @@ export const comparison: RuleKind<ComparisonParameters, DelayState> = {
     };
   },
   moved: movedDelayState,
+  restingMs: delayRestingMs,
+  resting: restingDelay,
+  restarted: (_p, state, raised, listening) => restartedDelay(state, raised, listening),
   onTick: (p, state, nowMs) => overByTime(state, nowMs, p.off_delay_ms),
   describe(p) {
     const say = (one: Condition) =>

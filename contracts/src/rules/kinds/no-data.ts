@@ -44,12 +44,23 @@ export const noData: RuleKind<NoDataParameters, NoDataState> = {
       transition: { type: 'clear', atMs: sample.timeMs, value: null },
     };
   },
+  restingMs: ({ raised, lastMs }) => (raised || lastMs === null ? undefined : lastMs),
+  resting: (lastMs) => ({ raised: false, lastMs }),
+  restarted(p, state, raised, { sinceMs, graceMs }) {
+    const lastMs = state.lastMs === null ? null : Math.min(state.lastMs, sinceMs);
+    if (raised) return { raised, lastMs: lastMs ?? 0 };
+    // While the gateway was off it heard nobody: each has a grace to speak.
+    const earliestMs = sinceMs + Math.min(graceMs, p.silent_for_ms) - p.silent_for_ms;
+    return { raised, lastMs: lastMs === null ? null : Math.max(lastMs, earliestMs) };
+  },
   moved: ({ raised, lastMs }, byMs) => ({ raised, lastMs: lastMs === null ? null : lastMs + byMs }),
   onTick(p, state, nowMs) {
     // Never heard, or the clock was set back behind what was heard: the silence counts from now.
     if (state.lastMs === null || state.lastMs - nowMs > latestSampleMs) return { state: { ...state, lastMs: nowMs } };
     if (state.raised || nowMs - state.lastMs < p.silent_for_ms) return { state };
-    return { state: { ...state, raised: true }, transition: { type: 'raise', atMs: nowMs, value: null, limit: null } };
+    // Dated by the silence, not by the look at the clock.
+    const atMs = Math.min(nowMs, state.lastMs + p.silent_for_ms);
+    return { state: { ...state, raised: true }, transition: { type: 'raise', atMs, value: null, limit: null } };
   },
   // The silence counts from when the device could be heard again.
   excused: (state, nowMs) => (state.raised ? state : { raised: false, lastMs: nowMs }),

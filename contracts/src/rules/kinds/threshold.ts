@@ -2,10 +2,13 @@
 import { Type, type Static } from 'typebox';
 import {
   delayed,
+  delayRestingMs,
   initialDelayState,
   isDelayState,
   overByTime,
   movedDelayState,
+  restartedDelay,
+  restingDelay,
   stateAt,
   type DelayState,
   type RuleKind,
@@ -65,6 +68,9 @@ export const threshold: RuleKind<ThresholdParameters, DelayState> = {
     };
   },
   moved: movedDelayState,
+  restingMs: delayRestingMs,
+  resting: restingDelay,
+  restarted: (_p, state, raised, listening) => restartedDelay(state, raised, listening),
   onTick: (p, state, nowMs) => overByTime(state, nowMs, p.off_delay_ms),
   describe(p, unit) {
     const parts = [];

@@ -2,12 +2,25 @@
 import './devices.css';
 import { freshness, type DeviceView } from '@villagrid/contracts';
 import { useEffect } from 'preact/hooks';
-import { agoText, durationText, metricLabel, momentText, quantityText } from '../../i18n/format.js';
-import { isMessageKey, t } from '../../i18n/messages.js';
+import {
+  agoText,
+  durationText,
+  metricLabel,
+  momentText,
+  nbsp,
+  percentText,
+  quantityText,
+  sentenceStart,
+  unbroken,
+} from '../../i18n/format.js';
+import { addTexts, isMessageKey, t } from '../../i18n/messages.js';
 import { useApp } from '../../ui/context.js';
 import { Icon, type IconName } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
 import { Header } from '../../ui/shell.js';
+import { deviceTexts } from './texts.js';
+
+addTexts(deviceTexts);
 
 /** Link state: the server's word while it is heard (it tells changes only), aged by this phone when it is not. */
 export function shownLinkState(device: DeviceView, nowMs: number, connected: boolean): DeviceView['link_state'] {
@@ -26,6 +39,36 @@ const kindIcons: Readonly<Record<string, IconName>> = {
   generator: 'bolt',
   gateway: 'gateway',
 };
+
+/** How a device that is asked answers, and what is wrong when it does not. */
+function LinkFacts({ link }: { link: NonNullable<DeviceView['link']> }) {
+  const { line, latency_ms: latencyMs, error_rate: errorRate, trouble } = link;
+  return (
+    <>
+      {trouble !== null && (
+        <div>
+          <dt>{t('link.trouble')}</dt>
+          <dd class="trouble">{unbroken(sentenceStart(trouble))}</dd>
+        </div>
+      )}
+      {errorRate !== null && (
+        <div>
+          <dt>{t('link.answers')}</dt>
+          <dd>
+            {errorRate === 0 ? t('link.all') : t('link.failed', { share: percentText(Math.max(1, 100 * errorRate)) })}
+            {latencyMs !== null && ` · ${t('link.latency', { ms: `${latencyMs}${nbsp}ms` })}`}
+          </dd>
+        </div>
+      )}
+      <div>
+        <dt>{t('link.line')}</dt>
+        <dd>
+          <bdi>{line}</bdi>
+        </dd>
+      </div>
+    </>
+  );
+}
 
 function Device({
   device,
@@ -68,6 +111,7 @@ function Device({
             </dd>
           </div>
         ))}
+        {device.link && <LinkFacts link={device.link} />}
         <div>
           <dt>{device.protocol}</dt>
           <dd>

@@ -1,0 +1,84 @@
+/** Planned work: what is raised while it lasts is recorded and wakes nobody. Same result for any order and repetition. */
+import type { Actor, AlertEvent, MaintenancePlannedEvent } from './events.js';
+
+/** One planned work. */
+export interface Maintenance {
+  readonly maintenance_id: string;
+  readonly grid_id: string;
+  readonly reason: string;
+  /** Devices that are worked on; null for the whole grid. */
+  readonly device_ids: readonly string[] | null;
+  /** Start, Unix ms. */
+  readonly from_ms: number;
+  /** When it ends, or ended, Unix ms. */
+  readonly until_ms: number;
+  readonly planned_by: Actor;
+  /** Who ended it before its time; null when nobody did. */
+  readonly ended_by: Actor | null;
+}
+
+/** Longest planned work, 7 days in milliseconds: what is forgotten must not keep a village silent. */
+export const longestMaintenanceMs = 7 * 86_400_000;
+
+/** All planned work among these events, by its start. */
+export function reduceMaintenance(events: Iterable<AlertEvent>): Maintenance[] {
+  const plans = new Map<string, MaintenancePlannedEvent>();
+  const ends = new Map<string, { readonly atMs: number; readonly actor: Actor }>();
+  for (const event of events) {
+    if (event.kind === 'maintenance_planned') {
+      const known = plans.get(event.alert_id);
+      if (known === undefined || event.id < known.id) plans.set(event.alert_id, event);
+    } else if (event.kind === 'maintenance_ended') {
+      const known = ends.get(event.alert_id);
+      if (known === undefined || event.at_ms < known.atMs)
+        ends.set(event.alert_id, { atMs: event.at_ms, actor: event.actor });
+    }
+  }
+  return [...plans.values()]
+    .map((plan): Maintenance => {
+      const end = ends.get(plan.alert_id);
+      const plannedMs = Math.min(plan.until_ms, plan.from_ms + longestMaintenanceMs);
+      return {
+        maintenance_id: plan.alert_id,
+        grid_id: plan.grid_id,
+        reason: plan.reason,
+        device_ids: plan.device_ids,
+        from_ms: plan.from_ms,
+        // Whatever clocks say: ended before it began is never begun.
+        until_ms: end === undefined ? plannedMs : Math.max(plan.from_ms, Math.min(plannedMs, end.atMs)),
+        planned_by: plan.actor,
+        ended_by: end?.actor ?? null,
+      };
+    })
+    .sort((a, b) => a.from_ms - b.from_ms || (a.maintenance_id < b.maintenance_id ? -1 : 1));
+}
+
+/** Whether work goes on at a time. One that somebody ended is over at once, by whosever clock. */
+export function isMaintenanceInForce({ from_ms, until_ms, ended_by }: Maintenance, nowMs: number): boolean {
+  return ended_by === null && from_ms <= nowMs && nowMs < until_ms;
+}
+
+/** Whether it is about what these devices measure; of none of them (the grid as a whole) only work on the whole grid is. */
+export function maintenanceCovers({ device_ids }: Maintenance, deviceIds: readonly string[]): boolean {
+  return device_ids === null || deviceIds.some((id) => device_ids.includes(id));
+}
+
+/** One note of the hand-over from operator to operator. */
+export interface HandOver {
+  readonly event_id: string;
+  readonly at_ms: number;
+  readonly actor: Actor;
+  readonly note: string;
+  /** False once a later one was written by somebody who knew it. */
+  readonly current: boolean;
+}
+
+/** The notes of the hand-over, newest first. Of two that were written without knowing each other both are current. */
+export function reduceHandOver(events: Iterable<AlertEvent>): HandOver[] {
+  const notes = new Map<string, Extract<AlertEvent, { kind: 'handed_over' }>>();
+  for (const event of events) if (event.kind === 'handed_over') notes.set(event.id, event);
+  const replaced = new Set([...notes.values()].flatMap(({ replaces }) => replaces));
+  return [...notes.values()]
+    .map(({ id, at_ms, actor, note }) => ({ event_id: id, at_ms, actor, note, current: !replaced.has(id) }))
+    .sort((a, b) => Number(b.current) - Number(a.current) || b.at_ms - a.at_ms || (a.event_id < b.event_id ? 1 : -1));
+}

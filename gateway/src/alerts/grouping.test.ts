@@ -1,0 +1,233 @@
+import {
+  newId,
+  reduceAlert,
+  reduceMaintenance,
+  rings,
+  type Alert,
+  type AlertEvent,
+  type AlertSubject,
+  type Maintenance,
+} from '@villagrid/contracts';
+import { seededRandom } from '@villagrid/runtime';
+import t from 'tap';
+import { Grouping } from './grouping.js';
+
+const minute = 60_000;
+const subjectOf = (over: Partial<AlertSubject>): AlertSubject => ({
+  rule_id: 'high_equipment_temperature',
+  type: 'x',
+  severity: 'medium',
+  message: 'something',
+  what: '',
+  why: '',
+  steps: [],
+  device_id: null,
+  device_name: null,
+  metric: null,
+  value: null,
+  limit: null,
+  unit: null,
+  ...over,
+});
+const silent = (device_id: string) => subjectOf({ rule_id: 'device_silent', device_id });
+const line = subjectOf({ rule_id: 'line_down', metric: 'gateway_lines_down' });
+
+/** A gateway's alerts on a clock of their own: what is raised and cleared, and who would have been woken. */
+function village() {
+  const random = seededRandom(5);
+  const state = { nowMs: 1e12, back: new Set<string>(), planned: [] as Maintenance[] };
+  const events: AlertEvent[] = [];
+  const woken: string[] = [];
+  const event = (alertId: string, what: object, atMs: number): AlertEvent =>
+    ({
+      ...what,
+      id: newId(state.nowMs, random),
+      alert_id: alertId,
+      grid_id: 'alpha',
+      at_ms: atMs,
+      origin: { kind: 'gateway', id: 'g' },
+    }) as AlertEvent;
+  const alert = (alertId: string): Alert => reduceAlert(events.filter((one) => one.alert_id === alertId)) as Alert;
+  const active = () =>
+    [...new Set(events.map(({ alert_id }) => alert_id))].map(alert).filter(({ status }) => status === 'active');
+  const make = (open: readonly Alert[]) =>
+    new Grouping(
+      {
+        silence: ({ rule_id }) =>
+          rule_id === 'line_down' ? 'line' : rule_id === 'device_silent' ? 'device' : undefined,
+        keepsBack: (deviceId) => state.back.has(deviceId),
+        sources: ({ device_id, metric }) => (device_id !== null ? [device_id] : metric === 'soc' ? ['battery'] : []),
+        maintenance: () => state.planned,
+        graceMs: minute,
+        newAlertId: () => newId(state.nowMs, random),
+        event,
+      },
+      open,
+      state.nowMs,
+    );
+  let grouping = make([]);
+  const commit = (all: readonly AlertEvent[]) => {
+    events.push(...all);
+    for (const one of all) {
+      const now = alert(one.alert_id);
+      if (rings(one, now, state.nowMs)) woken.push(`${one.kind} ${now.rule_id} ${now.device_id ?? ''}`.trim());
+    }
+  };
+  return {
+    state,
+    woken,
+    alert,
+    active,
+    raise(subject: AlertSubject): string {
+      const alertId = newId(state.nowMs, random);
+      const raised = event(alertId, { kind: 'raised', subject }, state.nowMs);
+      commit([raised, ...grouping.beside([raised], state.nowMs)]);
+      return alertId;
+    },
+    clear(alertId: string) {
+      const cleared = event(alertId, { kind: 'cleared', value: null }, state.nowMs);
+      commit([cleared, ...grouping.beside([cleared], state.nowMs)]);
+    },
+    pass(minutes: number) {
+      for (let at = 0; at < minutes * 12; at += 1) {
+        state.nowMs += 5000;
+        commit(grouping.tick(state.nowMs));
+      }
+    },
+    restart() {
+      grouping = make(active());
+    },
+  };
+}
+
+t.test(
+  'a line that is cut is one message, and so is its recovery; a device that stays away comes back by itself',
+  async (t) => {
+    const v = village();
+    const early = v.raise(silent('meter-1'));
+    v.state.back = new Set(Array.from({ length: 12 }, (_, at) => `meter-${at + 1}`));
+    const cut = v.raise(line);
+    t.equal(v.alert(early).suppressed_by, cut, 'what was told before goes under its cause');
+    const late = v.raise(silent('meter-2'));
+    t.match(v.alert(late), { status: 'active', suppressed_by: cut, suppressed_because: 'parent' });
+    const other = v.raise(silent('elsewhere'));
+    t.equal(v.alert(other).suppressed_by, null, 'a second fault is not swallowed');
+    t.same(v.woken, ['raised device_silent meter-1', 'raised line_down', 'raised device_silent elsewhere']);
+
+    v.restart();
+    v.woken.length = 0;
+    v.state.back = new Set();
+    v.clear(cut);
+    v.pass(0.5);
+    v.clear(early);
+    v.pass(0.4);
+    t.same(v.woken, [], 'nobody is told of each device that is heard again');
+    t.equal(v.alert(late).suppressed_by, cut, 'it may still speak');
+    v.pass(0.5);
+    t.equal(v.alert(late).suppressed_by, null);
+    t.same(v.woken, ['released device_silent meter-2'], 'the one that stays away is told, once');
+  },
+);
+
+t.test('an alert whose sensor goes silent stays and rings on its own; it is only marked as last known', async (t) => {
+  const v = village();
+  const hot = v.raise(subjectOf({ device_id: 'inverter', severity: 'high', metric: 'equipment_temp_c' }));
+  const low = v.raise(subjectOf({ rule_id: 'low_battery', metric: 'soc' }));
+  const gone = v.raise(silent('inverter'));
+  t.match(v.alert(hot), { status: 'active', suppressed_by: null, last_known_since_ms: v.state.nowMs });
+  t.equal(v.alert(low).last_known_since_ms, null);
+  v.restart();
+  v.clear(gone);
+  t.equal(v.alert(hot).last_known_since_ms, null, 'heard again');
+  v.state.back = new Set(['battery']);
+  const cut = v.raise(line);
+  t.not(v.alert(low).last_known_since_ms, null, 'a figure is known as long as its devices are');
+  v.state.back = new Set();
+  v.clear(cut);
+  t.equal(v.alert(low).last_known_since_ms, null);
+  // The same with more weight: one battery, one alert.
+  v.woken.length = 0;
+  const worse = v.raise(subjectOf({ rule_id: 'critical_battery', severity: 'critical', metric: 'soc' }));
+  t.equal(v.alert(low).suppressed_by, worse);
+  v.clear(worse);
+  v.pass(2);
+  t.equal(v.alert(low).suppressed_by, null, 'it stands again');
+  t.same(v.woken, ['raised critical_battery'], 'and is not told a second time');
+});
+
+t.test(
+  'more than ten alerts in ten minutes are one; what is serious speaks for itself, and all are there afterwards',
+  async (t) => {
+    const v = village();
+    const ids = Array.from({ length: 10 }, (_, at) => v.raise(subjectOf({ device_id: `d${at}` })));
+    t.equal(v.woken.length, 10);
+    v.raise(subjectOf({ device_id: 'd10' }));
+    const flood = v.active().find(({ rule_id }) => rule_id === 'alert_flood') as Alert;
+    t.match(flood, { severity: 'medium', what: /^11 alerts within 10 minutes, the first: something/ });
+    v.raise(subjectOf({ device_id: 'd11' }));
+    const serious = v.raise(subjectOf({ device_id: 'd12', severity: 'critical' }));
+    t.same(v.woken.slice(10), ['raised alert_flood', 'raised high_equipment_temperature d12']);
+    t.equal(v.active().filter(({ suppressed_by }) => suppressed_by === flood.alert_id).length, 12);
+    t.equal(v.alert(serious).suppressed_by, null);
+    v.clear(ids[0] as string);
+    v.restart();
+    v.pass(9);
+    t.equal(v.alert(flood.alert_id).status, 'active');
+    v.pass(2);
+    t.equal(v.alert(flood.alert_id).status, 'resolved', 'over when it has been calm for ten minutes');
+    t.equal(
+      v.active().filter(({ suppressed_by }) => suppressed_by === null).length,
+      12,
+      'each stands on its own again',
+    );
+    t.equal(v.woken.length, 12, 'people were told of it already');
+  },
+);
+
+t.test('while work is planned alerts are recorded and wake nobody; what still stands at its end is told', async (t) => {
+  const v = village();
+  const plan = (id: string, device_ids: readonly string[] | null, more: AlertEvent[] = []) =>
+    reduceMaintenance([
+      {
+        kind: 'maintenance_planned',
+        id,
+        alert_id: id,
+        grid_id: 'alpha',
+        at_ms: 0,
+        origin: { kind: 'cloud', id: 'c' },
+        actor: { user_id: 'u', name: 'Ama' },
+        reason: 'new fan',
+        device_ids,
+        from_ms: v.state.nowMs,
+        until_ms: v.state.nowMs + 60 * minute,
+      },
+      ...more,
+    ]);
+  v.state.planned = plan('M1', ['inverter']);
+  const hot = v.raise(subjectOf({ device_id: 'inverter' }));
+  const short = v.raise(subjectOf({ device_id: 'inverter', metric: 'b' }));
+  v.raise(subjectOf({ device_id: 'battery' }));
+  v.raise(subjectOf({ rule_id: 'disk_filling', metric: 'gateway_disk_used_pct' }));
+  t.match(v.alert(hot), { suppressed_by: 'M1', suppressed_because: 'maintenance' });
+  t.same(
+    v.woken,
+    ['raised high_equipment_temperature battery', 'raised disk_filling'],
+    'the rest of the grid still speaks',
+  );
+  v.clear(short);
+  v.pass(59);
+  t.equal(v.alert(hot).suppressed_by, 'M1');
+  v.pass(1.1);
+  t.same(v.woken.slice(2), ['released high_equipment_temperature inverter'], 'it ends by itself');
+
+  v.state.planned = plan('M2', null);
+  const quiet = v.raise(subjectOf({ rule_id: 'no_power', severity: 'critical', metric: 'ac_output_voltage_v' }));
+  t.equal(v.alert(quiet).suppressed_by, 'M2', 'work on the whole grid covers all of it');
+  // Ended by somebody whose clock is a year behind: over at once.
+  const base = { alert_id: 'M2', grid_id: 'alpha', at_ms: 1, origin: { kind: 'cloud', id: 'c' } } as const;
+  const actor = { user_id: 'v', name: 'Esi' };
+  v.state.planned = plan('M2', null, [{ ...base, kind: 'maintenance_ended', id: 'E', actor }]);
+  t.match(v.state.planned, [{ ended_by: actor, until_ms: v.state.planned[0]?.from_ms }]);
+  v.pass(0.1);
+  t.same(v.woken.slice(3), ['released no_power']);
+});

@@ -1,0 +1,22 @@
+/** Texts of the screen of devices that only it shows, in English. They come with it. */
+export const deviceTexts = {
+  'link.trouble': 'Trouble',
+  'link.answers': 'Answers',
+  'link.all': 'every question',
+  'link.failed': '{share} of questions failed lately',
+  'link.latency': 'after {ms}',
+  'link.line': 'Line',
+  'devices.answer': '{seen} of {total} devices answer.',
+  'devices.allAnswer': 'All {total} devices answer.',
+  'devices.empty': 'No devices yet.',
+  'devices.emptyNext': 'The installer adds them with “villagrid device add”.',
+  'devices.silent': 'Silent',
+  'devices.answering': 'Answering',
+  'devices.unwatched': 'Spare, not watched for silence',
+  'devices.every': 'every {period}',
+  'device.connected': 'Connected',
+  'device.late': 'Late',
+  'device.stale': 'Silent',
+  'device.offline': 'Offline',
+  'device.never_seen': 'Never seen',
+} as const;
