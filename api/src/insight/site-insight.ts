@@ -76,7 +76,9 @@ export function createSiteInsight(grid: Reads, saved: Partial<InsightStates> = {
     }
   };
   const first = parsed(saved.detector) as { readonly detector?: unknown; readonly recent?: unknown } | undefined;
-  let known = seriesOf();
+  // Series that were known stay known: right after a start nobody has been heard yet.
+  let known = seriesIn(first?.detector);
+  known = seriesOf();
   let detector: AnomalyDetector = createDetector(grid.site(), known, first?.detector);
   let battery = createBatteryForecaster(grid.site(), parsed(saved.battery));
   let temperature = createTemperatureForecaster(grid.site(), known, limitC(), parsed(saved.temperature));
@@ -87,10 +89,11 @@ export function createSiteInsight(grid: Reads, saved: Partial<InsightStates> = {
     return grid.limits().equipment_temp_c?.high ?? defaultLimitC;
   }
   function seriesOf(): { deviceId: string; metric: string }[] {
-    const all = grid
+    const heard = grid
       .site()
       .devices.flatMap(({ device_id: deviceId }) => grid.metricsOf(deviceId).map((metric) => ({ deviceId, metric })));
-    return watchedSeries(grid.site(), all).map(({ deviceId, metric }) => ({ deviceId, metric }));
+    const all = new Map([...known, ...heard].map((one) => [`${one.deviceId}/${one.metric}`, one]));
+    return watchedSeries(grid.site(), [...all.values()]).map(({ deviceId, metric }) => ({ deviceId, metric }));
   }
   /** A device that came later is watched from then on; what is known of the others stays. */
   function noticeSeries(): void {
@@ -194,4 +197,15 @@ export function createSiteInsight(grid: Reads, saved: Partial<InsightStates> = {
       return JSON.stringify({ detector: detector.state(), recent });
     },
   };
+}
+
+/** The series that a saved state of the detector is about. */
+function seriesIn(state: unknown): { deviceId: string; metric: string }[] {
+  const series = (state as { readonly series?: unknown } | undefined)?.series;
+  if (!Array.isArray(series)) return [];
+  return series.flatMap((one: unknown) => {
+    const id = (one as { readonly id?: unknown } | null)?.id;
+    const [deviceId, metric] = typeof id === 'string' ? id.split('/') : [];
+    return deviceId !== undefined && metric !== undefined ? [{ deviceId, metric }] : [];
+  });
 }
