@@ -12,7 +12,7 @@ import type {
   Problem,
   Summary,
 } from '@villagrid/contracts';
-import type { Act, SendOutcome } from '../local/acts.js';
+import { actRequest, type Act, type SendOutcome } from '../local/acts.js';
 
 /** Why a call failed: nobody answered, the login is over, the server refused, or it is in trouble itself. */
 export type FailureKind = 'unreachable' | 'unauthorised' | 'refused' | 'server';
@@ -142,13 +142,8 @@ export function createApi(options: {
     ask: (path, limitMs, read, send) => answer(send?.method ?? 'GET', path, send?.body, limitMs, read),
     async send(act) {
       try {
-        const path = `/api/alerts/${part(act.alertId)}`;
-        const born = { act_id: act.id, occurred_at_ms: act.occurredAtMs };
-        const alert =
-          act.type === 'acknowledge'
-            ? await call<AlertView>('PUT', `${path}/acknowledge`, { ...born, ...(act.note ? { note: act.note } : {}) })
-            : await call<AlertView>('POST', `${path}/notes`, { ...born, note: act.note ?? '' });
-        return { kind: 'taken', alert };
+        const { method, path, body } = actRequest(act);
+        return { kind: 'taken', alert: await call<AlertView>(method, path, body) };
       } catch (error) {
         if (!(error instanceof ApiFailure)) return { kind: 'unreachable' };
         if (error.kind === 'unauthorised') return { kind: 'unauthorised' };
