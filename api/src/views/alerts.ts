@@ -29,6 +29,7 @@ export function alertView(alert: Alert, nowMs: number): AlertView {
     why: alert.why,
     steps: [...alert.steps],
     recommended_action: alert.steps.join(' '),
+    ...(alert.how_long === undefined ? {} : { how_long: alert.how_long }),
     device_id: alert.device_id,
     device_name: alert.device_name,
     metric: alert.metric,

@@ -154,6 +154,7 @@ export const alertSchema = Type.Object({
   why: Type.String(),
   steps: Type.Array(Type.String()),
   recommended_action: Type.String({ description: 'the steps in one text' }),
+  how_long: Type.Optional(Type.String({ description: 'how long there is to do it; left out where nobody said' })),
   device_id: nullable(Type.String()),
   device_name: nullable(Type.String()),
   metric: nullable(Type.String()),
