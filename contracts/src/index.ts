@@ -1,5 +1,6 @@
 /** The contract of Villagrid: what all parts say to each other. */
 export * from './metrics/catalogue.js';
+export * from './metrics/unit-conversion.js';
 export * from './quality/quality.js';
 export * from './quality/watch.js';
 export * from './ports/clock.js';

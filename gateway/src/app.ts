@@ -144,6 +144,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     link: (deviceId, state) => link(deviceId, state),
     answer: (deviceId, topic, payload) => commands.heard(deviceId, topic, payload),
   });
+  const notifySecrets = config.notify ? readNotifySecrets(config.notify.secrets_file) : {};
   const writable = registerCommands(connections, profiles, (...asked) => write(...asked));
   mkdirSync(config.data_dir, { recursive: true, mode: 0o700 });
   const data = new DataFolder({ folder: config.data_dir, clock, realClock, log: logger.child('data') });
@@ -418,7 +419,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
       site,
       channels: makeChannels({
         config: settings,
-        secrets: readNotifySecrets(settings.secrets_file),
+        secrets: notifySecrets,
         pinState: { get: () => store.state(pin), put: (value) => store.putState(pin, value) },
         clock,
         realClock,

@@ -22,6 +22,7 @@ import { cryptoRandom, realClock, silentLogger } from '@villagrid/runtime';
 import { memoryLog, tempDir } from '@villagrid/runtime/testing';
 import { canOpenPty, gsmModem, openPty, type GsmModem, type GsmModemSettings } from '@villagrid/simulator';
 import t, { type Test } from 'tap';
+import { freePortBase } from './port-base.js';
 
 t.setTimeout(300_000);
 const clock = realClock();
@@ -446,12 +447,7 @@ t.test(
     const { path: modemPath, modem } = await modemAt(t, { pin: '1234' });
     const server = await mailServer(t);
     const folder = tempDir(t);
-    const freePort = await new Promise<number>((resolve) => {
-      const probe = createServer().listen(0, '127.0.0.1', () => {
-        const { port } = probe.address() as { port: number };
-        probe.close(() => resolve(port));
-      });
-    });
+    const freePort = await freePortBase(1);
     const settings = {
       site: {
         grid_id: 'kisima',

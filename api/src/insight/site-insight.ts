@@ -42,7 +42,7 @@ export interface AnomalySpan {
 
 /** States as texts, by name; each may be kept by itself. */
 export type InsightStates = Readonly<Record<(typeof insightStateNames)[number], string>>;
-export const insightStateNames = ['detector', 'battery', 'temperature'] as const;
+export const insightStateNames = ['detector', 'usual_day', 'battery', 'temperature'] as const;
 
 /** What is known of a grid. */
 export interface SiteInsight {
@@ -79,7 +79,10 @@ export function createSiteInsight(grid: Reads, saved: Partial<InsightStates> = {
   // Series that were known stay known: right after a start nobody has been heard yet.
   let known = seriesIn(first?.detector);
   known = seriesOf();
-  let detector: AnomalyDetector = createDetector(grid.site(), known, first?.detector);
+  let detector: AnomalyDetector = createDetector(grid.site(), known, {
+    ...(first?.detector as object | undefined),
+    usual_day: parsed(saved.usual_day),
+  });
   let battery = createBatteryForecaster(grid.site(), parsed(saved.battery));
   let temperature = createTemperatureForecaster(grid.site(), known, limitC(), parsed(saved.temperature));
   let recent: AnomalySpan[] = Array.isArray(first?.recent) ? (first.recent as AnomalySpan[]) : [];
@@ -194,7 +197,8 @@ export function createSiteInsight(grid: Reads, saved: Partial<InsightStates> = {
     state(name) {
       if (name === 'battery') return JSON.stringify(battery.state());
       if (name === 'temperature') return JSON.stringify(temperature.state());
-      return JSON.stringify({ detector: detector.state(), recent });
+      const { usual_day: usualDay, ...others } = detector.state();
+      return JSON.stringify(name === 'usual_day' ? usualDay : { detector: others, recent });
     },
   };
 }

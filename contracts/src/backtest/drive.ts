@@ -143,7 +143,8 @@ export class Backtest {
     this.playFromMs = fromMs - options.leadMs;
     this.#toMs = toMs;
     this.#board = new FigureBoard(site, this.needs.figures);
-    const context: RuleContext = { ...options.context, figure: this.#board.figure };
+    // The engine remembers the figures it is told, as live; of others nothing is known.
+    const context: RuleContext = { ...options.context, figure: () => undefined };
     const devices = watchedDevices(site);
     const engineOf = (rule: Rule) => ({ rules: [rule], devices, context, inventory: site.devices, zone: site.zone });
     this.#playing = variants.map(
@@ -219,16 +220,13 @@ export class Backtest {
     }
     let figures = block.form.figures;
     if (others !== undefined) figures = [...new Set([block, ...others].flatMap(({ form }) => form.figures))];
-    const resolved = figures.length === 0 ? undefined : figures.map((one) => this.#board.resolve(one, timeMs));
+    const told = figures.length === 0 ? undefined : this.#board.resolve(figures, timeMs);
     this.#judge(block, timeMs);
     for (const other of others ?? []) this.#judge(other, timeMs);
-    if (resolved === undefined) return count;
-    for (const [index, figure] of resolved.entries()) {
-      if (figure === undefined) continue;
-      for (const one of this.#playing) {
-        const found = one.engine.onFigure(figures[index] as string, figure.timeMs as number, figure.value as number);
-        if (found.length > 0) one.take(found);
-      }
+    if (told === undefined || told.length === 0) return count;
+    for (const one of this.#playing) {
+      const found = one.engine.onFigures(told);
+      if (found.length > 0) one.take(found);
     }
     return count + figures.length;
   }

@@ -109,10 +109,11 @@ export function createHealth(options: HealthOptions): {
           ? [{ name: 'uplink', ok: true, detail: uplink.stats().connected ? 'linked' : 'no link; everything is kept' }]
           : []),
         // That people cannot be told is an alert, not a fault of what measures.
-        ...(notifier?.status().channels ?? []).map(({ channel, state, detail }) => ({
-          name: `notify_${channel}`,
+        // Anybody may read this: why it fails is for those who are logged in.
+        ...(notifier?.numbers() ?? []).map(({ name, failing, sent, signalDbm }) => ({
+          name: `notify_${name}`,
           ok: true,
-          detail: state === 'failing' ? `failing: ${detail}` : detail,
+          detail: `${failing ? 'failing' : 'no failure'}; ${sent} sent${signalDbm === null ? '' : `; signal ${signalDbm} dBm`}`,
         })),
       ];
       const status = checks.every((one) => one.ok) ? 'ok' : log.stats.refusing ? 'down' : 'degraded';
