@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import {
+  alertLoad,
   checkAlertEvent,
   compareAlerts,
   isAlertEvent,
@@ -257,6 +258,67 @@ t.test(
     t.equal(shelvedAt({ shelvings }, 101.5 * hour)?.reason, 'from 101', 'the one that lasts longest');
     t.equal(shelvedAt({ shelvings }, 106 * hour), undefined, 'over by itself');
     t.equal(shelvedAt({ shelvings }, 199.9 * hour)?.reason, 'from 200', 'clocks of a few minutes apart agree');
+  },
+);
+
+t.test(
+  'the load of alerts is counted by local days and nights, with its peak, floods, what chatters and what is stale',
+  async (t) => {
+    const minute = 60_000;
+    // Local midnight in Nairobi.
+    const fromMs = Date.UTC(2026, 2, 1, 21);
+    const toMs = fromMs + 2 * 86_400_000;
+    const alert = (rule_id: string, atMin: number, over: Partial<Alert> = {}) =>
+      ({
+        rule_id,
+        message: rule_id,
+        device_id: null,
+        device_name: null,
+        metric: null,
+        severity: 'medium',
+        status: 'resolved',
+        raised_at_ms: fromMs + atMin * minute,
+        acknowledged_at_ms: null,
+        timeline: [],
+        ...over,
+      }) as unknown as Alert;
+    const quiet = { kind: 'suppressed', at_ms: fromMs + 300 * minute } as Alert['timeline'][number];
+    const few = [
+      alert('x', -1, { status: 'active' }),
+      alert('a', 3 * 60, { severity: 'critical', acknowledged_at_ms: fromMs + 200 * minute }),
+      alert('b', 300, { timeline: [quiet] }),
+      ...[720, 722, 725].map((at) => alert('c', at)),
+    ];
+    const load = alertLoad(few, { fromMs, toMs, nowMs: toMs + 1, zone: 'Africa/Nairobi' });
+    t.match(load, {
+      alerts: 4,
+      suppressed: 1,
+      per_day: 2,
+      most_per_day: 4,
+      per_night: 0.5,
+      peak_10_min: { count: 3, from_ms: fromMs + 720 * minute },
+      flood_share: 0,
+      by_severity: { critical: 1, high: 0, medium: 3, low: 0 },
+      worst_rules: [
+        { rule_id: 'c', count: 3, share: 0.75 },
+        { rule_id: 'a', count: 1 },
+      ],
+      chattering: [{ rule_id: 'c', count: 3 }],
+      standing: 1,
+      stale: 1,
+      median_seen_ms: 20 * minute,
+      judgement: 'fair',
+    });
+    // Twelve within ten minutes: from the eleventh on, until the first of them is ten minutes old.
+    const many = Array.from({ length: 12 }, (_, at) => alert('d', 600 + at * 0.5));
+    const flood = alertLoad(many, { fromMs, toMs, nowMs: toMs, zone: 'Africa/Nairobi' });
+    t.equal(flood.judgement, 'poor');
+    t.equal(Math.round(flood.flood_share * (toMs - fromMs)), 5.5 * minute);
+    t.match(alertLoad([], { fromMs, toMs, nowMs: toMs, zone: 'UTC' }), {
+      alerts: 0,
+      peak_10_min: null,
+      judgement: 'good',
+    });
   },
 );
 

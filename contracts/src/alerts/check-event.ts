@@ -135,7 +135,7 @@ const kinds: Readonly<Record<AlertEvent['kind'], Form>> = {
 function faultOf(value: unknown, bounded: boolean): string | undefined {
   if (!isRecord(value)) return 'an alert event that is no object';
   if (typeof value.kind !== 'string' || !isAlertEventKind(value.kind))
-    return `alert event of unknown kind ${String(value.kind).slice(0, 40)}`;
+    return `alert event of unknown kind ${typeof value.kind === 'string' ? value.kind.slice(0, 40) : typeof value.kind}`;
   const fault = kinds[value.kind](value, '', bounded);
   return fault === undefined ? undefined : `alert event ${value.kind}${fault}`;
 }
