@@ -2,7 +2,7 @@
  * What is kept of one grid between requests: active alerts, the mean battery power, today's figures and the serialised
  * summary, each until something changes or it is too old. One board per grid, made when first asked for.
  */
-import { compareAlerts, type Alert, type Clock, type Summary } from '@villagrid/contracts';
+import { compareAlerts, type Alert, type AlertEvent, type Clock, type Summary } from '@villagrid/contracts';
 import type { GridChange, GridPort, ServerIdentity } from './ports.js';
 import { recentBatteryPowerKw, summaryView } from './views/summary.js';
 import { todayView } from './views/today.js';
@@ -38,6 +38,7 @@ export class GridBoard {
   #version = 0;
   #alertVersion = 0;
   #active: { readonly version: number; readonly alerts: Promise<readonly Alert[]> } | undefined;
+  #records: Promise<readonly AlertEvent[]> | undefined;
   #slow: { readonly madeMs: number; readonly parts: Promise<SlowParts> } | undefined;
   #lastSlow: { readonly madeMs: number; readonly parts: SlowParts } | undefined;
   #summary: MadeSummary | undefined;
@@ -57,6 +58,7 @@ export class GridBoard {
     this.#version += 1;
     if (change.type === 'alert') this.#alertVersion += 1;
     if (change.type === 'site') {
+      this.#records = undefined;
       this.#slow = undefined;
       this.#lastSlow = undefined;
     }
@@ -80,6 +82,17 @@ export class GridBoard {
       if (this.#active === entry) this.#active = undefined;
     });
     return alerts;
+  }
+
+  /** What people said of the grid as a whole. */
+  records(): Promise<readonly AlertEvent[]> {
+    if (this.#records !== undefined) return this.#records;
+    const records = this.grid.records();
+    this.#records = records;
+    records.catch(() => {
+      if (this.#records === records) this.#records = undefined;
+    });
+    return records;
   }
 
   /** Mean battery power and today: at most 15 real seconds old, or up to a minute while newer ones are being made. */
@@ -110,8 +123,9 @@ export class GridBoard {
 
   /** The summary as of now. */
   async summary(): Promise<Summary> {
-    const [active, slow] = await Promise.all([this.active(), this.slowParts()]);
-    return summaryView({ grid: this.grid, identity: this.#options.identity, active, ...slow, nowMs: this.nowMs() });
+    const [active, records, slow] = await Promise.all([this.active(), this.records(), this.slowParts()]);
+    const { identity } = this.#options;
+    return summaryView({ grid: this.grid, identity, active, records, ...slow, nowMs: this.nowMs() });
   }
 
   /** The summary as JSON text, made once per change and village second. */

@@ -39,6 +39,7 @@ import type { GatewayConfig } from './config/schema.js';
 import { registerCommands, resolveProfiles, withPollPeriods, type DriverSink } from './drivers/index.js';
 import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { createHealth, diskUsedPct } from './health/health.js';
+import { createInsight } from './insight/insight.js';
 import { createIntake } from './intake/intake.js';
 import { Lines } from './live/lines.js';
 import { Live } from './live/live.js';
@@ -216,7 +217,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     ownWords(ruleId) {
       if (ruleId === notifyFailingRuleId) return notifier?.words();
       if (ruleId === meterDisagreesRuleId) return balance.words();
-      return ruleId === lineDownRuleId ? lines.words(nameOf) : undefined;
+      return ruleId === lineDownRuleId ? lines.words(nameOf) : insight.words(ruleId);
     },
     tell,
   });
@@ -463,6 +464,14 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     clock,
     logger: logger.child('balance'),
   });
+  const insight = createInsight({
+    grid,
+    log,
+    figure: (metric, value) => alerts.onInternalFigure(metric, value),
+    timesAreRight: () => isTrusted(clock.trust()) && !projector.repairing(),
+    clock,
+    logger: logger.child('insight'),
+  });
   const api: ApiPorts = {
     identity: {
       kind: 'gateway',
@@ -473,7 +482,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
       clockTrust,
     },
     auth: accounts,
-    grids: createGridsPort(grid, alerts.shown),
+    grids: createGridsPort({ ...grid, insight: insight.site }, alerts.shown),
     health: health.port,
     clock: keeper,
     notify: notifier,
@@ -519,6 +528,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   lifecycle.add(retention);
   lifecycle.add(alerts);
   lifecycle.add(balance);
+  lifecycle.add(insight);
   if (notifier) lifecycle.add(notifier);
   lifecycle.add({ name: 'word of a power cut', start: tellOfStop, stop() {} });
   lifecycle.add({

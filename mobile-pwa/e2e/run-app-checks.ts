@@ -218,6 +218,13 @@ export async function runAppChecks(options: AppChecksOptions): Promise<AppChecks
         for (const problem of await page.evaluate(lookAround))
           problems.push(`${size.name} history ${period}: ${problem}`);
       }
+      await go(`${grid}/rules`, '.rule');
+      await page.click('.rule summary:has-text("Battery is low")');
+      await page.fill('.limit:has-text("Below") input[type=number]', '25');
+      await page.click('.rule-body .btn.pri');
+      await page.waitForSelector('.rule-result .tried.changed', { timeout: patienceMs });
+      await page.locator('.rule-body .btn.pri').scrollIntoViewIfNeeded();
+      await look('rules-tried');
       await go(`${grid}/reports`, '.reports-body[aria-busy=false]');
       await look('reports');
       await picture('reports-long', true);

@@ -26,6 +26,7 @@ export * from './config/place.js';
 export { telemetryMigrations } from './telemetry/schema.js';
 export * from './telemetry/types.js';
 export * from './telemetry/store.js';
+export * from './telemetry/frame-samples.js';
 export * from './telemetry/clock-ledger.js';
 export * from './telemetry/number-ranges.js';
 export * from './telemetry/windows.js';

@@ -3,6 +3,7 @@ import * as alerts from './alerts.js';
 import * as auth from './auth.js';
 import * as clock from './clock.js';
 import * as commands from './commands.js';
+import * as records from './grid-records.js';
 import * as grids from './grids.js';
 import type { Handlers } from './handler.js';
 import * as history from './history.js';
@@ -22,6 +23,12 @@ export const handlers: Handlers = {
   alert: alerts.alert,
   acknowledge: alerts.acknowledge,
   note: alerts.note,
+  alertLoad: records.alertLoad,
+  maintenance: records.maintenance,
+  planMaintenance: records.planMaintenance,
+  endMaintenance: records.endMaintenance,
+  handOver: records.handOver,
+  writeHandOver: records.writeHandOver,
   assign: alerts.assign,
   shelve: alerts.shelve,
   unshelve: alerts.unshelve,

@@ -42,7 +42,7 @@ export interface AnomalySpan {
 
 /** States as texts, by name; each may be kept by itself. */
 export type InsightStates = Readonly<Record<(typeof insightStateNames)[number], string>>;
-export const insightStateNames = ['detector', 'battery', 'temperature'] as const;
+export const insightStateNames = ['detector', 'usual_day', 'battery', 'temperature'] as const;
 
 /** What is known of a grid. */
 export interface SiteInsight {
@@ -76,8 +76,13 @@ export function createSiteInsight(grid: Reads, saved: Partial<InsightStates> = {
     }
   };
   const first = parsed(saved.detector) as { readonly detector?: unknown; readonly recent?: unknown } | undefined;
-  let known = seriesOf();
-  let detector: AnomalyDetector = createDetector(grid.site(), known, first?.detector);
+  // Series that were known stay known: right after a start nobody has been heard yet.
+  let known = seriesIn(first?.detector);
+  known = seriesOf();
+  let detector: AnomalyDetector = createDetector(grid.site(), known, {
+    ...(first?.detector as object | undefined),
+    usual_day: parsed(saved.usual_day),
+  });
   let battery = createBatteryForecaster(grid.site(), parsed(saved.battery));
   let temperature = createTemperatureForecaster(grid.site(), known, limitC(), parsed(saved.temperature));
   let recent: AnomalySpan[] = Array.isArray(first?.recent) ? (first.recent as AnomalySpan[]) : [];
@@ -87,10 +92,11 @@ export function createSiteInsight(grid: Reads, saved: Partial<InsightStates> = {
     return grid.limits().equipment_temp_c?.high ?? defaultLimitC;
   }
   function seriesOf(): { deviceId: string; metric: string }[] {
-    const all = grid
+    const heard = grid
       .site()
       .devices.flatMap(({ device_id: deviceId }) => grid.metricsOf(deviceId).map((metric) => ({ deviceId, metric })));
-    return watchedSeries(grid.site(), all).map(({ deviceId, metric }) => ({ deviceId, metric }));
+    const all = new Map([...known, ...heard].map((one) => [`${one.deviceId}/${one.metric}`, one]));
+    return watchedSeries(grid.site(), [...all.values()]).map(({ deviceId, metric }) => ({ deviceId, metric }));
   }
   /** A device that came later is watched from then on; what is known of the others stays. */
   function noticeSeries(): void {
@@ -191,7 +197,19 @@ export function createSiteInsight(grid: Reads, saved: Partial<InsightStates> = {
     state(name) {
       if (name === 'battery') return JSON.stringify(battery.state());
       if (name === 'temperature') return JSON.stringify(temperature.state());
-      return JSON.stringify({ detector: detector.state(), recent });
+      const { usual_day: usualDay, ...others } = detector.state();
+      return JSON.stringify(name === 'usual_day' ? usualDay : { detector: others, recent });
     },
   };
+}
+
+/** The series that a saved state of the detector is about. */
+function seriesIn(state: unknown): { deviceId: string; metric: string }[] {
+  const series = (state as { readonly series?: unknown } | undefined)?.series;
+  if (!Array.isArray(series)) return [];
+  return series.flatMap((one: unknown) => {
+    const id = (one as { readonly id?: unknown } | null)?.id;
+    const [deviceId, metric] = typeof id === 'string' ? id.split('/') : [];
+    return deviceId !== undefined && metric !== undefined ? [{ deviceId, metric }] : [];
+  });
 }

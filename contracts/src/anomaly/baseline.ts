@@ -31,7 +31,15 @@ interface MetricDays {
   /** Local dates (days since 1970) to 96 means; NaN where nothing was measured. */
   readonly days: Map<number, Float64Array>;
   readonly ranges: (UsualRange | null | undefined)[];
+  /** Days as they are in the state, for the range they were written with: only what changed is written anew. */
+  written: { least: number; width: number; readonly texts: Map<number, string> } | undefined;
 }
+
+const newDays = (): MetricDays => ({
+  days: new Map(),
+  ranges: new Array<undefined>(quartersPerDay).fill(undefined),
+  written: undefined,
+});
 
 /** The usual day of a site, by metric (or any other name of a series). */
 export interface UsualDay {
@@ -55,7 +63,7 @@ export function learnQuarter(profile: UsualDay, metric: string, date: number, qu
   if (!Number.isFinite(mean) || date <= profile.newestDate - rememberedDays) return;
   let known = profile.metrics.get(metric);
   if (known === undefined) {
-    known = { days: new Map(), ranges: new Array<undefined>(quartersPerDay).fill(undefined) };
+    known = newDays();
     profile.metrics.set(metric, known);
   }
   if (date > profile.newestDate) {
@@ -68,6 +76,7 @@ export function learnQuarter(profile: UsualDay, metric: string, date: number, qu
   let day = known.days.get(date);
   if (day === undefined) known.days.set(date, (day = new Float64Array(quartersPerDay).fill(Number.NaN)));
   day[quarter] = mean;
+  known.written?.texts.delete(date);
   for (const near of [quarter - 1, quarter, quarter + 1])
     known.ranges[(near + quartersPerDay) % quartersPerDay] = undefined;
 }
@@ -146,7 +155,8 @@ const steps = 64 ** 2 - 1;
 
 /** The state as a document for JSON: about 200 bytes for a metric's day. Values keep one part in 4,000 of their range. */
 export function usualDayState(profile: UsualDay): unknown {
-  const metrics = [...profile.metrics].map(([metric, { days }]) => {
+  const metrics = [...profile.metrics].map(([metric, known]) => {
+    const { days } = known;
     let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
     for (const day of days.values())
       for (const value of day) {
@@ -154,17 +164,26 @@ export function usualDayState(profile: UsualDay): unknown {
         if (value > most) most = value;
       }
     const width = most > least ? most - least : 1;
-    const text = (value: number): string => {
-      if (Number.isNaN(value)) return nothing;
-      const step = Math.round(((value - least) / width) * steps);
-      return `${digits[step >> 6]}${digits[step & 63]}`;
+    const scale = steps / width;
+    const text = (values: Float64Array): string => {
+      let out = '';
+      for (let at = 0; at < values.length; at += 1) {
+        const value = values[at] as number;
+        if (Number.isNaN(value)) out += nothing;
+        else {
+          const step = Math.round((value - least) * scale);
+          out += (digits[step >> 6] as string) + (digits[step & 63] as string);
+        }
+      }
+      return out;
     };
-    return {
-      metric,
-      least: Number.isFinite(least) ? least : 0,
-      width,
-      days: [...days].map(([date, values]) => [date, Array.from(values, text).join('')]),
-    };
+    if (!Number.isFinite(least)) least = 0;
+    if (known.written?.least !== least || known.written.width !== width)
+      known.written = { least, width, texts: new Map() };
+    const { texts } = known.written;
+    for (const date of texts.keys()) if (!days.has(date)) texts.delete(date);
+    for (const [date, values] of days) if (!texts.has(date)) texts.set(date, text(values));
+    return { metric, least, width, days: [...texts] };
   });
   return { zone: profile.zone, newest: profile.newestDate, metrics };
 }
@@ -179,7 +198,7 @@ export function usualDayFrom(saved: unknown, zone: string): UsualDay | undefined
     const { metric, least, width, days } = (one ?? {}) as Partial<Record<string, unknown>>;
     if (typeof metric !== 'string' || typeof least !== 'number' || typeof width !== 'number' || !Array.isArray(days))
       return undefined;
-    const known: MetricDays = { days: new Map(), ranges: new Array<undefined>(quartersPerDay).fill(undefined) };
+    const known = newDays();
     for (const entry of days as readonly unknown[]) {
       const [date, text] = Array.isArray(entry) ? (entry as readonly unknown[]) : [];
       if (typeof date !== 'number' || typeof text !== 'string' || text.length !== 2 * quartersPerDay) return undefined;

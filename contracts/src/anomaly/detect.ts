@@ -129,8 +129,8 @@ export interface AnomalyDetector {
   readonly newestMs: number;
   /** Looks at the next window. Windows come in order of time; one that is not newer is left out (undefined). */
   look(window: SiteWindow): Findings | undefined;
-  /** The state as a document for JSON. */
-  state(): unknown;
+  /** The state as a document for JSON; the usual day is by far its largest part, and may be kept apart. */
+  state(): { readonly usual_day: unknown; readonly [name: string]: unknown };
 }
 
 /** Makes the detector of a site that has these series, with its saved state where that is one. */

@@ -153,8 +153,12 @@ export function learn(
   fit.counted = fit.counted * kept + 1;
 }
 
-/** Six significant digits: more would only lengthen the state. */
-const short = (value: number): number => Number(value.toPrecision(6));
+/** Six significant digits: more would only lengthen the state. (`toPrecision` takes ten times as long.) */
+const short = (value: number): number => {
+  if (value === 0) return 0;
+  const scale = 10 ** (5 - Math.floor(Math.log10(Math.abs(value))));
+  return Number.isFinite(scale) ? Math.round(value * scale) / scale : 0;
+};
 
 /** The state as a document for JSON. */
 export const fitState = (fit: LearntFit): unknown => ({

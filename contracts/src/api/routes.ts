@@ -11,6 +11,7 @@ import { balanceSchema } from './balance-schema.js';
 import { insightSchema } from './insight-schema.js';
 import { notifyChannelSchema, notifyStatusSchema, notifyTestSchema } from './notify-schema.js';
 import { reportSchema } from './report-schema.js';
+import * as records from './grid-record-schema.js';
 import { ruleListSchema, ruleTestRequestSchema, ruleTestSchema } from './rule-schema.js';
 import * as s from './schemas.js';
 
@@ -247,6 +248,72 @@ export const routes = [
     params: Type.Object({ alert_id: alertId }),
     body: s.unshelveRequestSchema,
     response: s.alertSchema,
+  },
+  {
+    id: 'alertLoad',
+    method: 'GET',
+    path: '/api/alert-load/{grid_id}',
+    summary: 'How much the alerts of a time ask of people, against ISA-18.2',
+    access: viewer(),
+    params: gridParams,
+    query: Type.Object(
+      {
+        from: Type.Optional(
+          Type.String({ description: 'ISO 8601 or Unix milliseconds; 30 days before the end when left out' }),
+        ),
+        to: Type.Optional(Type.String({ description: 'ISO 8601 or Unix milliseconds; now when left out' })),
+      },
+      { additionalProperties: false },
+    ),
+    response: records.alertLoadAnswerSchema,
+  },
+  {
+    id: 'maintenance',
+    method: 'GET',
+    path: '/api/maintenance/{grid_id}',
+    summary: 'Planned work: alerts are recorded meanwhile and wake nobody',
+    access: viewer(),
+    params: gridParams,
+    response: records.maintenanceListSchema,
+  },
+  {
+    id: 'planMaintenance',
+    method: 'POST',
+    path: '/api/maintenance/{grid_id}',
+    summary: 'Plan work on the grid or on devices, from now or later, for at most a week',
+    access: operator(),
+    params: gridParams,
+    body: records.planMaintenanceSchema,
+    response: records.maintenanceListSchema,
+  },
+  {
+    id: 'endMaintenance',
+    method: 'POST',
+    path: '/api/maintenance/{grid_id}/{maintenance_id}/end',
+    summary: 'End planned work before its time',
+    access: operator(),
+    params: Type.Object({ grid_id: gridId, maintenance_id: Type.String({ minLength: 1, maxLength: 64 }) }),
+    body: records.endMaintenanceSchema,
+    response: records.maintenanceListSchema,
+  },
+  {
+    id: 'handOver',
+    method: 'GET',
+    path: '/api/handover/{grid_id}',
+    summary: 'What one operator left to the next, with all earlier notes',
+    access: viewer(),
+    params: gridParams,
+    response: records.handOverSchema,
+  },
+  {
+    id: 'writeHandOver',
+    method: 'POST',
+    path: '/api/handover/{grid_id}',
+    summary: 'Write the hand-over note; the one before stays in the history',
+    access: operator(),
+    params: gridParams,
+    body: records.writeHandOverSchema,
+    response: records.handOverSchema,
   },
   {
     id: 'historical',

@@ -84,7 +84,9 @@ interface Pending {
   readonly low: number;
   readonly high: number;
   readonly plainPct: number;
+  /** Which of its two questions is answered. */
   readonly emptyDone: boolean;
+  readonly morningDone: boolean;
 }
 
 /** The forecaster of one site's battery. */
@@ -377,6 +379,7 @@ export function createBatteryForecaster(site: Site, saved?: unknown): BatteryFor
       plainPct: lastMorningPct,
       // An empty battery cannot become empty.
       emptyDone: one.socPct <= one.floorPct + 1,
+      morningDone: false,
     });
   }
 
@@ -399,8 +402,8 @@ export function createBatteryForecaster(site: Site, saved?: unknown): BatteryFor
           scoreForecast(emptyRecord, { hit, error: hours(said(one.emptyAtMs)), plainError: hours(said(one.plainMs)) });
         }
       }
-      if (nowMs < one.morningMs) return [emptyDone === one.emptyDone ? one : { ...one, emptyDone }];
-      if (nowMs === one.morningMs && Number.isFinite(soc)) {
+      const morningDone = one.morningDone || nowMs >= one.morningMs;
+      if (!one.morningDone && nowMs === one.morningMs && Number.isFinite(soc)) {
         const truth = Math.max(floorPct, soc);
         scoreForecast(morningRecord, {
           hit: one.low <= truth && truth <= one.high,
@@ -408,7 +411,7 @@ export function createBatteryForecaster(site: Site, saved?: unknown): BatteryFor
           plainError: Math.abs(one.plainPct - truth),
         });
       }
-      return emptyDone ? [] : [{ ...one, morningMs: Number.POSITIVE_INFINITY, emptyDone }];
+      return emptyDone && morningDone ? [] : [{ ...one, emptyDone, morningDone }];
     });
   }
 

@@ -46,6 +46,17 @@ export const lineDownRuleId = 'line_down' satisfies WordedRule;
 export const meterDisagreesRuleId = 'meter_disagrees' satisfies WordedRule;
 export const meterFindingFigure = 'gateway_meter_finding';
 
+/** Rules of what the gateway finds and expects by itself, each with the figure of its own that it watches. */
+export const anomalyRuleId = 'out_of_the_ordinary' satisfies WordedRule;
+export const batteryEndsRuleId = 'battery_will_be_empty' satisfies WordedRule;
+export const temperatureRisesRuleId = 'temperature_heads_over_limit' satisfies WordedRule;
+export const findingFigures = {
+  [meterDisagreesRuleId]: meterFindingFigure,
+  [anomalyRuleId]: 'gateway_anomaly_finding',
+  [batteryEndsRuleId]: 'gateway_battery_finding',
+  [temperatureRisesRuleId]: 'gateway_temperature_finding',
+} as const;
+
 /** The gateway's own figure of rule files that cannot be used. */
 export const brokenRulesFigure = 'gateway_rules_broken';
 
@@ -213,6 +224,25 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       severity: 'medium',
       selector: { scope: 'figure', metric: meterFindingFigure },
       parameters: { confirmations: 3, clear_after: 2 },
+    }),
+    // What these three say is what was found.
+    worded(anomalyRuleId, {
+      kind: 'finding',
+      severity: 'medium',
+      selector: { scope: 'figure', metric: findingFigures[anomalyRuleId] },
+      parameters: { confirmations: 1, clear_after: 2 },
+    }),
+    worded(batteryEndsRuleId, {
+      kind: 'finding',
+      severity: 'high',
+      selector: { scope: 'figure', metric: findingFigures[batteryEndsRuleId] },
+      parameters: { confirmations: 2, clear_after: 2 },
+    }),
+    worded(temperatureRisesRuleId, {
+      kind: 'finding',
+      severity: 'medium',
+      selector: { scope: 'figure', metric: findingFigures[temperatureRisesRuleId] },
+      parameters: { confirmations: 1, clear_after: 2 },
     }),
     worded(
       'backlog_old',

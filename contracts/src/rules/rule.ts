@@ -7,6 +7,7 @@ import { balance } from './kinds/balance.js';
 import { comparison } from './kinds/comparison.js';
 import { deviation } from './kinds/deviation.js';
 import { expression } from './kinds/expression.js';
+import { finding } from './kinds/finding.js';
 import { noData } from './kinds/no-data.js';
 import { rateOfChange } from './kinds/rate-of-change.js';
 import { state } from './kinds/state.js';
@@ -26,6 +27,7 @@ export const ruleKinds: Readonly<Record<string, AnyKind>> = {
   expression: expression as unknown as AnyKind,
   deviation: deviation as unknown as AnyKind,
   balance: balance as unknown as AnyKind,
+  finding: finding as unknown as AnyKind,
 };
 
 const ofDevices = {

@@ -32,12 +32,15 @@ import type { ChangedFigure, Live } from '../live/live.js';
 import type { DurableLog } from '../log/log.js';
 import { OverlaidAlerts, type AlertReads } from '../log/overlaid-alerts.js';
 import { Grouping } from './grouping.js';
+import { LateDigest } from './late-digest.js';
 import { LegacyAlerts, legacyRuleId } from './legacy.js';
-import { comeBackMs, createEvaluation } from './evaluation.js';
+import { comeBackMs, createEvaluation, oldestRingingMs } from './evaluation.js';
 import { stateKey } from './rule-state.js';
 
 const tickEveryMs = 5000;
 const retryMs = 1000;
+/** How long nothing late has to come until what it told is said, real milliseconds. */
+const lateQuietMs = 60_000;
 
 export interface AlertsOptions {
   readonly site: Site;
@@ -160,6 +163,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
   /** Commits alerts with what belongs beside them: who sees one sees at once what explains it. */
   const commitGrouped = (events: readonly AlertEvent[]): Promise<void> =>
     commit([...events, ...grouping.beside(events, Math.round(clock.nowMs()))]);
+  const late = new LateDigest({ rules, site, oldestRingingMs, quietMs: lateQuietMs * (options.speed ?? 1) });
   const lost = (error: unknown) => logger.error('alert events were lost at the stop', { error });
 
   const legacy = new LegacyAlerts({
@@ -249,6 +253,16 @@ export function createAlerts(options: AlertsOptions): Alerts {
     return durable;
   };
 
+  const happened = (subject: AlertSubject): void => {
+    const nowMs = Math.round(clock.nowMs());
+    const alertId = newId(nowMs, random);
+    const base = { alert_id: alertId, grid_id: gridId, at_ms: nowMs, origin };
+    commit([
+      { ...base, kind: 'raised', id: newId(nowMs, random), subject },
+      { ...base, kind: 'cleared', id: newId(nowMs, random), value: null },
+    ]).catch(lost);
+  };
+
   let timer: { cancel(): void } | undefined;
   return {
     name: 'alerts',
@@ -258,26 +272,26 @@ export function createAlerts(options: AlertsOptions): Alerts {
     rules,
     append,
     openCount: () => open.size + legacy.size + grouping.size,
-    onSamples: (samples, figures) => act(evaluation.samples(samples, figures, clock.nowMs())),
+    onSamples(samples, figures) {
+      late.samples(samples, clock.nowMs());
+      act(evaluation.samples(samples, figures, clock.nowMs()));
+    },
     onReadings(series) {
       const judge = evaluation.readings(series);
-      return (timeMs, values, figures, arrivalMs) => act(judge(timeMs, values, figures, arrivalMs));
+      const judgeLate = late.readings(series);
+      return (timeMs, values, figures, arrivalMs) => {
+        judgeLate(timeMs, values, arrivalMs);
+        act(judge(timeMs, values, figures, arrivalMs));
+      };
     },
     onInternalFigure: (metric, value) => act(evaluation.internal(metric, value)),
     clockMoved(byMs) {
       evaluation.clockMoved(byMs);
       legacy.clockMoved(byMs);
       grouping.clockMoved(byMs);
+      late.clockMoved(byMs);
     },
-    happened(subject) {
-      const nowMs = Math.round(clock.nowMs());
-      const alertId = newId(nowMs, random);
-      const base = { alert_id: alertId, grid_id: gridId, at_ms: nowMs, origin };
-      commit([
-        { ...base, kind: 'raised', id: newId(nowMs, random), subject },
-        { ...base, kind: 'cleared', id: newId(nowMs, random), value: null },
-      ]).catch(lost);
-    },
+    happened,
     legacyText: (payload) => legacy.say(payload),
     start() {
       closeOrphans();
@@ -286,6 +300,8 @@ export function createAlerts(options: AlertsOptions): Alerts {
         legacy.expire();
         const found = grouping.tick(Math.round(clock.nowMs()));
         if (found.length > 0) commit(found).catch(lost);
+        const digest = late.tick(clock.nowMs());
+        if (digest !== undefined) happened(digest);
       });
     },
     stop() {

@@ -137,6 +137,10 @@ export const arrows: ArrowTable = {
         imports: ['log'],
         ask: 'The balance reads history through the API’s port, and says what it found as a figure of the gateway.',
       },
+      insight: {
+        imports: ['log'],
+        ask: 'What is found is read from history through the API’s port, and said as a figure of the gateway.',
+      },
       project: { imports: ['log'], ask: 'The projector reads the log and writes runtime’s stores.' },
       store: { imports: [], ask: 'The history store knows no log: frames are given to it, and their numbers.' },
       retention: {

@@ -206,6 +206,31 @@ export const en: RuleLanguageTexts = {
       steps: ['Look at the energy balance: `villagrid balance` names the meter and says why.'],
       how_long: 'This week; before the next report or bill.',
     },
+    out_of_the_ordinary: {
+      message: 'something is out of the ordinary',
+      what: 'A measurement is not what everything else lets expect.',
+      why: 'It may be the beginning of a fault.',
+      steps: ['Look at the device that is named.', 'Compare what it reads with its own display or another meter.'],
+      how_long: 'Today.',
+    },
+    battery_will_be_empty: {
+      message: 'the battery will be empty before the sun is back',
+      what: 'The battery will reach its floor within hours.',
+      why: 'When it does, the village goes dark until the sun has charged it.',
+      steps: [
+        'Ask people to switch off what they can spare until the morning.',
+        'Switch off big machines.',
+        'If there is a generator, make it ready.',
+      ],
+      how_long: 'Until the time that is named.',
+    },
+    temperature_heads_over_limit: {
+      message: 'equipment will be too hot',
+      what: 'A temperature is on its way over its limit.',
+      why: 'Hot equipment stops to protect itself, and ages faster. If it stops, the village goes dark.',
+      steps: ['Look whether its fan turns and its air can pass.', 'Give it shade, and less load in the next hours.'],
+      how_long: 'Until the time that is named, at most two hours.',
+    },
     backlog_old: {
       message: 'backlog is old',
       what: 'The cloud has received nothing new for more than a day.',

@@ -214,6 +214,37 @@ export const fr: RuleLanguageTexts = {
       steps: ['Regardez le bilan d’énergie : `villagrid balance` nomme le compteur et dit pourquoi.'],
       how_long: 'Cette semaine ; avant le prochain rapport ou la prochaine facture.',
     },
+    out_of_the_ordinary: {
+      message: 'quelque chose sort de l’ordinaire',
+      what: 'Une mesure n’est pas celle que tout le reste laisse attendre.',
+      why: 'Ce peut être le début d’une panne.',
+      steps: [
+        'Regardez l’appareil qui est nommé.',
+        'Comparez ce qu’il mesure avec son propre affichage ou un autre compteur.',
+      ],
+      how_long: 'Aujourd’hui.',
+    },
+    battery_will_be_empty: {
+      message: 'la batterie sera vide avant le retour du soleil',
+      what: 'La batterie atteindra son plancher dans quelques heures.',
+      why: 'Alors le village sera dans le noir jusqu’à ce que le soleil l’ait rechargée.',
+      steps: [
+        'Demandez aux gens d’éteindre ce dont ils peuvent se passer jusqu’au matin.',
+        'Arrêtez les grosses machines.',
+        'S’il y a un groupe électrogène, préparez-le.',
+      ],
+      how_long: 'Jusqu’à l’heure indiquée.',
+    },
+    temperature_heads_over_limit: {
+      message: 'un équipement sera trop chaud',
+      what: 'Une température va dépasser sa limite.',
+      why: 'Un équipement chaud s’arrête pour se protéger et vieillit plus vite. S’il s’arrête, le village est dans le noir.',
+      steps: [
+        'Regardez si son ventilateur tourne et si l’air passe.',
+        'Donnez-lui de l’ombre, et moins de charge dans les prochaines heures.',
+      ],
+      how_long: 'Jusqu’à l’heure indiquée, deux heures au plus.',
+    },
     backlog_old: {
       message: 'envoi en retard',
       what: 'Le nuage n’a rien reçu de nouveau depuis plus d’un jour.',

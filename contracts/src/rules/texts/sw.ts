@@ -202,6 +202,34 @@ export const sw: RuleLanguageTexts = {
       steps: ['Angalia mizania ya nishati: `villagrid balance` hutaja mita hiyo na sababu.'],
       how_long: 'Wiki hii; kabla ya ripoti au bili ijayo.',
     },
+    out_of_the_ordinary: {
+      message: 'kuna jambo lisilo la kawaida',
+      what: 'Kipimo kimoja si kama vipimo vingine vyote vinavyoonyesha.',
+      why: 'Inaweza kuwa mwanzo wa hitilafu.',
+      steps: ['Angalia kifaa kilichotajwa.', 'Linganisha kinachosomwa na onyesho lake au mita nyingine.'],
+      how_long: 'Leo.',
+    },
+    battery_will_be_empty: {
+      message: 'betri itaisha kabla ya jua kurudi',
+      what: 'Betri itafika kiwango chake cha chini ndani ya saa chache.',
+      why: 'Ikifika, kijiji kitakuwa gizani hadi jua liichaji.',
+      steps: [
+        'Waombe watu wazime wanavyoweza kukosa hadi asubuhi.',
+        'Zima mashine kubwa.',
+        'Kama kuna jenereta, iandae.',
+      ],
+      how_long: 'Hadi saa iliyotajwa.',
+    },
+    temperature_heads_over_limit: {
+      message: 'kifaa kitapata joto kupita kiasi',
+      what: 'Joto linaelekea kupita kikomo chake.',
+      why: 'Kifaa chenye joto hujizima ili kujilinda, na huzeeka haraka. Kikizima, kijiji kitakuwa gizani.',
+      steps: [
+        'Angalia kama feni yake inazunguka na hewa inapita.',
+        'Kipatie kivuli, na mzigo mdogo katika saa zijazo.',
+      ],
+      how_long: 'Hadi saa iliyotajwa, saa mbili zaidi sana.',
+    },
     backlog_old: {
       message: 'utumaji umechelewa',
       what: 'Wingu halijapokea kitu kipya kwa zaidi ya siku moja.',
