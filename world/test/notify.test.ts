@@ -196,6 +196,10 @@ t.test('what a modem refuses is told in plain words, and a wrong PIN is never gi
   t.match(await failure(hasty.send('+255712345678', 'lost')), /did not answer within/);
   await hasty.send('+255712345678', 'in step again');
   t.equal(far.received.at(-1)?.text, 'in step again');
+  far.settings.failures.push('late +CMS ERROR: 38');
+  t.match(await failure(hasty.send('+255712345678', 'late')), /did not answer within/);
+  await hasty.send('+255712345678', 'not taken for the late answer');
+  t.equal(far.received.at(-1)?.text, 'not taken for the late answer');
   t.match(await failure(modemOn(t, join(path, '..', 'nothing')).look()), /is the adapter plugged in/);
 });
 

@@ -28,7 +28,7 @@ export interface GsmModemSettings {
   unsolicited: readonly string[];
   /** Free places for messages; sending fails with +CMS ERROR: 322 at 0 until messages are deleted. */
   free: number;
-  /** Errors for the next messages: `+CMS ERROR: 38`; `silent` answers nothing. */
+  /** Errors for the next messages: `+CMS ERROR: 38`; `silent` answers nothing; `late +CMS ERROR: 38` hears nothing for 600 ms and says it then. */
   failures: string[];
   /** Answers to USSD codes: the rest of a `+CUSD:` line. */
   readonly ussd: Record<string, string>;
@@ -90,6 +90,8 @@ export function gsmModem(
   let held = '';
   let awaiting: string | undefined;
   let reference = 0;
+  /** What came while it hears nothing. */
+  let busy: Uint8Array[] | undefined;
 
   function fresh() {
     return { echo: settings.echo, unlocked: false, textMode: false, charset: 'GSM', coding: 0, numeric: false };
@@ -172,6 +174,16 @@ export function gsmModem(
     told.push(data);
     const failure = settings.failures.shift();
     if (failure === 'silent') return;
+    if (failure?.startsWith('late ')) {
+      busy = [];
+      clock.after(600, () => {
+        const meanwhile = busy ?? [];
+        busy = undefined;
+        answer(failure.slice('late '.length));
+        for (const bytes of meanwhile) take(bytes);
+      });
+      return;
+    }
     if (failure !== undefined) return answer(failure);
     if (settings.registration !== 1 && settings.registration !== 5) return answer('+CMS ERROR: 331');
     if (settings.free <= 0) return answer('+CMS ERROR: 322');
@@ -248,35 +260,41 @@ export function gsmModem(
     return text;
   };
 
+  function take(bytes: Uint8Array): void {
+    if (busy) {
+      busy.push(bytes);
+      return;
+    }
+    if (settings.dead) return;
+    for (const byte of bytes) {
+      const letter = String.fromCharCode(byte);
+      if (state.echo) write(bytesOf(letter));
+      if (awaiting !== undefined) {
+        if (byte === 0x1b) {
+          awaiting = undefined;
+          held = '';
+          answer('OK');
+        } else if (byte === 0x1a) {
+          const to = awaiting;
+          const data = held;
+          awaiting = undefined;
+          held = '';
+          message(to, data);
+        } else held += letter;
+      } else if (letter === '\r') {
+        const line = held;
+        held = '';
+        if (line !== '') command(line);
+      } else if (byte !== 0x1b) held += letter;
+    }
+  }
+
   return {
     settings,
     told,
     received,
     wrongPins: () => wrong,
-    receive(bytes) {
-      if (settings.dead) return;
-      for (const byte of bytes) {
-        const letter = String.fromCharCode(byte);
-        if (state.echo) write(bytesOf(letter));
-        if (awaiting !== undefined) {
-          if (byte === 0x1b) {
-            awaiting = undefined;
-            held = '';
-            answer('OK');
-          } else if (byte === 0x1a) {
-            const to = awaiting;
-            const data = held;
-            awaiting = undefined;
-            held = '';
-            message(to, data);
-          } else held += letter;
-        } else if (letter === '\r') {
-          const line = held;
-          held = '';
-          if (line !== '') command(line);
-        } else if (byte !== 0x1b) held += letter;
-      }
-    },
+    receive: take,
     restart() {
       state = fresh();
       held = '';

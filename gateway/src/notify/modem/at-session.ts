@@ -93,7 +93,6 @@ export function createAtSession(write: (bytes: Uint8Array) => void, clock: Clock
     }
     if (said === '') return;
     if (waiting) {
-      if (said === waiting.command) return;
       if (said === 'OK') return finish(({ resolve, lines }) => resolve(lines));
       const [, kind = '', code = ''] = /^\+(CM[ES]) ERROR: ?(.*)$/.exec(said) ?? [];
       if (kind !== '')
@@ -123,7 +122,8 @@ export function createAtSession(write: (bytes: Uint8Array) => void, clock: Clock
       const answered = await put('AT', { timeoutMs: 1000 }).then(
         () => true,
         (error: AtError) => {
-          if (error.failure === 'lost' || tries >= 4) throw error;
+          if (error.failure === 'lost') throw error;
+          if (tries >= 4) throw new AtError('lost', '', 'the modem does not answer any more');
           return false;
         },
       );

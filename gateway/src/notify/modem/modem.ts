@@ -84,7 +84,8 @@ export function createModem(options: ModemOptions): Modem {
       try {
         return await work(await ready());
       } catch (error) {
-        if (error instanceof AtError && (error.failure === 'lost' || error.failure === 'timeout')) await letGo();
+        // After a late answer the conversation finds its step by itself.
+        if (error instanceof AtError && error.failure === 'lost') await letGo();
         throw inWords(error);
       }
     });
@@ -140,9 +141,10 @@ export function createModem(options: ModemOptions): Modem {
         await at.ask('AT', { timeoutMs: Math.min(1500, waits.answer) });
         break;
       } catch (error) {
-        if (tries < 4 && error instanceof AtError && error.failure === 'timeout') continue;
+        // Nor is it about us what one says late that was asked before the gateway started.
+        if (tries < 4 && error instanceof AtError && error.failure !== 'lost') continue;
         await letGo();
-        if (error instanceof AtError && error.failure === 'timeout')
+        if (error instanceof AtError && /does? not answer|did not answer/.test(error.message))
           throw new ChannelError(
             'nothing that answers AT is on this port: is it the right one, and has the modem power?',
           );
