@@ -9,6 +9,7 @@ import { testClock } from '@villagrid/runtime/testing';
 import { ask, logIn } from '@villagrid/api/testing';
 import { gatewayFolder, gridId, startHouse, until } from '../testing/house.js';
 
+const given = process.env.SEED;
 const startMs = Date.UTC(2026, 10, 27, 18);
 const stepMs = 30_000;
 const steps = 110;
@@ -135,13 +136,14 @@ async function liveAndTested(t: Test, seed: number): Promise<void> {
     raised += events.length;
     if (events.length > 0) kinds.add(kind);
   }
+  await gateway.stop();
+  // Another seed's village may be a quiet one.
+  if (given !== undefined) return;
   t.ok(raised >= 5, `${raised} alerts were compared`);
   for (const kind of ['comparison', 'expression', 'no_data', 'rate_of_change', 'state', 'threshold'])
     t.ok(kinds.has(kind), `${kind} was raised`);
-  await gateway.stop();
 }
 
-const given = process.env.SEED;
 const seeds = given === undefined ? [1, 2] : [Number(given)];
 for (const seed of seeds)
   t.test('the same samples live and in a back-test give the same events', (t) => liveAndTested(t, seed));
