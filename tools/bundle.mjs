@@ -23,8 +23,15 @@ await build({
   platform: 'node',
   target: 'node20.19',
   conditions: ['villagrid'],
-  // These two find their compiled part beside themselves.
-  external: ['better-sqlite3', 'serialport'],
+  external: [
+    // These two find their compiled part beside themselves.
+    'better-sqlite3',
+    'serialport',
+    // These are asked for by nothing that we use of Fastify; their text would lie in memory.
+    '@fastify/ajv-compiler',
+    '@fastify/fast-json-stringify-compiler',
+    'light-my-request',
+  ],
   // A third smaller, which is memory of the process. Names stay as they are; tools/trace.mjs gives the lines of the sources.
   minifyWhitespace: true,
   minifySyntax: true,

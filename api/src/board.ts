@@ -2,7 +2,7 @@
  * What is kept of one grid between requests: active alerts, the mean battery power, today's figures and the serialised
  * summary, each until something changes or it is too old. One board per grid, made when first asked for.
  */
-import { compareAlerts, type Alert, type Clock, type Summary } from '@villagrid/contracts';
+import { compareAlerts, type Alert, type AlertEvent, type Clock, type Summary } from '@villagrid/contracts';
 import type { GridChange, GridPort, ServerIdentity } from './ports.js';
 import { recentBatteryPowerKw, summaryView } from './views/summary.js';
 import { todayView } from './views/today.js';
@@ -24,6 +24,12 @@ interface SlowParts {
   readonly today: Summary['today'];
 }
 
+interface MadeSummary {
+  readonly key: string;
+  readonly text: Promise<string>;
+  bytes?: Buffer;
+}
+
 /** The cached facts of one grid. */
 export class GridBoard {
   readonly grid: GridPort;
@@ -32,9 +38,10 @@ export class GridBoard {
   #version = 0;
   #alertVersion = 0;
   #active: { readonly version: number; readonly alerts: Promise<readonly Alert[]> } | undefined;
+  #records: Promise<readonly AlertEvent[]> | undefined;
   #slow: { readonly madeMs: number; readonly parts: Promise<SlowParts> } | undefined;
   #lastSlow: { readonly madeMs: number; readonly parts: SlowParts } | undefined;
-  #summary: { readonly key: string; readonly text: Promise<string> } | undefined;
+  #summary: MadeSummary | undefined;
 
   constructor(options: BoardOptions) {
     this.#options = options;
@@ -51,6 +58,7 @@ export class GridBoard {
     this.#version += 1;
     if (change.type === 'alert') this.#alertVersion += 1;
     if (change.type === 'site') {
+      this.#records = undefined;
       this.#slow = undefined;
       this.#lastSlow = undefined;
     }
@@ -74,6 +82,17 @@ export class GridBoard {
       if (this.#active === entry) this.#active = undefined;
     });
     return alerts;
+  }
+
+  /** What people said of the grid as a whole. */
+  records(): Promise<readonly AlertEvent[]> {
+    if (this.#records !== undefined) return this.#records;
+    const records = this.grid.records();
+    this.#records = records;
+    records.catch(() => {
+      if (this.#records === records) this.#records = undefined;
+    });
+    return records;
   }
 
   /** Mean battery power and today: at most 15 real seconds old, or up to a minute while newer ones are being made. */
@@ -104,20 +123,36 @@ export class GridBoard {
 
   /** The summary as of now. */
   async summary(): Promise<Summary> {
-    const [active, slow] = await Promise.all([this.active(), this.slowParts()]);
-    return summaryView({ grid: this.grid, identity: this.#options.identity, active, ...slow, nowMs: this.nowMs() });
+    const [active, records, slow] = await Promise.all([this.active(), this.records(), this.slowParts()]);
+    const { identity } = this.#options;
+    return summaryView({ grid: this.grid, identity, active, records, ...slow, nowMs: this.nowMs() });
   }
 
   /** The summary as JSON text, made once per change and village second. */
   summaryText(): Promise<string> {
-    const key = `${this.#version} ${Math.floor(this.nowMs() / 1000)}`;
+    const key = this.#summaryKey();
     if (this.#summary?.key === key) return this.#summary.text;
     const text = this.summary().then((summary) => JSON.stringify(summary));
-    const entry = { key, text };
+    const entry: MadeSummary = { key, text };
     this.#summary = entry;
-    text.catch(() => {
-      if (this.#summary === entry) this.#summary = undefined;
-    });
+    text.then(
+      (made) => {
+        entry.bytes = Buffer.from(made);
+      },
+      () => {
+        if (this.#summary === entry) this.#summary = undefined;
+      },
+    );
     return text;
+  }
+
+  /** The bytes of that text, where it is made already: whoever asks again need not wait. */
+  summaryBytes(): Buffer | undefined {
+    const made = this.#summary;
+    return made?.key === this.#summaryKey() ? made.bytes : undefined;
+  }
+
+  #summaryKey(): string {
+    return `${this.#version} ${Math.floor(this.nowMs() / 1000)}`;
   }
 }

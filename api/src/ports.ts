@@ -11,6 +11,8 @@ import type {
   DeviceLink,
   GridRecord,
   Health,
+  NotifyChannelName,
+  NotifyStatus,
   Principal,
   Resolution,
   Role,
@@ -52,6 +54,8 @@ export interface AuthPort {
   login(username: string, password: string, remoteAddress: string): Promise<Login | undefined>;
   /** The person behind a token; undefined when unknown, ended or disabled. */
   authenticate(token: string): Promise<Principal | undefined>;
+  /** The same where it is known without waiting; undefined says nothing of the token. */
+  remembered?(token: string): Principal | undefined;
   logout(token: string): Promise<void>;
 }
 
@@ -183,6 +187,13 @@ export interface ClockPort {
   offerPhone(phoneMs: number): ClockOffer;
 }
 
+/** Telling people who have no app open. */
+export interface NotifyPort {
+  status(): NotifyStatus;
+  /** Throws E_NOTIFY_FAILED, and E_REQUEST_INVALID for a way that is not set up. */
+  test(channel: NotifyChannelName, to: string): Promise<NotifyStatus['channels'][number]>;
+}
+
 /** All ports together. */
 export interface ApiPorts {
   readonly identity: ServerIdentity;
@@ -191,4 +202,6 @@ export interface ApiPorts {
   readonly health: HealthPort;
   /** Left out by a server whose clock needs nobody. */
   readonly clock?: ClockPort;
+  /** Left out where nobody is told by SMS, e-mail or relay. */
+  readonly notify?: NotifyPort | undefined;
 }

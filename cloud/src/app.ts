@@ -29,6 +29,7 @@ import { createLinkStore } from './stores/link-store.js';
 import { createSqliteUplinkStore, type SqliteUplinkStore } from './stores/sqlite-uplink-store.js';
 import { createProjectedTelemetry } from './stores/telemetry.js';
 import { createLanes } from './uplink/lanes.js';
+import { createWatch, type Watch } from './watch/watch.js';
 import { createPresence } from './uplink/presence.js';
 import { createUplinkBroker } from './uplink/uplink-broker.js';
 
@@ -65,6 +66,8 @@ export interface Cloud {
   readonly store: SqliteUplinkStore;
   readonly counters: Counters;
   readonly broker: GuardedBroker;
+  /** The cloud's own rules. */
+  readonly watch: Watch;
 }
 
 /** Opens the stores and makes every part; nothing listens before `start`. */
@@ -84,12 +87,12 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
   const acts = createActStore(database);
   const alerts = createAlertStore({ database });
   const ledger = new ClockLedger(database);
+  const frames = ledger.reader({
+    framesOverlapping: (fromMs, toMs, gridId) => decodeAll(store.framesBetween(gridId, fromMs, toMs, projector.cursor)),
+  });
   const telemetry = createProjectedTelemetry({
     database,
-    frames: ledger.reader({
-      framesOverlapping: (fromMs, toMs, gridId) =>
-        decodeAll(store.framesBetween(gridId, fromMs, toMs, projector.cursor)),
-    }),
+    frames,
     zoneOf: (gridId) => {
       const gateway = directory.ofGrid(gridId);
       return gateway ? (grids.get(gridId)?.site() ?? siteOf(gateway, gateways)).zone : 'UTC';
@@ -134,6 +137,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     database,
     store,
     telemetry,
+    frames,
     ledger,
     alerts,
     acts,
@@ -206,6 +210,19 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     health,
   });
 
+  const watch = createWatch({
+    grids: () => grids.list(),
+    alerts,
+    presence,
+    ranBetween: (gridId, fromMs, toMs) => store.hasFramesBetween(gridId, fromMs, toMs),
+    silentAfterMs: config.silent_after_s * 1000,
+    clock,
+    realClock,
+    random,
+    log: log.child('watch'),
+    speed: config.clock?.speed ?? 1,
+  });
+
   const lifecycle = createLifecycle({ log, clock: realClock, stopWithinMs: 2800 });
   lifecycle.add({
     name: 'stores',
@@ -218,6 +235,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
   });
   lifecycle.add({ name: 'projection', start: () => projector.run(), stop: () => projector.stop() });
   lifecycle.add(directory);
+  lifecycle.add(watch);
   lifecycle.add({
     name: 'api',
     start: async () => void (await api.start()),
@@ -253,6 +271,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     store,
     counters,
     broker,
+    watch,
   };
 }
 

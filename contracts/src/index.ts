@@ -1,5 +1,6 @@
 /** The contract of Villagrid: what all parts say to each other. */
 export * from './metrics/catalogue.js';
+export * from './metrics/unit-conversion.js';
 export * from './quality/quality.js';
 export * from './quality/watch.js';
 export * from './ports/clock.js';
@@ -27,6 +28,7 @@ export * from './alerts/check-event.js';
 export * from './alerts/reduce.js';
 export * from './alerts/maintenance.js';
 export * from './alerts/ring.js';
+export * from './alerts/load.js';
 export * from './rules/kind.js';
 export * from './rules/rule.js';
 export * from './rules/check.js';
@@ -81,6 +83,7 @@ export * from './backtest/tally.js';
 export * from './backtest/drive.js';
 export * from './backtest/change.js';
 export * from './backtest/words.js';
+export * from './api/grid-record-schema.js';
 export * from './notify/plan.js';
 export * from './notify/route.js';
 export * from './notify/words.js';

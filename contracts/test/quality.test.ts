@@ -86,6 +86,34 @@ t.test('a counter that stands while its power flows is frozen, until it moves', 
   }
 });
 
+t.test(
+  'what was seen survives being put down and taken up: stuck stays stuck, and time that went by counts',
+  async (t) => {
+    let watch = new DeviceWatch();
+    const whole = new DeviceWatch();
+    const metrics = ['consumption_kw', 'battery_soc_pct', 'consumption_energy_kwh'];
+    for (let minute = 0; minute < 400; minute += 1) {
+      if (minute % 7 === 3) {
+        const again = new DeviceWatch();
+        again.importState(JSON.parse(JSON.stringify(watch.exportState())));
+        watch = again;
+      }
+      const values = [
+        minute < 300 ? 6 : 6 + (minute % 2),
+        minute % 50 === 49 ? 0 : 95,
+        100 + Math.max(0, minute - 350),
+      ];
+      const told = values.map((value, i) => qualityName(watch.judge(metrics[i] as string, value, minute * 60_000)));
+      const wanted = values.map((value, i) => qualityName(whole.judge(metrics[i] as string, value, minute * 60_000)));
+      if (String(told) !== String(wanted)) t.fail(`minute ${minute}: ${String(told)} instead of ${String(wanted)}`);
+      if (minute === 299) t.same(told, ['bad_stuck', 'bad_jump', 'bad_stuck']);
+    }
+    for (const nonsense of [null, 3, 'x', { consumption_kw: [1, 2] }, { consumption_kw: { a: 1 } }])
+      watch.importState(nonsense);
+    t.equal(qualityName(watch.judge('battery_soc_pct', 95, 400 * 60_000)), 'good', 'nonsense is not taken up');
+  },
+);
+
 t.test('a whole reading is judged like its values', async (t) => {
   const metrics = ['consumption_kw', 'battery_soc_pct', 'consumption_energy_kwh'];
   const [one, other] = [new DeviceWatch(), new DeviceWatch()];

@@ -928,21 +928,6 @@ t.test('an alert that came and went three times in ten minutes is one row with i
   );
 });
 
-t.test('a raised alert whose sensor is silent is known to be so, and stays', async (t) => {
-  const rules = defaultRules(defaultLimits());
-  const engine = createRuleEngine({ rules, devices: [], context: noFigures });
-  engine.onSeriesSample({ deviceId: 'd', metric: 'equipment_temp_c', timeMs: start, value: 99 });
-  engine.onSeriesSample({ deviceId: 'e', metric: 'equipment_temp_c', timeMs: start, value: 20 });
-  engine.onFigure('gateway_lines_down', start, 1);
-  t.same(engine.onTick(start + 3_600_000), []);
-  t.same(engine.silent(start + 599_999, 600_000), []);
-  t.match(engine.silent(start + 600_000, 600_000), [
-    { rule: { id: 'high_equipment_temperature' }, deviceId: 'd', lastMs: start },
-  ]);
-  engine.onSeriesSample({ deviceId: 'd', metric: 'equipment_temp_c', timeMs: start + 650_000, value: 98 });
-  t.same(engine.silent(start + 700_000, 600_000), []);
-});
-
 t.test('every default rule is worded in every language, with the same figures and steps', async (t) => {
   const places = (text: string) =>
     (text.match(/\{\w+\}/g) ?? [])

@@ -27,7 +27,7 @@ export const figures = [
 /** The grid of every bench. */
 export const gridId = 'bench';
 
-/** The person who looks. */
+/** The person who looks, and tries rules. */
 export const viewer = { username: 'bench', password: 'bench-bench-bench' } as const;
 
 /** A made gateway. */
@@ -95,7 +95,7 @@ export async function makeGatewayFolder(folder: string, options: GatewayFolderOp
     accounts.addUser({
       ...viewer,
       displayName: 'Bench',
-      grants: [{ role: 'viewer', scope: { kind: 'grid', grid_id: gridId } }],
+      grants: [{ role: 'operator', scope: { kind: 'grid', grid_id: gridId } }],
     }),
   );
   const devices = [];

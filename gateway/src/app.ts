@@ -36,7 +36,7 @@ import { clockCorrectedSubject } from './clock/corrected-alert.js';
 import { createClockKeeper, createVillageClock } from './clock/keeper.js';
 import { systemTimeSources, type TimeSources } from './clock/sources.js';
 import type { GatewayConfig } from './config/schema.js';
-import { resolveProfiles, withPollPeriods, type DriverSink } from './drivers/index.js';
+import { registerCommands, resolveProfiles, withPollPeriods, type DriverSink } from './drivers/index.js';
 import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { createHealth, diskUsedPct } from './health/health.js';
 import { createInsight } from './insight/insight.js';
@@ -47,7 +47,6 @@ import { loadNamedMappings, type Mapping } from './mappings/index.js';
 import { NodeCommands } from './nodes/commands.js';
 import { createMappedNodes } from './nodes/mapped-nodes.js';
 import { createPrototype } from './nodes/prototype.js';
-import { registerCommands } from './nodes/register-commands.js';
 import { createNotifier, makeChannels, notifyFailingRuleId, type ModemWaits } from './notify/index.js';
 import { readNotifySecrets } from './config/notify-secrets.js';
 import { Ballast } from './log/ballast.js';
@@ -57,10 +56,12 @@ import type { DurableLog } from './log/log.js';
 import { formerEpochs, settleRestored } from './log/restored.js';
 import { settleSalvaged } from './log/salvage.js';
 import { NodeSequences } from './log/sequences.js';
+import { lendLines, linesSocket } from './links/index.js';
 import { gatewayParts } from './parts.js';
 import { ownFile } from './places.js';
 import { uplinkCursor } from './uplink/index.js';
 import { createPressure } from './project/pressure.js';
+import { loadSiteRules, siteDefaults } from './rules/index.js';
 import { createProjector } from './project/projector.js';
 import { createRetention } from './retention/retention.js';
 import { createFileRoom } from './store/file-room.js';
@@ -143,6 +144,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     link: (deviceId, state) => link(deviceId, state),
     answer: (deviceId, topic, payload) => commands.heard(deviceId, topic, payload),
   });
+  const notifySecrets = config.notify ? readNotifySecrets(config.notify.secrets_file) : {};
   const writable = registerCommands(connections, profiles, (...asked) => write(...asked));
   mkdirSync(config.data_dir, { recursive: true, mode: 0o700 });
   const data = new DataFolder({ folder: config.data_dir, clock, realClock, log: logger.child('data') });
@@ -193,12 +195,16 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   live.restore(telemetry.latest(gridId));
   const sequences = new NodeSequences(log);
 
+  const siteRules = loadSiteRules(config.rules_dir, { site, defaults: siteDefaults(site, config.limits) });
+  // One that is not right must not keep the village without all others; an alert says so.
+  for (const problem of siteRules.problems) logger.error('a rule of this site cannot be used', { detail: problem });
   const lines = new Lines();
   const nameOf = (deviceId: string): string => site.devices.find((one) => one.device_id === deviceId)?.name ?? deviceId;
   const alerts = createAlerts({
     lines,
     site,
     limits: config.limits,
+    rules: siteRules.rules,
     speed: config.clock?.speed,
     log,
     corrected: (frame) => ledger.restamp(gridId, frame),
@@ -368,7 +374,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     logger: logger.child('history'),
   });
-  const { parts, uplink, quality, write } = gatewayParts({
+  const { parts, uplink, quality, write, line } = gatewayParts({
     config,
     profiles,
     version: gatewayVersion,
@@ -413,7 +419,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
       site,
       channels: makeChannels({
         config: settings,
-        secrets: readNotifySecrets(settings.secrets_file),
+        secrets: notifySecrets,
         pinState: { get: () => store.state(pin), put: (value) => store.putState(pin, value) },
         clock,
         realClock,
@@ -436,6 +442,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     walBytes: logStore.walBytes,
     linesDown: () => lines.downCount,
     damagedFiles: () => data.damagedFiles(),
+    brokenRules: siteRules.problems.length,
     intake: intake.counters,
     broker,
     plainDevices: config.mqtt_plain.lan ? plainDevices(config) : undefined,
@@ -478,6 +485,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     grids: createGridsPort({ ...grid, insight: insight.site }, alerts.shown),
     health: health.port,
     clock: keeper,
+    notify: notifier,
   };
   const server = createApiServer({
     ports: api,
@@ -535,6 +543,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     },
   });
   for (const part of parts) lifecycle.add(part);
+  if (connections.length > 0) lifecycle.add(linesLent(config.data_dir, line, logger));
   lifecycle.add(health.part);
   let served: readonly ApiAddress[] = [];
   lifecycle.add({
@@ -569,6 +578,25 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     clock,
     broker,
     sink,
+  };
+}
+
+/** Lends the lines of the drivers to tools on this box. A folder where no socket can be made lends none. */
+function linesLent(
+  dataDir: string,
+  lineOf: Parameters<typeof lendLines>[1],
+  logger: Logger,
+): { name: string; start(): Promise<void>; stop(): Promise<void> } {
+  let lent: Awaited<ReturnType<typeof lendLines>> | undefined;
+  return {
+    name: 'lines lent',
+    async start() {
+      lent = await lendLines(join(dataDir, linesSocket), lineOf).catch((error: unknown) => {
+        logger.warn('lines cannot be lent to a scan', { error });
+        return undefined;
+      });
+    },
+    stop: async () => lent?.close(),
   };
 }
 

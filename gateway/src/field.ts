@@ -4,3 +4,4 @@ export * from './links/index.js';
 export * from './drivers/index.js';
 export { type TriedPoint, type TriedProfile, tryProfile } from './drivers/try-profile.js';
 export * from './scan/index.js';
+export * from './rules/index.js';

@@ -10,8 +10,14 @@ import {
 } from '@villagrid/contracts';
 import type { LifecyclePart, Logger } from '@villagrid/runtime';
 import type { GatewayConfig } from './config/schema.js';
-import { createModbusDrivers, type DriverSink, type Profile, type WriteOutcome } from './drivers/index.js';
-import { LinkError } from './links/index.js';
+import {
+  createModbusDrivers,
+  type Driver,
+  type DriverSink,
+  LinkError,
+  type Profile,
+  type WriteOutcome,
+} from './drivers/index.js';
 import type { Log } from './log/port.js';
 import { createMqttDestination, createUplink, type Uplink } from './uplink/index.js';
 
@@ -46,6 +52,8 @@ export interface GatewayParts {
   readonly uplink: Uplink | undefined;
   /** How a device that is asked answers. */
   quality(deviceId: string): DeviceLink | undefined;
+  /** The line of that name, for who may borrow it. */
+  line(endpoint: string): ReturnType<NonNullable<Driver['line']>>;
   /** Writes to a point of a device, as `Driver.write`. Rejects with LinkError. */
   write(deviceId: string, key: string, value: number, withinMs: number): Promise<WriteOutcome>;
 }
@@ -77,6 +85,13 @@ export function gatewayParts(context: PartsContext): GatewayParts {
     quality(deviceId) {
       for (const driver of drivers) {
         const known = driver.quality(deviceId);
+        if (known) return known;
+      }
+      return undefined;
+    },
+    line(endpoint) {
+      for (const driver of drivers) {
+        const known = driver.line?.(endpoint);
         if (known) return known;
       }
       return undefined;

@@ -13,7 +13,7 @@ import { batch, computed, signal, type ReadonlySignal, type Signal } from '@prea
 import { align, dayMs, dayStepMs, type DayHistory } from './chart/day.js';
 import { actsToSend, afterSending, retryDelayMs, type Act } from './local/acts.js';
 import type { LocalStore, SavedLogin } from './local/database.js';
-import { answeredAlerts, applyFrame, mergeAlerts, type GridView } from './live/apply.js';
+import { answeredAlerts, applyFrame, mergeAlerts, speaks, type GridView } from './live/apply.js';
 import { openChannel, type Channel, type ChannelState } from './live/channel.js';
 import { ApiFailure, createApi, type Api } from './origin/api.js';
 import { parseRoute, type Route } from './ui/routes.js';
@@ -68,11 +68,9 @@ export interface App {
   refreshAlertsOfAll(): Promise<void>;
   refreshAlert(gridId: string, alertId: string): Promise<void>;
   refreshDevices(gridId: string): Promise<void>;
-  act(what: {
-    readonly alert: AlertView;
-    readonly type: 'acknowledge' | 'note';
-    readonly note: string | null;
-  }): Promise<void>;
+  act(
+    what: Pick<Act, 'type' | 'note' | 'assignee' | 'replaces' | 'durationS'> & { readonly alert: AlertView },
+  ): Promise<void>;
   dismissAct(id: string): Promise<void>;
   /** Offers this phone's time to the gateway; rejects with ApiFailure. */
   offerClock(gridId: string): Promise<ClockAnswer>;
@@ -195,7 +193,7 @@ export async function createApp(ports: {
     state.views.value = { ...state.views.value, [gridId]: view };
     if (before !== undefined && before.alerts !== view.alerts) {
       const known = new Set(before.alerts.map(({ alert_id }) => alert_id));
-      const fresh = view.alerts.find((alert) => alert.status === 'active' && !known.has(alert.alert_id));
+      const fresh = view.alerts.find((alert) => speaks(alert) && !known.has(alert.alert_id));
       if (fresh !== undefined) state.announcement.value = ports.announce(fresh);
     }
     saveGrid(gridId);
@@ -456,15 +454,14 @@ export async function createApp(ports: {
         // The saved list stays, aged by this phone.
       }
     },
-    async act({ alert, type, note }) {
+    async act({ alert, ...what }) {
       const login = state.login.value;
       if (login === null) return;
       const act: Act = {
         id: newId(clock.nowMs(), random),
         gridId: alert.grid_id,
         alertId: alert.alert_id,
-        type,
-        note,
+        ...what,
         occurredAtMs: Math.round(clock.nowMs() + offsetMs.value),
         username: login.username,
         displayName: login.displayName,

@@ -28,6 +28,8 @@ const AllAlerts = lazy(() => import('./features/alerts/all-alerts.js').then((mod
 const Devices = lazy(() => import('./features/devices/devices.js').then((module) => module.Devices));
 const History = lazy(() => import('./features/history/history.js').then((module) => module.History));
 const Reports = lazy(() => import('./features/reports/reports.js').then((module) => module.Reports));
+const Duty = lazy(() => import('./features/duty/duty.js').then((module) => module.Duty));
+const Rules = lazy(() => import('./features/rules/rules.js').then((module) => module.Rules));
 const More = lazy(() => import('./features/more/more.js').then((module) => module.More));
 function Screen() {
   const { state } = useApp();
@@ -53,6 +55,10 @@ function Screen() {
       return <Reports key={route.gridId} gridId={route.gridId} />;
     case 'devices':
       return <Devices gridId={route.gridId} />;
+    case 'duty':
+      return <Duty key={route.gridId} gridId={route.gridId} />;
+    case 'rules':
+      return <Rules key={route.gridId} gridId={route.gridId} />;
     case 'more':
       return <More />;
   }

@@ -8,7 +8,9 @@ import type { CommandPorts } from './commands/command.js';
 import { addDeviceCommands } from './commands/device.js';
 import { addDoctor } from './commands/doctor.js';
 import { addInit } from './commands/init.js';
+import { addNotifyCommands } from './commands/notify.js';
 import { addProfileCommands } from './commands/profile.js';
+import { addRuleCommands } from './commands/rule.js';
 import { addRestore } from './commands/restore.js';
 import { addRuleTest } from './commands/rule-test.js';
 import { addScan } from './commands/scan.js';
@@ -36,10 +38,12 @@ export async function runCli(
   addUserCommands(program, all);
   addCloudCommands(program, all);
   addProfileCommands(program, all);
+  addRuleCommands(program, all);
   addBackup(program, all);
   addRestore(program, all);
   addBalance(program, all);
   addRuleTest(program, all);
+  addNotifyCommands(program, all);
   addDoctor(program, all);
   for (const command of program.commands)
     for (const inner of [command, ...command.commands]) inner.exitOverride().showHelpAfterError();

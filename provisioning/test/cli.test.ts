@@ -461,3 +461,75 @@ t.test('a wrong command line says what is wrong and ends with 2', async (t) => {
   t.equal((await cli(['init'])).code, 2);
   t.equal((await cli(['--help'])).code, 0);
 });
+
+t.test('a site changes a default rule and adds its own; what is wrong is told with file and line', async (t) => {
+  const folder = join(tempDir(t), 'kisima');
+  t.equal((await cli(['init', '--folder', folder, '--grid', 'kisima', '--name', 'Kisima'])).code, 0);
+  const rules = join(folder, 'rules');
+  mkdirSync(rules);
+  const write = (name: string, text: string) => writeFileSync(join(rules, name), text);
+  const check = (...more: string[]) => cli(['rule', 'check', ...more, '--folder', folder]);
+  t.match((await check()).out, /no files of rules/);
+  write('high_consumption.yaml', 'id: high_consumption\nseverity: medium\nparameters:\n  above: 9\n');
+  write('clock_not_trusted.yaml', 'id: clock_not_trusted\nenabled: false\n');
+  const mill = `id: mill_at_night
+kind: expression
+severity: low
+selector:
+  scope: device
+  device_class: meter
+schedule:
+  hours:
+    - { from: '21:00', to: '05:00' }
+parameters:
+  when: consumption_kw > 5 && soc < 50
+  inputs:
+    soc: { metric: battery_soc_pct, of: grid, otherwise: 0 }
+  on_delay_ms: 600000
+message: the mill runs at night
+what: '{device} takes {value} {unit}.'
+why: The battery is for the clinic.
+steps:
+  - Ask the miller to wait for the sun.
+`;
+  write('mill_at_night.yaml', mill);
+  const good = await check();
+  t.equal(good.code, 0, good.out);
+  t.match(good.out, /ok {3}high_consumption: consumption_kw: above 9 kW/);
+  t.match(
+    good.out,
+    /ok {3}mill_at_night: devices, device_class meter: consumption_kw > 5 && soc < 50 .*\(21:00 to 05:00\)/,
+  );
+  const listed = await cli(['rule', 'list', '--folder', folder]);
+  t.match(listed.out, /high_consumption +medium +consumption_kw: above 9 kW for 60 s {2}\[own file\]/);
+  t.match(listed.out, /clock_not_trusted +off/);
+  t.match(listed.out, /device_silent +medium +devices: nothing heard for 10 min/);
+  t.match(listed.out, /mill_at_night +low/);
+
+  for (const [change, expected] of [
+    [
+      mill.replace('> 5', '> [5].all(x, x > 1)'),
+      /mill_at_night\.yaml:11: parameters\.when: .*line 1, column \d+: .*list/,
+    ],
+    [mill.replace('severity: low', 'severity: loud'), /mill_at_night\.yaml:3: severity: found "loud"/],
+    [mill.replace('on_delay_ms: 600000', 'on_delay_ms: soon'), /mill_at_night\.yaml:14: parameters\.on_delay_ms/],
+    [
+      mill.replace('device_class: meter', 'device_id: mill-9'),
+      /mill_at_night\.yaml:6: selector\.device_id: device "mill-9"/,
+    ],
+    [mill.replace(', otherwise: 0', ''), /mill_at_night\.yaml:13: .*no figure "battery_soc_pct"/],
+    [mill.replace('id: mill_at_night', 'id: mill'), /mill_at_night\.yaml:1: id: found "mill"/],
+    [mill.replace(/^message.*\nwhat.*\n/m, ''), /mill_at_night\.yaml:1: message, what: missing/],
+    [mill.replace('kind: expression', 'kind: magic'), /mill_at_night\.yaml:2: kind: .*threshold/],
+    [mill.replace("'21:00'", '25'), /mill_at_night\.yaml:9: schedule\.hours\[0\]\.from/],
+    [mill.replace('why: The', 'why: The: x: y'), /mill_at_night\.yaml:\d+: /],
+  ] as const) {
+    write('mill_at_night.yaml', change);
+    const bad = await check();
+    t.equal(bad.code, 1, change);
+    t.match(bad.out, expected, bad.out);
+    t.match(bad.out, /ok {3}high_consumption/, 'the others are told all the same');
+  }
+  const asJson = JSON.parse((await check('--json', join(rules, 'high_consumption.yaml'))).out) as { rule: object }[];
+  t.match(asJson, [{ rule: { id: 'high_consumption', parameters: { above: 9, deadband: 1 } } }]);
+});

@@ -9,6 +9,7 @@ export { startModbusDevice } from './modbus/device.js';
 export { renderImage } from './modbus/image.js';
 export { registerMap } from './modbus/maps.js';
 export { canOpenPty, openPty, type Pty } from './modbus/pty.js';
+export * from './modem/gsm-modem.js';
 export { rtuFrame, type RtuSlave, rtuSlave, type SlaveBurst, type SlaveRequest } from './modbus/rtu-slave.js';
 export {
   modbusPortsPerVillage,

@@ -89,12 +89,14 @@ t.test(
       publish(75.25);
     };
     const screensDirectory = process.env.SCREENS === 'docs' ? join(root, 'docs/screens') : undefined;
-    for (const [prefix, baseUrl] of [
-      ['gateway', ready.gateway.http],
-      ['cloud', ready.cloud.http],
+    // The stub's test checks accessibility at both sizes; here each server's screens are checked at one.
+    for (const [prefix, baseUrl, accessibleAt] of [
+      ['gateway', ready.gateway.http, ['360x640']],
+      ['cloud', ready.cloud.http, ['1280x800']],
     ] as const) {
       const report = await runAppChecks({
         baseUrl,
+        accessibleAt,
         ...operator,
         gridId: spare.grid_id,
         screensDirectory,

@@ -20,9 +20,11 @@ export const grids: Handler<'grids'> = async ({ services, principal }) => {
   return { grids: states, now_ms: nowMs };
 };
 
-export const summary: Handler<'summary'> = async ({ services, grid }) => {
+export const summary: Handler<'summary'> = ({ services, grid }) => {
   freshen(grid, Math.floor(services.clock.nowMs()));
-  return new Answer(await services.board(grid).summaryText());
+  const board = services.board(grid);
+  const made = board.summaryBytes();
+  return made === undefined ? board.summaryText().then((text) => new Answer(text)) : new Answer(made);
 };
 
 export const devices: Handler<'devices'> = ({ services, grid }) => {

@@ -46,12 +46,13 @@ export interface Call<Id extends RouteId> {
 
 /** An answer that is not a plain 200 with a JSON document. */
 export class Answer {
-  readonly text: string;
+  /** A text, or its bytes where they are kept for further answers. */
+  readonly body: string | Buffer;
   readonly status: number;
   readonly contentType: string;
 
-  constructor(text: string, { status = 200, contentType = 'application/json; charset=utf-8' } = {}) {
-    this.text = text;
+  constructor(body: string | Buffer, { status = 200, contentType = 'application/json; charset=utf-8' } = {}) {
+    this.body = body;
     this.status = status;
     this.contentType = contentType;
   }

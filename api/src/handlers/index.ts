@@ -3,10 +3,12 @@ import * as alerts from './alerts.js';
 import * as auth from './auth.js';
 import * as clock from './clock.js';
 import * as commands from './commands.js';
+import * as records from './grid-records.js';
 import * as grids from './grids.js';
 import type { Handlers } from './handler.js';
 import * as history from './history.js';
 import * as legacy from './legacy.js';
+import * as notify from './notify.js';
 import * as reports from './reports.js';
 import * as rules from './rules.js';
 import * as server from './server.js';
@@ -21,6 +23,12 @@ export const handlers: Handlers = {
   alert: alerts.alert,
   acknowledge: alerts.acknowledge,
   note: alerts.note,
+  alertLoad: records.alertLoad,
+  maintenance: records.maintenance,
+  planMaintenance: records.planMaintenance,
+  endMaintenance: records.endMaintenance,
+  handOver: records.handOver,
+  writeHandOver: records.writeHandOver,
   assign: alerts.assign,
   shelve: alerts.shelve,
   unshelve: alerts.unshelve,
@@ -38,6 +46,8 @@ export const handlers: Handlers = {
   cancelRuleTest: rules.cancelRuleTest,
   completeness: grids.completeness,
   offerClock: clock.offerClock,
+  notifyStatus: notify.notifyStatus,
+  notifyTest: notify.notifyTest,
   legacyLogin: auth.legacyLogin,
   legacyRealtime: legacy.legacyRealtime,
   legacyAlerts: legacy.legacyAlerts,

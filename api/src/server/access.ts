@@ -61,6 +61,23 @@ export interface Named {
   readonly body: unknown;
 }
 
+/** Enforces a role on a grid that the address names, or on the server's own. Throws like `requireGrid`. */
+export function requireNamedGrid(
+  ports: ApiPorts,
+  principal: Principal,
+  access: Extract<Access, { kind: 'role' }>,
+  named: Named,
+): GridPort {
+  if (access.grid === 'path') return requireGrid(ports, principal, access.role, named.params.grid_id ?? '');
+  const own = ports.identity.gridId;
+  if (own === null)
+    throw new VillagridError(
+      'E_GRID_NOT_FOUND',
+      'This server has no grid of its own; the prototype’s calls work at a gateway. Use /api/dashboard/summary/{grid_id}.',
+    );
+  return requireGrid(ports, principal, access.role, own);
+}
+
 /** Enforces a role declared in the table; the grid is found as the table says. */
 export async function requireRole(
   ports: ApiPorts,
@@ -70,16 +87,8 @@ export async function requireRole(
 ): Promise<GridPort> {
   switch (access.grid) {
     case 'path':
-      return requireGrid(ports, principal, access.role, named.params.grid_id ?? '');
-    case 'own': {
-      const own = ports.identity.gridId;
-      if (own === null)
-        throw new VillagridError(
-          'E_GRID_NOT_FOUND',
-          'This server has no grid of its own; the prototype’s calls work at a gateway. Use /api/dashboard/summary/{grid_id}.',
-        );
-      return requireGrid(ports, principal, access.role, own);
-    }
+    case 'own':
+      return requireNamedGrid(ports, principal, access, named);
     case 'body': {
       const gridId = (named.body as { grid_id?: unknown } | undefined)?.grid_id;
       return requireGrid(ports, principal, access.role, typeof gridId === 'string' ? gridId : '');

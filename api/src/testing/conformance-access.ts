@@ -10,13 +10,18 @@ function sample(route: Route, { server, alertId }: Setting): { readonly path: st
     .replace('{grid_id}', server.gridId)
     .replace('{alert_id}', alertId)
     .replace('{device_id}', 'no-device')
+    .replace('{maintenance_id}', 'none')
     .replace('{test_id}', 'no-such-test')
     .replace('{metric}', server.figure);
   if (route.id === 'command') return { path, body: { grid_id: server.gridId, command: 'nothing', value: 0 } };
   if (route.id === 'login' || route.id === 'legacyLogin') return { path, body: { ...server.people.viewer } };
   if (route.id === 'acknowledge' || route.id === 'unshelve') return { path, body: {} };
+  if (route.id === 'endMaintenance') return { path, body: {} };
+  // Far ahead, so that alerts of other tests still speak.
+  if (route.id === 'planMaintenance') return { path, body: { reason: 'new fan', from_ms: 4e12, duration_s: 60 } };
   if (route.id === 'assign') return { path, body: { assignee: 'me' } };
   if (route.id === 'shelve') return { path, body: { reason: 'waiting for a part', duration_s: 3600 } };
+  if (route.id === 'notifyTest') return { path, body: { channel: 'relay' } };
   if (route.id === 'offerClock') return { path, body: { phone_time_ms: 0 } };
   if (route.id === 'ruleTest') return { path, body: { rule_id: 'device_silent', days: 0.01 } };
   if (route.id === 'export') return { path: `${path}?metric=${server.figure}` };
@@ -31,10 +36,13 @@ function expectedStatus(route: Route, who: Who, { ownGrid }: Setting): number {
   if (access.kind === 'authenticated') return 200;
   if (who === 'foreign' || (access.grid === 'own' && !ownGrid)) return 404;
   if (!roleIncludes(who, access.role)) return 403;
+  if (route.id === 'endMaintenance') return 404;
   // No test has this id.
   if (route.id === 'ruleTestState' || route.id === 'cancelRuleTest') return 404;
   // Nobody switched commands on.
   if (route.id === 'command') return 409;
+  // No way of telling people is set up.
+  if (route.id === 'notifyTest') return 400;
   // A plain request to a WebSocket is understood and refused.
   return route.websocket === true ? 400 : 200;
 }

@@ -145,7 +145,7 @@ export class MemoryGrid implements GridPort {
   #store(event: AlertEvent): void {
     if (this.#events.some(({ id }) => id === event.id)) return;
     this.#events.push(event);
-    this.#tell({ type: 'alert', alertId: event.alert_id });
+    this.#tell(isGridRecord(event) ? { type: 'site' } : { type: 'alert', alertId: event.alert_id });
   }
 
   #tell(change: GridChange): void {

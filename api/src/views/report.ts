@@ -1,5 +1,6 @@
 /** The report of a grid: gathers its columns through the port, and lets the formulas of contracts speak. */
 import {
+  alertLoad,
   countedQuarters,
   denseQuarters,
   integratedQuarters,
@@ -10,6 +11,7 @@ import {
   preferCounted,
   quarterAt,
   quarterRaster,
+  reduceMaintenance,
   reportColumns,
   runningQuarters,
   supplyOf,
@@ -23,6 +25,7 @@ import {
   type ReportColumn,
   type Site,
   type Supply,
+  type TimeSpan,
 } from '@villagrid/contracts';
 import { nextTurn } from '@villagrid/runtime';
 import type { GridPort } from '../ports.js';
@@ -121,8 +124,14 @@ export async function reportView(grid: GridPort, query: ReportQuery, nowMs: numb
   for (;;) {
     await nextTurn();
     const step = steps.next();
-    if (step.done === true) return step.value;
+    if (step.done === true) return { ...step.value, alert_load: await loadOf(grid, range, nowMs) };
   }
+}
+
+/** What the alerts of the period asked of people. */
+async function loadOf(grid: GridPort, { fromMs, toMs }: TimeSpan, nowMs: number): Promise<Report['alert_load']> {
+  const load = alertLoad(await grid.alerts({}), { fromMs, toMs, nowMs, zone: grid.site().zone });
+  return { ...load, worst_rules: [...load.worst_rules], chattering: [...load.chattering] };
 }
 
 const wired = (site: Site, metric: string): boolean => figureSource(site, metric).kind !== 'none';
@@ -194,6 +203,8 @@ async function causesOf(
   if (interruptions.length === 0) return [];
   const { plant } = grid.site();
   const limits = grid.limits();
+  // Work on single devices does not switch a village off.
+  const works = reduceMaintenance(await grid.records()).filter(({ device_ids }) => device_ids === null);
   const temperature = await reader.column(hottestMetric);
   const connected = plant.has_mains ? await reader.column('grid_tie_connected') : undefined;
   return interruptions.map(({ fromMs }) => {
@@ -206,7 +217,7 @@ async function causesOf(
     };
     const before = connected?.last[at - 1];
     return interruptionCause({
-      planned: false,
+      planned: works.some((work) => fromMs >= work.from_ms && fromMs < work.until_ms),
       socPct: around(columns.soc?.min, Math.min),
       floorPct: plant.battery_floor_pct,
       loadKw: around(columns.consumption?.max, Math.max),

@@ -45,8 +45,16 @@ export async function slicedWindows(
   return all;
 }
 
+function append(all: number[], more: readonly number[]): void {
+  for (let i = 0; i < more.length; i += 1) all.push(more[i] as number);
+}
+
 /** Appends later windows to columns. */
 export function appendColumns(all: WindowColumns, more: WindowColumns): void {
-  for (const key of ['t', 'min', 'mean', 'max', 'last', 'count'] as const)
-    for (const value of more[key]) all[key].push(value);
+  append(all.t, more.t);
+  append(all.min, more.min);
+  append(all.mean, more.mean);
+  append(all.max, more.max);
+  append(all.last, more.last);
+  append(all.count, more.count);
 }

@@ -1,9 +1,17 @@
 /** The summary of a grid: figures, verdict, today, devices, plant, limits. */
-import { makeVerdict, standsAlone, type Alert, type Summary, type Verdict } from '@villagrid/contracts';
+import {
+  makeVerdict,
+  standsAlone,
+  type Alert,
+  type AlertEvent,
+  type Summary,
+  type Verdict,
+} from '@villagrid/contracts';
 import type { GridPort, ServerIdentity } from '../ports.js';
 import { lastingOf } from '../insight/insights.js';
 import { deviceViews, seenDevices } from './devices.js';
 import { figureViews, gridFigures, type GridFigures } from './figures.js';
+import { maintenanceAtHand } from './grid-records.js';
 import { nominal } from './supply-spans.js';
 import { windowsOfFigure } from './windows.js';
 
@@ -47,6 +55,7 @@ export function summaryView(facts: {
   readonly grid: GridPort;
   readonly identity: ServerIdentity;
   readonly active: readonly Alert[];
+  readonly records: readonly AlertEvent[];
   readonly batteryPowerKw: number | null;
   readonly today: Summary['today'];
   readonly nowMs: number;
@@ -72,6 +81,7 @@ export function summaryView(facts: {
     verdict: verdictOf(grid, figures, active, facts.batteryPowerKw, nowMs),
     today: facts.today,
     devices: seenDevices(deviceViews(grid, nowMs)),
+    maintenance: maintenanceAtHand(facts.records, nowMs),
     plant: {
       pv_kwp: site.plant.pv_kwp ?? null,
       battery_kwh: site.plant.battery_kwh ?? null,

@@ -11,7 +11,15 @@ import {
   type Rule,
   type Site,
 } from '@villagrid/contracts';
-import type { AlertStore, ClockLedger, SqliteDatabase, TelemetryStore } from '@villagrid/runtime';
+import {
+  frameSamples,
+  nextTurn,
+  type AlertStore,
+  type ClockLedger,
+  type FrameReader,
+  type SqliteDatabase,
+  type TelemetryStore,
+} from '@villagrid/runtime';
 import type { GatewayEntry } from '../config/schema.js';
 import type { Downlink } from '../downlink/downlink.js';
 import type { Projector } from '../ingest/project.js';
@@ -31,6 +39,7 @@ export interface GridServices {
   readonly database: SqliteDatabase;
   readonly store: SqliteUplinkStore;
   readonly telemetry: TelemetryStore;
+  readonly frames: FrameReader;
   readonly ledger: ClockLedger;
   readonly alerts: AlertStore;
   readonly acts: ActStore;
@@ -123,6 +132,14 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
     windows: async (deviceId, metric, resolution, fromMs, toMs) =>
       telemetry.windows(gridId, deviceId, metric, resolution, fromMs, toMs),
     raw: async (deviceId, metric, fromMs, toMs) => telemetry.raw(gridId, deviceId, metric, fromMs, toMs),
+    async samples(series, fromMs, toMs) {
+      const steps = frameSamples(services.frames, gridId, series, fromMs, toMs);
+      for (;;) {
+        await nextTurn();
+        const step = steps.next();
+        if (step.done === true) return step.value;
+      }
+    },
     completeness: async (untilMs) => completeness(untilMs),
     alerts: async ({ status }) => alerts.list(gridId, status === undefined ? {} : { status }),
     async alert(alertId) {

@@ -29,6 +29,8 @@ export interface SqliteUplinkStore extends UplinkStore {
   receipt(gatewayId: string, epoch: string): Receipt;
   framesAfter(seq: number, limit: number): readonly ArchivedFrame[];
   framesBetween(gridId: string, fromMs: number, toMs: number, upToSeq: number): Iterable<Uint8Array>;
+  /** Whether a gateway recorded anything of a stretch of time. */
+  hasFramesBetween(gridId: string, fromMs: number, toMs: number): boolean;
   /**
    * Good frames of one log by number from `first` to `last`, up to a place in the order of arrival; samples of withdrawn
    * ones were never projected, and `withdrawn` says so.
@@ -188,6 +190,7 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
       })),
     // Read as a whole: the caller may write while it walks, which an open cursor would forbid.
     framesBetween: (gridId, fromMs, toMs, upToSeq) => sql.framesBetween.all(gridId, fromMs, toMs, upToSeq),
+    hasFramesBetween: (gridId, fromMs, toMs) => sql.hasFramesBetween.get(gridId, fromMs, toMs) === 1,
     framesNumbered: ({ gatewayId, epoch, gridId }, first, last, limit, upToSeq) => {
       const log = findLog(gatewayId, epoch);
       if (!log) return [];
@@ -261,6 +264,11 @@ function statements(database: SqliteDatabase) {
       `SELECT seq, gateway_id, grid_id, epoch, number, bytes FROM cloud_frame JOIN cloud_log ON cloud_log.id = log_id
        WHERE seq > ? AND bad IS NULL ORDER BY seq LIMIT ?`,
     ),
+    hasFramesBetween: database
+      .prepare<[string, number, number], number>(
+        'SELECT EXISTS (SELECT 1 FROM cloud_frame WHERE grid_id = ? AND to_ms >= ? AND from_ms < ?)',
+      )
+      .pluck(),
     framesBetween: database
       .prepare<[string, number, number, number], Buffer>(
         'SELECT bytes FROM cloud_frame WHERE grid_id = ? AND to_ms >= ? AND from_ms < ? AND seq <= ?',

@@ -1,5 +1,6 @@
 /** The report of a grid as a document. */
 import { Type, type Static, type TSchema } from 'typebox';
+import { alertLoadSchema } from './grid-record-schema.js';
 import { reportGroups } from '../metrics/report-figures.js';
 import { interruptionCauses } from '../metrics/supply.js';
 
@@ -81,6 +82,7 @@ export const reportSchema = Type.Object({
     }),
     { description: 'the newest 200' },
   ),
+  alert_load: alertLoadSchema,
   minutes_by_cause: Type.Record(Type.String(), Type.Number()),
   battery_empty: nullable(
     Type.Object(

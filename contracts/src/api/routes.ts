@@ -9,7 +9,9 @@ import { identifierPattern } from '../wire/topics.js';
 import { commandAnswerSchema, commandListSchema, commandRequestSchema } from './command-schema.js';
 import { balanceSchema } from './balance-schema.js';
 import { insightSchema } from './insight-schema.js';
+import { notifyChannelSchema, notifyStatusSchema, notifyTestSchema } from './notify-schema.js';
 import { reportSchema } from './report-schema.js';
+import * as records from './grid-record-schema.js';
 import { ruleListSchema, ruleTestRequestSchema, ruleTestSchema } from './rule-schema.js';
 import * as s from './schemas.js';
 
@@ -43,6 +45,7 @@ const alertId = Type.String({ minLength: 1, maxLength: 64 });
 type RoleAccess = Extract<Access, { kind: 'role' }>;
 const viewer = (grid: 'path' | 'alert' | 'own' = 'path'): RoleAccess => ({ kind: 'role', role: 'viewer', grid });
 const operator = (grid: 'path' | 'alert' | 'own' = 'path'): RoleAccess => ({ kind: 'role', role: 'operator', grid });
+const installer: RoleAccess = { kind: 'role', role: 'installer', grid: 'path' };
 const gridParams = Type.Object({ grid_id: gridId });
 const ruleTestParams = Type.Object({ grid_id: gridId, test_id: Type.String({ minLength: 1, maxLength: 64 }) });
 const historyQuery = Type.Object(
@@ -247,6 +250,72 @@ export const routes = [
     response: s.alertSchema,
   },
   {
+    id: 'alertLoad',
+    method: 'GET',
+    path: '/api/alert-load/{grid_id}',
+    summary: 'How much the alerts of a time ask of people, against ISA-18.2',
+    access: viewer(),
+    params: gridParams,
+    query: Type.Object(
+      {
+        from: Type.Optional(
+          Type.String({ description: 'ISO 8601 or Unix milliseconds; 30 days before the end when left out' }),
+        ),
+        to: Type.Optional(Type.String({ description: 'ISO 8601 or Unix milliseconds; now when left out' })),
+      },
+      { additionalProperties: false },
+    ),
+    response: records.alertLoadAnswerSchema,
+  },
+  {
+    id: 'maintenance',
+    method: 'GET',
+    path: '/api/maintenance/{grid_id}',
+    summary: 'Planned work: alerts are recorded meanwhile and wake nobody',
+    access: viewer(),
+    params: gridParams,
+    response: records.maintenanceListSchema,
+  },
+  {
+    id: 'planMaintenance',
+    method: 'POST',
+    path: '/api/maintenance/{grid_id}',
+    summary: 'Plan work on the grid or on devices, from now or later, for at most a week',
+    access: operator(),
+    params: gridParams,
+    body: records.planMaintenanceSchema,
+    response: records.maintenanceListSchema,
+  },
+  {
+    id: 'endMaintenance',
+    method: 'POST',
+    path: '/api/maintenance/{grid_id}/{maintenance_id}/end',
+    summary: 'End planned work before its time',
+    access: operator(),
+    params: Type.Object({ grid_id: gridId, maintenance_id: Type.String({ minLength: 1, maxLength: 64 }) }),
+    body: records.endMaintenanceSchema,
+    response: records.maintenanceListSchema,
+  },
+  {
+    id: 'handOver',
+    method: 'GET',
+    path: '/api/handover/{grid_id}',
+    summary: 'What one operator left to the next, with all earlier notes',
+    access: viewer(),
+    params: gridParams,
+    response: records.handOverSchema,
+  },
+  {
+    id: 'writeHandOver',
+    method: 'POST',
+    path: '/api/handover/{grid_id}',
+    summary: 'Write the hand-over note; the one before stays in the history',
+    access: operator(),
+    params: gridParams,
+    body: records.writeHandOverSchema,
+    response: records.handOverSchema,
+  },
+  {
     id: 'historical',
     method: 'GET',
     path: '/api/historical/{grid_id}/{metric}',
@@ -395,6 +464,25 @@ export const routes = [
     params: gridParams,
     body: s.clockOfferSchema,
     response: s.clockAnswerSchema,
+  },
+  {
+    id: 'notifyStatus',
+    method: 'GET',
+    path: '/api/notify/{grid_id}',
+    summary: 'How the ways of telling people do, and what was sent',
+    access: installer,
+    params: gridParams,
+    response: notifyStatusSchema,
+  },
+  {
+    id: 'notifyTest',
+    method: 'POST',
+    path: '/api/notify/{grid_id}/test',
+    summary: 'Send a test by one way',
+    access: installer,
+    params: gridParams,
+    body: notifyTestSchema,
+    response: notifyChannelSchema,
   },
   {
     id: 'live',

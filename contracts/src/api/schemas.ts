@@ -2,6 +2,7 @@
 import { Type, type Static, type TSchema } from 'typebox';
 import { severities, suppressionReasons } from '../alerts/events.js';
 import { roles } from '../auth/roles.js';
+import { maintenanceSchema } from './grid-record-schema.js';
 import { granularities } from '../history/resolution.js';
 
 const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
@@ -125,6 +126,7 @@ export const summarySchema = Type.Object({
   verdict: verdictSchema,
   today: todaySchema,
   devices: Type.Object({ seen: Type.Integer(), total: Type.Integer() }),
+  maintenance: Type.Array(maintenanceSchema, { description: 'planned work that goes on or begins within a day' }),
   plant: Type.Object({
     pv_kwp: nullable(Type.Number()),
     battery_kwh: nullable(Type.Number()),

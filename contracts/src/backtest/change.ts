@@ -92,5 +92,15 @@ export function describeRule(rule: Rule): string {
   const checked = checkRule(rule);
   const metric = 'metric' in rule.selector ? rule.selector.metric : undefined;
   const unit = metric === undefined ? '' : (metricDefinition(parseMetricId(metric).base)?.unit ?? '');
-  return ruleKinds[rule.kind]?.describe(checked.parameters as never, unit) ?? '';
+  const sentence = ruleKinds[rule.kind]?.describe(checked.parameters as never, unit) ?? '';
+  // Kinds name metrics by their ids: people read labels, and a limit with its unit.
+  return sentence.replace(
+    /\b([a-z][a-z0-9_]*_[a-z0-9_]+(?:\.[\w-]+)?)( (?:above|below) -?[\d.]+)?/g,
+    (whole, id: string, limit) => {
+      const known = metricDefinition(parseMetricId(id).base);
+      if (known === undefined) return whole;
+      const label = `${known.label.charAt(0).toLowerCase()}${known.label.slice(1)}`;
+      return typeof limit === 'string' ? `${label}${limit} ${known.unit}`.trimEnd() : label;
+    },
+  );
 }

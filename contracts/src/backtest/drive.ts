@@ -143,7 +143,8 @@ export class Backtest {
     this.playFromMs = fromMs - options.leadMs;
     this.#toMs = toMs;
     this.#board = new FigureBoard(site, this.needs.figures);
-    const context: RuleContext = { ...options.context, figure: this.#board.figure };
+    // The engine remembers the figures it is told, as live; of others nothing is known.
+    const context: RuleContext = { ...options.context, figure: () => undefined };
     const devices = watchedDevices(site);
     const engineOf = (rule: Rule) => ({ rules: [rule], devices, context, inventory: site.devices, zone: site.zone });
     this.#playing = variants.map(
@@ -164,7 +165,7 @@ export class Backtest {
 
   /** Plays samples of a slice that ends before `untilMs`; yields where others may have their turn. */
   *play(slice: readonly SeriesSamples[], untilMs: number): Generator<void, void> {
-    const blocks = this.#blocksOf(slice);
+    const blocks = yield* this.#blocksOf(slice);
     let work = 0;
     for (;;) {
       let [first, timeMs] = [-1, Number.POSITIVE_INFINITY];
@@ -219,16 +220,13 @@ export class Backtest {
     }
     let figures = block.form.figures;
     if (others !== undefined) figures = [...new Set([block, ...others].flatMap(({ form }) => form.figures))];
-    const resolved = figures.length === 0 ? undefined : figures.map((one) => this.#board.resolve(one, timeMs));
+    const told = figures.length === 0 ? undefined : this.#board.resolve(figures, timeMs);
     this.#judge(block, timeMs);
     for (const other of others ?? []) this.#judge(other, timeMs);
-    if (resolved === undefined) return count;
-    for (const [index, figure] of resolved.entries()) {
-      if (figure === undefined) continue;
-      for (const one of this.#playing) {
-        const found = one.engine.onFigure(figures[index] as string, figure.timeMs as number, figure.value as number);
-        if (found.length > 0) one.take(found);
-      }
+    if (told === undefined || told.length === 0) return count;
+    for (const one of this.#playing) {
+      const found = one.engine.onFigures(told);
+      if (found.length > 0) one.take(found);
     }
     return count + figures.length;
   }
@@ -283,7 +281,7 @@ export class Backtest {
   }
 
   /** Puts series of a device with the same times together: they are its readings. */
-  #blocksOf(slice: readonly SeriesSamples[]): Block[] {
+  *#blocksOf(slice: readonly SeriesSamples[]): Generator<void, Block[]> {
     const groups: SeriesSamples[][] = [];
     let ofDevice: SeriesSamples[][] = [];
     let deviceId: string | undefined;
@@ -293,6 +291,7 @@ export class Backtest {
         deviceId = one.deviceId;
         ofDevice = [];
       }
+      yield;
       const known = ofDevice.find(([first]) => sameTimes((first as SeriesSamples).times, one.times));
       if (known) known.push(one);
       else {
@@ -301,11 +300,17 @@ export class Backtest {
         groups.push(made);
       }
     }
-    return groups.map((group) => {
+    const blocks: Block[] = [];
+    for (const group of groups) {
       const [{ deviceId: device, times }] = group as [SeriesSamples];
-      const allUsable = group.every(({ values, qualities }) => isUsable(values, qualities));
-      return { deviceId: device, times, columns: group, form: this.#formOf(group), allUsable, at: 0 };
-    });
+      let allUsable = true;
+      for (const { values, qualities } of group) {
+        allUsable &&= isUsable(values, qualities);
+        yield;
+      }
+      blocks.push({ deviceId: device, times, columns: group, form: this.#formOf(group), allUsable, at: 0 });
+    }
+    return blocks;
   }
 
   #formOf(group: readonly SeriesName[]): BlockForm {

@@ -1,6 +1,8 @@
 /** The figures of a grid at a moment of the past: what screens and rules would have had then. */
 import { qualityClass } from '../quality/quality.js';
-import { resolveFigure, type Figure, type SnapshotSample } from '../site/figures.js';
+import type { RuleFigure } from '../rules/engine.js';
+import { latestSampleMs } from '../rules/kind.js';
+import { resolveFigure, type SnapshotSample } from '../site/figures.js';
 import type { Site, Wire } from '../site/site.js';
 
 /** The newest sample of a series at the moment that is played; its time is -Infinity before the first one. */
@@ -16,7 +18,6 @@ export interface Newest {
 export class FigureBoard {
   readonly #wires: ReadonlyMap<string, Wire>;
   readonly #newest = new Map<string, Newest>();
-  readonly #figures = new Map<string, Figure>();
   readonly #shown: SnapshotSample & { timeMs: number; value: number | null; quality: number } = {
     timeMs: 0,
     value: null,
@@ -55,22 +56,16 @@ export class FigureBoard {
     return shown;
   };
 
-  /** Works a figure out anew; its usable value with its time, undefined when there is none. */
-  resolve(metric: string, nowMs: number): Figure | undefined {
-    const wire = this.#wires.get(metric);
-    if (wire === undefined) return undefined;
-    const figure = resolveFigure(metric, wire, this.#lookup, nowMs);
-    this.#figures.set(metric, figure);
-    return figure.value === null || figure.timeMs === null || qualityClass(figure.quality) === 'bad'
-      ? undefined
-      : figure;
+  /** Works figures out anew, as rules are told of them: null where a figure is not usable, none of what is long past. */
+  resolve(metrics: readonly string[], nowMs: number): RuleFigure[] {
+    const told: RuleFigure[] = [];
+    for (const metric of metrics) {
+      const wire = this.#wires.get(metric);
+      if (wire === undefined) continue;
+      const { value, timeMs, quality } = resolveFigure(metric, wire, this.#lookup, nowMs);
+      if (timeMs === null || timeMs < nowMs - latestSampleMs) continue;
+      told.push({ metric, timeMs, value: qualityClass(quality) === 'bad' ? null : value });
+    }
+    return told;
   }
-
-  /** A figure's usable value that is not older than `maxAgeMs` before a time; undefined otherwise. */
-  readonly figure = (metric: string, timeMs: number, maxAgeMs: number): number | undefined => {
-    const figure = this.#figures.get(metric);
-    if (!figure || figure.value === null || figure.timeMs === null || qualityClass(figure.quality) === 'bad')
-      return undefined;
-    return timeMs - figure.timeMs > maxAgeMs ? undefined : figure.value;
-  };
 }

@@ -1,6 +1,6 @@
 /** What a rule reads of a grid: which series are to be fetched before it can be tried on the past. */
-import { parseMetricId } from '../metrics/catalogue.js';
 import type { Rule } from '../rules/rule.js';
+import { coversDevice, coversSeries } from '../rules/selector.js';
 import type { Site } from '../site/site.js';
 
 /** A series by its name. */
@@ -14,7 +14,7 @@ export interface BacktestNeeds {
   readonly series: readonly SeriesName[];
   /** Figures of the grid that are worked out on the way. */
   readonly figures: readonly string[];
-  /** Figures that a rule watches and no history keeps: those of the gateway itself, and those that are not wired. */
+  /** Figures that a rule watches and no history keeps: those of the gateway itself, and those that are not wired. What else is not kept, too. */
   readonly unkept: readonly string[];
 }
 
@@ -36,20 +36,20 @@ export function backtestNeeds(
   const figures = new Set<string>();
   const unkept = new Set<string>();
   const addSeries = (deviceId: string, metric: string) => series.set(`${deviceId} ${metric}`, { deviceId, metric });
-  const devices = (only: string | undefined) =>
-    site.devices.map((one) => one.device_id).filter((id) => only === undefined || id === only);
 
-  for (const { selector, parameters } of rules) {
+  for (const { kind, selector, parameters } of rules) {
+    // It compares with what was usual then, which is not kept.
+    if (kind === 'deviation') unkept.add('what is usual');
     if (selector.scope === 'figure' && site.wiring[selector.metric] === undefined) unkept.add(selector.metric);
     // Figures may be named in conditions and in expressions: whatever names one of them is taken for it.
     const named = JSON.stringify([selector, parameters]);
     for (const metric of Object.keys(site.wiring)) if (named.includes(metric)) figures.add(metric);
     if (selector.scope === 'figure') continue;
-    const only = 'device_id' in selector ? selector.device_id : undefined;
-    for (const deviceId of devices(only))
-      for (const metric of metricsOf(deviceId))
-        if (selector.scope !== 'series' || parseMetricId(metric).base === parseMetricId(selector.metric).base)
-          addSeries(deviceId, metric);
+    for (const device of site.devices) {
+      if (!coversDevice(selector, device)) continue;
+      for (const metric of metricsOf(device.device_id))
+        if (selector.scope === 'device' || coversSeries(selector, device, metric)) addSeries(device.device_id, metric);
+    }
   }
   for (const figure of figures) {
     const wire = site.wiring[figure];

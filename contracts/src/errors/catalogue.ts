@@ -174,7 +174,7 @@ export const errorCatalogue = {
     status: 409,
     title: 'The gateway owns this line',
     reader: 'installer',
-    next: 'Stop the gateway for the scan, then start it again: a line has one owner.',
+    next: 'Leave out --baud, --parity and --every-speed: the gateway lends the line at its speed. Or stop it for the scan, then start it again.',
   },
   E_PORT_IN_USE: {
     status: 500,

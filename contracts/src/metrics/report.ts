@@ -106,11 +106,14 @@ const judgedFromHours = 72;
 /** Full amount of digits a figure carries. */
 const digits = 4;
 
+/** A report without what is not made of measurements: the alerts. */
+export type ReportFigures = Omit<Report, 'alert_load'>;
+
 /** Makes the report at once. */
-export const makeReport = (inputs: ReportInputs): Report => finished(reportInSteps(inputs));
+export const makeReport = (inputs: ReportInputs): ReportFigures => finished(reportInSteps(inputs));
 
 /** Makes the report in steps of some milliseconds for a year. */
-export function* reportInSteps(inputs: ReportInputs): Steps<Report> {
+export function* reportInSteps(inputs: ReportInputs): Steps<ReportFigures> {
   const { grid, raster, amounts, columns, nowMs } = inputs;
   const { plant } = grid;
   const { sinceMs, untilMs } = measuredStretch(raster, amounts, inputs.fromMs, inputs.toMs, nowMs);

@@ -5,6 +5,7 @@
 import type { Alert } from '../alerts/reduce.js';
 import { compareSeverity, type Severity } from '../alerts/events.js';
 import { isRecord } from '../json/record.js';
+import type { WordedAlert } from '../rules/texts/words.js';
 import { isWithinHours, waysFor, type NotifyPlan, type NotifyWay, type Recipient } from './plan.js';
 
 /** Why an alert is told: it began, got worse, is still not acknowledged, went to the next on call, ended, or just happened. */
@@ -20,14 +21,15 @@ export interface NotifyFacts {
   readonly what: string;
   readonly why: string;
   readonly steps: readonly string[];
-  readonly device_name: string | null;
+  /** What its texts in other languages are made from. */
+  readonly subject: WordedAlert;
   readonly raised_at_ms: number;
   readonly cleared_at_ms: number | null;
   readonly active: boolean;
   /** How often it was acknowledged. */
   readonly acknowledgements: number;
   readonly shelved_until_ms: number | null;
-  /** Its cause has an alert of its own. */
+  /** Something else explains it, its cause's alert or planned work: it wakes nobody meanwhile. */
   readonly suppressed: boolean;
 }
 
@@ -72,6 +74,8 @@ interface Tracked {
   outdated: number;
   /** Whether it got worse since the order of call began. */
   worse: boolean;
+  /** It came too late to ring, or was kept back and is not to be told when that ends. */
+  quiet: boolean;
   /** Whether its end was dealt with. */
   ended: boolean;
 }
@@ -98,7 +102,6 @@ interface State {
   alerts: Record<string, Tracked>;
   underWay: UnderWay[];
   recipients: Record<string, OfRecipient>;
-  maintenanceUntilMs: number | null;
   nextId: number;
 }
 
@@ -111,6 +114,7 @@ const tracking = (facts: NotifyFacts, ended: boolean): Tracked => ({
   round: 0,
   outdated: 0,
   worse: false,
+  quiet: false,
   ended,
 });
 const has = (of: Readonly<Record<string, unknown>>, id: string): boolean => Object.hasOwn(of, id);
@@ -124,8 +128,8 @@ const wokenForMs = 12 * 3_600_000;
 const endIsNewsMs = 24 * 3_600_000;
 const theWorst: Severity = 'critical';
 
-/** What routing needs of an alert. `suppressed`: its cause has an alert of its own. */
-export function notifyFacts(alert: Alert, suppressed = false): NotifyFacts {
+/** What routing needs of an alert. */
+export function notifyFacts(alert: Alert): NotifyFacts {
   return {
     alert_id: alert.alert_id,
     key: [alert.rule_id, alert.device_id ?? '', alert.metric ?? ''].join('|'),
@@ -134,13 +138,21 @@ export function notifyFacts(alert: Alert, suppressed = false): NotifyFacts {
     what: alert.what,
     why: alert.why,
     steps: alert.steps,
-    device_name: alert.device_name,
+    subject: {
+      rule_id: alert.rule_id,
+      device_id: alert.device_id,
+      device_name: alert.device_name,
+      metric: alert.metric,
+      value: alert.value,
+      limit: alert.limit,
+      unit: alert.unit,
+    },
     raised_at_ms: alert.raised_at_ms,
     cleared_at_ms: alert.cleared_at_ms,
     active: alert.status === 'active',
     acknowledgements: alert.timeline.filter((one) => one.kind === 'acknowledged').length,
     shelved_until_ms: alert.shelved_until_ms,
-    suppressed,
+    suppressed: alert.suppressed_by !== null,
   };
 }
 
@@ -148,13 +160,11 @@ export function notifyFacts(alert: Alert, suppressed = false): NotifyFacts {
 export interface NotifyRouter {
   /**
    * An alert as it is now; the same again changes nothing. `isNew`: it was only just raised, so that one which is over
-   * already is told as something that happened.
+   * already is told as something that happened. `quiet`: nobody is to hear of it unless it gets worse.
    */
-  alert(facts: NotifyFacts, nowMs: number, isNew: boolean): void;
+  alert(facts: NotifyFacts, nowMs: number, change: { readonly isNew: boolean; readonly quiet?: boolean }): void;
   /** All alerts that are active after a start: those known and not among them ended meanwhile. */
   started(active: readonly NotifyFacts[], nowMs: number): void;
-  /** Planned work: nobody is told anything until then; null ends it. */
-  maintenance(untilMs: number | null): void;
   /** The clock was moved by so much: what waits keeps its length. */
   clockMoved(byMs: number): void;
   /** What is to be sent now. While the time is not known, hours keep nothing back. */
@@ -235,18 +245,27 @@ export function createNotifyRouter(plan: NotifyPlan, saved?: string): NotifyRout
     // Whoever saw it saw something smaller.
     tracked.outdated = Math.max(tracked.outdated, tracked.facts.acknowledgements);
     tracked.worse = true;
+    tracked.quiet = false;
     for (const one of plan.recipients)
       if (placeOf(one) === null && has(tracked.told, one.id)) want(tracked, one, 'worse', nowMs);
     callAnew(tracked);
   }
 
-  function alert(facts: NotifyFacts, nowMs: number, isNew: boolean): void {
+  function alert(
+    facts: NotifyFacts,
+    nowMs: number,
+    { isNew, quiet = false }: { readonly isNew: boolean; readonly quiet?: boolean },
+  ): void {
     const tracked = state.alerts[facts.alert_id];
     if (!tracked) {
       if (facts.active) track(facts, nowMs);
-      else if (isNew) happened(facts, nowMs);
+      else if (isNew && !quiet) happened(facts, nowMs);
+      const begun = state.alerts[facts.alert_id];
+      if (begun && quiet) begun.quiet = true;
       return;
     }
+    // Who was told already goes on to be told.
+    if (quiet && Object.keys(tracked.told).length === 0) tracked.quiet = true;
     const was = tracked.facts.severity;
     tracked.facts = facts;
     if (facts.active && compareSeverity(facts.severity, was) < 0) worsened(tracked, nowMs);
@@ -311,7 +330,7 @@ export function createNotifyRouter(plan: NotifyPlan, saved?: string): NotifyRout
       callAnew(tracked);
       return;
     }
-    if (tracked.facts.suppressed || isMaintained(nowMs)) return;
+    if (tracked.facts.suppressed || tracked.quiet) return;
     const uncalled = tracked.called.length === 0 && tracked.escalateAtMs === null && tracked.round === 0;
     if (uncalled || (tracked.escalateAtMs !== null && nowMs >= tracked.escalateAtMs)) call(tracked, nowMs, timeKnown);
     for (const one of plan.recipients) {
@@ -321,8 +340,6 @@ export function createNotifyRouter(plan: NotifyPlan, saved?: string): NotifyRout
       else if (one.kind === 'device' && nowMs - toldMs >= plan.leastGapMs) want(tracked, one, 'again', nowMs);
     }
   }
-
-  const isMaintained = (nowMs: number) => state.maintenanceUntilMs !== null && nowMs < state.maintenanceUntilMs;
 
   function mayRing(tracked: Tracked, one: Recipient, { why }: Pending, nowMs: number, timeKnown: boolean): boolean {
     if (isBeginning(why) && tracked.facts.suppressed) return false;
@@ -366,16 +383,31 @@ export function createNotifyRouter(plan: NotifyPlan, saved?: string): NotifyRout
     return { id: state.nextId++, recipient: one.id, way: 0, severity, items, sinceMs };
   }
 
+  /** A box without a clock may begin before what it remembers: that must not keep it silent until then. */
+  function notAhead(nowMs: number): void {
+    const longestMs = Math.max(plan.repeatAfterMs, ...Object.values(plan.escalateAfterMs).map((ms) => ms ?? 0));
+    for (const tracked of Object.values(state.alerts)) {
+      for (const [id, pending] of Object.entries(tracked.pending))
+        tracked.pending[id] = { ...pending, sinceMs: Math.min(pending.sinceMs, nowMs) };
+      for (const [id, atMs] of Object.entries(tracked.told)) tracked.told[id] = Math.min(atMs, nowMs);
+      if (tracked.escalateAtMs !== null) tracked.escalateAtMs = Math.min(tracked.escalateAtMs, nowMs + longestMs);
+    }
+    for (const one of Object.values(state.recipients)) {
+      if (one.lastMs !== null) one.lastMs = Math.min(one.lastMs, nowMs);
+      if (one.failedMs !== null) one.failedMs = Math.min(one.failedMs, nowMs);
+      if (one.notBeforeMs !== null)
+        one.notBeforeMs = Math.min(one.notBeforeMs, nowMs + (retryAfterMs.at(-1) as number));
+    }
+    for (const one of state.underWay) one.sinceMs = Math.min(one.sinceMs, nowMs);
+  }
+
   function step(nowMs: number, timeKnown: boolean): NotifyOrders {
-    if (state.maintenanceUntilMs !== null && nowMs >= state.maintenanceUntilMs) state.maintenanceUntilMs = null;
     for (const tracked of Object.values(state.alerts)) settle(tracked, nowMs, timeKnown);
-    if (!isMaintained(nowMs)) {
-      for (const one of plan.recipients) {
-        const message = dueFor(one, nowMs, timeKnown);
-        if (!message) continue;
-        for (const { alert_id } of message.items) delete state.alerts[alert_id]?.pending[one.id];
-        state.underWay.push(message);
-      }
+    for (const one of plan.recipients) {
+      const message = dueFor(one, nowMs, timeKnown);
+      if (!message) continue;
+      for (const { alert_id } of message.items) delete state.alerts[alert_id]?.pending[one.id];
+      state.underWay.push(message);
     }
     for (const [id, tracked] of Object.entries(state.alerts))
       if (tracked.ended && Object.keys(tracked.pending).length === 0 && !isUnderWayAt(id)) delete state.alerts[id];
@@ -388,10 +420,7 @@ export function createNotifyRouter(plan: NotifyPlan, saved?: string): NotifyRout
         (one) => has(one.told, id) && !one.ended && !isSeen(one) && !isShelved(one, nowMs) && !one.facts.suppressed,
       );
     const hush = plan.recipients.flatMap((one) => (one.kind === 'device' && !sounding(one.id) ? [one.id] : []));
-    return {
-      send,
-      hush: isMaintained(nowMs) ? plan.recipients.flatMap((one) => (one.kind === 'device' ? [one.id] : [])) : hush,
-    };
+    return { send, hush };
   }
 
   const isUnderWayAt = (alertId: string) => plan.recipients.some((one) => isUnderWay(one.id, alertId));
@@ -439,16 +468,14 @@ export function createNotifyRouter(plan: NotifyPlan, saved?: string): NotifyRout
   return {
     alert,
     started(active, nowMs) {
+      notAhead(nowMs);
       const open = new Set(active.map((one) => one.alert_id));
-      for (const facts of active) alert(facts, nowMs, false);
+      for (const facts of active) alert(facts, nowMs, { isNew: false });
       for (const [id, tracked] of Object.entries(state.alerts))
         if (!open.has(id) && !tracked.ended) {
           tracked.facts = { ...tracked.facts, active: false };
           end(tracked, nowMs);
         }
-    },
-    maintenance(untilMs) {
-      state.maintenanceUntilMs = untilMs;
     },
     clockMoved(byMs) {
       const move = (value: number | null) => (value === null ? null : value + byMs);
@@ -464,7 +491,6 @@ export function createNotifyRouter(plan: NotifyPlan, saved?: string): NotifyRout
         one.notBeforeMs = move(one.notBeforeMs);
       }
       for (const one of state.underWay) one.sinceMs += byMs;
-      state.maintenanceUntilMs = move(state.maintenanceUntilMs);
     },
     step,
     result,
@@ -475,7 +501,7 @@ export function createNotifyRouter(plan: NotifyPlan, saved?: string): NotifyRout
 }
 
 function readState(saved: string | undefined): State {
-  const fresh: State = { alerts: {}, underWay: [], recipients: {}, maintenanceUntilMs: null, nextId: 1 };
+  const fresh: State = { alerts: {}, underWay: [], recipients: {}, nextId: 1 };
   if (saved === undefined) return fresh;
   try {
     const state: unknown = JSON.parse(saved);

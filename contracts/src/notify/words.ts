@@ -1,6 +1,8 @@
-/** What a message says, in a person's language: short for SMS, whole for e-mail. The alerts' own texts come as they are. Pure. */
+/** What a message says, in a person's language: short for SMS, whole for e-mail. Pure. */
 import { compareSeverity, type Severity } from '../alerts/events.js';
 import { zoneOffsetMs } from '../history/resolution.js';
+import { ruleLanguages, type RuleLanguage } from '../rules/texts/texts.js';
+import { alertWords } from '../rules/texts/words.js';
 import type { NotifyFacts, NotifyReason } from './route.js';
 
 /** One alert of a message. */
@@ -44,7 +46,7 @@ interface Words {
   readonly test: string;
 }
 
-/** Languages of messages. Alerts' own texts are in the language the gateway has them in. */
+/** The words around an alert's own; those come from its rule's texts, or as they were raised where a rule has none. */
 const words = {
   en: {
     severity: { critical: 'CRITICAL', high: 'HIGH', medium: 'medium', low: 'low' },
@@ -106,13 +108,33 @@ const words = {
     seen: 'Umeiona? Sema kwenye programu, hakuna mwingine atakayeitwa.',
     test: 'Ujumbe wa majaribio. Ukiusoma, tahadhari zinakufikia.',
   },
-} as const satisfies Readonly<Record<string, Words>>;
+  ar: {
+    severity: { critical: 'حرج', high: 'خطير', medium: 'متوسط', low: 'بسيط' },
+    why: {
+      raised: '',
+      worse: 'ازداد سوءًا',
+      again: 'ما زال قائمًا',
+      escalated: 'لم يستجب أحد',
+      cleared: 'انتهى',
+      happened: 'للعلم',
+    },
+    since: 'منذ',
+    over: 'من {from} إلى {to}',
+    alerts: '{count} تنبيهات',
+    worst: 'أولها',
+    more: 'و{count} غيرها',
+    todo: 'افعل',
+    reason: 'سبب الأهمية',
+    seen: 'هل رأيته؟ قل ذلك في التطبيق، فلا يُستدعى أحد غيرك.',
+    test: 'رسالة اختبار. إن كنت تقرأها فالتنبيهات تصلك.',
+  },
+} as const satisfies Readonly<Record<RuleLanguage, Words>>;
 
-/** Languages that messages can be written in. */
-export const notifyLanguages = Object.keys(words) as readonly (keyof typeof words)[];
+/** Languages that messages can be written in: those of the default rules. */
+export const notifyLanguages = ruleLanguages;
 
-const wordsOf = (language: string): Words =>
-  Object.hasOwn(words, language) ? words[language as keyof typeof words] : words.en;
+const wordsOf = (language: string): Words => words[languageOf(language)];
+const languageOf = (language: string): RuleLanguage => ruleLanguages.find((one) => one === language) ?? 'en';
 const fill = (text: string, values: Readonly<Record<string, string | number>>): string =>
   text.replaceAll(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ''));
 const capital = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1);
@@ -129,12 +151,18 @@ export function notifyText(lines: readonly NotifyLine[], writing: NotifyWriting)
   const { place, zone } = writing;
   const say = wordsOf(writing.language);
   const isOver = ({ why }: NotifyLine) => (why === 'cleared' ? 1 : 0);
-  const sorted = [...lines].sort(
-    (a, b) =>
-      isOver(a) - isOver(b) ||
-      compareSeverity(a.facts.severity, b.facts.severity) ||
-      a.facts.raised_at_ms - b.facts.raised_at_ms,
-  );
+  const inLanguage = ({ facts, why }: NotifyLine): NotifyLine => ({
+    why,
+    facts: { ...facts, ...alertWords(facts.subject, languageOf(writing.language)) },
+  });
+  const sorted = lines
+    .map(inLanguage)
+    .sort(
+      (a, b) =>
+        isOver(a) - isOver(b) ||
+        compareSeverity(a.facts.severity, b.facts.severity) ||
+        a.facts.raised_at_ms - b.facts.raised_at_ms,
+    );
   const when = ({ facts, why }: NotifyLine): string => {
     const from = timeOfDay(facts.raised_at_ms, zone);
     if (why === 'happened') return from;
@@ -143,7 +171,7 @@ export function notifyText(lines: readonly NotifyLine[], writing: NotifyWriting)
       : `${say.since} ${from}`;
   };
   const head = ({ facts, why }: NotifyLine): string => {
-    const name = facts.device_name === null ? facts.message : `${facts.message} (${facts.device_name})`;
+    const name = facts.subject.device_name === null ? facts.message : `${facts.message} (${facts.subject.device_name})`;
     const lead = why === 'cleared' || why === 'happened' ? say.why[why] : say.severity[facts.severity];
     const tail = why === 'cleared' || why === 'happened' || why === 'raised' ? '' : `, ${say.why[why]}`;
     return `${capital(lead)}: ${name}${tail}`;

@@ -80,6 +80,52 @@ export class SeriesWatch {
     return code;
   }
 
+  /** What it remembers, for `importState`; null stands for a number that is none. */
+  exportState(): (number | null)[] {
+    return [
+      this.#lastMs,
+      this.#last,
+      this.#lastCode,
+      this.#good,
+      this.#goodMs,
+      this.#suspect,
+      this.#suspectMs,
+      this.#suspects,
+      this.#sameSinceMs,
+      this.#repeats,
+      this.#isStuck ? 1 : 0,
+      this.#changes,
+      this.#flowedKwh,
+      this.#movedMs,
+      this.#power,
+      this.#powerMs,
+    ].map((one) => (Number.isFinite(one) ? one : null));
+  }
+
+  /** Goes on from what another remembered; anything else than an export changes nothing. */
+  importState(state: unknown): void {
+    if (!Array.isArray(state) || state.length !== this.exportState().length) return;
+    if (!state.every((one) => one === null || typeof one === 'number')) return;
+    const numbers = state as (number | null)[];
+    const at = (index: number, none: number): number => numbers[index] ?? none;
+    this.#lastMs = at(0, Number.NEGATIVE_INFINITY);
+    this.#last = at(1, Number.NaN);
+    this.#lastCode = at(2, qualityCodes.good) as QualityCode;
+    this.#good = at(3, Number.NaN);
+    this.#goodMs = at(4, 0);
+    this.#suspect = at(5, 0);
+    this.#suspectMs = at(6, 0);
+    this.#suspects = at(7, 0);
+    this.#sameSinceMs = at(8, 0);
+    this.#repeats = at(9, 0);
+    this.#isStuck = at(10, 0) === 1;
+    this.#changes = at(11, 0);
+    this.#flowedKwh = at(12, 0);
+    this.#movedMs = at(13, 0);
+    this.#power = at(14, 0);
+    this.#powerMs = at(15, Number.NEGATIVE_INFINITY);
+  }
+
   #forget(): void {
     this.#last = Number.NaN;
     this.#good = Number.NaN;
@@ -183,6 +229,20 @@ export class DeviceWatch {
       }
       return any === 0 ? undefined : codes;
     };
+  }
+
+  /** What it remembers of each series, for `importState`. */
+  exportState(): Readonly<Record<string, readonly (number | null)[]>> {
+    return Object.fromEntries(
+      [...this.#series].flatMap(([metric, { own }]) => (own === undefined ? [] : [[metric, own.exportState()]])),
+    );
+  }
+
+  /** Goes on from what another remembered, be that before its first reading. */
+  importState(state: unknown): void {
+    if (typeof state !== 'object' || state === null) return;
+    for (const [metric, one] of Object.entries(state))
+      (this.#series.get(metric) ?? this.#add(metric)).own?.importState(one);
   }
 
   #add(metric: string): Watched {

@@ -32,16 +32,6 @@ export interface RuleFigure {
   readonly value: number | null;
 }
 
-/** Something raised whose source has not been heard: what is told of it is the last that is known. */
-export interface SilentSubject {
-  readonly rule: Rule;
-  readonly subject: string;
-  readonly deviceId: string | null;
-  readonly metric: string | null;
-  /** When its source was heard last, Unix ms. */
-  readonly lastMs: number;
-}
-
 type UntypedKind = RuleKind<unknown, unknown>;
 
 /** The engine over one grid's rules. */
@@ -63,8 +53,6 @@ export interface RuleEngine {
   moveClock(byMs: number): void;
   /** After a restart: makes the state agree with what is raised, given as `rule id|subject`. */
   restarted(raised: ReadonlySet<string>, listening: Listening): void;
-  /** What is raised though its source has been silent for so long, milliseconds; device rules excepted, which watch just that. */
-  silent(nowMs: number, forMs: number): readonly SilentSubject[];
   /** State of all subjects as JSON text, and whether it changed since the last export. */
   exportState(): string;
   readonly dirty: boolean;
@@ -289,6 +277,11 @@ export function createRuleEngine(options: RuleEngineOptions): RuleEngine {
       const { kind, rule } = subject;
       // Silence is counted at all hours: when the hours begin it is known how long it has lasted.
       if (rule.schedule !== undefined && kind.oncePerTime !== true && isOff(subject, sample.timeMs)) continue;
+      // What was over for long enough ended before this sample, whether or not somebody looked at the clock meanwhile.
+      if (isEnding(subject.state)) {
+        const passed = kind.onTick(rule.parameters, subject.state, sample.timeMs, context);
+        all = take(subject, passed.state, passed.transition, sample.timeMs, all);
+      }
       const step = kind.onSample(rule.parameters, subject.state, sample, context);
       all = take(subject, step.state, step.transition, sample.timeMs, all);
     }
@@ -443,17 +436,6 @@ export function createRuleEngine(options: RuleEngineOptions): RuleEngine {
       for (const figure of figures.values()) figure.timeMs = Math.min(figure.timeMs, listening.sinceMs);
       dirty = true;
     },
-    silent(nowMs, forMs) {
-      const found: SilentSubject[] = [];
-      for (const { rule, key, deviceId, metric, state, kept } of all.values()) {
-        const { raised, lastMs } = state as { readonly raised?: unknown; readonly lastMs?: unknown };
-        // The gateway's own figures are told when they change.
-        if ((raised !== true && kept === undefined) || metric === null || metric.startsWith('gateway_')) continue;
-        if (typeof lastMs === 'number' && nowMs - lastMs >= forMs)
-          found.push({ rule, subject: key, deviceId, metric, lastMs });
-      }
-      return found;
-    },
     exportState() {
       dirty = false;
       const kept = new KeptState();
@@ -468,6 +450,12 @@ export function createRuleEngine(options: RuleEngineOptions): RuleEngine {
     },
   };
 }
+
+/** Whether a state is raised and its condition was over at the last sample. */
+const isEnding = (state: unknown): boolean => {
+  const { raised, pendingSinceMs } = state as { readonly raised?: unknown; readonly pendingSinceMs?: unknown };
+  return raised === true && typeof pendingSinceMs === 'number';
+};
 
 const inOrder = (a: RuleTransition, b: RuleTransition): number =>
   a.transition.atMs - b.transition.atMs || compare(a.rule.id, b.rule.id) || compare(a.subject, b.subject);

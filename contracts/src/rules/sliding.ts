@@ -27,44 +27,50 @@ const leastCovered = 0.75;
 export const slidingFolds = ['mean', 'min', 'max', 'change'] as const;
 export type SlidingFold = (typeof slidingFolds)[number];
 
-/** The window with one more sample. One older than the newest step changes nothing. */
+/** The window with one more sample. One older than the newest step changes nothing. Read by index: this is asked for every sample. */
 export function slide(window: Sliding, windowMs: number, timeMs: number, value: number): Sliding {
   const width = windowMs / stepsPerWindow;
   const startMs = Math.floor(timeMs / width) * width;
-  const newest = window.at(-1);
+  const count = window.length;
+  const newest = count === 0 ? undefined : (window[count - 1] as SlidingStep);
+  if (newest !== undefined && newest[0] === startMs) {
+    const next = window.slice();
+    next[count - 1] = [
+      startMs,
+      newest[1],
+      newest[2],
+      value,
+      value < newest[4] ? value : newest[4],
+      value > newest[5] ? value : newest[5],
+      newest[6] + value,
+      newest[7] + 1,
+    ];
+    return next;
+  }
   if (newest !== undefined && startMs < newest[0]) return window;
-  const [, firstMs, first, , min, max, sum, count] =
-    newest?.[0] === startMs ? newest : ([startMs, timeMs, value, value, value, value, 0, 0] as const);
-  const step: SlidingStep = [
-    startMs,
-    firstMs,
-    first,
-    value,
-    Math.min(min, value),
-    Math.max(max, value),
-    sum + value,
-    count + 1,
-  ];
-  const kept = newest?.[0] === startMs ? window.slice(0, -1) : window;
   const oldestMs = timeMs - windowMs - width;
   let from = 0;
-  while (from < kept.length && (kept[from] as SlidingStep)[0] <= oldestMs) from += 1;
-  return [...(from > 0 ? kept.slice(from) : kept), step];
+  while (from < count && (window[from] as SlidingStep)[0] <= oldestMs) from += 1;
+  const next = window.slice(from);
+  next.push([startMs, timeMs, value, value, value, value, value, 1]);
+  return next;
 }
 
 /** What the window comes to at a time; undefined while too little is known. */
 export function foldSliding(window: Sliding, windowMs: number, timeMs: number, fold: SlidingFold): number | undefined {
-  const oldest = window[0];
-  const newest = window.at(-1);
-  if (oldest === undefined || newest === undefined) return undefined;
+  if (window.length === 0) return undefined;
+  const oldest = window[0] as SlidingStep;
   // What changed so much in less than the window did so within it.
-  if (fold === 'change') return newest[3] - oldest[2];
+  if (fold === 'change') return (window[window.length - 1] as SlidingStep)[3] - oldest[2];
   if (timeMs - oldest[1] < windowMs * leastCovered) return undefined;
-  let [, , , , min, max, sum, count] = oldest;
+  let min = oldest[4];
+  let max = oldest[5];
+  let sum = oldest[6];
+  let count = oldest[7];
   for (let index = 1; index < window.length; index += 1) {
     const step = window[index] as SlidingStep;
-    min = Math.min(min, step[4]);
-    max = Math.max(max, step[5]);
+    if (step[4] < min) min = step[4];
+    if (step[5] > max) max = step[5];
     sum += step[6];
     count += step[7];
   }

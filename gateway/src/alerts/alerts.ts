@@ -7,7 +7,6 @@ import {
   alertFloodRuleId,
   alertSubject,
   defaultLimits,
-  defaultRules,
   gatewayOnlyEvents,
   isAlertEvent,
   isGridRecord,
@@ -33,16 +32,21 @@ import type { ChangedFigure, Live } from '../live/live.js';
 import type { DurableLog } from '../log/log.js';
 import { OverlaidAlerts, type AlertReads } from '../log/overlaid-alerts.js';
 import { Grouping } from './grouping.js';
+import { LateDigest } from './late-digest.js';
 import { LegacyAlerts, legacyRuleId } from './legacy.js';
-import { comeBackMs, createEvaluation } from './evaluation.js';
+import { comeBackMs, createEvaluation, oldestRingingMs } from './evaluation.js';
 import { stateKey } from './rule-state.js';
 
 const tickEveryMs = 5000;
 const retryMs = 1000;
+/** How long nothing late has to come until what it told is said, real milliseconds. */
+const lateQuietMs = 60_000;
 
 export interface AlertsOptions {
   readonly site: Site;
   readonly limits: Partial<RuleLimits>;
+  /** The rules in force: defaults with these limits, and the site's own. */
+  readonly rules: readonly Rule[];
   readonly log: DurableLog;
   /** A frame of the log with its times put right as far as that is known. */
   readonly corrected: (frame: Frame) => Frame;
@@ -97,13 +101,13 @@ export function createAlerts(options: AlertsOptions): Alerts {
   const gridId = site.grid_id;
   const origin = { kind: 'gateway', id: site.gateway_id } as const;
   const limits: RuleLimits = { ...defaultLimits(site.plant), ...options.limits };
-  const rules = defaultRules(limits, site);
+  const { rules } = options;
   const isLegacy = (one: Alert) => one.rule_id === legacyRuleId;
   const activeAtStart = store.list(gridId, { status: 'active' });
   const active = activeAtStart.filter((one) => !isLegacy(one) && one.rule_id !== alertFloodRuleId);
   /** Alert id of each raised rule and subject. */
   const open = new Map(active.map((one) => [stateKey(one.rule_id, one.device_id, one.metric), one.alert_id]));
-  const evaluation = createEvaluation({ ...options, rules, raised: new Set(open.keys()) });
+  const evaluation = createEvaluation({ ...options, raised: new Set(open.keys()) });
 
   // The gateway's own events that the card would not take: shown all the same, because a gateway that cannot write must
   // still say so, and a battery that runs empty meanwhile too. They are committed as soon as that works.
@@ -159,6 +163,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
   /** Commits alerts with what belongs beside them: who sees one sees at once what explains it. */
   const commitGrouped = (events: readonly AlertEvent[]): Promise<void> =>
     commit([...events, ...grouping.beside(events, Math.round(clock.nowMs()))]);
+  const late = new LateDigest({ rules, site, oldestRingingMs, quietMs: lateQuietMs * (options.speed ?? 1) });
   const lost = (error: unknown) => logger.error('alert events were lost at the stop', { error });
 
   const legacy = new LegacyAlerts({
@@ -207,7 +212,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
 
   /** Alerts of rules that are no more would stay open for ever. */
   const closeOrphans = (): void => {
-    const known = new Set(rules.map((rule) => rule.id));
+    const known = new Set(rules.filter(({ enabled }) => enabled).map(({ id }) => id));
     const nowMs = Math.round(clock.nowMs());
     for (const alert of active) {
       if (known.has(alert.rule_id)) continue;
@@ -248,6 +253,16 @@ export function createAlerts(options: AlertsOptions): Alerts {
     return durable;
   };
 
+  const happened = (subject: AlertSubject): void => {
+    const nowMs = Math.round(clock.nowMs());
+    const alertId = newId(nowMs, random);
+    const base = { alert_id: alertId, grid_id: gridId, at_ms: nowMs, origin };
+    commit([
+      { ...base, kind: 'raised', id: newId(nowMs, random), subject },
+      { ...base, kind: 'cleared', id: newId(nowMs, random), value: null },
+    ]).catch(lost);
+  };
+
   let timer: { cancel(): void } | undefined;
   return {
     name: 'alerts',
@@ -257,26 +272,26 @@ export function createAlerts(options: AlertsOptions): Alerts {
     rules,
     append,
     openCount: () => open.size + legacy.size + grouping.size,
-    onSamples: (samples, figures) => act(evaluation.samples(samples, figures, clock.nowMs())),
+    onSamples(samples, figures) {
+      late.samples(samples, clock.nowMs());
+      act(evaluation.samples(samples, figures, clock.nowMs()));
+    },
     onReadings(series) {
       const judge = evaluation.readings(series);
-      return (timeMs, values, figures, arrivalMs) => act(judge(timeMs, values, figures, arrivalMs));
+      const judgeLate = late.readings(series);
+      return (timeMs, values, figures, arrivalMs) => {
+        judgeLate(timeMs, values, arrivalMs);
+        act(judge(timeMs, values, figures, arrivalMs));
+      };
     },
     onInternalFigure: (metric, value) => act(evaluation.internal(metric, value)),
     clockMoved(byMs) {
       evaluation.clockMoved(byMs);
       legacy.clockMoved(byMs);
       grouping.clockMoved(byMs);
+      late.clockMoved(byMs);
     },
-    happened(subject) {
-      const nowMs = Math.round(clock.nowMs());
-      const alertId = newId(nowMs, random);
-      const base = { alert_id: alertId, grid_id: gridId, at_ms: nowMs, origin };
-      commit([
-        { ...base, kind: 'raised', id: newId(nowMs, random), subject },
-        { ...base, kind: 'cleared', id: newId(nowMs, random), value: null },
-      ]).catch(lost);
-    },
+    happened,
     legacyText: (payload) => legacy.say(payload),
     start() {
       closeOrphans();
@@ -285,6 +300,8 @@ export function createAlerts(options: AlertsOptions): Alerts {
         legacy.expire();
         const found = grouping.tick(Math.round(clock.nowMs()));
         if (found.length > 0) commit(found).catch(lost);
+        const digest = late.tick(clock.nowMs());
+        if (digest !== undefined) happened(digest);
       });
     },
     stop() {

@@ -1,6 +1,9 @@
 /** What rang in the village and what a back-test over its stored history gives are the same, one for one. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
+import { stringify } from 'yaml';
 import type { RuleTest } from '@villagrid/contracts';
 import { testClock } from '@villagrid/runtime/testing';
 import { ask, logIn } from '@villagrid/api/testing';
@@ -27,6 +30,42 @@ const site = {
   },
 };
 
+/** Rules of the site's own, of the kinds that no default rule has; with a schedule and with an alert that goes on. */
+const words = { severity: 'low', message: 'm', what: 'w', why: 'y', steps: ['s'] };
+const siteRules = [
+  {
+    ...words,
+    id: 'evening_load',
+    kind: 'expression',
+    selector: { scope: 'figure', metric: 'consumption_kw' },
+    parameters: {
+      when: 'consumption_kw > 1.2 * usual && charge < 65',
+      inputs: {
+        usual: { metric: 'consumption_kw', window_ms: 300_000, fold: 'mean' },
+        charge: { metric: 'battery_soc_pct' },
+      },
+      on_delay_ms: 0,
+      off_delay_ms: 60_000,
+    },
+    keep_firing_ms: 120_000,
+  },
+  {
+    ...words,
+    id: 'sun_jump',
+    kind: 'rate_of_change',
+    selector: { scope: 'series', metric: 'irradiance_w_m2', device_id: 'cabinet-1' },
+    parameters: { rises_by: 100, window_ms: 60_000 },
+  },
+  {
+    ...words,
+    id: 'sun_is_up',
+    kind: 'state',
+    selector: { scope: 'series', metric: 'irradiance_w_m2' },
+    parameters: { is: [200, 201, 202, 203, 204], off_delay_ms: 60_000 },
+    schedule: { hours: [{ from: '21:00', to: '21:30' }] },
+  },
+];
+
 /** A stretch of the village's life: levels, and who says nothing. */
 const stretch = fc.record({
   steps: fc.integer({ min: 1, max: 16 }),
@@ -48,6 +87,8 @@ async function liveAndTested(t: Test, seed: number): Promise<void> {
     .flatMap((one) => Array.from({ length: one.steps }, () => one))
     .slice(0, steps);
   const path = await gatewayFolder(t, { site, limits: { device_silent_min: 2 }, log: { hold_ms: 1 } });
+  mkdirSync(join(dirname(path), 'rules'));
+  for (const rule of siteRules) writeFileSync(join(dirname(path), 'rules', `${rule.id}.yaml`), stringify(rule));
   const clock = testClock(startMs);
   const { gateway, addresses } = await startHouse(t, path, { clock });
   const { sink } = gateway;
@@ -71,6 +112,11 @@ async function liveAndTested(t: Test, seed: number): Promise<void> {
   const url = addresses.http ?? '';
   const token = await logIn(url, person);
   const { json: list } = await ask(url, `/api/rules/${gridId}`, { token });
+  for (const { id } of siteRules)
+    t.ok(
+      list.rules.some((one: { rule_id: string }) => one.rule_id === id),
+      `${id} is in force`,
+    );
   let raised = 0;
   const kinds = new Set<string>();
   for (const { rule_id, kind, testable } of list.rules) {
@@ -90,7 +136,8 @@ async function liveAndTested(t: Test, seed: number): Promise<void> {
     if (events.length > 0) kinds.add(kind);
   }
   t.ok(raised >= 5, `${raised} alerts were compared`);
-  for (const kind of ['comparison', 'no_data', 'threshold']) t.ok(kinds.has(kind), `${kind} was raised`);
+  for (const kind of ['comparison', 'expression', 'no_data', 'rate_of_change', 'state', 'threshold'])
+    t.ok(kinds.has(kind), `${kind} was raised`);
   await gateway.stop();
 }
 

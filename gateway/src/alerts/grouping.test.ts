@@ -1,4 +1,6 @@
 import {
+  defaultLimits,
+  defaultRules,
   newId,
   reduceAlert,
   reduceMaintenance,
@@ -7,10 +9,12 @@ import {
   type AlertEvent,
   type AlertSubject,
   type Maintenance,
+  type Site,
 } from '@villagrid/contracts';
 import { seededRandom } from '@villagrid/runtime';
 import t from 'tap';
 import { Grouping } from './grouping.js';
+import { LateDigest } from './late-digest.js';
 
 const minute = 60_000;
 const subjectOf = (over: Partial<AlertSubject>): AlertSubject => ({
@@ -231,3 +235,63 @@ t.test('while work is planned alerts are recorded and wake nobody; what still st
   v.pass(0.1);
   t.same(v.woken.slice(3), ['released no_power']);
 });
+
+t.test(
+  'readings of three weeks that come at once ring no bell: one digest tells what was in them, fresh ones are left out',
+  async (t) => {
+    const device = (device_id: string, name: string) =>
+      ({ device_id, name, kind: 'sensor', protocol: 'mqtt', period_s: 60, expected: true }) as const;
+    const site: Site = {
+      grid_id: 'alpha',
+      gateway_id: 'g',
+      name: 'Alpha',
+      zone: 'Africa/Nairobi',
+      plant: { battery_floor_pct: 20, has_genset: false, has_mains: false },
+      devices: [device('cabinet', 'Cabinet'), device('bat', 'Battery')],
+      wiring: {
+        battery_soc_pct: { terms: [{ device_id: 'bat', metric: 'battery_soc_pct', factor: 1 }] },
+      },
+    };
+    const late = new LateDigest({
+      rules: defaultRules(defaultLimits(), site).filter(({ id }) =>
+        ['high_equipment_temperature', 'low_battery'].includes(id),
+      ),
+      site,
+      oldestRingingMs: 10 * minute,
+      quietMs: minute,
+    });
+    const nowMs = Date.UTC(2026, 2, 22, 9);
+    const fromMs = nowMs - 21 * 24 * 60 * minute;
+    const sample = (deviceId: string, metric: string, timeMs: number, value: number, quality = 0) => ({
+      deviceId,
+      metric,
+      timeMs,
+      value,
+      quality,
+    });
+    for (let timeMs = fromMs; timeMs < nowMs; timeMs += 5 * minute) {
+      const hour = ((timeMs - fromMs) / (60 * minute)) % 24;
+      const isFirstWeek = timeMs < fromMs + 7 * 24 * 60 * minute;
+      late.samples(
+        [
+          sample('cabinet', 'equipment_temp_c', timeMs, isFirstWeek && hour >= 5 && hour < 7 ? 71 : 40),
+          sample('bat', 'battery_soc_pct', timeMs, timeMs > nowMs - 60 * minute ? 25 : 80),
+          sample('bat', 'equipment_temp_c', timeMs, 99, 255),
+        ],
+        nowMs,
+      );
+    }
+    late.samples([sample('cabinet', 'equipment_temp_c', nowMs, 90)], nowMs);
+    t.equal(late.tick(nowMs + 30_000), undefined, 'more may come');
+    const digest = late.tick(nowMs + minute);
+    t.match(digest, { rule_id: 'late_data', severity: 'medium', value: 2 });
+    t.equal(
+      digest?.what,
+      'While the link was down (1 Mar, 12:00 to 22 Mar, 11:45): high temperature on equipment (Cabinet), from 1 Mar, 17:00, ' +
+        '71 °C, 7 times; battery is low, from 22 Mar, 11:10, 25 %, until the end of it.',
+    );
+    t.equal(late.tick(nowMs + 9 * minute), undefined, 'said once');
+    late.samples([sample('cabinet', 'equipment_temp_c', fromMs, 40)], nowMs);
+    t.equal(late.tick(nowMs + 9 * minute), undefined, 'nothing to tell is not told');
+  },
+);

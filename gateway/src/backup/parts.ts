@@ -89,8 +89,8 @@ export function settingsFiles(
     one ? [one.certificate_file, one.key_file] : [],
   );
   if (config.uplink) named.push(config.uplink.ca_file);
-  // Without its own mappings and profiles a restored gateway would not start.
-  const ownData = [config.mqtt_devices.mappings_dir, config.modbus?.profiles_dir].flatMap((one) =>
+  // Without its own mappings and profiles a restored gateway would not start; without its rules it would not warn.
+  const ownData = [config.mqtt_devices.mappings_dir, config.modbus?.profiles_dir, config.rules_dir].flatMap((one) =>
     one !== undefined && existsSync(one)
       ? readdirSync(one)
           .filter((name) => name.endsWith('.yaml'))

@@ -30,6 +30,10 @@ interface Remembered {
   /** Since when, Unix ms. */
   readonly sinceMs: number;
   readonly headline: string;
+  /** Since when something does not fit that no single fault explains, Unix ms; 0 when all is explained. */
+  readonly unexplainedSinceMs: number;
+  /** Whether an alert tells the finding. */
+  readonly isTold: boolean;
 }
 
 export interface BalanceCheckOptions {
@@ -92,19 +96,43 @@ export function createBalanceCheck(options: BalanceCheckOptions): BalanceCheck {
     const nowMs = Math.floor(clock.nowMs());
     const found = await judgeBalance(await readBalanceDay(grid, nowMs));
     if (stopped) return;
-    // What cannot be explained, or not be judged, is no reason to raise an alert and none to clear one.
-    if (found.state === 'unknown' || found.state === 'unexplained') return;
+    // What cannot be judged is no reason to raise an alert and none to clear one.
+    if (found.state === 'unknown') return;
+    if (found.state === 'unexplained') return unexplained(found, nowMs);
+    if (remembered.unexplainedSinceMs !== 0) {
+      remembered = { ...remembered, unexplainedSinceMs: 0 };
+      dirty = true;
+    }
     present = found;
     const finding = keyOf(found);
     if (finding !== remembered.finding) {
       const { headline } = balanceWords(found);
-      remembered = { finding, sinceMs: nowMs, headline };
+      remembered = { ...remembered, finding, sinceMs: nowMs, headline, isTold: false };
       dirty = true;
       logger.info('the meters were held against each other', { found: headline });
     }
     if (finding === '') figure(meterFindingFigure, 0);
-    else if (!needsWholeDay(found) || nowMs - remembered.sinceMs >= balanceDayMs)
+    else if (!needsWholeDay(found) || nowMs - remembered.sinceMs >= balanceDayMs) {
       figure(meterFindingFigure, numberOf(finding));
+      if (!remembered.isTold) {
+        remembered = { ...remembered, isTold: true };
+        dirty = true;
+      }
+    }
+  };
+
+  /**
+   * A day in which a meter was mended or changed fits no single fault and is over with that day. What still does not fit two
+   * days later is told, where nothing else is.
+   */
+  const unexplained = (found: BalanceDiagnosis, nowMs: number): void => {
+    if (remembered.unexplainedSinceMs === 0) {
+      remembered = { ...remembered, unexplainedSinceMs: nowMs };
+      dirty = true;
+    }
+    if (remembered.isTold || nowMs - remembered.unexplainedSinceMs < 2 * balanceDayMs) return;
+    present = found;
+    figure(meterFindingFigure, numberOf('unexplained'));
   };
 
   const look = (): Promise<void> => {
@@ -119,13 +147,18 @@ export function createBalanceCheck(options: BalanceCheckOptions): BalanceCheck {
     name: 'balance',
     look,
     words() {
-      if (present === undefined || present.faults.length === 0) return undefined;
+      if (present === undefined || (present.faults.length === 0 && present.state !== 'unexplained')) return undefined;
       const { headline, why, steps, severity } = balanceWords(present);
       const [first] = present.faults;
       const alone = present.state === 'named' ? first?.channel : undefined;
       return {
         severity,
-        message: alone === undefined ? 'one of several meters is wrong' : `${alone.deviceName} reads wrong`,
+        message:
+          present.state === 'unexplained'
+            ? 'some meters do not agree'
+            : alone === undefined
+              ? 'one of several meters is wrong'
+              : `${alone.deviceName} reads wrong`,
         what: headline,
         why,
         steps,
@@ -149,12 +182,15 @@ export function createBalanceCheck(options: BalanceCheckOptions): BalanceCheck {
 }
 
 function read(saved: string | undefined): Remembered {
-  const nothing = { finding: '', sinceMs: 0, headline: '' };
+  const nothing = { finding: '', sinceMs: 0, headline: '', unexplainedSinceMs: 0, isTold: false };
   if (saved === undefined) return nothing;
   try {
-    const { finding, sinceMs, headline } = JSON.parse(saved) as Partial<Record<keyof Remembered, unknown>>;
+    const { finding, sinceMs, headline, unexplainedSinceMs, isTold } = JSON.parse(saved) as Partial<
+      Record<keyof Remembered, unknown>
+    >;
     if (typeof finding !== 'string' || typeof sinceMs !== 'number' || typeof headline !== 'string') return nothing;
-    return { finding, sinceMs, headline };
+    const since = typeof unexplainedSinceMs === 'number' ? unexplainedSinceMs : 0;
+    return { finding, sinceMs, headline, unexplainedSinceMs: since, isTold: isTold === true };
   } catch {
     return nothing;
   }

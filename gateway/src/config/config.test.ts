@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import t from 'tap';
 import { cryptoRandom, hashSecret, describeConfig } from '@villagrid/runtime';
 import { tempDir } from '@villagrid/runtime/testing';
-import { gatewayConfigSchema, loadGatewayConfig, readDeviceCredentials } from '../index.js';
+import { gatewayConfigSchema, loadGatewayConfig, readDeviceCredentials, readNotifySecrets } from '../index.js';
+import { mostParts, packSeptets, smsCount, smsForm } from '../notify/modem/sms-form.js';
 
 const minimal = `
 site:
@@ -92,4 +93,54 @@ t.test('credentials: a missing file is empty, a broken one is refused without sh
     writeFileSync(path, bad);
     t.throws(() => readDeviceCredentials(path), /^((?!canary).)*$/s);
   }
+});
+
+t.test('telling people: what does not fit together is told with its place', async (t) => {
+  const people = (ways: string, more = '') =>
+    `${minimal}notify:\n  people:\n    - { name: Asha, ways: [${ways}] ${more} }\n  sms: { path: /dev/ttyUSB0 }\n`;
+  const sms = '{ channel: sms, to: "+255712345678" }';
+  t.equal(message(people(sms, ', hours: ["mon-fri 06:00-22:00"], on_call: 1, language: sw')), '');
+  const { notify } = load(people(sms));
+  t.match(notify, { gather_s: 30, secrets_file: '/etc/villagrid/notify-secrets.json', sms: { baud: 115_200 } });
+  t.match(notify?.people, [{ language: 'en', ways: [{ least_severity: 'high' }] }]);
+  t.match(
+    message(people('{ channel: sms, to: "0712345678" }')),
+    /notify\.people\[0\]\.ways\[0\]\.to: "0712345678" is no telephone number/,
+  );
+  t.match(message(people('{ channel: email, to: a@b.example }')), /email needs a mail server: set notify\.email/);
+  t.match(message(people(sms, ', hours: [night]')), /hours\[0\]: "night" is no span of hours/);
+  t.match(
+    message(`${people(sms)}  relay: { serial: { path: /dev/ttyUSB0 } }\n`),
+    /is there as notify\.sms too; a port has one owner/,
+  );
+  t.match(message(`${people(sms)}  relay: {}\n`), /give either serial or gpio/);
+  const path = join(tempDir(t), 'notify-secrets.json');
+  t.same(readNotifySecrets(path), {});
+  for (const bad of ['{', '[]', '{"sms_pin": 1234}', '{"other":"canary"}']) {
+    writeFileSync(path, bad);
+    t.throws(() => readNotifySecrets(path), /^((?!canary).)*$/s);
+  }
+});
+
+t.test('a text becomes the SMS that books show', (t) => {
+  // "hellohello" to +46708251358 as an SMS-SUBMIT, an example in many descriptions of 23.040; here with a validity of 24 h.
+  t.same(packSeptets([...'hellohello'].map((letter) => letter.charCodeAt(0))), [
+    ...Buffer.from('E8329BFD4697D9EC37', 'hex'),
+  ]);
+  t.same(smsForm('+46708251358', 'hellohell@', 1), {
+    mode: 'pdu',
+    pdus: [{ hex: '0011000B916407281553F80000A70AE8329BFD4697D96C00', length: 23 }],
+  });
+  t.equal(smsForm('+1', 'a'.repeat(160), 1).mode, 'text');
+  for (const [letters, parts] of [
+    ['a'.repeat(161), 2],
+    ['a'.repeat(306), 2],
+    ['a'.repeat(307), 3],
+    ['{'.repeat(153), 3],
+    ['ж'.repeat(71), 2],
+    ['ж'.repeat(135), 3],
+    ['ж'.repeat(2000), mostParts],
+  ] as const)
+    t.equal(smsCount(smsForm('+255712345678', letters, 1)), parts, `${letters.slice(0, 3)} ${letters.length}`);
+  t.end();
 });

@@ -34,6 +34,7 @@ function absolutePaths(config: GatewayConfig, folder: string): GatewayConfig {
   return {
     ...config,
     data_dir: at(config.data_dir),
+    rules_dir: at(config.rules_dir),
     mqtt_devices: {
       ...config.mqtt_devices,
       ...(config.mqtt_devices.mappings_dir === undefined ? {} : { mappings_dir: at(config.mqtt_devices.mappings_dir) }),

@@ -322,6 +322,11 @@ export const gatewayConfigSchema = Type.Object(
       { additionalProperties: false, description: 'how long things are kept' },
     ),
     limits: limitsSchema,
+    rules_dir: Type.String({
+      default: 'rules',
+      description:
+        "folder of the site's own alert rules, one YAML file each; it need not be there; relative to this file's folder",
+    }),
     modbus: Type.Optional(
       Type.Object(
         {

@@ -1,7 +1,7 @@
 /** Reads device profiles and says what is wrong with one: file, line, what was found, what to do. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { messageOf, metricDefinition, VillagridError } from '@villagrid/contracts';
+import { conversionTo, messageOf, metricDefinition, VillagridError } from '@villagrid/contracts';
 import { dottedPath, loadConfig, valueLines, type DocumentPath } from '@villagrid/runtime';
 import { ownFile } from '../places.js';
 import { encodeWrite } from './encode.js';
@@ -264,7 +264,9 @@ function* checkFeed(
     ];
   fed.add(metric);
   if (map !== undefined) return;
-  const expected = unit === undefined ? undefined : conversions[unit]?.[definition.unit];
+  const conversion = unit === undefined ? undefined : conversionTo(unit, definition.unit);
+  // A shifted unit such as °F has to be shifted in the point, by its offset; then its unit is another.
+  const expected = conversion?.offset === 0 ? conversion.factor : undefined;
   if (unit === undefined)
     yield [at('metric'), `say the point's unit, so that the conversion to ${definition.unit} can be checked`];
   else if (expected === undefined)
@@ -275,18 +277,3 @@ function* checkFeed(
       `from ${unit} to ${definition.unit} the factor is ${expected} or ${-expected}`,
     ];
 }
-
-const same = (...units: string[]) => Object.fromEntries(units.map((unit) => [unit, { [unit]: 1 }]));
-/** Factors from a point's unit to a metric's. */
-const conversions: Readonly<Record<string, Readonly<Record<string, number>>>> = {
-  ...same('kW', 'kWh', 'V', 'A', 'Hz', '%', 'h', '% RH', '°C', 'W/m²', ''),
-  W: { kW: 0.001 },
-  Wh: { kWh: 0.001 },
-  MWh: { kWh: 1000 },
-  mV: { V: 0.001 },
-  mA: { A: 0.001 },
-  s: { h: 1 / 3600 },
-  min: { h: 1 / 60 },
-};
-// One sign, two quantities: state of charge and humidity are printed differently in the catalogue.
-Object.assign(conversions['%'] as Record<string, number>, { '% RH': 1 });

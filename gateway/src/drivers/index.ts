@@ -6,3 +6,5 @@ export * from './site-periods.js';
 export { loadProfile, loadProfiles, type Profile, profilesDirectory, resolveProfiles } from '../devices/index.js';
 export * from './sunspec-discovery.js';
 export * from './bus-plan.js';
+export * from './register-commands.js';
+export { LinkError } from '../links/index.js';

@@ -1,5 +1,6 @@
 /** What drivers deliver to intake: readings of a device, normalised names and units, not yet judged. */
 import type { DeviceLink } from '@villagrid/contracts';
+import type { Link } from '../links/index.js';
 
 /** One reading of a device. */
 export interface DriverReading {
@@ -30,6 +31,8 @@ export interface Driver {
   readonly name: string;
   /** How one of its devices answers; undefined for devices of others, and before the start. */
   quality(deviceId: string): DeviceLink | undefined;
+  /** The line it reads over, for who may borrow it; undefined for a line of another name, and while it is stopped. */
+  line?(endpoint: string): Pick<Link, 'read'> | undefined;
   /**
    * Writes to a point that the profile of one of its devices names, once; gives what the device then says it has (a number
    * where it says one). Undefined for devices of others. Rejects with LinkError.

@@ -2,7 +2,7 @@
 import { statfsSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { HealthPort } from '@villagrid/api';
-import { isTrusted, type Clock, type Timer } from '@villagrid/contracts';
+import { brokenRulesFigure, isTrusted, type Clock, type Timer } from '@villagrid/contracts';
 import type { GuardedBroker, LifecyclePart } from '@villagrid/runtime';
 import type { Alerts } from '../alerts/alerts.js';
 import { sourceWords, type ClockKeeper } from '../clock/keeper.js';
@@ -26,6 +26,8 @@ export interface HealthOptions {
   /** How many damaged files are set aside. */
   /** Lines to devices that cannot be reached. */
   readonly linesDown: () => number;
+  /** Files of rules that cannot be used. */
+  readonly brokenRules: number;
   readonly damagedFiles: () => number;
   readonly intake: IntakeCounters;
   readonly broker: GuardedBroker;
@@ -74,6 +76,7 @@ export function createHealth(options: HealthOptions): {
     if (used !== undefined) alerts.onInternalFigure('gateway_disk_used_pct', used);
     alerts.onInternalFigure('gateway_storage_failing', log.stats.failing ? 1 : 0);
     alerts.onInternalFigure('gateway_wal_mb', walBytes() / 1e6);
+    alerts.onInternalFigure(brokenRulesFigure, options.brokenRules);
     alerts.onInternalFigure('gateway_damaged_files', damagedFiles() + log.stats.damagedFrames);
     if (uplink) alerts.onInternalFigure('gateway_backlog_age_s', uplink.stats().backlogAgeS);
   };
@@ -85,9 +88,7 @@ export function createHealth(options: HealthOptions): {
         {
           name: 'log',
           ok: !log.stats.failing,
-          detail: log.stats.failing
-            ? 'the last commit failed; nothing is acknowledged'
-            : `${log.newestNumber()} frames`,
+          detail: logDetail(),
         },
         { name: 'history', ok: behind < behindLimit, detail: `${behind} frames behind the log` },
         { name: 'broker', ok: Object.keys(broker.ports).length > 0, detail: `${broker.stats().clients} clients` },
@@ -108,16 +109,24 @@ export function createHealth(options: HealthOptions): {
           ? [{ name: 'uplink', ok: true, detail: uplink.stats().connected ? 'linked' : 'no link; everything is kept' }]
           : []),
         // That people cannot be told is an alert, not a fault of what measures.
-        ...(notifier?.status().channels ?? []).map(({ channel, state, detail }) => ({
-          name: `notify_${channel}`,
+        // Anybody may read this: why it fails is for those who are logged in.
+        ...(notifier?.numbers() ?? []).map(({ name, failing, sent, signalDbm }) => ({
+          name: `notify_${name}`,
           ok: true,
-          detail: state === 'failing' ? `failing: ${detail}` : detail,
+          detail: `${failing ? 'failing' : 'no failure'}; ${sent} sent${signalDbm === null ? '' : `; signal ${signalDbm} dBm`}`,
         })),
       ];
-      const status = checks.every((one) => one.ok) ? 'ok' : log.stats.failing ? 'down' : 'degraded';
+      const status = checks.every((one) => one.ok) ? 'ok' : log.stats.refusing ? 'down' : 'degraded';
       return { status, checks };
     },
     prometheus: () => prometheusText(families()),
+  };
+
+  const logDetail = (): string => {
+    if (log.stats.refusing) return 'the last commit failed; nothing is acknowledged';
+    if (log.stats.failing)
+      return `the database cannot be written; commits are acknowledged as long as the journal has room (${log.waitingFrames()} frames are in it alone)`;
+    return `${log.newestNumber()} frames`;
   };
 
   const clockDetail = (): string => {

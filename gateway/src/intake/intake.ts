@@ -36,6 +36,9 @@ const nothingToKeep = Promise.resolve();
 const datingState = 'node_boots';
 /** Frames between two keepings of the nodes' boot times. */
 const keepDatingEvery = 256;
+const watchesState = 'odd_values';
+/** Between two keepings of what was seen of odd values, real milliseconds: they show in hours, and the card has better to do. */
+const keepWatchesEveryMs = 600_000;
 
 /** Counters since the start. */
 export interface IntakeCounters {
@@ -97,7 +100,7 @@ export function createIntake(options: IntakeOptions): Intake {
   const counters: IntakeCounters = { publishes: 0, readings: 0, samples: 0, repeats: 0, refused: {}, findings: {} };
   const seldom = new Seldom(options.realClock);
   const seriesOf = new Map<string, Set<string>>();
-  const watches = new Map<string, DeviceWatch>();
+  const watches = restoredWatches();
   const rows = new WeakMap<DeviceSeries, ReturnType<DeviceWatch['row']>>();
   const arrival = () => ({ nowMs: clock.nowMs(), monotonicMs: clock.monotonicMs(), trust: options.clockTrust() });
   /** The same for all that arrives in one piece: asking the clocks for each reading costs more than dating it. */
@@ -117,6 +120,31 @@ export function createIntake(options: IntakeOptions): Intake {
     keptNumber = number;
     log.putState(datingState, number, dating.exportState(arrival()));
   });
+
+  let watchesKeptMs = options.realClock.monotonicMs();
+  log.join((number) => {
+    if (options.realClock.monotonicMs() - watchesKeptMs < keepWatchesEveryMs) return;
+    watchesKeptMs = options.realClock.monotonicMs();
+    const state = Object.fromEntries([...watches].map(([deviceId, watch]) => [deviceId, watch.exportState()]));
+    log.putState(watchesState, number, JSON.stringify(state));
+  });
+
+  /** A value that was stuck before the start is stuck after it: what was seen is kept now and then. */
+  function restoredWatches(): Map<string, DeviceWatch> {
+    const made = new Map<string, DeviceWatch>();
+    const saved = log.state(watchesState)?.value;
+    if (saved === undefined) return made;
+    try {
+      for (const [deviceId, state] of Object.entries(JSON.parse(saved) as Record<string, unknown>)) {
+        const watch = new DeviceWatch();
+        watch.importState(state);
+        made.set(deviceId, watch);
+      }
+    } catch (error) {
+      logger.warn('what was seen of odd values could not be read; it is seen anew', { error });
+    }
+    return made;
+  }
 
   function restoredDating(): Dating {
     const made = new Dating();

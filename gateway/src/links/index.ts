@@ -4,5 +4,6 @@ export * from './tcp-link.js';
 export * from './rtu-link.js';
 export { serialLine, type SerialSettings } from './serial-line.js';
 export { socketLine } from './socket-line.js';
+export { borrowedLink, lendLines, linesSocket } from './lent-line.js';
 export type { UnitHealth } from './reply-times.js';
 export type { ByteLine, ByteLineEvents, OpenLine } from './byte-line.js';

@@ -1,5 +1,5 @@
 /** The databases beside the log: opened after a look at them, kept apart from each other, so that one that is damaged harms no other. */
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Clock, Timer } from '@villagrid/contracts';
 import {
   damageOf,
@@ -11,6 +11,7 @@ import {
   setAsideCount,
   type Logger,
   type SqliteDatabase,
+  updatedWithoutCopy,
 } from '@villagrid/runtime';
 
 /** Pages each database keeps in memory, KiB: what is read again lies in the system's own cache, which a small box shares. */
@@ -23,6 +24,17 @@ export interface DataFolderOptions {
   readonly clock: Clock;
   readonly realClock: Clock;
   readonly log: Logger;
+}
+
+/** Says that a database was updated with no copy of before, for want of room. */
+export function sayIfUncopied(path: string, database: SqliteDatabase, log: Logger): void {
+  if (updatedWithoutCopy(database))
+    log.warn(
+      'an update changed a database without a copy from before, for which there is no room; there is no way back',
+      {
+        file: basename(path),
+      },
+    );
 }
 
 /** One data folder. */
@@ -71,6 +83,7 @@ export class DataFolder {
 
   /** Makes the copies, now and from time to time. */
   start(): void {
+    for (const { path, database } of this.#opened) sayIfUncopied(path, database, this.#options.log);
     this.#copy();
     this.#timer = this.#options.realClock.every(copyEveryMs, () => this.#copy());
   }

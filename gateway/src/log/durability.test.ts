@@ -109,7 +109,7 @@ for (const [how, plan] of [
 
 const kinds = ['enospc', 'eio', 'erofs', 'short', 'eiosync'] as const;
 const values = Math.ceil(Number(process.env.FAULTS ?? (soak ? 2500 : 60)) / kinds.length);
-/** Faults of one process: each leaves its database open, and all are in one trace. */
+/** Faults of one process: all are in one trace. */
 const faultsPerRun = 60;
 
 interface Played {
@@ -184,8 +184,9 @@ t.test(
       Array.from({ length: values }, (_, index) => {
         // Some strike once, some stay until the card is mended.
         const count = kind === 'short' || random.float() < 0.5 ? 1 : 1 + Math.floor(random.float() * 1000);
+        // The first places in turn; then the nearer ones more often: a load of this length does some dozens of operations.
         const inTurn = index < 60 && process.env.FAULTS === undefined;
-        return `${kind} ${inTurn ? index + 1 : 1 + Math.floor(random.float() * 200)} ${count}`;
+        return `${kind} ${inTurn ? index + 1 : 1 + Math.floor(random.float() ** 3 * 200)} ${count}`;
       }),
     );
     const played: Played = { wrong: [], traceBytes: 0, struck: 0, reopened: 0, syncsAfterFailure: 0 };
@@ -198,6 +199,9 @@ t.test(
     t.same(wrong, []);
     t.equal(syncsAfterFailure, 0, 'no sync of a descriptor on which one had failed');
     t.comment(`the largest trace had ${(played.traceBytes / 1e6).toFixed(0)} MB`);
-    t.ok(struck > faults.length / 2, `${struck} of ${faults.length} struck, opened anew ${reopened} times`);
+    t.ok(
+      struck > faults.length / (soak ? 3 : 2),
+      `${struck} of ${faults.length} struck, opened anew ${reopened} times`,
+    );
   },
 );

@@ -120,6 +120,8 @@ export class JournalKeeper {
   }
 
   #putOff(error: unknown): void {
+    // One that was being made when all ended: nobody waits for another, and a timer would keep the process.
+    if (this.#stopped) return;
     const { log, realClock } = this.#options;
     log.warn('commits go without the journal for now, which wears the card more', {
       reason: messageOf(error),

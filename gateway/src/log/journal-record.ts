@@ -46,7 +46,9 @@ export interface JournalRecord {
 /** A record's bytes, padded with zeros to whole blocks. */
 export function encodeRecord({ epoch, number, attempt, durable, frame, states, cursors }: JournalRecord): Buffer {
   const extra =
-    states.length + cursors.length === 0 ? Buffer.alloc(0) : deflateRawSync(JSON.stringify({ states, cursors }));
+    states.length + cursors.length === 0
+      ? Buffer.alloc(0)
+      : deflateRawSync(JSON.stringify({ states, cursors }), { chunkSize: blockBytes });
   const used = fixedBytes + frame.length + extra.length;
   const bytes = Buffer.alloc(Math.ceil(used / blockBytes) * blockBytes);
   bytes.writeUInt32LE(magic, 0);

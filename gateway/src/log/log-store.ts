@@ -16,7 +16,7 @@ import {
   type Rescue,
   type SqliteDatabase,
 } from '@villagrid/runtime';
-import { cacheKib } from './data-folder.js';
+import { cacheKib, sayIfUncopied } from './data-folder.js';
 import { openLog, type DurableLog, type DurableLogOptions, type EventTables } from './log.js';
 import { readJournal, type FoundJournal } from './journal.js';
 import { LogTables } from './log-tables.js';
@@ -251,6 +251,8 @@ function openSecured(options: LogStoreOptions, { rescue, found, lossy }: Secured
       },
     }),
   );
+
+  sayIfUncopied(path, database, options.log);
 
   const walBytes = (): number => statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
   /** What a checkpoint, or a look, leaves to be copied. */

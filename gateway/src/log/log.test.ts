@@ -4,6 +4,7 @@ import t, { type Test } from 'tap';
 import type { AlertEvent, Sample } from '@villagrid/contracts';
 import { cryptoRandom, openDatabase, seededRandom, silentLogger } from '@villagrid/runtime';
 import { tempDir, testClock } from '@villagrid/runtime/testing';
+import { JournalKeeper } from './journal-keeper.js';
 import { committedAfter, encodeHead, encodeRecord, recordsIn, type JournalRecord } from './journal-record.js';
 import { JournalRing } from './journal-ring.js';
 import { openLogStore } from './log-store.js';
@@ -83,13 +84,32 @@ t.test('a failed commit rejects all that wait, keeps nothing, leaves no hole, an
   for (const one of await outcomes) t.match(one, { status: 'rejected', reason: { code: 'E_NOT_DURABLE' } });
   t.equal(log.newestNumber(), 1);
   t.equal(log.state('x'), undefined);
-  t.match(log.stats, { failing: true, failedCommits: 1 });
+  t.match(log.stats, { failing: true, refusing: true, failedCommits: 1 });
   broken = false;
   const next = log.append({ samples: [sample(3)] });
   await clock.advance(250);
   t.equal(await next, 2);
   t.same(log.state('x'), { number: 2, value: 'kept with its frame' });
-  t.equal(log.stats.failing, false);
+  t.match(log.stats, { failing: false, refusing: false });
+  log.cardFailed(new Error('a checkpoint failed'));
+  t.match(log.stats, { failing: true, refusing: false }, 'what fails is not a commit: there are acknowledgements');
+});
+
+t.test('a journal that cannot be made while all ends leaves no timer behind', async (t) => {
+  const clock = testClock(0);
+  const keeper = new JournalKeeper({
+    path: join(path(t), 'in a folder that is not there'),
+    bytes: 65_536,
+    found: undefined,
+    epoch: 'e',
+    realClock: clock,
+    log: silentLogger(),
+    mayBegin: () => true,
+    begins() {},
+  });
+  keeper.wake();
+  await keeper.stop();
+  t.equal(clock.pendingTimers, 0);
 });
 
 t.test('reopened it goes on: same epoch, new boot, next number, cursors and synchronous=FULL', async (t) => {

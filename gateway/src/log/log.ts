@@ -91,6 +91,8 @@ export interface LogStats {
   totalCommitMs: number;
   /** Whether the last commit failed, or frames could not be brought from the journal into the tables, or the card failed since. */
   failing: boolean;
+  /** Whether the last commit failed: nothing is acknowledged. */
+  refusing: boolean;
   /** Commits that were made durable by the journal, and times it failed. */
   journalled: number;
   journalFailures: number;
@@ -181,6 +183,7 @@ export function openLog(options: DurableLogOptions): DurableLog {
     longestCommitMs: 0,
     totalCommitMs: 0,
     failing: false,
+    refusing: false,
     journalled: 0,
     journalFailures: 0,
     reopened: 0,
@@ -239,6 +242,7 @@ export function openLog(options: DurableLogOptions): DurableLog {
 
   const inTrouble = (where: keyof typeof trouble, reason: string | undefined): void => {
     trouble[where] = reason;
+    stats.refusing = trouble.commit !== undefined;
     const failing = trouble.commit !== undefined || trouble.store !== undefined;
     if (failing === stats.failing) return;
     stats.failing = failing;

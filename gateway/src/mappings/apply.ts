@@ -9,12 +9,12 @@ import {
   type Finding,
   type MetricValue,
   type ParsedTelemetry,
+  conversionTo,
 } from '@villagrid/contracts';
 import { compileCommand, type CompiledCommand } from './commands.js';
 import { parsePath, valuesAt, type JsonPath } from './path.js';
 import type { MappedMessage, MappedValue, Mapping } from './schema.js';
 import { fillTopic, matches } from './topics.js';
-import { conversionTo } from './units.js';
 
 /** Another metric for what a mapping gives, or null to leave it out. */
 export type Renames = Readonly<

@@ -1,7 +1,7 @@
 /** Reads payload mappings and says what is wrong with one: file, line, what was found, what to do. Its own examples must come out right. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { isMetricIdForm, messageOf, metricDefinition, VillagridError } from '@villagrid/contracts';
+import { isMetricIdForm, messageOf, metricDefinition, VillagridError, conversionTo } from '@villagrid/contracts';
 import { dottedPath, loadConfig, valueLines, type DocumentPath } from '@villagrid/runtime';
 import { ownFile } from '../places.js';
 import { compileMapping } from './apply.js';
@@ -9,7 +9,6 @@ import { compileCommand } from './commands.js';
 import { parsePath } from './path.js';
 import { mappingSchema, type MappedValue, type Mapping } from './schema.js';
 import { covers, isFilter, matches, meet, parametersOf } from './topics.js';
-import { conversionTo } from './units.js';
 
 /** The folder of the mappings that come with the gateway. */
 export const mappingsDirectory = ownFile('profiles/mqtt');

@@ -6,5 +6,5 @@ export { emailChannel, type EmailOptions } from './channels/email.js';
 export { relayChannel, type RelayOptions, type Switch } from './channels/relay.js';
 export { serialBoard } from './channels/serial-board.js';
 export { gpioPin } from './channels/gpio-pin.js';
-export type { ModemWaits, PinMemory } from './modem/modem.js';
+export { createModem, type Modem, type ModemOptions, type ModemWaits, type PinMemory } from './modem/modem.js';
 export * from './notifier.js';

@@ -8,6 +8,7 @@ import {
   notifyFacts,
   notifyTestText,
   notifyText,
+  oldestRingingMs,
   VillagridError,
   type Alert,
   type AlertEvent,
@@ -26,8 +27,10 @@ import { mustBePhoneNumber } from './channels/sms.js';
 import { notifyPlan, recipientName } from './plan.js';
 
 const stepEveryMs = 1000;
-/** How often a channel is looked at, and how soon after the start, real ms. */
-const lookEveryMs = 600_000;
+/** How often a channel is looked at, real ms: a modem is near, a mail server costs airtime. */
+const lookEveryMs: Readonly<Record<NotifyChannelName, number>> = { sms: 600_000, relay: 3_600_000, email: 43_200_000 };
+/** The same at most while it fails, and how soon after the start. */
+const lookAgainMs = 3_600_000;
 const firstLookMs = 5000;
 /** How long a channel may fail until it is an alert, real ms: a village has no link for days. */
 const patience: Readonly<Record<NotifyChannelName, number>> = { sms: 0, relay: 0, email: 24 * 3_600_000 };
@@ -72,8 +75,6 @@ export interface ChannelNumbers {
 export interface Notifier extends LifecyclePart {
   /** An event of an alert that is durable, and the alert as it is with it. */
   tell(event: AlertEvent, alert: Alert): void;
-  /** Planned work: nobody is told anything until then; null ends it. */
-  maintenance(untilMs: number | null): void;
   clockMoved(byMs: number): void;
   status(): NotifyStatus;
   /** Sends a test by one channel; looks at the channel after it. Throws E_NOTIFY_FAILED, E_REQUEST_INVALID. */
@@ -91,6 +92,7 @@ class Watched {
   lastSentMs: number | null = null;
   /** Real monotonic ms. */
   failingSinceMs: number | null = null;
+  next: Timer | undefined;
 
   constructor(channel: NotifyChannel) {
     this.channel = channel;
@@ -136,6 +138,13 @@ export function createNotifier(options: NotifierOptions): Notifier {
       ({ failingSinceMs, channel }) =>
         failingSinceMs !== null && realClock.monotonicMs() - failingSinceMs >= patience[channel.name],
     );
+  const lookOn = async (one: Watched): Promise<void> => {
+    await look(one);
+    if (stopped) return;
+    const every = lookEveryMs[one.channel.name];
+    const again = one.status.state === 'failing' ? Math.min(every, lookAgainMs) : every;
+    one.next = realClock.after(again, () => void lookOn(one));
+  };
   const look = async (one: Watched): Promise<void> => {
     const status = await one.channel
       .check()
@@ -155,7 +164,7 @@ export function createNotifier(options: NotifierOptions): Notifier {
   const hand = async (message: NotifyMessage): Promise<void> => {
     const text = wordsFor(message);
     const one = channels.get(message.way.channel);
-    let error: string | null = null;
+    let error: string | null = one ? null : `${message.way.channel} is not set up`;
     if (text && one) {
       try {
         await one.channel.send({ to: message.way.to, severity: message.severity, text });
@@ -229,31 +238,26 @@ export function createNotifier(options: NotifierOptions): Notifier {
       );
       save();
       timers = [realClock.every(stepEveryMs, step)];
-      for (const one of channels.values())
-        timers.push(
-          realClock.after(firstLookMs, () => void look(one)),
-          realClock.every(lookEveryMs, () => void look(one)),
-        );
+      for (const one of channels.values()) one.next = realClock.after(firstLookMs, () => void lookOn(one));
     },
     async stop() {
       for (const timer of timers) timer.cancel();
-      const closed = Promise.all(
-        [...channels.values()].map(async ({ channel }) => {
-          const itsOwn = Promise.all(handed.values());
-          await Promise.race([itsOwn, realClock.sleep(handOverMs)]);
-          stopped = true;
-          await channel.close();
-        }),
-      );
-      await closed;
+      for (const { next } of channels.values()) next?.cancel();
+      // What a channel has just now is better told than told again.
+      const late = new AbortController();
+      const deadline = realClock.sleep(handOverMs, late.signal).catch(() => {});
+      await Promise.race([Promise.all(handed.values()), deadline]);
+      late.abort();
+      stopped = true;
+      await Promise.all([...channels.values()].map(({ channel }) => channel.close()));
       save();
     },
     tell(event, alert) {
-      router.alert(notifyFacts(alert), clock.nowMs(), event.kind === 'raised');
-      save();
-    },
-    maintenance(untilMs) {
-      router.maintenance(untilMs);
+      const nowMs = clock.nowMs();
+      // The past rings no bell, nor does what comes back out of planned work and was told in another way.
+      const late = event.kind === 'raised' && nowMs - event.at_ms > oldestRingingMs * (options.speed ?? 1);
+      const quiet = late || (event.kind === 'released' && !event.told);
+      router.alert(notifyFacts(alert), nowMs, { isNew: event.kind === 'raised', quiet });
       save();
     },
     clockMoved(byMs) {

@@ -212,7 +212,7 @@ class Visit {
   async #sunspec(): Promise<SunspecIdentity | undefined> {
     try {
       return await sunspecIdentity(async (address, count) => {
-        const answer = await this.#ask(3, address, count);
+        const answer = await this.#askTwice(3, address, count);
         if (answer.kind === 'words') return answer.words;
         throw new LinkError(answer.kind === 'refused' ? 'exception' : 'timeout', answer.reason);
       }, this.#options.profiles);
@@ -238,9 +238,17 @@ class Visit {
     return { unit: this.#unit, settings: this.#settings, candidates: sorted, sunspec, notes };
   }
 
+  /** Asks again what was lost or spoiled on the way: somebody is there, and one lost answer of many must not hide who. */
+  async #askTwice(code: 3 | 4, address: number, count: number): Promise<Answer> {
+    const answer = await this.#ask(code, address, count);
+    if (answer.kind === 'words' || answer.kind === 'refused') return answer;
+    this.#answers.delete(keyOf(code, address, count));
+    return this.#ask(code, address, count);
+  }
+
   /** Asks once; what was answered is not asked again. */
   async #ask(code: 3 | 4, address: number, count: number): Promise<Answer> {
-    const key = `${code} ${address} ${count}`;
+    const key = keyOf(code, address, count);
     const known = this.#answers.get(key);
     if (known) return known;
     const { timeoutMs = 300, gapMs = 50 } = this.#options;
@@ -266,5 +274,7 @@ class Visit {
     return answer;
   }
 }
+
+const keyOf = (code: 3 | 4, address: number, count: number): string => `${code} ${address} ${count}`;
 
 const best = (candidates: ReadonlyMap<string, number>): number => Math.max(0, ...candidates.values());

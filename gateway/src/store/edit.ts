@@ -2,7 +2,7 @@
 import { emptyDigest, addDigest, type ChunkColumns, type SeriesDigest } from '@villagrid/contracts';
 import { foldColumns, joinColumns, joinWindows, noColumns, withoutColumns, type OpenHour } from './columns.js';
 import type { SeriesState } from './open.js';
-import { dayMs, minuteMs } from './schema.js';
+import { dayMs, hourMs, minuteMs } from './schema.js';
 import { dayWindows, digestOf, joinDays, packDay, packGroup, type GroupMember, type Sealed } from './sealed.js';
 
 /** Samples of one series and hour that come, and such that go. */
@@ -80,7 +80,10 @@ export function* prepareEdits(
     const before = series.id === undefined ? emptyDigest() : sealed.chunkDigest(series.id, hour);
     changes.push({ series, change: difference(digest, before) });
     if (after.times.length === 0) writes.push(() => sealed.dropChunk(series.id as number, hour));
-    else hours.set(hour, [...(hours.get(hour) ?? []), { owner: series, columns: after, digest }]);
+    else {
+      const [window] = foldColumns(after, hourMs);
+      hours.set(hour, [...(hours.get(hour) ?? []), { owner: series, columns: after, digest, window }]);
+    }
     return true;
   }
 

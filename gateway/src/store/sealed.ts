@@ -22,15 +22,24 @@ import { dayKey, dayMs, dayOfKey, hourMs, idOfKey, minuteMs, quarterMs, timeKey,
 import { type ChunkRow, sealedStatements } from './statements.js';
 import { zip } from './zip.js';
 
-/** Samples of a series that are to be packed; its row id may not be known before they are written. */
-export interface GroupMember {
+/** What is known of a series' samples of one hour or day; its row id may not be known before they are written. */
+interface GroupFacts {
   readonly owner: { readonly id: number | undefined };
-  readonly columns: ChunkColumns;
   readonly digest: SeriesDigest;
+  /** The window of an hour; undefined when no sample counts. */
+  readonly window?: RollupWindow | undefined;
 }
 
-/** What is written of a series in one hour or day, and which column of times it is kept with. */
-export interface PackedSeries extends GroupMember {
+/** Samples of a series that are to be packed. */
+export interface GroupMember extends GroupFacts {
+  readonly columns: ChunkColumns;
+}
+
+/**
+ * What is written of a series in one hour or day, and which column of times it is kept with. Holds no samples: all groups
+ * of a seal wait for one transaction, and after a flood their samples are ten times the memory there is.
+ */
+export interface PackedSeries extends GroupFacts {
   readonly values: Uint8Array;
   /** Index in the times of the group. */
   readonly times: number;
@@ -63,19 +72,19 @@ export function* packGroup(all: readonly GroupMember[]): Generator<void, PackedG
   const bases: Float64Array[] = [];
   const series: PackedSeries[] = [];
   // The longest first: what others lack of its times is a few runs.
-  for (const one of [...all].sort((a, b) => b.columns.times.length - a.columns.times.length)) {
+  for (const { columns, ...facts } of [...all].sort((a, b) => b.columns.times.length - a.columns.times.length)) {
     let packed: PackedSeries | undefined;
     for (const [i, base] of bases.entries()) {
-      const values = packValues(one.columns, base, zip);
-      if (values && values.length < one.columns.times.length * 8 + 64) packed = { ...one, values, times: i };
+      const values = packValues(columns, base, zip);
+      if (values && values.length < columns.times.length * 8 + 64) packed = { ...facts, values, times: i };
       if (packed) break;
     }
     if (!packed) {
-      const base = one.columns.times;
+      const base = columns.times;
       bases.push(base);
       times.push(packTimes(base, zip));
       yield;
-      packed = { ...one, values: packValues(one.columns, base, zip) as Uint8Array, times: times.length - 1 };
+      packed = { ...facts, values: packValues(columns, base, zip) as Uint8Array, times: times.length - 1 };
     }
     series.push(packed);
     yield;
@@ -271,7 +280,8 @@ export class Sealed {
       const day = dayOfKey(id);
       takeLoose(day * 24);
       if (widthMs === hourMs) {
-        for (const one of this.#windows(hours, hourMs, `hours of day ${day} of series ${seriesId}`)) found.push(one);
+        const windows = this.#windows(hours, hourMs, `hours of day ${day} of series ${seriesId}`);
+        for (let i = 0; i < windows.length; i += 1) found.push(windows[i] as RollupWindow);
       } else if (widthMs === quarterMs) found.push(...this.quarters(seriesId, day));
       else {
         const minutes = this.minutes(seriesId, day);
@@ -315,8 +325,7 @@ export class Sealed {
     this.#kept.clear();
     const firstFree = this.#nextTimes(this.sql.lastChunkTimes, hour);
     for (const [i, body] of times.entries()) this.sql.addChunkTimes.run(timeKey(hour, firstFree + i), body);
-    for (const { owner, columns, digest, values, times: own } of series) {
-      const [window] = foldColumns(columns, hourMs);
+    for (const { owner, window, digest, values, times: own } of series)
       this.sql.putChunk.run(
         timeKey(hour, owner.id as number),
         digest.count,
@@ -331,7 +340,6 @@ export class Sealed {
         firstFree + own,
         values,
       );
-    }
     // Times that nobody is kept with any more; none in the usual case of a fresh hour.
     if (firstFree > 0) this.sql.dropChunkTimes.run({ from: timeKey(hour, 0), to: timeKey(hour + 1, 0) });
     this.looseHours.add(hour);

@@ -3,8 +3,9 @@ import { createReadStream, existsSync, statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
-import type { AlertView } from '@villagrid/contracts';
+import type { AlertView, RuleTest, RuleTestRequest } from '@villagrid/contracts';
 import { WebSocketServer, type WebSocket } from 'ws';
+import { stubRules, stubRuleTest } from './rules.js';
 import { Village, type Scenario } from './village.js';
 
 /** A running stub. */
@@ -77,6 +78,7 @@ export async function startStub(options: {
     });
   let tokens = new Set<string>();
   let serial = 0;
+  let ruleTest: RuleTest | undefined;
   const acts: string[] = [];
   const sockets = new Map<WebSocket, { gridId: string; sequence: number; ready: boolean }>();
   const serverId = many ? 'cloud-1' : 'gw-kisima';
@@ -150,14 +152,65 @@ export async function startStub(options: {
       const id = String(input.act_id);
       if (!acts.includes(id)) acts.push(id);
       const note = typeof input.note === 'string' ? input.note : null;
+      const said = { event_id: id, at_ms: Number(input.occurred_at_ms), note: null, about: null, until_ms: null };
+      const until = nowMs() + Number(input.duration_s) * 1000;
+      const assignee =
+        input.assignee === 'me' ? { user_id: 'amina', name: 'Amina' } : (input.assignee as { name: string } | null);
+      const given = assignee && { user_id: '', ...assignee };
       const next =
-        request.method === 'PUT'
-          ? owner.acknowledge(alert, id, 'Amina', note, Number(input.occurred_at_ms))
-          : owner.note(alert, id, 'Amina', note ?? '', Number(input.occurred_at_ms));
+        parts[2] === 'assign'
+          ? owner.change(alert, 'assigned', { assignee: given }, { ...said, about: given?.name ?? null })
+          : parts[2] === 'shelve'
+            ? owner.change(
+                alert,
+                'shelved',
+                { shelved_until_ms: until, shelved_reason: String(input.reason) },
+                { ...said, note: String(input.reason), until_ms: until },
+              )
+            : parts[2] === 'unshelve'
+              ? owner.change(alert, 'unshelved', { shelved_until_ms: null, shelved_reason: null }, said)
+              : request.method === 'PUT'
+                ? owner.acknowledge(alert, id, 'Amina', note, Number(input.occurred_at_ms))
+                : owner.note(alert, id, 'Amina', note ?? '', Number(input.occurred_at_ms));
       tell(owner.id, (sequence) => ({ type: 'alert', sequence, alert: next }));
       return json(response, 200, next);
     }
     if (village === undefined) return problem(response, 404, 'not_found', 'no such grid');
+    if (parts[0] === 'handover') {
+      if (request.method === 'POST') {
+        const { note } = await body(request);
+        for (const one of village.handOver) one.current = false;
+        const actor = { user_id: 'amina', name: 'Amina' };
+        village.handOver.unshift({ event_id: `h${nowMs()}`, at_ms: nowMs(), actor, note: String(note), current: true });
+      }
+      return json(response, 200, { grid_id: village.id, now_ms: nowMs(), notes: village.handOver });
+    }
+    if (parts[0] === 'maintenance') {
+      if (request.method === 'POST' && parts[3] !== 'end') {
+        const { reason, duration_s, device_ids } = await body(request);
+        village.works.unshift({
+          maintenance_id: `m${nowMs()}`,
+          reason: String(reason),
+          device_ids: (device_ids as string[] | undefined) ?? null,
+          from_ms: nowMs(),
+          until_ms: nowMs() + Number(duration_s) * 1000,
+          planned_by: { user_id: 'amina', name: 'Amina' },
+          ended_by: null,
+          state: 'now',
+        });
+      }
+      return json(response, 200, { grid_id: village.id, now_ms: nowMs(), maintenance: village.works });
+    }
+    if (parts[0] === 'rules') {
+      if (parts[2] === undefined) return json(response, 200, stubRules(village.id));
+      if (request.method === 'POST') {
+        const input = (await body(request)) as RuleTestRequest;
+        const { zone } = village.summary();
+        ruleTest = stubRuleTest(village.id, zone, input, nowMs(), (metric, timeMs) => village.value(metric, timeMs));
+        return json(response, 200, { ...ruleTest, state: 'running', progress: 0.4, result: null });
+      }
+      return json(response, 200, ruleTest);
+    }
     if (parts[0] === 'dashboard') return json(response, 200, village.summary());
     if (parts[0] === 'device')
       return json(response, 200, { grid_id: village.id, now_ms: nowMs(), devices: village.devices() });

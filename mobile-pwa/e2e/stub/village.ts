@@ -2,7 +2,17 @@
  * A plausible village for developing and for pictures of states that a real one does not show on demand. It computes
  * the same documents a server gives; numbers agree with each other (in = out + losses).
  */
-import type { AlertView, DeviceView, FigureView, GridState, History, Report, Summary } from '@villagrid/contracts';
+import type {
+  AlertView,
+  DeviceView,
+  FigureView,
+  GridState,
+  HandOverView,
+  History,
+  MaintenanceView,
+  Report,
+  Summary,
+} from '@villagrid/contracts';
 import {
   chooseResolution,
   denseQuarters,
@@ -57,6 +67,8 @@ export class Village {
   readonly #seed: number;
   #overrides: Record<string, number> = {};
   readonly alerts: AlertView[] = [];
+  works: MaintenanceView[] = [];
+  handOver: HandOverView['notes'] = [];
   readonly kind: 'gateway' | 'cloud';
 
   constructor(options: {
@@ -197,6 +209,9 @@ export class Village {
       assignee: null,
       shelved_until_ms: null,
       shelved_reason: null,
+      suppressed_by: null,
+      suppressed_because: null,
+      last_known_since_ms: null,
       notes: [],
       timeline: [
         {
@@ -205,6 +220,8 @@ export class Village {
           at_ms: o.atMs,
           actor: null,
           note: null,
+          about: null,
+          until_ms: null,
           origin: { kind: 'gateway', id: `gw-${this.id}` },
         },
       ],
@@ -219,6 +236,16 @@ export class Village {
     this.alerts[this.alerts.indexOf(current)] = next;
     return next;
   }
+  /** Given to somebody, paused, or its pause ended. */
+  change(
+    alert: AlertView,
+    kind: 'assigned' | 'shelved' | 'unshelved',
+    change: Partial<AlertView>,
+    said: Pick<AlertView['timeline'][number], 'event_id' | 'at_ms' | 'note' | 'about' | 'until_ms'>,
+  ): AlertView {
+    const origin = { kind: 'gateway', id: `gw-${this.id}` } as const;
+    return this.#replace(alert, change, { ...said, kind, actor: { user_id: 'amina', name: 'Amina' }, origin });
+  }
   acknowledge(alert: AlertView, actId: string, name: string, note: string | null, atMs: number): AlertView {
     const actor = { user_id: name.toLowerCase(), name };
     const first = alert.acknowledged ? {} : { acknowledged: true, acknowledged_by: actor, acknowledged_at_ms: atMs };
@@ -228,6 +255,8 @@ export class Village {
       at_ms: atMs,
       actor,
       note,
+      about: null,
+      until_ms: null,
       origin: { kind: this.kind, id: 'stub' },
     });
   }
@@ -241,6 +270,8 @@ export class Village {
         at_ms: atMs,
         actor: { user_id: name.toLowerCase(), name },
         note,
+        about: null,
+        until_ms: null,
         origin: { kind: this.kind, id: 'stub' },
       },
     );
@@ -255,6 +286,8 @@ export class Village {
         at_ms: atMs,
         actor: null,
         note: null,
+        about: null,
+        until_ms: null,
         origin: { kind: 'gateway', id: `gw-${this.id}` },
       },
     );
@@ -433,6 +466,7 @@ export class Village {
         total: this.devices().length,
       },
       plant: { pv_kwp: 30, battery_kwh: 160, battery_floor_pct: 20, has_genset: true, has_mains: false },
+      maintenance: this.works,
       limits: {
         ac_output_voltage_v: { low: 196, high: 253 },
         'equipment_temp_c.inverter-1': { high: 60 },
@@ -565,7 +599,7 @@ export class Village {
           voltageV: timeMs >= outMs && timeMs < outMs + 40 * 60_000 ? 0 : 230,
           frequencyHz: null,
         });
-    return makeReport({
+    const figures = makeReport({
       grid: {
         gridId: this.id,
         name: this.name,
@@ -589,6 +623,31 @@ export class Village {
       nominalHz: 50,
       causes: ['battery_empty'],
     });
+    return {
+      ...figures,
+      alert_load: {
+        from_ms: fromMs,
+        to_ms: Math.min(toMs, now),
+        days: (Math.min(toMs, now) - fromMs) / 86_400_000,
+        alerts: 61,
+        suppressed: 14,
+        per_day: 6.1,
+        most_per_day: 13,
+        per_night: 0.7,
+        peak_10_min: { count: 9, from_ms: fromMs },
+        flood_share: 0,
+        by_severity: { critical: 2, high: 11, medium: 30, low: 18 },
+        worst_rules: [
+          { rule_id: 'high_consumption', message: 'unusual load increase', count: 31, share: 0.51 },
+          { rule_id: 'low_battery', message: 'battery is low', count: 12, share: 0.2 },
+        ],
+        chattering: [{ rule_id: 'high_consumption', message: 'unusual load increase', device_name: null, count: 31 }],
+        standing: this.alerts.filter(({ status }) => status === 'active').length,
+        stale: 1,
+        median_seen_ms: 26 * 60_000,
+        judgement: 'fair',
+      },
+    };
   }
   history(metricList: string, query: URLSearchParams): History {
     const now = this.#nowMs();

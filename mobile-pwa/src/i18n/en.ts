@@ -3,9 +3,11 @@ import type { historyTexts } from '../features/history/texts.js';
 import type { clockTexts } from '../features/clock/texts.js';
 import type { loginTexts } from '../features/login/texts.js';
 import type { alertTexts } from '../features/alerts/texts.js';
+import type { dutyTexts } from '../features/duty/texts.js';
 import type { homeTexts } from '../features/home/texts.js';
 import type { moreTexts } from '../features/more/texts.js';
 import type { reportTexts } from '../features/reports/texts.js';
+import type { ruleTexts } from '../features/rules/texts.js';
 import type { sheetTexts } from '../ui/connection-sheet-texts.js';
 
 /**
@@ -204,6 +206,7 @@ export const en = {
   'alert.waiting.acknowledge': 'You have seen it, {when} · waiting to send',
   'alert.waiting.note': 'Note {when}: “{note}” · waiting to send',
   'alert.waiting.acknowledgeNote': 'You have seen it, {when}: “{note}” · waiting to send',
+  'alert.waiting.other': 'Done {when} · waiting to send',
   'event.raised': 'Alert raised',
   'event.severity_changed': 'Severity changed',
   'event.cleared': 'Cleared',
@@ -232,10 +235,12 @@ export type MessageKey =
   | keyof typeof en
   | keyof typeof alertTexts
   | keyof typeof clockTexts
+  | keyof typeof dutyTexts
   | keyof typeof deviceTexts
   | keyof typeof loginTexts
   | keyof typeof historyTexts
   | keyof typeof homeTexts
   | keyof typeof moreTexts
   | keyof typeof reportTexts
+  | keyof typeof ruleTexts
   | keyof typeof sheetTexts;

@@ -80,10 +80,14 @@ export function applyFrame(view: GridView | undefined, frame: LiveFrame): GridVi
 
 const severityOrder = ['critical', 'high', 'medium', 'low'];
 
+/** Whether an alert speaks for itself: active, and nothing else explains it. */
+export const speaks = (alert: AlertView): boolean =>
+  alert.status === 'active' && (alert.suppressed_by ?? null) === null;
+
 /** Open alerts, worst first, unseen before seen, newest first. */
 export function openAlerts<A extends AlertView>(alerts: readonly A[]): A[] {
   return alerts
-    .filter((alert) => alert.status === 'active')
+    .filter(speaks)
     .sort(
       (a, b) =>
         severityOrder.indexOf(a.severity) - severityOrder.indexOf(b.severity) ||

@@ -1,13 +1,23 @@
 /** Acts: what a person did on this phone, waiting until a server has it. Pure functions over the list. */
 import type { AlertView } from '@villagrid/contracts';
 
+/** What can be done with an alert. */
+export type ActType = 'acknowledge' | 'note' | 'assign' | 'shelve' | 'unshelve';
+
 /** One act. Its id is born here and makes sending it twice harmless. */
 export interface Act {
   readonly id: string;
   readonly gridId: string;
   readonly alertId: string;
-  readonly type: 'acknowledge' | 'note';
+  readonly type: ActType;
+  /** What was written: a note, or the reason of a pause. */
   readonly note: string | null;
+  /** Of `assign`: to whom, `me` for oneself, null to give it back. */
+  readonly assignee?: string | null;
+  /** Of `assign`: earlier assignments that this phone knew. */
+  readonly replaces?: readonly string[];
+  /** Of `shelve`: how long, seconds. */
+  readonly durationS?: number;
   /** By the server's clock as this phone knew it, Unix ms. */
   readonly occurredAtMs: number;
   /** Who did it; only sent under the same login. */
@@ -48,6 +58,32 @@ export function retryDelayMs(failures: number, random: () => number): number {
   return 1000 + random() * Math.min(29_000, 1000 * 2 ** Math.min(failures, 6));
 }
 
+/** The ordinary request of an act. */
+export function actRequest(act: Act): {
+  readonly method: 'PUT' | 'POST';
+  readonly path: string;
+  readonly body: object;
+} {
+  const { type, note } = act;
+  const name = type === 'note' ? 'notes' : type;
+  const said =
+    type === 'shelve'
+      ? { reason: note ?? '', duration_s: act.durationS }
+      : type === 'assign'
+        ? {
+            assignee: act.assignee == null || act.assignee === 'me' ? act.assignee : { name: act.assignee },
+            replaces: act.replaces,
+          }
+        : note === null
+          ? {}
+          : { note };
+  return {
+    method: type === 'acknowledge' ? 'PUT' : 'POST',
+    path: `/api/alerts/${encodeURIComponent(act.alertId)}/${name}`,
+    body: { act_id: act.id, occurred_at_ms: act.occurredAtMs, ...said },
+  };
+}
+
 /** An alert as the screen shows it: the server's state plus what waits on this phone. */
 export interface ShownAlert extends AlertView {
   readonly waiting: readonly Act[];
@@ -61,8 +97,21 @@ export function withActs(alert: AlertView, acts: readonly Act[]): ShownAlert {
   const known = new Set(alert.timeline.map((entry) => entry.event_id));
   const own = acts.filter((act) => act.alertId === alert.alert_id && !known.has(act.id));
   const waiting = own.filter((act) => act.state === 'waiting');
+  const last = (...types: readonly ActType[]) => waiting.filter(({ type }) => types.includes(type)).at(-1);
+  const pause = last('shelve', 'unshelve');
+  const given = last('assign');
   return {
     ...alert,
+    ...(pause && {
+      shelved_until_ms: pause.type === 'shelve' ? pause.occurredAtMs + (pause.durationS ?? 0) * 1000 : null,
+      shelved_reason: pause.type === 'shelve' ? pause.note : null,
+    }),
+    ...(given && {
+      assignee:
+        given.assignee == null
+          ? null
+          : { user_id: '', name: given.assignee === 'me' ? given.displayName : given.assignee },
+    }),
     waiting,
     refused: own.filter((act) => act.state === 'refused'),
     seen: alert.acknowledged || waiting.some((act) => act.type === 'acknowledge'),

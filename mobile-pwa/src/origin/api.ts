@@ -12,7 +12,7 @@ import type {
   Problem,
   Summary,
 } from '@villagrid/contracts';
-import type { Act, SendOutcome } from '../local/acts.js';
+import { actRequest, type Act, type SendOutcome } from '../local/acts.js';
 
 /** Why a call failed: nobody answered, the login is over, the server refused, or it is in trouble itself. */
 export type FailureKind = 'unreachable' | 'unauthorised' | 'refused' | 'server';
@@ -53,8 +53,13 @@ export interface Api {
   history(gridId: string, metrics: readonly string[], question: HistoryQuestion): Promise<History>;
   /** Offers this phone's time to a gateway that does not know it. */
   offerClock(gridId: string): Promise<ClockAnswer>;
-  /** A question of a screen that reads its own answers; `limitMs` is how long all of it may take. */
-  ask<T>(path: string, limitMs: number, read: (response: Response) => Promise<T>): Promise<T>;
+  /** A question of a screen that reads its own answers, or what it sends; `limitMs` is how long all of it may take. */
+  ask<T>(
+    path: string,
+    limitMs: number,
+    read: (response: Response) => Promise<T>,
+    send?: { readonly method: 'POST' | 'DELETE'; readonly body?: unknown },
+  ): Promise<T>;
   /** Sends one act by its ordinary route; never throws. */
   send(act: Act): Promise<SendOutcome>;
 }
@@ -134,16 +139,11 @@ export function createApi(options: {
     },
     offerClock: (gridId) =>
       call('POST', `/api/clock/${part(gridId)}`, { phone_time_ms: Math.round(options.clock.nowMs()) }),
-    ask: (path, limitMs, read) => answer('GET', path, undefined, limitMs, read),
+    ask: (path, limitMs, read, send) => answer(send?.method ?? 'GET', path, send?.body, limitMs, read),
     async send(act) {
       try {
-        const path = `/api/alerts/${part(act.alertId)}`;
-        const born = { act_id: act.id, occurred_at_ms: act.occurredAtMs };
-        const alert =
-          act.type === 'acknowledge'
-            ? await call<AlertView>('PUT', `${path}/acknowledge`, { ...born, ...(act.note ? { note: act.note } : {}) })
-            : await call<AlertView>('POST', `${path}/notes`, { ...born, note: act.note ?? '' });
-        return { kind: 'taken', alert };
+        const { method, path, body } = actRequest(act);
+        return { kind: 'taken', alert: await call<AlertView>(method, path, body) };
       } catch (error) {
         if (!(error instanceof ApiFailure)) return { kind: 'unreachable' };
         if (error.kind === 'unauthorised') return { kind: 'unauthorised' };

@@ -5,7 +5,7 @@ export type Route =
   | { readonly name: 'home' }
   | { readonly name: 'all-alerts' }
   | {
-      readonly name: 'grid' | 'alerts' | 'history' | 'reports' | 'devices' | 'more';
+      readonly name: 'grid' | 'alerts' | 'history' | 'reports' | 'devices' | 'rules' | 'duty' | 'more';
       readonly gridId: string;
       readonly query: URLSearchParams;
     }
@@ -33,8 +33,10 @@ export function parseRoute(hash: string): Route {
     case 'history':
     case 'reports':
     case 'devices':
+    case 'duty':
+    case 'rules':
     case 'more':
-      return { name: parts[2] as 'history' | 'reports' | 'devices' | 'more', gridId, query };
+      return { name: parts[2] as 'history' | 'reports' | 'devices' | 'rules' | 'duty' | 'more', gridId, query };
     default:
       return { name: 'grid', gridId, query };
   }
@@ -52,5 +54,7 @@ export const links = {
   history: (gridId: string, metrics?: readonly string[]) =>
     `#/grid/${part(gridId)}/history${metrics?.length ? `?metrics=${metrics.map(part).join(',')}` : ''}`,
   reports: (gridId: string) => `#/grid/${part(gridId)}/reports`,
+  duty: (gridId: string) => `#/grid/${part(gridId)}/duty`,
   devices: (gridId: string) => `#/grid/${part(gridId)}/devices`,
+  rules: (gridId: string) => `#/grid/${part(gridId)}/rules`,
 };

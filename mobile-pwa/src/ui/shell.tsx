@@ -7,6 +7,7 @@ import { Icon, type IconName } from './icons.js';
 import { links } from './routes.js';
 import { sourceLine } from './source.js';
 import { chooseTheme, theme, wide } from './theme.js';
+import { speaks } from '../live/apply.js';
 import { withActs } from '../local/acts.js';
 
 /** The grid that tabs lead to when none is open: the only one, or the last one looked at. */
@@ -29,7 +30,7 @@ export function Tabs() {
   const view = gridId === null ? undefined : views.value[gridId];
   const unseen =
     (inGrid || single) && view !== undefined
-      ? view.alerts.filter((alert) => alert.status === 'active' && !withActs(alert, acts.value).seen).length
+      ? view.alerts.filter((alert) => speaks(alert) && !withActs(alert, acts.value).seen).length
       : grids.value.filter((grid) => grid.open_alerts > 0 && !grid.worst_acknowledged).length;
   const alertsHref = (inGrid || single) && gridId !== null ? links.alerts(gridId) : links.allAlerts;
   const tabs: { key: string; icon: IconName; label: string; href: string; current: boolean }[] = [
@@ -60,7 +61,7 @@ export function Tabs() {
       icon: 'menu',
       label: t('tab.more'),
       href: links.more(inGrid ? gridId : null),
-      current: name === 'more',
+      current: name === 'more' || name === 'duty',
     },
   ];
   return (

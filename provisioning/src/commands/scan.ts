@@ -1,11 +1,13 @@
 /** `villagrid scan`: who is on a line, and the settings that read them. */
 import { connect } from 'node:net';
-import { resolve } from 'node:path';
-import { deviceKinds, type SiteDevice, VillagridError } from '@villagrid/contracts';
+import { join, resolve } from 'node:path';
+import { type Clock, deviceKinds, type SiteDevice, VillagridError } from '@villagrid/contracts';
 import { loadGatewayConfig } from '@villagrid/gateway/config';
 import {
+  borrowedLink,
   endpointOf,
   type FoundDevice,
+  type Link,
   LinkError,
   loadProfiles,
   type ModbusConnectionConfig,
@@ -15,6 +17,7 @@ import {
   serialLine,
   type ScanResult,
   type LineSettings,
+  linesSocket,
   usualSettings,
   usualUnits,
 } from '@villagrid/gateway/field';
@@ -73,16 +76,22 @@ export function addScan(program: Command, { realClock, random, log, print, exitC
         throw new GivenValueError("--write: give the gateway's folder too, with --folder.");
       const config = folder === undefined ? undefined : loadGatewayConfig({ path: gatewayFiles(folder).config });
       const place = placeOf(where, options);
-      if (config) await refuseIfOwned(config, place);
-      if (place.path !== undefined) await mustOpen(place.path);
+      const lender = config ? await lenderOf(config, place, options, realClock) : undefined;
+      if (lender) {
+        if (!options.json)
+          print(
+            `The gateway reads this line and goes on; the scan asks in between${lender.only ? ', at its speed' : ''}.`,
+          );
+      } else if (place.path !== undefined) await mustOpen(place.path);
       const own = config?.modbus?.profiles_dir;
       const profiles = new Map([...loadProfiles(), ...(own === undefined ? [] : loadProfiles(own))]);
       const serial = where.startsWith('/');
       const units = options.units === undefined ? usualUnits(profiles.values(), serial) : unitList(options.units);
-      const settings = serial ? settingsOf(options, profiles) : [undefined];
+      const settings = lender ? [lender.only] : serial ? settingsOf(options, profiles) : [undefined];
       let told = '';
       const result = await scan({
         open: (setting) =>
+          lender?.link ??
           openLink(
             { ...place, name: where, devices: [], ...(setting ? { serial: { path: where, ...setting } } : {}) },
             { clock: realClock, random, log },
@@ -156,12 +165,39 @@ function settingsOf(options: ScanCommandOptions, profiles: ReadonlyMap<string, P
 const settingsText = ({ baud, parity, stop_bits: stopBits }: LineSettings): string =>
   `${baud} baud, parity ${parity}, ${stopBits} stop bit${stopBits === 1 ? '' : 's'}`;
 
-/** A device that allows one connection, or a converter, must not be asked by two. A serial port is locked by its owner anyway. */
-async function refuseIfOwned(config: GatewayConfig, place: Place): Promise<void> {
-  const key = place.path ?? endpointOf({ name: '', devices: [], ...place });
-  const owned = (config.modbus?.connections ?? []).some((one) => endpointOf(one) === key);
-  if (!owned || !(await listens(config.http.port))) return;
-  throw new VillagridError('E_LINK_OWNED', `${key} is read by the gateway that runs here.`);
+/** A line that a running gateway lends, and how it is set. */
+interface Lender {
+  readonly link: Link;
+  readonly only: LineSettings | undefined;
+}
+
+/**
+ * The line as lent by the gateway that reads it; undefined where none does. A device that allows one connection, or a
+ * converter, must not be asked by two, and a serial port has one owner. Throws E_LINK_OWNED where it cannot be lent so.
+ */
+async function lenderOf(
+  config: GatewayConfig,
+  place: Place,
+  { baud, parity, stopBits, everySpeed }: ScanCommandOptions,
+  clock: Clock,
+): Promise<Lender | undefined> {
+  const endpoint = place.path ?? endpointOf({ name: '', devices: [], ...place });
+  const connection = (config.modbus?.connections ?? []).find((one) => endpointOf(one) === endpoint);
+  if (!connection || !(await listens(config.http.port))) return undefined;
+  const { serial } = connection;
+  const only = serial && { baud: serial.baud, parity: serial.parity, stop_bits: serial.stop_bits };
+  const other =
+    only &&
+    (everySpeed === true ||
+      (baud !== undefined && baud !== only.baud) ||
+      (parity !== undefined && parity !== only.parity) ||
+      (stopBits !== undefined && Number(stopBits) !== only.stop_bits));
+  if (other)
+    throw new VillagridError(
+      'E_LINK_OWNED',
+      `${endpoint} is read by the gateway that runs here, at ${settingsText(only)}. Its speed is looked at while it goes on; for others the gateway has to be stopped.`,
+    );
+  return { link: borrowedLink({ path: join(config.data_dir, linesSocket), endpoint, clock }), only };
 }
 
 /** Says at once when a port is not there or somebody else's. */

@@ -1,5 +1,5 @@
 /** Asks the gateway that runs on this box, through its own API: what is measured is known to it alone. */
-import { VillagridError } from '@villagrid/contracts';
+import { VillagridError, type ErrorCode } from '@villagrid/contracts';
 import { loadGatewayConfig } from '@villagrid/gateway';
 import { gatewayFiles } from './gateway-site.js';
 
@@ -27,15 +27,41 @@ export interface GatewaySession {
   ask(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<unknown>;
 }
 
-/** Logs in at the gateway of a folder. Throws E_GATEWAY_SILENT and E_LOGIN_FAILED. */
-export async function openGateway(folder: string, credentials: Credentials): Promise<GatewaySession> {
+/** How a gateway is asked. */
+export interface AskOptions {
+  /** How long an answer may take, milliseconds. */
+  readonly withinMs?: number | undefined;
+  /** Code of the error for what the gateway could not do; E_REQUEST_INVALID when left out. */
+  readonly refused?: ErrorCode | undefined;
+}
+
+/** Whether a gateway answers at the address that the settings of a folder name. */
+export async function gatewayRuns(folder: string): Promise<boolean> {
+  try {
+    await fetch(`${addressOf(folder).base}/.well-known/villagrid`, { signal: AbortSignal.timeout(5000) });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function addressOf(folder: string): { readonly base: string; readonly gridId: string } {
   const { http, site } = loadGatewayConfig({ path: gatewayFiles(folder).config });
   const host = http.host === '0.0.0.0' || http.host === '::' ? '127.0.0.1' : http.host;
-  const base = `http://${host.includes(':') ? `[${host}]` : host}:${http.port}`;
+  return { base: `http://${host.includes(':') ? `[${host}]` : host}:${http.port}`, gridId: site.grid_id };
+}
+
+/** Logs in at the gateway of a folder. Throws E_GATEWAY_SILENT and E_LOGIN_FAILED. */
+export async function openGateway(
+  folder: string,
+  credentials: Credentials,
+  { withinMs = answerWithinMs, refused }: AskOptions = {},
+): Promise<GatewaySession> {
+  const { base, gridId } = addressOf(folder);
   const send = async (to: string, init: RequestInit): Promise<Answer> => {
     let answer: Response;
     try {
-      answer = await fetch(`${base}${to}`, { ...init, signal: AbortSignal.timeout(answerWithinMs) });
+      answer = await fetch(`${base}${to}`, { ...init, signal: AbortSignal.timeout(withinMs) });
     } catch {
       throw new VillagridError('E_GATEWAY_SILENT', `Nothing answers at ${base}.`);
     }
@@ -44,7 +70,7 @@ export async function openGateway(folder: string, credentials: Credentials): Pro
     if (answer.status === 401)
       throw new VillagridError('E_LOGIN_FAILED', 'The gateway does not know this name and password.');
     throw new VillagridError(
-      'E_REQUEST_INVALID',
+      answer.status >= 500 && refused !== undefined ? refused : 'E_REQUEST_INVALID',
       String(document.detail ?? document.title ?? `Answer ${answer.status}.`),
       {
         next:
@@ -58,7 +84,7 @@ export async function openGateway(folder: string, credentials: Credentials): Pro
   const { token } = await send('/api/auth/login', { method: 'POST', headers: json, body: JSON.stringify(credentials) });
   const authorization = `Bearer ${String(token)}`;
   return {
-    gridId: site.grid_id,
+    gridId,
     ask: (method, path, body) =>
       send(path, {
         method,
@@ -68,12 +94,16 @@ export async function openGateway(folder: string, credentials: Credentials): Pro
   };
 }
 
-/** Logs in at the gateway of a folder and gets a path of its API. Throws E_GATEWAY_SILENT, or what the gateway refuses with. */
+/**
+ * Logs in at the gateway of a folder and gets a path of its API, or posts a document to it. Throws E_GATEWAY_SILENT, or
+ * what the gateway refuses with.
+ */
 export async function askGateway(
   folder: string,
   credentials: Credentials,
   path: (gridId: string) => string,
+  { body, ...options }: AskOptions & { readonly body?: unknown } = {},
 ): Promise<unknown> {
-  const session = await openGateway(folder, credentials);
-  return session.ask('GET', path(session.gridId));
+  const session = await openGateway(folder, credentials, options);
+  return session.ask(body === undefined ? 'GET' : 'POST', path(session.gridId), body);
 }

@@ -75,6 +75,8 @@ export interface Accounts {
   login(username: string, password: string, remoteAddress: string): Promise<AccountLogin | undefined>;
   /** The person behind a token, with the grants of this moment; undefined when unknown, ended or disabled. */
   authenticate(token: string): Promise<Principal | undefined>;
+  /** The same for a token that was asked for shortly before; undefined says nothing of it. */
+  remembered(token: string): Principal | undefined;
   logout(token: string): Promise<void>;
   /** Adds an account. E_CONFLICT when the name is taken, E_REQUEST_INVALID when a field is not acceptable. */
   addUser(account: NewAccount): Promise<Account>;
@@ -222,7 +224,24 @@ export function createAccounts({
     }
   };
 
+  /** Who a token was, as long as nobody wrote anything since. */
+  const recall = (token: string, nowMs: number): Principal | undefined => {
+    if (nowMs - lookedMs >= lookAgainMs || nowMs < lookedMs) {
+      lookedMs = nowMs;
+      const version = written.get();
+      if (version !== rememberedAt) forgetPersons();
+      rememberedAt = version;
+    }
+    const known = remembered.get(token);
+    return known !== undefined && known.endsMs > nowMs ? known.principal : undefined;
+  };
+
   return {
+    remembered(token) {
+      if (!remembered.has(token)) return undefined;
+      runningTime.keep();
+      return recall(token, runningTime.nowMs());
+    },
     async login(username, password, remoteAddress) {
       const name = canonicalName(username);
       const address = canonicalAddress(remoteAddress);
@@ -261,15 +280,9 @@ export function createAccounts({
       if (typeof token !== 'string' || !tokenForm.test(token)) return undefined;
       runningTime.keep();
       const nowMs = runningTime.nowMs();
-      if (nowMs - lookedMs >= lookAgainMs || nowMs < lookedMs) {
-        lookedMs = nowMs;
-        const version = written.get();
-        if (version !== rememberedAt) forgetPersons();
-        rememberedAt = version;
-      }
+      const known = recall(token, nowMs);
+      if (known !== undefined) return known;
       if (remembered.size >= mostRemembered) forgetPersons();
-      const known = remembered.get(token);
-      if (known !== undefined && known.endsMs > nowMs) return known.principal;
       const hash = sha256(token);
       if (held.hasEnded(hash)) return undefined;
       const row = personOf.get(hash, nowMs);

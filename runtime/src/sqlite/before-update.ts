@@ -12,6 +12,12 @@ const spareBytes = 8 * 1024 * 1024;
 /** Openings of which there is a copy: several modules that change in one start share it. */
 const copied = new WeakSet<Database.Database>();
 
+/** Openings that were updated without a copy, for want of room. */
+const uncopied = new WeakSet<Database.Database>();
+
+/** Whether this opening was updated and there was no room for a copy from before: an older program cannot go back. */
+export const updatedWithoutCopy = (database: Database.Database): boolean => uncopied.has(database);
+
 /**
  * Makes the copy before the first step, unless the database holds nothing, one was made already by a run that was
  * interrupted, or there is no room: steps are all or nothing, so an update is safe without. Throws when the database is
@@ -23,13 +29,17 @@ export function copyBeforeUpdate(database: Database.Database, module: string): v
   const making = `${copy}.new`;
   rmSync(making, { force: true });
   if (!existsSync(copy)) {
-    if (!hasRoom(database.name)) return;
+    if (!hasRoom(database.name)) {
+      uncopied.add(database);
+      return;
+    }
     try {
       database.prepare('VACUUM INTO ?').run(making);
     } catch (error) {
       rmSync(making, { force: true });
-      if ((error as { readonly code?: unknown }).code === 'SQLITE_FULL') return;
-      throw error;
+      if ((error as { readonly code?: unknown }).code !== 'SQLITE_FULL') throw error;
+      uncopied.add(database);
+      return;
     }
     chmodSync(making, 0o600);
     syncFile(making);

@@ -1,8 +1,8 @@
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statfsSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { migrateModule, openDatabase } from '../index.js';
+import { migrateModule, openDatabase, updatedWithoutCopy } from '../index.js';
 import { migrationSuite, tempDir } from '../testing/index.js';
 import { stepsOfTest } from '../testing/migration-steps.js';
 import { readWal } from './wal.js';
@@ -85,6 +85,25 @@ t.test('an older program is told which copy from before the update it could go b
   t.same(copy.prepare('SELECT * FROM m').all(), [{ x: 7 }], 'and it can');
   t.equal(statSync(`${path}.before-update`).mode & 0o777, 0o600);
   copy.close();
+});
+
+t.test('an update with no room for a copy from before goes on, and it is known that there is none', (t) => {
+  const path = join(tempDir(t), 'a.db');
+  const small = openDatabase({ path });
+  migrateModule(small, 'm', ['CREATE TABLE m (x)']);
+  small.prepare('INSERT INTO m VALUES (7)').run();
+  t.notOk(updatedWithoutCopy(small));
+  small.close();
+  const { bavail, bsize } = statfsSync(path);
+  // No block of it is on the disk, but a copy would not fit there.
+  truncateSync(path, bavail * bsize + 64 * 1024 * 1024);
+  const database = openDatabase({ path });
+  migrateModule(database, 'm', ['CREATE TABLE m (x)', 'ALTER TABLE m ADD COLUMN y']);
+  t.ok(updatedWithoutCopy(database));
+  t.same(database.prepare('SELECT * FROM m').all(), [{ x: 7, y: null }]);
+  t.notOk(existsSync(`${path}.before-update`));
+  database.close();
+  t.end();
 });
 
 migrationSuite(

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import t from 'tap';
-import { createTelemetryStore, NumberRanges, openDatabase, seededRandom } from '../index.js';
+import { createTelemetryStore, frameSamples, NumberRanges, openDatabase, seededRandom } from '../index.js';
 import { telemetryFrame, telemetryStoreSuite, tempDir } from '../testing/index.js';
 
 const dir = tempDir(t);
@@ -60,5 +60,49 @@ t.test('ranges hold exactly the numbers that were added, in whatever order', asy
   t.equal(ranges.contiguous, contiguous);
   t.ok(
     ranges.ranges.every(([first, last], i, all) => first <= last && (i === 0 || first > (all[i - 1]?.[1] ?? 0) + 1)),
+  );
+});
+
+t.test('samples of several series come out of frames whole and in order, whatever frames they are in', async (t) => {
+  const startMs = 1_767_225_600_000;
+  const sample = (deviceId: string, second: number, value: number | null) => ({
+    deviceId,
+    metric: 'generation_kw',
+    timeMs: startMs + second * 1000,
+    value,
+    quality: value === null ? 66 : 0,
+  });
+  // The second frame reaches over the end of a lookup of ten minutes, and lies before the first in time.
+  const frames = [
+    telemetryFrame([sample('a', 1300, 3), sample('b', 1300, 9)]),
+    telemetryFrame([sample('a', 590, 1), sample('a', 610, null), sample('c', 600, 7)]),
+    telemetryFrame([sample('a', -1, 0), sample('a', 1800, 4), sample('b', 5, 8)]),
+  ];
+  const overlapping = (fromMs: number, toMs: number) =>
+    frames.filter((one) => one.samples.some(({ timeMs }) => timeMs >= fromMs && timeMs < toMs));
+  const series = [
+    { deviceId: 'b', metric: 'generation_kw' },
+    { deviceId: 'a', metric: 'generation_kw' },
+    { deviceId: 'a', metric: 'consumption_kw' },
+  ];
+  const steps = frameSamples({ framesOverlapping: overlapping }, 'g', series, startMs, startMs + 1_800_000);
+  let count = 0;
+  let found = steps.next();
+  for (; found.done !== true; found = steps.next()) count += 1;
+  t.ok(count >= 4, `${count} steps`);
+  t.same(
+    found.value.map((one) => [...one.times].map((time, at) => [(time - startMs) / 1000, one.values[at]])),
+    [
+      [
+        [5, 8],
+        [1300, 9],
+      ],
+      [
+        [590, 1],
+        [610, Number.NaN],
+        [1300, 3],
+      ],
+      [],
+    ],
   );
 });

@@ -1,6 +1,5 @@
 /** What every telemetry store does alike once it has its windows: local days, the metric's unit, the order of series. Pure. */
 import {
-  appendWindow,
   emptyColumns,
   resolutionMs,
   type Resolution,
@@ -29,16 +28,16 @@ export type StoredWindows = (resolution: StoredResolution, fromMs: number, toMs:
 export function windowColumns(question: WindowQuestion, stored: StoredWindows): WindowColumns {
   const columns = emptyColumns();
   const { factor } = question;
-  for (const { startMs, lastMs, count, min, max, sum, last } of scaledWindows(question, stored))
-    appendWindow(columns, {
-      startMs,
-      lastMs,
-      count,
-      min: min / factor,
-      max: max / factor,
-      sum: sum / factor,
-      last: last / factor,
-    });
+  // Column by column, without a window of its own for each: a year has nine thousand.
+  const { t, min, mean, max, last, count } = columns;
+  for (const window of scaledWindows(question, stored)) {
+    t.push(window.startMs);
+    min.push(window.min / factor);
+    mean.push(window.sum / factor / window.count);
+    max.push(window.max / factor);
+    last.push(window.last / factor);
+    count.push(window.count);
+  }
   return columns;
 }
 

@@ -72,7 +72,7 @@ export interface ExpressionState extends DelayState {
 interface Compiled {
   readonly when: Formula;
   readonly clearWhen: Formula | undefined;
-  readonly inputs: ReadonlyArray<readonly [name: string, input: Input]>;
+  readonly inputs: ReadonlyArray<{ readonly name: string; readonly one: Input }>;
   readonly watches: readonly string[];
   readonly figures: readonly string[];
   /** Filled anew at each evaluation. */
@@ -96,13 +96,13 @@ function compile(p: ExpressionParameters): Compiled {
   const when = read(p.when);
   const clearWhen = p.clear_when === undefined ? undefined : read(p.clear_when);
   const names = [...new Set([...when.names, ...(clearWhen?.names ?? [])])];
-  const inputs = names.map((name) => [name, p.inputs[name] ?? { metric: name }] as const);
+  const inputs = names.map((name) => ({ name, one: p.inputs[name] ?? { metric: name } }));
   return {
     when,
     clearWhen,
     inputs,
-    watches: [...new Set(inputs.flatMap(([, { metric, of }]) => (of === 'grid' ? [] : [metric])))],
-    figures: [...new Set(inputs.flatMap(([, { metric, of }]) => (of === 'grid' ? [metric] : [])))],
+    watches: [...new Set(inputs.flatMap(({ one }) => (one.of === 'grid' ? [] : [one.metric])))],
+    figures: [...new Set(inputs.flatMap(({ one }) => (one.of === 'grid' ? [one.metric] : [])))],
     values: {},
   };
 }
@@ -154,18 +154,22 @@ export const expression: RuleKind<ExpressionParameters, ExpressionState> = {
     if (known === undefined) return { state: before };
     const { when, clearWhen, inputs, values } = compiled(p);
     const isSetBack = known !== before;
-    const seen = { ...(isSetBack ? {} : before.seen), [metric]: [timeMs, value] as const };
+    const seen: Record<string, readonly [number, number]> = isSetBack ? {} : { ...before.seen };
+    seen[metric] = [timeMs, value];
     let windows = isSetBack ? {} : before.windows;
+    let copied: Record<string, Sliding> | undefined;
     let isWhole = true;
-    for (const [name, one] of inputs) {
+    for (const { name, one } of inputs) {
       let now: number | undefined;
       if (one.of === 'grid') now = context.figure(one.metric, timeMs, p.max_age_ms);
       else if (one.window_ms === undefined) {
         const newest = seen[one.metric];
         now = newest !== undefined && timeMs - newest[0] <= p.max_age_ms ? newest[1] : undefined;
       } else {
-        if (one.metric === metric)
-          windows = { ...windows, [name]: slide(windows?.[name] ?? [], one.window_ms, timeMs, value) };
+        if (one.metric === metric) {
+          windows = copied ??= { ...windows };
+          copied[name] = slide(copied[name] ?? [], one.window_ms, timeMs, value);
+        }
         now = foldSliding(windows?.[name] ?? [], one.window_ms, timeMs, one.fold ?? 'mean');
       }
       now ??= one.otherwise;
@@ -179,7 +183,7 @@ export const expression: RuleKind<ExpressionParameters, ExpressionState> = {
     const step = delayed(known, { holds, over, atMs: timeMs }, p);
     const state = { ...step.state, ...memory };
     if (step.change === undefined) return { state };
-    const shown = inputs[0] === undefined ? null : (values[inputs[0][0]] ?? null);
+    const shown = inputs[0] === undefined ? null : (values[inputs[0].name] ?? null);
     return {
       state,
       transition:

@@ -9,6 +9,7 @@ import { Icon, Severity } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
 import { Dialog, Header, useHeard } from '../../ui/shell.js';
 import { wide } from '../../ui/theme.js';
+import { AlertFamily, GiveDialog, PauseDialog, StandingLines } from './alert-acts.js';
 import { WaitingActs } from './alert-row.js';
 import { alertValueText, presentValue, type Present } from './alert-value.js';
 import { LimitChart } from './limit-chart.js';
@@ -37,7 +38,7 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
   const { views, acts, nowMs, login } = app.state;
   const view = views.value[gridId];
   const found = view?.alerts.find((alert) => alert.alert_id === alertId);
-  const [writing, setWriting] = useState(false);
+  const [dialog, setDialog] = useState<'note' | 'pause' | 'give'>();
   const heard = useHeard();
   useEffect(() => {
     if (found === undefined) void app.refreshAlert(gridId, alertId);
@@ -81,6 +82,8 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
         <h2>{unbroken(sentenceStart(alert.what || alert.message))}</h2>
         {then !== undefined && <p class="then">{unbroken(then)}</p>}
         <p class="why">{unbroken(alert.why)}</p>
+        <StandingLines alert={alert} nowMs={now} zone={zone} mayAct={mayAct} />
+        <AlertFamily alert={alert} all={view?.alerts ?? []} />
         {alert.refused.map((act) => (
           <div class="refused" key={act.id} role="status">
             <span>{t('alert.refused', { reason: act.refusal ?? '' })}</span>
@@ -172,10 +175,20 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
                 {t('alert.act.alreadySeen')}
               </span>
             )}
-            <button type="button" class="btn sub" onClick={() => setWriting(true)}>
+            <button type="button" class="btn sub" onClick={() => setDialog('note')}>
               <Icon name="note" />
               {t('alert.act.note')}
             </button>
+            <button type="button" class="btn sub" onClick={() => setDialog('give')}>
+              <Icon name="person" />
+              {t('alert.act.give')}
+            </button>
+            {open && (
+              <button type="button" class="btn sub" onClick={() => setDialog('pause')}>
+                <Icon name="clock" />
+                {t('alert.act.pause')}
+              </button>
+            )}
           </div>
         </div>
       ) : (
@@ -184,9 +197,11 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
       <NoteDialog
         alert={alert}
         value={alertValueText(alert, present, now, zone)}
-        open={writing}
-        onClose={() => setWriting(false)}
+        open={dialog === 'note'}
+        onClose={() => setDialog(undefined)}
       />
+      <PauseDialog alert={alert} open={dialog === 'pause'} onClose={() => setDialog(undefined)} />
+      <GiveDialog alert={alert} open={dialog === 'give'} onClose={() => setDialog(undefined)} />
     </article>
   );
 }
@@ -228,19 +243,35 @@ function StateLine({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: number; z
   );
 }
 
+/** The event that an act will be. */
+const actEvent = {
+  acknowledge: 'event.acknowledged',
+  note: 'event.noted',
+  assign: 'event.assigned',
+  shelve: 'event.shelved',
+  unshelve: 'event.unshelved',
+} as const;
+
 function Timeline({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: number; zone: string }) {
   return (
     <ol class="tl">
       {alert.timeline.map((entry) => {
         const key = `event.${entry.kind}`;
-        const words = isMessageKey(key) ? t(key, { name: entry.actor?.name ?? t('event.somebody') }) : entry.kind;
+        const given = entry.kind === 'assigned' ? (entry.about ?? null) : null;
+        const name = entry.actor?.name ?? t('event.somebody');
+        const words =
+          given !== null
+            ? t(given === name ? 'event.taken' : 'event.givenTo', { name, to: given })
+            : isMessageKey(key)
+              ? t(key, { name })
+              : entry.kind;
         return (
           <li key={entry.event_id}>
             <time dateTime={new Date(entry.at_ms).toISOString()}>{momentText(entry.at_ms, nowMs, zone)}</time>
             <span class={`dot ${entry.kind === 'raised' || entry.kind === 'cleared' ? 'on' : ''}`} aria-hidden="true" />
             <span>
               {entry.kind === 'raised' || entry.kind === 'cleared' ? <b>{words}</b> : words}
-              {entry.note !== null && entry.note !== '' && (
+              {entry.note !== null && entry.note !== '' && entry.kind !== 'suppressed' && (
                 <>
                   {': '}
                   <q>{entry.note}</q>
@@ -257,7 +288,7 @@ function Timeline({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: number; zo
             <Icon name="clock" />
           </span>
           <span>
-            {t(act.type === 'note' ? 'event.noted' : 'event.acknowledged', { name: act.displayName })}
+            {t(actEvent[act.type], { name: act.displayName })}
             {act.note !== null && (
               <>
                 {': '}

@@ -35,11 +35,13 @@ export function WaitingActs({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: 
       {alert.waiting.map((act) => {
         const when = momentText(act.occurredAtMs, nowMs, zone);
         const key =
-          act.type === 'note'
-            ? 'alert.waiting.note'
-            : act.note
-              ? 'alert.waiting.acknowledgeNote'
-              : 'alert.waiting.acknowledge';
+          act.type !== 'acknowledge' && act.type !== 'note'
+            ? 'alert.waiting.other'
+            : act.type === 'note'
+              ? 'alert.waiting.note'
+              : act.note
+                ? 'alert.waiting.acknowledgeNote'
+                : 'alert.waiting.acknowledge';
         return (
           <p class="wait" key={act.id}>
             <Icon name="clock" />

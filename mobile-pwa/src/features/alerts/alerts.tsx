@@ -3,7 +3,7 @@ import './alerts.css';
 import { signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { t, type MessageKey } from '../../i18n/messages.js';
-import { openAlerts } from '../../live/apply.js';
+import { openAlerts, speaks } from '../../live/apply.js';
 import { withActs, type ShownAlert } from '../../local/acts.js';
 import { useApp } from '../../ui/context.js';
 import { links } from '../../ui/routes.js';
@@ -26,10 +26,10 @@ export function filtered(alerts: readonly ShownAlert[], filter: Filter, nowMs: n
     case 'unseen':
       return open.filter((alert) => !alert.seen && !paused(alert));
     case 'paused':
-      return open.filter(paused);
+      return alerts.filter((alert) => alert.status === 'active' && (paused(alert) || !speaks(alert)));
     case 'all': {
       const rest = alerts.filter((alert) => alert.status !== 'active').sort((a, b) => b.raised_at_ms - a.raised_at_ms);
-      return [...open, ...rest];
+      return [...open, ...alerts.filter((alert) => alert.status === 'active' && !speaks(alert)), ...rest];
     }
   }
 }

@@ -20,6 +20,7 @@ import { FlowPicture } from './flow-picture.js';
 import { Tiles } from './tiles.js';
 
 /** Rarely needed, so not part of the first load. */
+const MaintenanceNotice = lazy(() => import('../duty/notice.js').then((module) => module.MaintenanceNotice));
 const ClockOffer = lazy(() => import('../clock/clock-offer.js').then((module) => module.ClockOffer));
 
 /** Open alerts shown on top; the rest is one tap away. */
@@ -133,6 +134,9 @@ export function Dashboard({ gridId }: { gridId: string }) {
               </a>
             )}
           </section>
+        )}
+        {(summary.maintenance?.length ?? 0) > 0 && (
+          <MaintenanceNotice gridId={gridId} works={summary.maintenance} nowMs={now} zone={zone} />
         )}
         {!clockKnown && <ClockOffer summary={summary} />}
         <div class="columns">

@@ -8,9 +8,11 @@ import { Icon } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
 import { Header, tabGridId, useSource } from '../../ui/shell.js';
 import { chooseTheme, themeChoice, type ThemeChoice } from '../../ui/theme.js';
+import { dutyTexts } from '../duty/texts.js';
 import { moreTexts } from './texts.js';
 
 addTexts(moreTexts);
+addTexts(dutyTexts);
 
 declare const __APP_VERSION__: string;
 const themes: readonly ThemeChoice[] = ['dark', 'sunlight', 'system'];
@@ -64,6 +66,16 @@ export function More() {
             </a>
           )}
           {gridId !== null && (
+            <a class="row" href={links.duty(gridId)}>
+              <Icon name="note" />
+              <span class="main">
+                <span class="t plain">{t('duty.title')}</span>
+                <span class="d">{t('duty.open')}</span>
+              </span>
+              <Icon name="next" flip class="chev" />
+            </a>
+          )}
+          {gridId !== null && (
             <a class="row" href={links.devices(gridId)}>
               <Icon name="chip" />
               <span class="main">
@@ -73,6 +85,16 @@ export function More() {
                     {t('devices.line', { seen: view.summary.devices.seen, total: view.summary.devices.total })}
                   </span>
                 )}
+              </span>
+              <Icon name="next" flip class="chev" />
+            </a>
+          )}
+          {gridId !== null && (
+            <a class="row" href={links.rules(gridId)}>
+              <Icon name="bell" />
+              <span class="main">
+                <span class="t plain">{t('more.rules')}</span>
+                <span class="d">{t('more.rulesLine')}</span>
               </span>
               <Icon name="next" flip class="chev" />
             </a>

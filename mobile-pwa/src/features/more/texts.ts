@@ -1,5 +1,7 @@
 /** Texts of the screen "More" in English. They come with their screen. */
 export const moreTexts = {
+  'more.rules': 'Rules',
+  'more.rulesLine': 'What makes an alert, and trying other limits',
   'more.title': 'More',
   'more.theme': 'Theme',
   'more.theme.dark': 'Dark',

@@ -9,6 +9,7 @@ import { useApp } from '../../ui/context.js';
 import { Icon } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
 import { Header } from '../../ui/shell.js';
+import { AlertLoad } from './alert-load.js';
 import { EnergyBars, rowName } from './bars.js';
 import { fetchFile, fetchReport, saveFile } from './fetch.js';
 import { reportTexts } from './texts.js';
@@ -226,6 +227,7 @@ function Body({ report, nowMs }: { report: Report; nowMs: number }) {
           return figures.length === 0 ? null : <Group key={group} group={group} figures={figures} />;
         })}
       </div>
+      {report.alert_load !== undefined && <AlertLoad load={report.alert_load} />}
       {report.battery_empty?.at_ms != null && (
         <p class="note-line">
           {t('reports.lasts', {

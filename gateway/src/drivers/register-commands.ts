@@ -1,9 +1,39 @@
 /** Commands that write registers: what the profile of a polled device offers and the site named, as commands like any other. */
-import { VillagridError } from '@villagrid/contracts';
+import { type CommandValue, VillagridError } from '@villagrid/contracts';
 import type { Profile, WritePoint } from '../devices/index.js';
-import type { ModbusConnectionConfig, WriteOutcome } from '../drivers/index.js';
 import { LinkError } from '../links/index.js';
-import type { DirectCommand, Performed } from './commands.js';
+import type { ModbusConnectionConfig } from './connection.js';
+import type { WriteOutcome } from './port.js';
+
+/** How a write ended: done, not done and why, or nobody knows. */
+export interface Performed {
+  readonly state: 'acknowledged' | 'refused' | 'failed';
+  readonly reason: string | null;
+  readonly said?: CommandValue | undefined;
+}
+
+/** A value that was checked against a write point. */
+interface PreparedWrite {
+  readonly send: number;
+  readonly payload: string;
+  readonly isDone: (said: CommandValue) => boolean;
+}
+
+/** A write point of a device as a command. */
+export interface RegisterCommand {
+  readonly spec: {
+    readonly name: string;
+    readonly label: string;
+    readonly role: 'operator' | 'installer' | 'admin';
+    readonly choices?: Record<string, { send: number }>;
+    readonly number?: { min: number; max: number; unit?: string };
+    readonly safe: string | number;
+  };
+  /** The write for a value; a sentence when the value is not allowed. */
+  prepare(value: string | number): PreparedWrite | string;
+  /** Does it, once; `withinMs` real milliseconds are left. Does not reject. */
+  perform(prepared: { readonly send: CommandValue }, withinMs: number): Promise<Performed>;
+}
 
 /** Writes a value to a point of a device, as `Driver.write`. */
 export type WriteRegister = (deviceId: string, key: string, value: number, withinMs: number) => Promise<WriteOutcome>;
@@ -19,8 +49,8 @@ export function registerCommands(
   connections: readonly ModbusConnectionConfig[],
   profiles: ReadonlyMap<string, Profile>,
   write: WriteRegister,
-): ReadonlyMap<string, readonly DirectCommand[]> {
-  const commands = new Map<string, readonly DirectCommand[]>();
+): ReadonlyMap<string, readonly RegisterCommand[]> {
+  const commands = new Map<string, readonly RegisterCommand[]>();
   for (const { name, devices } of connections)
     for (const { device_id: deviceId, profile: id, commands: named = [] } of devices) {
       const offered = profiles.get(id)?.write_points ?? [];
@@ -37,7 +67,7 @@ export function registerCommands(
   return commands;
 }
 
-function registerCommand(deviceId: string, point: WritePoint, write: WriteRegister): DirectCommand {
+function registerCommand(deviceId: string, point: WritePoint, write: WriteRegister): RegisterCommand {
   const { key, label, role = 'installer', choices, min, max, unit, safe } = point;
   const nameOf = (value: number): string | number =>
     Object.entries(choices ?? {}).find(([, one]) => one === value)?.[0] ?? value;

@@ -1,4 +1,4 @@
-/** From the units nodes use to those of the metric catalogue. */
+/** From the units that devices use to those of the metric catalogue. Pure. */
 
 /** metric = quantity * factor + offset. */
 export interface Conversion {

@@ -1,0 +1,129 @@
+import t from 'tap';
+import type { Clock } from '@villagrid/contracts';
+import { realClock, seededRandom, silentLogger } from '@villagrid/runtime';
+import { tempDir } from '@villagrid/runtime/testing';
+import { createCloud, loadCloudConfig, openCloudDatabase } from '../src/index.js';
+import { createGatewayStore } from '../src/stores/gateway-store.js';
+import { cloudFixture } from '../src/testing/cloud-fixture.js';
+import { testSite } from '../src/testing/gateway-side.js';
+import { silenceCause, silencePatienceMs, type SilenceFacts } from '../src/watch/silence.js';
+
+const minute = 60_000;
+
+t.test(
+  'a silent gateway is told by its likeliest cause, patiently at night and where it was mostly the link',
+  async (t) => {
+    const facts: SilenceFacts = {
+      nowMs: 1e12,
+      heardMs: 1e12 - 60 * minute,
+      isConnected: false,
+      socPct: 80,
+      floorPct: 20,
+      wasDark: false,
+      isNight: false,
+      formerLinkOnly: 0,
+      former: 0,
+    };
+    const of = (more: Partial<SilenceFacts>) => {
+      const all = { ...facts, ...more };
+      return [silenceCause(all), silencePatienceMs(all, minute) / minute];
+    };
+    t.same(of({}), ['unknown', 1]);
+    t.same(of({ isNight: true }), ['unknown', 4]);
+    t.same(of({ former: 5, formerLinkOnly: 4 }), ['link', 4]);
+    t.same(of({ former: 5, formerLinkOnly: 4, isNight: true }), ['link', 16]);
+    t.same(of({ former: 2, formerLinkOnly: 2 }), ['unknown', 1], 'twice tells nothing yet');
+    t.same(of({ isConnected: true }), ['program', 1]);
+    t.same(
+      of({ socPct: 24, isNight: true, former: 5, formerLinkOnly: 5 }),
+      ['village_dark', 1],
+      'a dark village does not wait',
+    );
+    t.same(of({ wasDark: true, socPct: null }), ['village_dark', 1]);
+  },
+);
+
+t.test(
+  'many gateways that go silent together are one alert; each that stays away afterwards speaks for itself, and all end by themselves',
+  async (t) => {
+    const names = ['a', 'b', 'c', 'd'];
+    const fixture = await cloudFixture(tempDir(t), {
+      gateways: names.map((name) => ({ gateway_id: `gw-${name}`, grid_id: name })),
+    });
+    const config = loadCloudConfig({ path: fixture.configPath });
+    // Noon in the village, so that it does not wait for the morning.
+    let nowMs = Date.UTC(2026, 0, 10, 9);
+    const clock: Clock = { ...realClock(), nowMs: () => nowMs };
+    const database = openCloudDatabase(config.data_dir);
+    const gateways = createGatewayStore(database);
+    const hear = (...heard: readonly string[]) => {
+      for (const name of heard) gateways.received(`gw-${name}`, name, nowMs);
+    };
+    for (const name of names)
+      gateways.hello(
+        {
+          y: 'hello',
+          gateway_id: `gw-${name}`,
+          boot: 'B',
+          version: '1',
+          epoch: 'E',
+          newest_number: 0,
+          oldest_number: 0,
+          receipted_number: 0,
+          clock_ms: nowMs,
+          clock_trust: 'ntp',
+          plan: 'full',
+          site: testSite(name, `gw-${name}`),
+        },
+        name,
+        testSite(name, `gw-${name}`),
+        nowMs,
+      );
+    const cloud = createCloud(config, { clock, realClock: realClock(), random: seededRandom(3), log: silentLogger() });
+    t.teardown(async () => {
+      await cloud.stop();
+      database.close();
+    });
+    const open = async () =>
+      (
+        await Promise.all(
+          cloud.grids
+            .list()
+            .map(async (grid) =>
+              (
+                await grid.alerts({ status: 'active' })
+              ).map((alert) => `${grid.gridId} ${alert.rule_id}${alert.suppressed_by === null ? '' : ' (explained)'}`),
+            ),
+        )
+      )
+        .flat()
+        .sort();
+    const pass = (minutes: number, ...heard: readonly string[]) => {
+      for (let at = 0; at < minutes; at += 5) {
+        nowMs += 5 * minute;
+        hear(...heard);
+        cloud.watch.look();
+      }
+    };
+    pass(25, 'd');
+    t.same(await open(), []);
+    pass(10, 'd');
+    t.same(await open(), [
+      'a fleet_silent',
+      'a gateway_silent (explained)',
+      'b gateway_silent (explained)',
+      'c gateway_silent (explained)',
+    ]);
+    const [lead] = cloud.grids.list();
+    t.match(
+      (await lead?.alerts({ status: 'active' }))?.find(({ rule_id }) => rule_id === 'fleet_silent')?.what,
+      /^3 of 4/,
+    );
+    pass(5, 'a', 'b', 'd');
+    t.same(await open(), ['c gateway_silent'], 'the one that stays away');
+    const [alone] = (await cloud.grids.get('c')?.alerts({ status: 'active' })) ?? [];
+    t.equal(alone?.timeline.at(-1)?.kind, 'released');
+    pass(5, ...names);
+    t.same(await open(), [], 'all end by themselves');
+  },
+);

@@ -1,0 +1,194 @@
+/** The gateway's rules with a real log, killed at any moment: what rang is the same, one for one. */
+import { join } from 'node:path';
+import fc from 'fast-check';
+import t from 'tap';
+import { siteSchema, type Rule, type Sample, type Site } from '@villagrid/contracts';
+import { seededRandom, silentLogger } from '@villagrid/runtime';
+import { tempDir, testClock } from '@villagrid/runtime/testing';
+import { Default, Parse } from 'typebox/value';
+import { Lines } from '../live/lines.js';
+import { Live } from '../live/live.js';
+import { openLogStore } from '../log/log-store.js';
+import { siteDefaults } from '../rules/index.js';
+import { createAlerts } from './alerts.js';
+
+const startMs = 1_795_600_000_000;
+const gridId = 'kisima';
+const device = (device_id: string, kind: string) => ({ device_id, name: device_id, kind, protocol: 'mqtt' });
+const wire = (device_id: string, metric: string) => ({ terms: [{ device_id, metric, factor: 1 }] });
+const site: Site = Parse(
+  siteSchema,
+  Default(siteSchema, {
+    grid_id: gridId,
+    gateway_id: 'gw',
+    name: 'Kisima',
+    zone: 'Africa/Nairobi',
+    plant: { pv_kwp: 20 },
+    devices: [device('meter-1', 'meter'), device('bat-1', 'battery'), device('inv-1', 'inverter')],
+    wiring: {
+      consumption_kw: wire('meter-1', 'consumption_kw'),
+      battery_soc_pct: wire('bat-1', 'battery_soc_pct'),
+      generation_kw: wire('inv-1', 'generation_kw'),
+      irradiance_w_m2: wire('meter-1', 'irradiance_w_m2'),
+    },
+  }),
+);
+const defaults = siteDefaults(site, { device_silent_min: 2 });
+const words = { enabled: true, severity: 'low' as const, message: 'm', what: 'w', why: 'y', steps: ['s'] };
+const rules: Rule[] = [
+  ...defaults.map((rule) => (rule.id === 'high_consumption' ? { ...rule, keep_firing_ms: 120_000 } : rule)),
+  {
+    ...words,
+    id: 'evening',
+    kind: 'expression',
+    selector: { scope: 'figure', metric: 'consumption_kw' },
+    parameters: {
+      when: 'consumption_kw > 1.2 * usual && charge < 60',
+      inputs: {
+        usual: { metric: 'consumption_kw', window_ms: 120_000, fold: 'mean' },
+        charge: { metric: 'battery_soc_pct' },
+      },
+      on_delay_ms: 10_000,
+      off_delay_ms: 20_000,
+    },
+  },
+];
+
+/** What a device says at once. */
+const readings = {
+  'meter-1': ['consumption_kw', 'irradiance_w_m2'],
+  'bat-1': ['battery_soc_pct'],
+  'inv-1': ['generation_kw', 'equipment_temp_c'],
+} as const;
+const step = fc.record({
+  after: fc.constantFrom(0, 5, 5, 10, 30, 65),
+  from: fc.constantFrom('meter-1', 'bat-1', 'inv-1'),
+  values: fc.tuple(fc.constantFrom(2, 5, 14.5, 40, 58, 97), fc.constantFrom(5, 40, 61, 700)),
+  quality: fc.constantFrom(0, 0, 0, 0, 64),
+  commit: fc.boolean(),
+  kill: fc.constantFrom('no', 'no', 'no', 'at once', 'later'),
+});
+type Steps = readonly (typeof step extends fc.Arbitrary<infer S> ? S : never)[];
+
+t.test('killed and started again at any moment, the same alerts come and go as without, one for one', async (t) => {
+  let seen = 0;
+  let kills = 0;
+  const run = async (steps: Steps, killing: boolean): Promise<string[]> => {
+    const clock = testClock(startMs);
+    const random = seededRandom(steps.length);
+    const path = join(tempDir(t), 'log.db');
+    const open = () => {
+      const logStore = openLogStore({
+        path,
+        clock,
+        realClock: clock,
+        random,
+        log: silentLogger(),
+        trust: () => 'ntp',
+        holdMs: 86_400_000,
+        maxSamples: 100_000,
+        maxBytes: 1e9,
+      });
+      const { log, alertStore } = logStore;
+      const live = new Live({ site, clock, logger: silentLogger() });
+      const durable = log.read(1, { maxFrames: 10_000, maxBytes: 1e9 }).flatMap(({ frame }) => frame.samples);
+      live.restore(durable);
+      const alerts = createAlerts({
+        site,
+        limits: {},
+        rules,
+        log,
+        corrected: (frame) => frame,
+        store: alertStore,
+        live,
+        lines: new Lines(),
+        clock,
+        realClock: clock,
+        random,
+        logger: silentLogger(),
+        // No grace after a start: nobody was unheard for long.
+        speed: 0,
+        tell: () => {},
+      });
+      alerts.start();
+      return { logStore, log, alertStore, live, alerts, durable };
+    };
+    let house = open();
+    const sent: Sample[][] = [];
+    const feed = (samples: readonly Sample[]) => {
+      house.alerts.onSamples(samples, house.live.apply(samples));
+      house.log.append({ samples }).catch(() => {});
+    };
+    const kill = () => {
+      kills += 1;
+      house.alerts.stop();
+      house.logStore.database().close();
+      house = open();
+      // Devices send again what was not acknowledged.
+      const kept = new Set(house.durable.map((one) => `${one.deviceId} ${one.metric} ${one.timeMs}`));
+      for (const samples of sent)
+        if (!samples.some((one) => kept.has(`${one.deviceId} ${one.metric} ${one.timeMs}`))) feed(samples);
+    };
+    for (const deviceId of Object.keys(readings) as (keyof typeof readings)[]) {
+      const samples = readings[deviceId].map(
+        (metric) => ({ deviceId, metric, timeMs: startMs, value: 5, quality: 0 }) as Sample,
+      );
+      sent.push(samples);
+      feed(samples);
+    }
+    await house.log.flush();
+    for (const [index, { after, from, values, quality, commit, kill: how }] of steps.entries()) {
+      await clock.advance(after * 1000);
+      // A millisecond of its own for each, by which a device's reading is known.
+      const timeMs = clock.nowMs() - 1000 + index;
+      const samples = readings[from].map(
+        (metric, i) => ({ deviceId: from, metric, timeMs, value: values[i] ?? 0, quality }) as Sample,
+      );
+      sent.push(samples);
+      feed(samples);
+      if (killing && how === 'at once') kill();
+      await clock.advance(0);
+      if (commit) await house.log.flush();
+      if (killing && how === 'later') kill();
+    }
+    await clock.advance(0);
+    await house.log.flush();
+    const told = house.alertStore
+      .list(gridId, {})
+      .flatMap((alert) =>
+        house.alertStore
+          .events(alert.alert_id)
+          .map((event) =>
+            [
+              event.at_ms - startMs,
+              event.kind,
+              alert.rule_id,
+              alert.device_id,
+              alert.metric,
+              event.kind === 'raised' ? event.subject.value : 'value' in event ? event.value : '',
+            ].join(' '),
+          ),
+      );
+    house.alerts.stop();
+    await house.logStore.close();
+    return told.sort();
+  };
+  const result = await fc.check(
+    fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60, size: 'max' }), async (steps) => {
+      const whole = await run(steps, false);
+      seen += whole.length;
+      const killed = await run(steps, true);
+      if (JSON.stringify(whole) !== JSON.stringify(killed))
+        throw new Error(`without kills ${JSON.stringify(whole)}, with ${JSON.stringify(killed)}`);
+    }),
+    {
+      numRuns: Number(process.env.RUNS ?? 6),
+      interruptAfterTimeLimit: 120_000,
+      endOnFailure: true,
+      ...(process.env.SEED === undefined ? {} : { seed: Number(process.env.SEED) }),
+    },
+  );
+  t.comment(`SEED=${result.seed}, ${result.numRuns} runs, ${kills} kills, ${seen} events`);
+  if (result.failed) t.fail(fc.defaultReportMessage(result) ?? 'failed');
+  t.ok(seen > 20 && kills > 20, `${seen} events seen, ${kills} kills`);
+});

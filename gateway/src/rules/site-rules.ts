@@ -1,0 +1,159 @@
+/**
+ * Rules of a site's own folder, one YAML file each. A file named as a default rule changes it: what the file does not say
+ * stays. Any other file is a rule of its own and needs all of it, its texts above all: no text, no alert.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import {
+  defaultLimits,
+  defaultRules,
+  messageOf,
+  ruleSchema,
+  tryRule,
+  VillagridError,
+  type Rule,
+  type RuleLimits,
+  type RuleProblem,
+  type Site,
+} from '@villagrid/contracts';
+import { dottedPath, loadConfig, valueLines } from '@villagrid/runtime';
+import Type, { type Static } from 'typebox';
+
+/** Most files that are read. */
+const mostRules = 200;
+
+/** A file of a rule: any part of it but its id may be left out where it changes a default. */
+export const ruleFileSchema = Type.Object(
+  { ...Type.Partial(ruleSchema).properties, id: ruleSchema.properties.id },
+  { additionalProperties: false, description: 'A rule of a site, in its folder of rules.' },
+);
+type RuleFile = Static<typeof ruleFileSchema>;
+
+/** What a rule is checked against. */
+export interface RuleSurroundings {
+  readonly site: Site;
+  /** The default rules, which files may change. */
+  readonly defaults: readonly Rule[];
+}
+
+/** The rules in force, where they come from, and the files that cannot be used. */
+export interface SiteRules {
+  /** Defaults in their order, then the site's own by name. */
+  readonly rules: readonly Rule[];
+  /** File of each rule that has one. */
+  readonly files: ReadonlyMap<string, string>;
+  /** Each a text that names file, line and reason. */
+  readonly problems: readonly string[];
+}
+
+/** The default rules of a site with its limits. */
+export function siteDefaults(site: Site, limits: Partial<RuleLimits>): Rule[] {
+  return defaultRules({ ...defaultLimits(site.plant), ...limits }, site);
+}
+
+/** Reads one file. Throws E_CONFIG_READ, E_CONFIG_SYNTAX or E_CONFIG_INVALID with file and line. */
+export function readRuleFile(path: string, { site, defaults }: RuleSurroundings, text?: string): Rule {
+  const content = text ?? read(path);
+  const file = loadConfig(ruleFileSchema, { path, text: content });
+  const lineOf = valueLines(content);
+  const refuse = ({ path: at, what }: RuleProblem) =>
+    new VillagridError('E_CONFIG_INVALID', `${path}:${lineOf(at)}: ${dottedPath(at)}: ${what}.`);
+  const name = basename(path).replace(/\.ya?ml$/, '');
+  if (file.id !== name)
+    throw refuse({ path: ['id'], what: `found "${file.id}"; it must be the file's name, "${name}"` });
+  const changed = defaults.find(({ id }) => id === file.id);
+  const rule = combined(file, changed);
+  if (Array.isArray(rule))
+    throw new VillagridError(
+      'E_CONFIG_INVALID',
+      `${path}:1: ${rule.join(', ')}: missing; "${file.id}" is no default rule, so its file says all of it.`,
+    );
+  const checked = tryRule(rule);
+  if (!checked.ok) throw refuse(checked.problem);
+  // A default may be changed before its figure is wired.
+  const nowhere = changed ? undefined : watchesNothing(checked.rule, site);
+  if (nowhere) throw refuse(nowhere);
+  return checked.rule;
+}
+
+/** The rules of a site: defaults and those of its folder. A file that cannot be used harms no other rule. */
+export function loadSiteRules(folder: string | undefined, surroundings: RuleSurroundings): SiteRules {
+  const byId = new Map(surroundings.defaults.map((rule) => [rule.id, rule]));
+  const files = new Map<string, string>();
+  const problems: string[] = [];
+  for (const path of ruleFiles(folder)) {
+    try {
+      const rule = readRuleFile(path, surroundings);
+      byId.set(rule.id, rule);
+      files.set(rule.id, path);
+    } catch (error) {
+      if (!(error instanceof VillagridError)) throw error;
+      problems.push(error.detail);
+    }
+  }
+  return { rules: [...byId.values()], files, problems };
+}
+
+/** Files of a folder of rules in order; none where there is no folder. Throws E_CONFIG_READ for one that cannot be read. */
+export function ruleFiles(folder: string | undefined): string[] {
+  if (folder === undefined || !existsSync(folder)) return [];
+  try {
+    const names = readdirSync(folder).filter((name) => /\.ya?ml$/.test(name));
+    return names
+      .sort()
+      .slice(0, mostRules)
+      .map((name) => join(folder, name));
+  } catch (error) {
+    throw new VillagridError('E_CONFIG_READ', `${folder}: ${messageOf(error)}.`, { cause: error });
+  }
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new VillagridError('E_CONFIG_READ', `${path}: ${messageOf(error)}.`, { cause: error });
+  }
+}
+
+const needed = ['kind', 'severity', 'selector', 'parameters', 'message', 'what', 'why', 'steps'] as const;
+
+/** The rule of a file; the names of what it lacks where it changes no default. */
+function combined(file: RuleFile, changed: Rule | undefined): Rule | string[] {
+  const given = Object.fromEntries(Object.entries(file).filter(([, value]) => value !== undefined));
+  if (changed === undefined) {
+    const lacking = needed.filter((name) => given[name] === undefined);
+    return lacking.length > 0 ? lacking : ({ enabled: true, ...given } as Rule);
+  }
+  // Parameters of another kind are of no use to this one.
+  const isSameKind = file.kind === undefined || file.kind === changed.kind;
+  const parameters = { ...(isSameKind ? changed.parameters : {}), ...file.parameters };
+  return { ...changed, ...given, parameters } as Rule;
+}
+
+/** A rule that could never see anything at this site. */
+function watchesNothing({ selector, kind, parameters }: Rule, site: Site): RuleProblem | undefined {
+  const isFigure = (metric: string) => metric.startsWith('gateway_') || Object.hasOwn(site.wiring, metric);
+  const noFigure = (metric: string) =>
+    `the site has no figure "${metric}"; site.wiring has ${Object.keys(site.wiring).join(', ') || 'none'}`;
+  if (selector.scope === 'figure') {
+    if (!isFigure(selector.metric)) return { path: ['selector', 'metric'], what: noFigure(selector.metric) };
+  } else if (selector.device_id !== undefined) {
+    const ids = site.devices.map(({ device_id }) => device_id);
+    if (!ids.includes(selector.device_id))
+      return {
+        path: ['selector', 'device_id'],
+        what: `device "${selector.device_id}" is not among site.devices (${ids.join(', ') || 'none'})`,
+      };
+  }
+  if (kind !== 'expression') return undefined;
+  const inputs = (parameters.inputs ?? {}) as Readonly<
+    Record<string, { metric: string; of?: string; otherwise?: number }>
+  >;
+  for (const [name, { metric, of, otherwise }] of Object.entries(inputs)) {
+    if (selector.scope !== 'figure' && of !== 'grid') continue;
+    if (otherwise === undefined && !isFigure(metric))
+      return { path: ['parameters', 'inputs', name, 'metric'], what: noFigure(metric) };
+  }
+  return undefined;
+}

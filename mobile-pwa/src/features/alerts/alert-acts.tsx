@@ -1,0 +1,205 @@
+/** What people do with an alert beside seeing it: pause it, give it to somebody; and what it belongs to. */
+import { useState } from 'preact/hooks';
+import type { AlertView } from '@villagrid/contracts';
+import { momentText, sentenceStart } from '../../i18n/format.js';
+import { t } from '../../i18n/messages.js';
+import type { ShownAlert } from '../../local/acts.js';
+import { useApp } from '../../ui/context.js';
+import { Icon, Severity } from '../../ui/icons.js';
+import { links } from '../../ui/routes.js';
+import { Dialog } from '../../ui/shell.js';
+
+/** Paused until, given to, last known since: one line each. */
+export function StandingLines({
+  alert,
+  nowMs,
+  zone,
+  mayAct,
+}: {
+  alert: ShownAlert;
+  nowMs: number;
+  zone: string;
+  mayAct: boolean;
+}) {
+  const app = useApp();
+  const paused = alert.shelved_until_ms !== null && alert.shelved_until_ms > nowMs;
+  const silentSince = alert.last_known_since_ms ?? null;
+  return (
+    <>
+      {silentSince !== null && (
+        <p class="standing">
+          <Icon name="unreachable" />
+          <span>{t('alert.lastKnown', { when: momentText(silentSince, nowMs, zone) })}</span>
+        </p>
+      )}
+      {alert.assignee !== null && (
+        <p class="standing">
+          <Icon name="person" />
+          <span>{t('alert.given', { name: alert.assignee.name })}</span>
+        </p>
+      )}
+      {paused && (
+        <div class="standing">
+          <Icon name="clock" />
+          <span>
+            {t('alert.paused', {
+              when: momentText(alert.shelved_until_ms ?? nowMs, nowMs, zone),
+              reason: alert.shelved_reason ?? '',
+            })}
+          </span>
+          {mayAct && (
+            <button
+              type="button"
+              class="btn quiet"
+              onClick={() => void app.act({ alert, type: 'unshelve', note: null })}
+            >
+              {t('alert.pause.end')}
+            </button>
+          )}
+        </div>
+      )}
+    </>
+  );
+}
+
+/** The alert above it, and those under it. */
+export function AlertFamily({ alert, all }: { alert: ShownAlert; all: readonly AlertView[] }) {
+  const because = alert.suppressed_because ?? null;
+  const parent = all.find(({ alert_id }) => alert_id === alert.suppressed_by);
+  const children = all.filter(({ status, suppressed_by }) => status === 'active' && suppressed_by === alert.alert_id);
+  return (
+    <>
+      {because !== null && (
+        <section class="family">
+          <p>{t(`alert.under.${because}`)}</p>
+          {parent !== undefined && <FamilyLink alert={parent} />}
+          <p>{t('alert.under.gone')}</p>
+        </section>
+      )}
+      {children.length > 0 && (
+        <section class="family" aria-label={t('alert.children', { n: children.length })}>
+          <p>{t('alert.children', { n: children.length })}</p>
+          {children.map((child) => (
+            <FamilyLink key={child.alert_id} alert={child} />
+          ))}
+        </section>
+      )}
+    </>
+  );
+}
+
+function FamilyLink({ alert }: { alert: AlertView }) {
+  return (
+    <a class="row" href={links.alert(alert.grid_id, alert.alert_id)}>
+      <Severity severity={alert.severity} blink={false} label={false} />
+      <span class="main">
+        <span class="t plain">{sentenceStart(alert.message)}</span>
+        {alert.device_name !== null && <span class="d">{alert.device_name}</span>}
+      </span>
+      <Icon name="next" flip class="chev" />
+    </a>
+  );
+}
+
+interface ActDialog {
+  readonly alert: ShownAlert;
+  readonly open: boolean;
+  readonly onClose: () => void;
+}
+
+const pauseHours = [1, 4, 12, 24] as const;
+const reasons = ['alert.pause.reason1', 'alert.pause.reason2', 'alert.pause.reason3'] as const;
+
+/** For how long, and why. Never longer than a day. */
+export function PauseDialog({ alert, open, onClose }: ActDialog) {
+  const app = useApp();
+  const [hours, setHours] = useState<number>(4);
+  const [reason, setReason] = useState('');
+  return (
+    <Dialog open={open} title={t('alert.pause.title')} onClose={onClose}>
+      <form
+        class="note-form"
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (reason.trim() === '') return;
+          void app.act({ alert, type: 'shelve', note: reason.trim(), durationS: hours * 3600 });
+          onClose();
+        }}
+      >
+        <p class="note-about">{t('alert.pause.about')}</p>
+        <div class="chips" role="group" aria-label={t('alert.pause.for')}>
+          {pauseHours.map((one) => (
+            <button key={one} type="button" class="chip" aria-pressed={one === hours} onClick={() => setHours(one)}>
+              {t('alert.pause.hours', { n: one })}
+            </button>
+          ))}
+        </div>
+        <label class="field">
+          <span>{t('alert.pause.why')}</span>
+          <input
+            class="input"
+            maxLength={400}
+            value={reason}
+            onInput={(event) => setReason(event.currentTarget.value)}
+          />
+        </label>
+        <div class="chips" role="group" aria-label={t('alert.note.quick')}>
+          {reasons.map((key) => (
+            <button key={key} type="button" class="chip" onClick={() => setReason(t(key))}>
+              {t(key)}
+            </button>
+          ))}
+        </div>
+        <div class="note-buttons">
+          <button type="submit" class="btn pri" disabled={reason.trim() === ''}>
+            <Icon name="clock" />
+            {t('alert.pause.do')}
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+/** Who takes care of it. */
+export function GiveDialog({ alert, open, onClose }: ActDialog) {
+  const app = useApp();
+  const [name, setName] = useState('');
+  const give = (assignee: string | null) => {
+    const replaces = alert.timeline.filter(({ kind }) => kind === 'assigned').map(({ event_id }) => event_id);
+    void app.act({ alert, type: 'assign', note: null, assignee, replaces });
+    onClose();
+  };
+  return (
+    <Dialog open={open} title={t('alert.give.title')} onClose={onClose}>
+      <form
+        class="note-form"
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (name.trim() !== '') give(name.trim());
+        }}
+      >
+        <div class="note-buttons">
+          <button type="button" class="btn pri" onClick={() => give('me')}>
+            <Icon name="person" />
+            {t('alert.give.me')}
+          </button>
+          {alert.assignee !== null && (
+            <button type="button" class="btn" onClick={() => give(null)}>
+              {t('alert.give.back')}
+            </button>
+          )}
+        </div>
+        <label class="field">
+          <span>{t('alert.give.name')}</span>
+          <input class="input" maxLength={200} value={name} onInput={(event) => setName(event.currentTarget.value)} />
+        </label>
+        <div class="note-buttons">
+          <button type="submit" class="btn" disabled={name.trim() === ''}>
+            {t('alert.give.do')}
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
