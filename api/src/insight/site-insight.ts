@@ -7,7 +7,7 @@ import {
   createBatteryForecaster,
   createDetector,
   createTemperatureForecaster,
-  explainFindings,
+  explainInSteps,
   isAnomalous,
   localQuarter,
   rememberedDays,
@@ -17,6 +17,7 @@ import {
   type AnomalyExplanation,
   type BatteryForecast,
   type BatteryTrack,
+  type Findings,
   type SeriesWindow,
   type TemperatureForecast,
   type TrackFigures,
@@ -144,7 +145,7 @@ export function createSiteInsight(grid: Reads, saved: Partial<InsightStates> = {
       const window = { startMs: fromMs + at * anomalyWindowMs, series };
       // Before the first sample there is nothing to be silent about.
       if (series.size === 0 && detector.newestMs === 0) continue;
-      look(window);
+      await look(window);
       await nextTurn();
       battery.look(window);
       await nextTurn();
@@ -153,7 +154,10 @@ export function createSiteInsight(grid: Reads, saved: Partial<InsightStates> = {
     }
   }
 
-  function look(window: { readonly startMs: number; readonly series: ReadonlyMap<string, SeriesWindow> }): void {
+  async function look(window: {
+    readonly startMs: number;
+    readonly series: ReadonlyMap<string, SeriesWindow>;
+  }): Promise<void> {
     const findings = detector.look(window);
     if (findings === undefined) return;
     const [open] = recent;
@@ -162,17 +166,24 @@ export function createSiteInsight(grid: Reads, saved: Partial<InsightStates> = {
       if (isOpen) open.untilMs = window.startMs + anomalyWindowMs;
       return;
     }
+    // The clearest view of it is kept: what has become less is not explained again.
+    if (isOpen && worstOf(findings) <= open.explanation.score) return;
     const { quarter } = localQuarter(grid.site().zone, window.startMs);
-    const explanation = explainFindings(findings, (id) => usualRange(detector.usualDay, id, quarter));
+    const steps = explainInSteps(findings, (id) => usualRange(detector.usualDay, id, quarter));
+    let step = steps.next();
+    for (; step.done !== true; step = steps.next()) await nextTurn();
+    const explanation = step.value;
     if (explanation === undefined) return;
     if (!isOpen) {
       recent = [{ sinceMs: window.startMs, untilMs: null, explanation }, ...recent].slice(0, mostRecent);
       return;
     }
-    // The clearest view of it is kept, as long as it is the same thing.
     const isSame = explanation.inputs[0]?.series.id === open.explanation.inputs[0]?.series.id;
     if (isSame && explanation.score > open.explanation.score) open.explanation = explanation;
   }
+
+  const worstOf = ({ checks }: Findings): number =>
+    Math.max(0, ...checks.map((one) => (one.fires && one.check.raises ? one.score : 0)));
 
   return {
     catchUp(nowMs) {

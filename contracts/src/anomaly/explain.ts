@@ -4,6 +4,7 @@
  * known of the site fit again. Pure.
  */
 import { metricDefinition } from '../metrics/catalogue.js';
+import { finished, type Steps } from '../metrics/steps.js';
 import { shortNumber } from '../rules/texts/fill.js';
 import type { UsualRange } from './baseline.js';
 import { seriesWords, type WatchedSeries } from './checks.js';
@@ -61,6 +62,14 @@ export function explainFindings(
   findings: Findings,
   usual: (series: string) => UsualRange | undefined,
 ): AnomalyExplanation | undefined {
+  return finished(explainInSteps(findings, usual));
+}
+
+/** The same in steps of a millisecond or so, for a gateway that has other things to do. */
+export function* explainInSteps(
+  findings: Findings,
+  usual: (series: string) => UsualRange | undefined,
+): Steps<AnomalyExplanation | undefined> {
   const { checks, still, values, instead, judge } = findings;
   const firing = checks.filter((one) => one.fires && one.check.raises);
   const standing = still.filter((one) => one.fires);
@@ -127,6 +136,7 @@ export function explainFindings(
     let top: { readonly id: string; readonly value: number; readonly won: number } | undefined;
     for (const id of suspects) {
       const one = best(id);
+      yield;
       if (one !== undefined && one.won > 0.5 && (top === undefined || one.won > top.won)) top = { id, ...one };
     }
     if (top === undefined) break;
