@@ -93,8 +93,8 @@ export const arrows: ArrowTable = {
         ask: 'Outside, a gateway is its settings and createGateway; benches count what its log holds.',
       },
       'field.ts': {
-        imports: ['links', 'devices', 'drivers', 'scan'],
-        ask: 'Tools and reference pages see profiles, links, drivers and the scan, nothing that stores.',
+        imports: ['links', 'devices', 'drivers', 'scan', 'rules'],
+        ask: 'Tools and reference pages see profiles, links, drivers, the scan and rule files, nothing that stores.',
       },
       'app.ts': { imports: 'all', ask: '' },
       'parts.ts': {
@@ -130,7 +130,7 @@ export const arrows: ArrowTable = {
       log: { imports: ['clock'], ask: 'The log knows none of its readers: they come by onCommit, join and read.' },
       live: { imports: [], ask: 'What is now is fed by app.ts and asked by others.' },
       alerts: {
-        imports: ['log', 'live'],
+        imports: ['log', 'live', 'clock'],
         ask: 'Rules know no driver: they see samples and figures, whoever measured them.',
       },
       balance: {
