@@ -21,7 +21,7 @@ function addShow(handOver: Command, ports: CommandPorts): void {
     .option('--json', 'answer as JSON; holds also earlier notes')
     .addHelpText(
       'after',
-      '\nTimes are the village’s. Of two people who wrote without knowing of each other both notes are shown.\nExit code: 0 shown, 1 the gateway could not be asked, 2 the command line is wrong.\n\nExample:\n  villagrid handover show --folder /etc/villagrid --username asha\n',
+      '\nTimes are the village’s. Of two people who wrote without knowing of each other both notes are shown.\nExit code: 0 shown, 1 the gateway could not be asked or does not know the person, 2 the command line is wrong.\n\nExample:\n  villagrid handover show --folder /etc/villagrid --username asha\n',
     )
     .action(async (options: PersonOptions & { readonly all?: boolean; readonly json?: boolean }) => {
       const session = await openAs(options, ports);
@@ -44,7 +44,7 @@ function addWrite(handOver: Command, ports: CommandPorts): void {
     .option('--json', 'answer as JSON')
     .addHelpText(
       'after',
-      '\nThe note that it replaces is printed, so that nothing of it is lost unseen.\nExit code: 0 written, 1 the gateway could not be asked, 2 the command line is wrong or the gateway refused.\n\nExample:\n  villagrid handover write "Battery 2 runs warm, look at 14:00" --folder /etc/villagrid --username asha\n',
+      '\nThe note that it replaces is printed, so that nothing of it is lost unseen.\nExit code: 0 written, 1 the gateway could not be asked or does not know the person, 2 the command line is wrong or the gateway refused.\n\nExample:\n  villagrid handover write "Battery 2 runs warm, look at 14:00" --folder /etc/villagrid --username asha\n',
     )
     .action(async (note: string, options: PersonOptions & { readonly json?: boolean }) => {
       if (note.trim() === '')

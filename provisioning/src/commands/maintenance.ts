@@ -59,7 +59,7 @@ function addStart(maintenance: Command, ports: CommandPorts): void {
       'after',
       `
 Times are the village's; 17:30 is the next time its clock shows that.
-Exit code: 0 it is planned, 1 the gateway could not be asked, 2 the command line is wrong or the gateway refused.
+Exit code: 0 it is planned, 1 the gateway could not be asked or does not know the person, 2 the command line is wrong or the gateway refused.
 
 Examples:
   villagrid maintenance start --devices meter-1,meter-2 --for 2h --reason "new meters" --folder /etc/villagrid --username asha
@@ -102,7 +102,7 @@ function addList(maintenance: Command, ports: CommandPorts): void {
     .option('--json', 'answer as JSON; holds also what is over')
     .addHelpText(
       'after',
-      '\nTimes are the village’s.\nExit code: 0 listed, 1 the gateway could not be asked, 2 the command line is wrong.\n\nExample:\n  villagrid maintenance list --all --folder /etc/villagrid --username asha\n',
+      '\nTimes are the village’s.\nExit code: 0 listed, 1 the gateway could not be asked or does not know the person, 2 the command line is wrong.\n\nExample:\n  villagrid maintenance list --all --folder /etc/villagrid --username asha\n',
     )
     .action(async (options: ListOptions) => {
       const session = await openAs(options, ports);
@@ -128,7 +128,7 @@ function addEnd(maintenance: Command, ports: CommandPorts): void {
       'after',
       `
 Ending what is over already changes nothing.
-Exit code: 0 it is over, 1 the gateway could not be asked, 2 there is no such work, or the gateway refused.
+Exit code: 0 it is over, 1 the gateway could not be asked or does not know the person, 2 there is no such work, or the gateway refused.
 
 Examples:
   villagrid maintenance end --folder /etc/villagrid --username asha
