@@ -7,7 +7,9 @@ import { addCloudCommands } from './commands/cloud.js';
 import type { CommandPorts } from './commands/command.js';
 import { addDeviceCommands } from './commands/device.js';
 import { addDoctor } from './commands/doctor.js';
+import { addHandOverCommands } from './commands/handover.js';
 import { addInit } from './commands/init.js';
+import { addMaintenanceCommands } from './commands/maintenance.js';
 import { addNotifyCommands } from './commands/notify.js';
 import { addProfileCommands } from './commands/profile.js';
 import { addRuleCommands } from './commands/rule.js';
@@ -43,6 +45,8 @@ export async function runCli(
   addRestore(program, all);
   addBalance(program, all);
   addRuleTest(program, all);
+  addMaintenanceCommands(program, all);
+  addHandOverCommands(program, all);
   addNotifyCommands(program, all);
   addDoctor(program, all);
   for (const command of program.commands)

@@ -15,8 +15,10 @@ import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
 import { createGateway, loadGatewayConfig } from '@villagrid/gateway';
 import { createLogger, cryptoRandom, describeCertificate, realClock, verifySecret } from '@villagrid/runtime';
-import { tempDir } from '@villagrid/runtime/testing';
+import { tempDir, testClock } from '@villagrid/runtime/testing';
 import t, { type Test } from 'tap';
+import { spanOf } from '../src/commands/maintenance.js';
+import { momentOf } from '../src/site/village-time.js';
 import { runCli, setSetting, withAccounts } from '../src/index.js';
 
 const clock = realClock();
@@ -316,6 +318,113 @@ t.test('the balance and the test of a rule are asked of the running gateway, by 
   const silent = await asked('a long password');
   t.equal(silent.code, 1);
   t.match(silent.err, /Nothing answers at[^]*-> Start it/);
+});
+
+t.test('planned work and the hand-over are said to the running gateway, in the time of the village', async (t) => {
+  const folder = join(tempDir(t), 'kisima');
+  await cli(['init', '--folder', folder, '--grid', 'kisima', '--name', 'Kisima', '--zone', 'Africa/Nairobi']);
+  await cli(['device', 'add', '--folder', folder, '--device', 'cabinet-1', '--name', 'Cabinet']);
+  const config = join(folder, 'gateway.yaml');
+  for (const section of ['http', 'https', 'mqtt_plain', 'mqtts']) setSetting(config, [section, 'port'], 0);
+  for (const [name, role] of [
+    ['asha', 'operator'],
+    ['juma', 'viewer'],
+  ] as const)
+    await cli(
+      ['user', 'add', '--folder', folder, '--username', name, '--role', role, '--password-stdin'],
+      'a long password',
+    );
+  const nowMs = Date.UTC(2026, 10, 28, 12);
+  const gateway = createGateway(loadGatewayConfig({ path: config }), {
+    clock: testClock(nowMs),
+    realClock: clock,
+    random,
+    log,
+  });
+  t.teardown(() => gateway.stop());
+  const { http } = await gateway.start();
+  setSetting(config, ['http', 'port'], Number(new URL(http ?? '').port));
+  const by = (username: string, ...words: string[]) =>
+    cli([...words, '--folder', folder, '--username', username, '--password-stdin'], 'a long password\n');
+  const start = (...words: string[]) => by('asha', 'maintenance', 'start', ...words);
+  const list = async (...more: string[]) => (await by('juma', 'maintenance', 'list', ...more)).out;
+
+  const first = await start('--devices', 'cabinet-1', '--for', '1h30min', '--reason', 'new fan', '--json');
+  t.equal(first.code, 0, first.err);
+  const made = JSON.parse(first.out) as { maintenance_id: string };
+  t.match(made, {
+    state: 'now',
+    device_ids: ['cabinet-1'],
+    from_ms: nowMs,
+    until_ms: nowMs + 5_400_000,
+    planned_by: { name: 'asha' },
+  });
+  const second = await start('--whole-grid', '--from', '22:00', '--until', '00:30', '--reason', 'generator');
+  t.equal(second.code, 0, second.err);
+  t.match(second.out, /the whole grid from 28 Nov 2026, 22:00 until 29 Nov 2026, 00:30 \(Africa\/Nairobi\)/);
+  t.match(await list(), /ahead +28 Nov 2026, 22:00[^]*now +28 Nov 2026, 15:00 +28 Nov 2026, 16:30 +cabinet-1 +asha/);
+
+  const cases: readonly (readonly [RegExp, ...string[]])[] = [
+    [/either --devices or --whole-grid/, '--for', '2h'],
+    [/either --for or --until/, '--whole-grid'],
+    [/--reason is empty/, '--whole-grid', '--for', '2h', '--reason', ' '],
+    [/no device pump-9/, '--devices', 'pump-9', '--for', '2h'],
+  ];
+  for (const [expected, ...words] of cases) {
+    const refused = await start('--reason', 'fan', ...words);
+    t.match([refused.code, refused.err], [2, expected], words.join(' '));
+  }
+  const viewer = await by('juma', 'maintenance', 'start', '--whole-grid', '--for', '2h', '--reason', 'sleep');
+  t.match([viewer.code, viewer.err], [2, /who may do this/]);
+
+  const ended = await by('asha', 'maintenance', 'end');
+  t.match([ended.code, ended.out], [0, /on cabinet-1 \(new fan\) is ended/]);
+  t.match((await by('asha', 'maintenance', 'end', made.maintenance_id)).out, /was over already/);
+  t.match(await list('--all'), /over +28 Nov 2026, 15:00 .* asha, ended by asha .* new fan/);
+
+  const wrote = await by('asha', 'handover', 'write', 'Battery 2 runs warm.\n\u001b[2JLook at 14:00');
+  t.match([wrote.code, wrote.out], [0, /^Written\.$/], wrote.err);
+  const later = await by('asha', 'handover', 'write', 'All is well');
+  t.match(later.out, /takes the place of:\n28 Nov 2026, 15:00 \(Africa\/Nairobi\), asha/);
+  t.equal(
+    (await by('juma', 'handover', 'show')).out,
+    '28 Nov 2026, 15:00 (Africa/Nairobi), asha:\n  All is well',
+    'only what is current',
+  );
+  const all = await by('juma', 'handover', 'show', '--all');
+  t.match(all.out, /All is well\n.*, earlier:\n  Battery 2 runs warm\.\n   \[2JLook/, 'no control characters');
+  t.equal((await by('asha', 'handover', 'write', '  ')).code, 2);
+});
+
+t.test('a time that somebody types is of the village, also where its clock is put forward', async (t) => {
+  const at = (text: string, after: string, zone = 'Africa/Nairobi') =>
+    new Date(momentOf(text, '--until', { zone, afterMs: Date.parse(after) })).toISOString();
+  const noon = '2026-11-28T09:00:00Z';
+  t.equal(at('17:30', noon), '2026-11-28T14:30:00.000Z');
+  t.equal(at('12:00', noon), '2026-11-29T09:00:00.000Z', 'now is not ahead: the next day');
+  t.equal(at('6:05', noon), '2026-11-29T03:05:00.000Z');
+  t.equal(at('2026-11-29', noon), '2026-11-28T21:00:00.000Z');
+  t.equal(at('2026-11-29 06:00', noon), '2026-11-29T03:00:00.000Z');
+  t.equal(at('2026-11-29T06:00:00+01:00', noon), '2026-11-29T05:00:00.000Z');
+  t.equal(at('2026-11-29T06:00Z', noon), '2026-11-29T06:00:00.000Z');
+  t.equal(at('08:00', '2026-03-28T20:00:00Z', 'Europe/Berlin'), '2026-03-29T06:00:00.000Z', 'after the change');
+  t.equal(at('00:15', '2026-11-28T20:00:00Z'), '2026-11-28T21:15:00.000Z', 'past the local midnight');
+  const span = (options: Parameters<typeof spanOf>[0]) =>
+    spanOf(options, { zone: 'Africa/Nairobi', nowMs: Date.parse(noon) });
+  t.equal(span({ for: '1h30min' }).untilMs, Date.parse(noon) + 5_400_000);
+  t.equal(span({ from: '22:00', for: '1 d' }).untilMs, Date.parse('2026-11-29T19:00:00Z'));
+  const refusals: readonly (readonly [RegExp, Parameters<typeof spanOf>[0]])[] = [
+    [/--for is "2"/, { for: '2' }],
+    [/--for is "2h or so"/, { for: '2h or so' }],
+    [/--until is "tonight"/, { until: 'tonight' }],
+    [/over already, at 28 Nov 2026, 09:00/, { from: '2026-11-28T08:00', for: '1h' }],
+    [/less than a minute/, { from: '22:00', until: '2026-11-28T21:00' }],
+    [/more than a day back/, { from: '2026-11-01', for: '2h' }],
+    [/last 8 days; at most 7/, { for: '8d' }],
+  ];
+  for (const [message, options] of refusals) t.throws(() => span(options), { code: 'E_REQUEST_INVALID', message });
+  for (const bad of ['24:00', '12:60', '2026-02-31', '2026-13-01', '2026-11-29T25:00', 'soon', ''])
+    t.throws(() => at(bad, noon), { code: 'E_REQUEST_INVALID' }, bad);
 });
 
 t.test('the doctor tells our server on a port from another program', async (t) => {

@@ -1,25 +1,24 @@
 /** `villagrid balance`. */
 import { resolve } from 'node:path';
-import { VillagridError, type BalanceAnswer } from '@villagrid/contracts';
+import type { BalanceAnswer } from '@villagrid/contracts';
 import type { Command } from 'commander';
 import { askGateway } from '../site/ask-gateway.js';
+import { credentialsOf, withPerson, type PersonOptions } from './as-person.js';
 import type { CommandPorts } from './command.js';
 
-interface BalanceOptions {
-  readonly folder: string;
-  readonly username: string;
-  readonly passwordStdin?: boolean;
+interface BalanceOptions extends PersonOptions {
   readonly to?: string;
   readonly json?: boolean;
 }
 
-export function addBalance(program: Command, { print, exitCode, readStdin, ask }: CommandPorts): void {
-  program
-    .command('balance')
-    .description('hold the meters of a running gateway against each other and name the one that is wrong')
-    .requiredOption('--folder <folder>', "the gateway's folder")
-    .requiredOption('--username <name>', 'who asks; a viewer is enough')
-    .option('--password-stdin', 'read the password from standard input instead of asking')
+export function addBalance(program: Command, ports: CommandPorts): void {
+  const { print, exitCode } = ports;
+  withPerson(
+    program
+      .command('balance')
+      .description('hold the meters of a running gateway against each other and name the one that is wrong'),
+    'who asks; a viewer is enough',
+  )
     .option('--to <time>', 'judge the day that ends then (default: now)')
     .option('--json', 'answer as JSON, with all residuals')
     .addHelpText(
@@ -27,15 +26,10 @@ export function addBalance(program: Command, { print, exitCode, readStdin, ask }
       '\nExit code: 0 all agree, 1 a meter is wrong, 3 it cannot be told.\n\nExample:\n  villagrid balance --folder /etc/villagrid --username asha\n',
     )
     .action(async (options: BalanceOptions) => {
-      const typed = options.passwordStdin ? await readStdin() : await ask(`Password of ${options.username}: `);
-      if (typed === undefined)
-        throw new VillagridError('E_REQUEST_INVALID', 'There is no password, and nobody to ask for it.', {
-          next: 'Give --password-stdin.',
-        });
       const to = options.to === undefined ? '' : `?to=${encodeURIComponent(options.to)}`;
       const answer = (await askGateway(
         resolve(options.folder),
-        { username: options.username, password: typed.replace(/\r?\n$/, '') },
+        await credentialsOf(options, ports),
         (gridId) => `/api/balance/${gridId}${to}`,
       )) as BalanceAnswer;
       if (options.json) print(JSON.stringify(answer));

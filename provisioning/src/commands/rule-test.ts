@@ -10,13 +10,10 @@ import {
 } from '@villagrid/contracts';
 import type { Command } from 'commander';
 import { parse } from 'yaml';
-import { openGateway } from '../site/ask-gateway.js';
+import { openAs, withPerson, type PersonOptions } from './as-person.js';
 import type { CommandPorts } from './command.js';
 
-interface RuleTestOptions {
-  readonly folder: string;
-  readonly username: string;
-  readonly passwordStdin?: boolean;
+interface RuleTestOptions extends PersonOptions {
   readonly set: readonly string[];
   readonly days?: string;
   readonly from?: string;
@@ -33,16 +30,16 @@ const mostPrinted = 20;
 const wrong = (detail: string, next: string) => new VillagridError('E_REQUEST_INVALID', detail, { next });
 
 export function addRuleTest(program: Command, ports: CommandPorts): void {
-  const { print, exitCode, readStdin, ask, realClock } = ports;
+  const { print, exitCode, realClock } = ports;
   const rule =
     program.commands.find((one) => one.name() === 'rule') ??
     program.command('rule').description('alert rules of a site');
-  rule
-    .command('test <file-or-id>')
-    .description('try a rule on the stored past of a running gateway: how often it would have rung, when, how long')
-    .requiredOption('--folder <folder>', "the gateway's folder")
-    .requiredOption('--username <name>', 'who asks; an operator')
-    .option('--password-stdin', 'read the password from standard input instead of asking')
+  withPerson(
+    rule
+      .command('test <file-or-id>')
+      .description('try a rule on the stored past of a running gateway: how often it would have rung, when, how long'),
+    'who asks; an operator',
+  )
     .option(
       '--set <path=value>',
       'another value for a parameter, e.g. parameters.below=25; may be given several times',
@@ -69,10 +66,7 @@ Examples:
     )
     .action(async (named: string, options: RuleTestOptions) => {
       const body = requestOf(named, options);
-      const typed = options.passwordStdin ? await readStdin() : await ask(`Password of ${options.username}: `);
-      if (typed === undefined) throw wrong('There is no password, and nobody to ask for it.', 'Give --password-stdin.');
-      const credentials = { username: options.username, password: typed.replace(/\r?\n$/, '') };
-      const session = await openGateway(resolve(options.folder), credentials);
+      const session = await openAs(options, ports);
       const path = `/api/rules/${session.gridId}/tests`;
       let test = (await session.ask('POST', path, body)) as RuleTest;
       let told = 0;

@@ -23,6 +23,8 @@ interface Answer {
 /** A gateway at whose API a person is logged in. */
 export interface GatewaySession {
   readonly gridId: string;
+  /** IANA zone of the village. */
+  readonly zone: string;
   /** Asks a path of the API. Throws E_GATEWAY_SILENT, or what the gateway refuses with. */
   ask(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<unknown>;
 }
@@ -45,10 +47,14 @@ export async function gatewayRuns(folder: string): Promise<boolean> {
   }
 }
 
-function addressOf(folder: string): { readonly base: string; readonly gridId: string } {
+function addressOf(folder: string): { readonly base: string; readonly gridId: string; readonly zone: string } {
   const { http, site } = loadGatewayConfig({ path: gatewayFiles(folder).config });
   const host = http.host === '0.0.0.0' || http.host === '::' ? '127.0.0.1' : http.host;
-  return { base: `http://${host.includes(':') ? `[${host}]` : host}:${http.port}`, gridId: site.grid_id };
+  return {
+    base: `http://${host.includes(':') ? `[${host}]` : host}:${http.port}`,
+    gridId: site.grid_id,
+    zone: site.zone,
+  };
 }
 
 /** Logs in at the gateway of a folder. Throws E_GATEWAY_SILENT and E_LOGIN_FAILED. */
@@ -57,7 +63,7 @@ export async function openGateway(
   credentials: Credentials,
   { withinMs = answerWithinMs, refused }: AskOptions = {},
 ): Promise<GatewaySession> {
-  const { base, gridId } = addressOf(folder);
+  const { base, gridId, zone } = addressOf(folder);
   const send = async (to: string, init: RequestInit): Promise<Answer> => {
     let answer: Response;
     try {
@@ -85,6 +91,7 @@ export async function openGateway(
   const authorization = `Bearer ${String(token)}`;
   return {
     gridId,
+    zone,
     ask: (method, path, body) =>
       send(path, {
         method,
