@@ -232,9 +232,10 @@ export function createNotifier(options: NotifierOptions): Notifier {
     name: 'notify',
     stopDeadlineMs: handOverMs + 1000,
     start() {
+      const nowMs = clock.nowMs();
       router.started(
-        options.active().map((one) => notifyFacts(one)),
-        clock.nowMs(),
+        options.active().map((one) => notifyFacts(one, nowMs)),
+        nowMs,
       );
       save();
       timers = [realClock.every(stepEveryMs, step)];
@@ -257,7 +258,7 @@ export function createNotifier(options: NotifierOptions): Notifier {
       // The past rings no bell, nor does what comes back out of planned work and was told in another way.
       const late = event.kind === 'raised' && nowMs - event.at_ms > oldestRingingMs * (options.speed ?? 1);
       const quiet = late || (event.kind === 'released' && !event.told);
-      router.alert(notifyFacts(alert), nowMs, { isNew: event.kind === 'raised', quiet });
+      router.alert(notifyFacts(alert, nowMs), nowMs, { isNew: event.kind === 'raised', quiet });
       save();
     },
     clockMoved(byMs) {
