@@ -297,7 +297,14 @@ t.test(
 
 t.test('a pause that a clock ahead of time dated keeps nobody silent until then', (t) => {
   const base = { alert_id: 'hot', grid_id: 'alpha', origin: { kind: 'cloud', id: 'c' } } as const;
-  const subject = { ...facts('hot').subject, type: 'own', severity: 'high', message: 'hot', what: '', why: '' } as const;
+  const subject = {
+    ...facts('hot').subject,
+    type: 'own',
+    severity: 'high',
+    message: 'hot',
+    what: '',
+    why: '',
+  } as const;
   const shelved = (atMs: number) =>
     reduceAlert([
       { ...base, kind: 'raised', id: '1', at_ms: noon, subject: { ...subject, steps: [] } },

@@ -485,8 +485,7 @@ export function createNotifyRouter(plan: NotifyPlan, saved?: string): NotifyRout
         for (const id of Object.keys(tracked.told)) tracked.told[id] = (tracked.told[id] as number) + byMs;
         tracked.escalateAtMs = move(tracked.escalateAtMs);
         // A pause that was dated by a clock ahead of time must not last until then; it may end early.
-        if (byMs < 0)
-          tracked.facts = { ...tracked.facts, shelved_until_ms: move(tracked.facts.shelved_until_ms) };
+        if (byMs < 0) tracked.facts = { ...tracked.facts, shelved_until_ms: move(tracked.facts.shelved_until_ms) };
       }
       for (const one of Object.values(state.recipients)) {
         one.lastMs = move(one.lastMs);

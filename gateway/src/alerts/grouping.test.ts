@@ -237,36 +237,39 @@ t.test('while work is planned alerts are recorded and wake nobody; what still st
   t.same(v.woken.slice(3), ['released no_power']);
 });
 
-t.test('what was kept back in the moment it was raised is told when work ends, also after a restart meanwhile', async (t) => {
-  const v = village();
-  v.state.planned = reduceMaintenance([
-    {
-      kind: 'maintenance_planned',
-      id: 'M1',
-      alert_id: 'M1',
-      grid_id: 'alpha',
-      at_ms: 0,
-      origin: { kind: 'cloud', id: 'c' },
-      actor: { user_id: 'u', name: 'Ama' },
-      reason: 'new cable',
-      device_ids: null,
-      from_ms: v.state.nowMs,
-      until_ms: v.state.nowMs + 10 * minute,
-    },
-  ]);
-  // The sample was some seconds old when the rule concluded.
-  const empty = v.raise(subjectOf({ rule_id: 'critical_battery', severity: 'critical', metric: 'soc' }), 4000);
-  t.equal(v.alert(empty).suppressed_by, 'M1');
-  v.restart();
-  v.pass(11);
-  t.equal(v.alert(empty).suppressed_by, null);
-  t.same(v.woken, ['released critical_battery']);
-  v.restart();
-  // Told by now: what comes over it and goes again is no news.
-  v.pass(1);
-  v.state.planned = [];
-  t.same(v.woken, ['released critical_battery']);
-});
+t.test(
+  'what was kept back in the moment it was raised is told when work ends, also after a restart meanwhile',
+  async (t) => {
+    const v = village();
+    v.state.planned = reduceMaintenance([
+      {
+        kind: 'maintenance_planned',
+        id: 'M1',
+        alert_id: 'M1',
+        grid_id: 'alpha',
+        at_ms: 0,
+        origin: { kind: 'cloud', id: 'c' },
+        actor: { user_id: 'u', name: 'Ama' },
+        reason: 'new cable',
+        device_ids: null,
+        from_ms: v.state.nowMs,
+        until_ms: v.state.nowMs + 10 * minute,
+      },
+    ]);
+    // The sample was some seconds old when the rule concluded.
+    const empty = v.raise(subjectOf({ rule_id: 'critical_battery', severity: 'critical', metric: 'soc' }), 4000);
+    t.equal(v.alert(empty).suppressed_by, 'M1');
+    v.restart();
+    v.pass(11);
+    t.equal(v.alert(empty).suppressed_by, null);
+    t.same(v.woken, ['released critical_battery']);
+    v.restart();
+    // Told by now: what comes over it and goes again is no news.
+    v.pass(1);
+    v.state.planned = [];
+    t.same(v.woken, ['released critical_battery']);
+  },
+);
 
 t.test('an alert that is worse than what explains it speaks for itself', async (t) => {
   const v = village();
