@@ -41,6 +41,8 @@ const tickEveryMs = 5000;
 const retryMs = 1000;
 /** How long nothing late has to come until what it told is said, real milliseconds. */
 const lateQuietMs = 60_000;
+/** How long it waits for that at most, real milliseconds. */
+const lateLongestMs = 6 * 3_600_000;
 
 export interface AlertsOptions {
   readonly site: Site;
@@ -163,7 +165,14 @@ export function createAlerts(options: AlertsOptions): Alerts {
   /** Commits alerts with what belongs beside them: who sees one sees at once what explains it. */
   const commitGrouped = (events: readonly AlertEvent[]): Promise<void> =>
     commit([...events, ...grouping.beside(events, Math.round(clock.nowMs()))]);
-  const late = new LateDigest({ rules, site, oldestRingingMs, quietMs: lateQuietMs * (options.speed ?? 1) });
+  const speed = options.speed ?? 1;
+  const late = new LateDigest({
+    rules,
+    site,
+    oldestRingingMs,
+    quietMs: lateQuietMs * speed,
+    longestMs: lateLongestMs * speed,
+  });
   const lost = (error: unknown) => logger.error('alert events were lost at the stop', { error });
 
   const legacy = new LegacyAlerts({

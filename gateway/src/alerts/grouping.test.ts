@@ -305,6 +305,7 @@ t.test(
       site,
       oldestRingingMs: 10 * minute,
       quietMs: minute,
+      longestMs: 360 * minute,
     });
     const nowMs = Date.UTC(2026, 2, 22, 9);
     const fromMs = nowMs - 21 * 24 * 60 * minute;
@@ -339,5 +340,15 @@ t.test(
     t.equal(late.tick(nowMs + 9 * minute), undefined, 'said once');
     late.samples([sample('cabinet', 'equipment_temp_c', fromMs, 40)], nowMs);
     t.equal(late.tick(nowMs + 9 * minute), undefined, 'nothing to tell is not told');
+
+    // A device that is late for ever does not keep it waiting for ever, and what goes on is told once.
+    const told: unknown[] = [];
+    for (let at = 0; at < 800; at += 1) {
+      const arrivalMs = nowMs + (60 + at) * minute;
+      late.samples([sample('cabinet', 'equipment_temp_c', arrivalMs - 30 * minute, at < 20 ? 40 : 71)], arrivalMs);
+      const subject = late.tick(arrivalMs + 5000);
+      if (subject !== undefined) told.push([at, subject.value]);
+    }
+    t.same(told, [[360, 1]]);
   },
 );
