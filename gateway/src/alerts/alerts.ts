@@ -129,7 +129,9 @@ export function createAlerts(options: AlertsOptions): Alerts {
       async (error: unknown) => {
         if (stopped) throw error;
         // Told all the same: a card that fails must not silence the village's alarms, least of all the one about itself.
-        for (const event of events) if (notDurable.add(event)) options.tell(event, notDurable.get(event.alert_id));
+        // Of each it is known what else was said with it: what is over or kept back already is not told as it began.
+        const fresh = events.filter((event) => notDurable.add(event));
+        for (const event of fresh) options.tell(event, notDurable.get(event.alert_id));
         await realClock.sleep(retryMs);
         return commit(events);
       },

@@ -251,3 +251,52 @@ t.test('a device that is taken out of the site takes the alert of its silence wi
   t.same(after.silent().sort(), ['bat-1', 'meter-1']);
   await after.close();
 });
+
+t.test('what just happened is told as over also while the card takes nothing', async (t) => {
+  const clock = testClock(startMs);
+  const random = seededRandom(8);
+  const logStore = openLogStore({
+    path: join(tempDir(t), 'log.db'),
+    clock,
+    realClock: clock,
+    random,
+    log: silentLogger(),
+    trust: () => 'ntp',
+    holdMs: 5000,
+    maxSamples: 100_000,
+    maxBytes: 1e9,
+  });
+  const told: string[] = [];
+  const alerts = createAlerts({
+    site,
+    limits: {},
+    rules: [],
+    log: { ...logStore.log, append: () => Promise.reject(new Error('the card is full')) },
+    corrected: (frame) => frame,
+    store: logStore.alertStore,
+    live: new Live({ site, clock, logger: silentLogger() }),
+    lines: new Lines(),
+    clock,
+    realClock: clock,
+    random,
+    logger: silentLogger(),
+    tell: (event, alert) => told.push(`${event.kind} ${alert?.status}`),
+  });
+  const { enabled: _, ...said } = words;
+  alerts.happened({
+    ...said,
+    rule_id: 'late_data',
+    type: 'late_data',
+    device_id: null,
+    device_name: null,
+    metric: null,
+    value: null,
+    limit: null,
+    unit: null,
+  });
+  await clock.advance(5000);
+  t.same(told, ['raised resolved', 'cleared resolved']);
+  alerts.stop();
+  await clock.advance(5000);
+  await logStore.close();
+});
