@@ -1,6 +1,6 @@
 import t from 'tap';
-import type { Clock } from '@villagrid/contracts';
-import { realClock, seededRandom, silentLogger } from '@villagrid/runtime';
+import type { AlertEvent, AlertSubject, Clock } from '@villagrid/contracts';
+import { createAlertStore, realClock, seededRandom, silentLogger } from '@villagrid/runtime';
 import { tempDir } from '@villagrid/runtime/testing';
 import { createCloud, loadCloudConfig, openCloudDatabase } from '../src/index.js';
 import { createGatewayStore } from '../src/stores/gateway-store.js';
@@ -125,5 +125,88 @@ t.test(
     t.equal(alone?.timeline.at(-1)?.kind, 'released');
     pass(5, ...names);
     t.same(await open(), [], 'all end by themselves');
+  },
+);
+
+t.test(
+  'the same in many villages is one alert of its own, and ends when fewer than half as many still have it',
+  async (t) => {
+    const names = Array.from({ length: 18 }, (_, at) => `v${at}`);
+    const fixture = await cloudFixture(tempDir(t), {
+      gateways: names.map((name) => ({ gateway_id: `gw-${name}`, grid_id: name })),
+    });
+    const config = loadCloudConfig({ path: fixture.configPath });
+    const nowMs = Date.UTC(2026, 0, 10, 9);
+    const clock: Clock = { ...realClock(), nowMs: () => nowMs };
+    const database = openCloudDatabase(config.data_dir);
+    const gateways = createGatewayStore(database);
+    for (const name of names)
+      gateways.hello(
+        {
+          y: 'hello',
+          gateway_id: `gw-${name}`,
+          boot: 'B',
+          version: '1',
+          epoch: 'E',
+          newest_number: 0,
+          oldest_number: 0,
+          receipted_number: 0,
+          clock_ms: nowMs,
+          clock_trust: 'ntp',
+          plan: 'full',
+          site: testSite(name, `gw-${name}`),
+        },
+        name,
+        testSite(name, `gw-${name}`),
+        nowMs,
+      );
+    const cloud = createCloud(config, { clock, realClock: realClock(), random: seededRandom(3), log: silentLogger() });
+    t.teardown(async () => {
+      await cloud.stop();
+      database.close();
+    });
+    const store = createAlertStore({ database });
+    const say = (name: string, what: Pick<AlertEvent, 'kind'> & Partial<{ subject: AlertSubject; value: null }>) =>
+      store.append({
+        ...what,
+        id: `${name}-${what.kind}`,
+        alert_id: `${name}-hot`,
+        grid_id: name,
+        at_ms: nowMs,
+        origin: { kind: 'gateway', id: `gw-${name}` },
+      } as AlertEvent);
+    const subject = (message: string): AlertSubject => ({
+      rule_id: 'hot',
+      type: 'hot',
+      severity: 'high',
+      message,
+      what: '',
+      why: '',
+      steps: [],
+      device_id: null,
+      device_name: null,
+      metric: null,
+      value: null,
+      limit: null,
+      unit: null,
+    });
+    const patterns = () =>
+      names.flatMap((name) =>
+        store
+          .list(name, { status: 'active' })
+          .flatMap(({ rule_id, alert_id }) => (rule_id === 'fleet_pattern' ? [alert_id] : [])),
+      );
+    say('v0', { kind: 'raised', subject: subject('the same id in another sense') });
+    for (const name of names.slice(1, 7)) say(name, { kind: 'raised', subject: subject('hot') });
+    cloud.watch.look();
+    const found = patterns();
+    t.equal(found.length, 1);
+    say('v0', { kind: 'cleared', value: null });
+    for (const name of names.slice(1, 4)) say(name, { kind: 'cleared', value: null });
+    cloud.watch.look();
+    t.same(patterns(), found, 'three of six');
+    say('v4', { kind: 'cleared', value: null });
+    cloud.watch.look();
+    t.same(patterns(), []);
   },
 );

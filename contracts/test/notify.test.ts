@@ -6,12 +6,15 @@ import {
   createNotifyRouter,
   defaultNotifyTiming,
   isWithinHours,
+  notifyFacts,
   notifyLanguages,
   notifyTestText,
   notifyText,
   parseHours,
+  reduceAlert,
   severities,
   shortMost,
+  type Alert,
   type NotifyFacts,
   type NotifyMessage,
   type NotifyPlan,
@@ -291,6 +294,44 @@ t.test(
     t.end();
   },
 );
+
+t.test('a pause that a clock ahead of time dated keeps nobody silent until then', (t) => {
+  const base = { alert_id: 'hot', grid_id: 'alpha', origin: { kind: 'cloud', id: 'c' } } as const;
+  const subject = {
+    ...facts('hot').subject,
+    type: 'own',
+    severity: 'high',
+    message: 'hot',
+    what: '',
+    why: '',
+  } as const;
+  const shelved = (atMs: number) =>
+    reduceAlert([
+      { ...base, kind: 'raised', id: '1', at_ms: noon, subject: { ...subject, steps: [] } },
+      {
+        ...base,
+        kind: 'shelved',
+        id: '2',
+        at_ms: atMs,
+        actor: { user_id: 'u', name: 'Asha' },
+        reason: 'a part is ordered',
+        duration_ms: 60 * minute,
+      },
+    ]) as Alert;
+  const year = 365 * 24 * 60 * minute;
+  t.equal(notifyFacts(shelved(noon), noon + minute).shelved_until_ms, noon + 60 * minute);
+  t.equal(notifyFacts(shelved(noon + year), noon + minute).shelved_until_ms, null);
+  // Paused here while the clock was a year ahead; then it was put right.
+  const router = createNotifyRouter(plan(person('asha')));
+  router.alert(notifyFacts(shelved(noon + year), noon + year), noon + year, { isNew: true });
+  router.step(noon + year, true);
+  router.clockMoved(-year);
+  router.step(noon + 59 * minute, true);
+  t.equal(router.waiting(), 0);
+  router.step(noon + 60 * minute, true);
+  t.equal(router.waiting(), 1, 'it speaks again');
+  t.end();
+});
 
 t.test('a clock that jumps neither loses nor hurries anything', (t) => {
   const router = createNotifyRouter(plan(person('asha', { onCall: 1 }), person('juma', { onCall: 2 })));

@@ -192,25 +192,26 @@ export function createWatch(options: WatchOptions): Watch {
   /** The same alert in many grids within an hour. */
   const lookForPatterns = (all: readonly CloudGrid[]): void => {
     const nowMs = clock.nowMs();
-    const byRule = new Map<string, { readonly grids: Set<CloudGrid>; readonly message: string }>();
+    // By what it says, which is what its own alert is known by.
+    const byMessage = new Map<string, { readonly grids: Set<CloudGrid>; readonly still: Set<CloudGrid> }>();
     const known = new Map<string, { readonly grid: CloudGrid; readonly alertId: string }>();
     for (const grid of all)
       for (const { rule_id, message, raised_at_ms, alert_id } of openOf(grid)) {
         if (rule_id === fleetPatternRuleId) known.set(message, { grid, alertId: alert_id });
         if (ownRules.includes(rule_id)) continue;
-        const entry = byRule.get(rule_id) ?? { grids: new Set(), message };
-        byRule.set(rule_id, entry);
+        const entry = byMessage.get(message) ?? { grids: new Set(), still: new Set() };
+        byMessage.set(message, entry);
+        entry.still.add(grid);
         if (nowMs - raised_at_ms < patternMs * speed) entry.grids.add(grid);
       }
-    for (const { grids, message } of byRule.values()) {
+    for (const [message, { grids, still }] of byMessage) {
       const subject = fleetPatternSubject(message, grids.size, all.length);
       const standing = known.get(subject.message);
       known.delete(subject.message);
       const [first] = grids;
       if (isMany(grids.size, all.length) && standing === undefined && first !== undefined) raise(first, subject);
       // It stands while half as many still have it, however long ago it was raised there.
-      const still = all.filter((grid) => openOf(grid).some((alert) => alert.message === message)).length;
-      if (standing !== undefined && still * 2 < 3)
+      if (standing !== undefined && !isMany(still.size * 2, all.length))
         say(standing.grid, standing.alertId, { kind: 'cleared', value: null });
     }
     for (const { grid, alertId } of known.values()) say(grid, alertId, { kind: 'cleared', value: null });

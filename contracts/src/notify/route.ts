@@ -2,7 +2,7 @@
  * Who is told what, when and by which way. Fed with alerts as they change, with what became of messages, and with time;
  * says what is to be sent now. Its whole memory is plain data, so that nobody is told twice after a restart. Pure.
  */
-import type { Alert } from '../alerts/reduce.js';
+import { shelvedAt, type Alert } from '../alerts/reduce.js';
 import { compareSeverity, type Severity } from '../alerts/events.js';
 import { isRecord } from '../json/record.js';
 import type { WordedAlert } from '../rules/texts/words.js';
@@ -128,8 +128,8 @@ const wokenForMs = 12 * 3_600_000;
 const endIsNewsMs = 24 * 3_600_000;
 const theWorst: Severity = 'critical';
 
-/** What routing needs of an alert. */
-export function notifyFacts(alert: Alert): NotifyFacts {
+/** What routing needs of an alert; a pause that begins ahead of our clock is none. */
+export function notifyFacts(alert: Alert, nowMs: number): NotifyFacts {
   return {
     alert_id: alert.alert_id,
     key: [alert.rule_id, alert.device_id ?? '', alert.metric ?? ''].join('|'),
@@ -151,7 +151,7 @@ export function notifyFacts(alert: Alert): NotifyFacts {
     cleared_at_ms: alert.cleared_at_ms,
     active: alert.status === 'active',
     acknowledgements: alert.timeline.filter((one) => one.kind === 'acknowledged').length,
-    shelved_until_ms: alert.shelved_until_ms,
+    shelved_until_ms: shelvedAt(alert, nowMs)?.until_ms ?? null,
     suppressed: alert.suppressed_by !== null,
   };
 }
@@ -484,6 +484,8 @@ export function createNotifyRouter(plan: NotifyPlan, saved?: string): NotifyRout
           tracked.pending[id] = { ...pending, sinceMs: pending.sinceMs + byMs };
         for (const id of Object.keys(tracked.told)) tracked.told[id] = (tracked.told[id] as number) + byMs;
         tracked.escalateAtMs = move(tracked.escalateAtMs);
+        // A pause that was dated by a clock ahead of time must not last until then; it may end early.
+        if (byMs < 0) tracked.facts = { ...tracked.facts, shelved_until_ms: move(tracked.facts.shelved_until_ms) };
       }
       for (const one of Object.values(state.recipients)) {
         one.lastMs = move(one.lastMs);

@@ -6,6 +6,7 @@ import {
   VillagridError,
   alertFloodRuleId,
   alertSubject,
+  coversDevice,
   defaultLimits,
   gatewayOnlyEvents,
   isAlertEvent,
@@ -34,13 +35,15 @@ import { OverlaidAlerts, type AlertReads } from '../log/overlaid-alerts.js';
 import { Grouping } from './grouping.js';
 import { LateDigest } from './late-digest.js';
 import { LegacyAlerts, legacyRuleId } from './legacy.js';
-import { comeBackMs, createEvaluation, oldestRingingMs } from './evaluation.js';
+import { comeBackMs, createEvaluation, oldestRingingMs, watchedDevices } from './evaluation.js';
 import { stateKey } from './rule-state.js';
 
 const tickEveryMs = 5000;
 const retryMs = 1000;
 /** How long nothing late has to come until what it told is said, real milliseconds. */
 const lateQuietMs = 60_000;
+/** How long it waits for that at most, real milliseconds. */
+const lateLongestMs = 6 * 3_600_000;
 
 export interface AlertsOptions {
   readonly site: Site;
@@ -105,8 +108,9 @@ export function createAlerts(options: AlertsOptions): Alerts {
   const isLegacy = (one: Alert) => one.rule_id === legacyRuleId;
   const activeAtStart = store.list(gridId, { status: 'active' });
   const active = activeAtStart.filter((one) => !isLegacy(one) && one.rule_id !== alertFloodRuleId);
+  const keyOf = (one: Alert) => stateKey(one.rule_id, one.device_id, one.metric);
   /** Alert id of each raised rule and subject. */
-  const open = new Map(active.map((one) => [stateKey(one.rule_id, one.device_id, one.metric), one.alert_id]));
+  const open = new Map(active.map((one) => [keyOf(one), one.alert_id]));
   const evaluation = createEvaluation({ ...options, raised: new Set(open.keys()) });
 
   // The gateway's own events that the card would not take: shown all the same, because a gateway that cannot write must
@@ -125,7 +129,9 @@ export function createAlerts(options: AlertsOptions): Alerts {
       async (error: unknown) => {
         if (stopped) throw error;
         // Told all the same: a card that fails must not silence the village's alarms, least of all the one about itself.
-        for (const event of events) if (notDurable.add(event)) options.tell(event, notDurable.get(event.alert_id));
+        // Of each it is known what else was said with it: what is over or kept back already is not told as it began.
+        const fresh = events.filter((event) => notDurable.add(event));
+        for (const event of fresh) options.tell(event, notDurable.get(event.alert_id));
         await realClock.sleep(retryMs);
         return commit(events);
       },
@@ -163,7 +169,14 @@ export function createAlerts(options: AlertsOptions): Alerts {
   /** Commits alerts with what belongs beside them: who sees one sees at once what explains it. */
   const commitGrouped = (events: readonly AlertEvent[]): Promise<void> =>
     commit([...events, ...grouping.beside(events, Math.round(clock.nowMs()))]);
-  const late = new LateDigest({ rules, site, oldestRingingMs, quietMs: lateQuietMs * (options.speed ?? 1) });
+  const speed = options.speed ?? 1;
+  const late = new LateDigest({
+    rules,
+    site,
+    oldestRingingMs,
+    quietMs: lateQuietMs * speed,
+    longestMs: lateLongestMs * speed,
+  });
   const lost = (error: unknown) => logger.error('alert events were lost at the stop', { error });
 
   const legacy = new LegacyAlerts({
@@ -210,13 +223,23 @@ export function createAlerts(options: AlertsOptions): Alerts {
     commitGrouped(events).catch(lost);
   };
 
-  /** Alerts of rules that are no more would stay open for ever. */
+  /** Alerts of rules that are no more, or that no longer watch what it is about, would stay open for ever. */
   const closeOrphans = (): void => {
-    const known = new Set(rules.filter(({ enabled }) => enabled).map(({ id }) => id));
+    const known = new Map(rules.filter(({ enabled }) => enabled).map((rule) => [rule.id, rule]));
+    const devices = new Map(watchedDevices(site).map((one) => [one.device_id, one]));
+    const isWatched = (alert: Alert): boolean => {
+      const selector = known.get(alert.rule_id)?.selector;
+      if (selector === undefined) return false;
+      if (selector.scope === 'figure') return keyOf(alert) === `${alert.rule_id}|figure:${selector.metric}`;
+      // A series may come back of a device that the site does not know.
+      if (selector.scope === 'series') return keyOf(alert).startsWith(`${alert.rule_id}|series:`);
+      const device = devices.get(alert.device_id ?? '');
+      return device !== undefined && alert.metric === null && coversDevice(selector, device);
+    };
     const nowMs = Math.round(clock.nowMs());
     for (const alert of active) {
-      if (known.has(alert.rule_id)) continue;
-      open.delete(stateKey(alert.rule_id, alert.device_id, alert.metric));
+      if (isWatched(alert)) continue;
+      open.delete(keyOf(alert));
       void commitGrouped([
         {
           kind: 'cleared',

@@ -200,3 +200,103 @@ t.test('killed and started again at any moment, the same alerts come and go as w
   if (result.failed) t.fail(`${String(result.errorInstance)}\n${fc.defaultReportMessage(result)}`);
   t.ok(seen > 20 && kills > 20, `${seen} events seen, ${kills} kills`);
 });
+
+t.test('a device that is taken out of the site takes the alert of its silence with it at the next start', async (t) => {
+  const clock = testClock(startMs);
+  const random = seededRandom(7);
+  const path = join(tempDir(t), 'log.db');
+  const open = (of: Site) => {
+    const logStore = openLogStore({
+      path,
+      clock,
+      realClock: clock,
+      random,
+      log: silentLogger(),
+      trust: () => 'ntp',
+      holdMs: 5000,
+      maxSamples: 100_000,
+      maxBytes: 1e9,
+    });
+    const alerts = createAlerts({
+      site: of,
+      limits: {},
+      rules: defaults,
+      log: logStore.log,
+      corrected: (frame) => frame,
+      store: logStore.alertStore,
+      live: new Live({ site: of, clock, logger: silentLogger() }),
+      lines: new Lines(),
+      clock,
+      realClock: clock,
+      random,
+      logger: silentLogger(),
+      tell: () => {},
+    });
+    alerts.start();
+    const silent = () =>
+      logStore.alertStore.list(gridId, { status: 'active' }).flatMap(({ device_id }) => device_id ?? []);
+    const close = async () => {
+      alerts.stop();
+      await logStore.log.flush();
+      await logStore.close();
+    };
+    return { alerts, silent, close };
+  };
+  const before = open(site);
+  await clock.advance(300_000);
+  t.same(before.silent().sort(), ['bat-1', 'inv-1', 'meter-1']);
+  await before.close();
+  const after = open({ ...site, devices: site.devices.filter(({ device_id }) => device_id !== 'inv-1') });
+  await clock.advance(10_000);
+  t.same(after.silent().sort(), ['bat-1', 'meter-1']);
+  await after.close();
+});
+
+t.test('what just happened is told as over also while the card takes nothing', async (t) => {
+  const clock = testClock(startMs);
+  const random = seededRandom(8);
+  const logStore = openLogStore({
+    path: join(tempDir(t), 'log.db'),
+    clock,
+    realClock: clock,
+    random,
+    log: silentLogger(),
+    trust: () => 'ntp',
+    holdMs: 5000,
+    maxSamples: 100_000,
+    maxBytes: 1e9,
+  });
+  const told: string[] = [];
+  const alerts = createAlerts({
+    site,
+    limits: {},
+    rules: [],
+    log: { ...logStore.log, append: () => Promise.reject(new Error('the card is full')) },
+    corrected: (frame) => frame,
+    store: logStore.alertStore,
+    live: new Live({ site, clock, logger: silentLogger() }),
+    lines: new Lines(),
+    clock,
+    realClock: clock,
+    random,
+    logger: silentLogger(),
+    tell: (event, alert) => told.push(`${event.kind} ${alert?.status}`),
+  });
+  const { enabled: _, ...said } = words;
+  alerts.happened({
+    ...said,
+    rule_id: 'late_data',
+    type: 'late_data',
+    device_id: null,
+    device_name: null,
+    metric: null,
+    value: null,
+    limit: null,
+    unit: null,
+  });
+  await clock.advance(5000);
+  t.same(told, ['raised resolved', 'cleared resolved']);
+  alerts.stop();
+  await clock.advance(5000);
+  await logStore.close();
+});

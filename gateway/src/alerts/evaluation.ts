@@ -75,6 +75,10 @@ export interface Evaluation {
 const isUsable = (sample: Sample): sample is Sample & { readonly value: number } =>
   sample.value !== null && qualityClass(sample.quality) !== 'bad';
 
+/** Devices that rules of devices watch. */
+export const watchedDevices = (site: Site): Site['devices'] =>
+  site.devices.filter((one) => one.expected && one.protocol !== 'internal');
+
 const none: readonly RuleTransition[] = [];
 
 /** The state as it is kept: it goes to the card with every commit, so a third of its size is worth some microseconds. */
@@ -99,7 +103,7 @@ export function createEvaluation(options: EvaluationOptions): Evaluation {
     excused: (deviceId) => lines.keepsBack(deviceId),
     ...(options.usual ? { usual: options.usual } : {}),
   };
-  const watched = site.devices.filter((one) => one.expected && one.protocol !== 'internal').map((one) => one.device_id);
+  const watched = watchedDevices(site).map((one) => one.device_id);
   const saved = log.state(stateName);
   const engine = createRuleEngine({
     rules,

@@ -82,9 +82,10 @@ function village() {
     woken,
     alert,
     active,
-    raise(subject: AlertSubject): string {
+    /** Raised now for what was measured some time ago. */
+    raise(subject: AlertSubject, agoMs = 0): string {
       const alertId = newId(state.nowMs, random);
-      const raised = event(alertId, { kind: 'raised', subject }, state.nowMs);
+      const raised = event(alertId, { kind: 'raised', subject }, state.nowMs - agoMs);
       commit([raised, ...grouping.beside([raised], state.nowMs)]);
       return alertId;
     },
@@ -237,6 +238,51 @@ t.test('while work is planned alerts are recorded and wake nobody; what still st
 });
 
 t.test(
+  'what was kept back in the moment it was raised is told when work ends, also after a restart meanwhile',
+  async (t) => {
+    const v = village();
+    v.state.planned = reduceMaintenance([
+      {
+        kind: 'maintenance_planned',
+        id: 'M1',
+        alert_id: 'M1',
+        grid_id: 'alpha',
+        at_ms: 0,
+        origin: { kind: 'cloud', id: 'c' },
+        actor: { user_id: 'u', name: 'Ama' },
+        reason: 'new cable',
+        device_ids: null,
+        from_ms: v.state.nowMs,
+        until_ms: v.state.nowMs + 10 * minute,
+      },
+    ]);
+    // The sample was some seconds old when the rule concluded.
+    const empty = v.raise(subjectOf({ rule_id: 'critical_battery', severity: 'critical', metric: 'soc' }), 4000);
+    t.equal(v.alert(empty).suppressed_by, 'M1');
+    v.restart();
+    v.pass(11);
+    t.equal(v.alert(empty).suppressed_by, null);
+    t.same(v.woken, ['released critical_battery']);
+    v.restart();
+    // Told by now: what comes over it and goes again is no news.
+    v.pass(1);
+    v.state.planned = [];
+    t.same(v.woken, ['released critical_battery']);
+  },
+);
+
+t.test('an alert that is worse than what explains it speaks for itself', async (t) => {
+  const v = village();
+  v.state.back = new Set(['clinic']);
+  const cut = v.raise({ ...line, severity: 'medium' });
+  const worse = v.raise({ ...silent('clinic'), severity: 'critical' });
+  const same = v.raise(silent('clinic'));
+  t.equal(v.alert(worse).suppressed_by, null);
+  t.equal(v.alert(same).suppressed_by, cut);
+  t.same(v.woken, ['raised line_down', 'raised device_silent clinic']);
+});
+
+t.test(
   'readings of three weeks that come at once ring no bell: one digest tells what was in them, fresh ones are left out',
   async (t) => {
     const device = (device_id: string, name: string) =>
@@ -259,6 +305,7 @@ t.test(
       site,
       oldestRingingMs: 10 * minute,
       quietMs: minute,
+      longestMs: 360 * minute,
     });
     const nowMs = Date.UTC(2026, 2, 22, 9);
     const fromMs = nowMs - 21 * 24 * 60 * minute;
@@ -293,5 +340,15 @@ t.test(
     t.equal(late.tick(nowMs + 9 * minute), undefined, 'said once');
     late.samples([sample('cabinet', 'equipment_temp_c', fromMs, 40)], nowMs);
     t.equal(late.tick(nowMs + 9 * minute), undefined, 'nothing to tell is not told');
+
+    // A device that is late for ever does not keep it waiting for ever, and what goes on is told once.
+    const told: unknown[] = [];
+    for (let at = 0; at < 800; at += 1) {
+      const arrivalMs = nowMs + (60 + at) * minute;
+      late.samples([sample('cabinet', 'equipment_temp_c', arrivalMs - 30 * minute, at < 20 ? 40 : 71)], arrivalMs);
+      const subject = late.tick(arrivalMs + 5000);
+      if (subject !== undefined) told.push([at, subject.value]);
+    }
+    t.same(told, [[360, 1]]);
   },
 );

@@ -108,7 +108,7 @@ export class Grouping {
       ...this.#described(alert.alert_id, alert),
       suppressed,
       mark: alert.last_known_since_ms === null ? undefined : mark?.event_id,
-      told: suppressed === undefined || (suppression?.at_ms ?? 0) > alert.raised_at_ms,
+      told: suppressed === undefined || wasTold(alert),
     };
   }
 
@@ -152,12 +152,13 @@ export class Grouping {
       if (suppressed?.overSinceMs !== undefined) suppressed.overSinceMs += byMs;
   }
 
-  #take({ alert_id, subject }: RaisedEvent, nowMs: number): AlertEvent[] {
+  #take({ alert_id, subject, at_ms }: RaisedEvent, nowMs: number): AlertEvent[] {
     const one: Open = { ...this.#described(alert_id, subject), suppressed: undefined, mark: undefined, told: false };
     this.#open.set(alert_id, one);
     const found: AlertEvent[] = [];
     const cause = this.#causeOf(one, nowMs);
-    if (cause !== undefined) found.push(this.#suppress(one, cause, nowMs));
+    // Dated as it was raised, which may be some seconds ago: after a restart this tells that nobody was told of it.
+    if (cause !== undefined) found.push(this.#suppress(one, cause, Math.min(at_ms, nowMs)));
     else {
       found.push(...this.#count(one, nowMs));
       one.told = one.suppressed === undefined;
@@ -211,7 +212,8 @@ export class Grouping {
   #parentsOf(one: Open): Open[] {
     const { subject, silence, sources } = one;
     return [...this.#open.values()].filter((other) => {
-      if (other === one) return false;
+      // What is worse than its cause is not to be overlooked behind it.
+      if (other === one || compareSeverity(subject.severity, other.subject.severity) < 0) return false;
       // Values of a silent device are last known, not explained; only silence explains silence.
       if (silence === 'device' && other.silence === 'line') return sources.some(this.#ports.keepsBack);
       if (silence === 'device' && subject.metric !== null && other.silence === 'device')
@@ -285,6 +287,15 @@ export class Grouping {
       return [event];
     });
   }
+}
+
+/**
+ * Whether people were told of an alert, or would have been: it stood alone at first, or was released and not kept back
+ * again in the same moment.
+ */
+function wasTold({ timeline, raised_at_ms }: Alert): boolean {
+  const kept = new Set(timeline.flatMap(({ kind, at_ms }) => (kind === 'suppressed' ? [at_ms] : [])));
+  return !kept.has(raised_at_ms) || timeline.some(({ kind, at_ms }) => kind === 'released' && !kept.has(at_ms));
 }
 
 /** What is serious speaks for itself also in a flood. */

@@ -31,6 +31,8 @@ export interface LateDigestOptions {
   readonly oldestRingingMs: number;
   /** How long nothing late has to come until the digest is made, milliseconds. */
   readonly quietMs: number;
+  /** And at the latest so long after the first: some devices are late for ever. Milliseconds. */
+  readonly longestMs: number;
 }
 
 interface Found {
@@ -50,7 +52,7 @@ export class LateDigest {
   readonly #figures = new Map<string, { readonly metric: string; readonly factor: number }>();
   #engine: RuleEngine | undefined;
   #found = new Map<string, Found>();
-  #span: { fromMs: number; toMs: number; lastArrivalMs: number } | undefined;
+  #span: { fromMs: number; toMs: number; firstArrivalMs: number; lastArrivalMs: number } | undefined;
 
   constructor(options: LateDigestOptions) {
     this.#options = options;
@@ -81,9 +83,12 @@ export class LateDigest {
   /** The digest of a backlog that is in, when it tells anything. */
   tick(nowMs: number): AlertSubject | undefined {
     const span = this.#span;
-    if (span === undefined || nowMs - span.lastArrivalMs < this.#options.quietMs) return undefined;
+    if (span === undefined) return undefined;
+    const isIn = nowMs - span.lastArrivalMs >= this.#options.quietMs;
+    if (!isIn && nowMs - span.firstArrivalMs < this.#options.longestMs) return undefined;
     const found = [...this.#found.values()];
-    this.#engine = undefined;
+    // While more comes, what goes on is not found anew.
+    if (isIn) this.#engine = undefined;
     this.#found = new Map();
     this.#span = undefined;
     return found.length === 0 ? undefined : this.#subject(found, span);
@@ -91,7 +96,9 @@ export class LateDigest {
 
   /** The clock was moved by so many milliseconds. */
   clockMoved(byMs: number): void {
-    if (this.#span !== undefined) this.#span.lastArrivalMs += byMs;
+    if (this.#span === undefined) return;
+    this.#span.firstArrivalMs += byMs;
+    this.#span.lastArrivalMs += byMs;
   }
 
   #judge(deviceId: string, metric: string, timeMs: number, value: number, arrivalMs: number): void {
@@ -103,7 +110,12 @@ export class LateDigest {
       zone: site.zone,
       context: { figure: () => undefined },
     });
-    const span = (this.#span ??= { fromMs: timeMs, toMs: timeMs, lastArrivalMs: arrivalMs });
+    const span = (this.#span ??= {
+      fromMs: timeMs,
+      toMs: timeMs,
+      firstArrivalMs: arrivalMs,
+      lastArrivalMs: arrivalMs,
+    });
     span.fromMs = Math.min(span.fromMs, timeMs);
     span.toMs = Math.max(span.toMs, timeMs);
     span.lastArrivalMs = arrivalMs;

@@ -37,6 +37,8 @@ const patience: Readonly<Record<NotifyChannelName, number>> = { sms: 0, relay: 0
 /** How long a stop waits for messages that are being handed over, real ms. */
 const handOverMs = 2500;
 const recentShown = 20;
+/** How long a test may sound although no alert does, real ms. */
+const testSoundsMs = 3000;
 const routingState = 'routing';
 
 /** The rule of ways that fail, and the figure it watches. */
@@ -111,6 +113,8 @@ export function createNotifier(options: NotifierOptions): Notifier {
   let saved = router.exportState();
   let timers: Timer[] = [];
   let stopped = false;
+  let savesSoon = false;
+  let testUntilMs = Number.NEGATIVE_INFINITY;
 
   const save = (): void => {
     const state = router.exportState();
@@ -122,6 +126,16 @@ export function createNotifier(options: NotifierOptions): Notifier {
       // People are told all the same: a card that takes nothing more must not silence the village.
       logger.warn('what was told cannot be kept; after a restart it may be told again', { error });
     }
+  };
+
+  /** Once for all that was told in this moment: a shower of alerts must not write the card as often. */
+  const saveSoon = (): void => {
+    if (savesSoon) return;
+    savesSoon = true;
+    queueMicrotask(() => {
+      savesSoon = false;
+      save();
+    });
   };
 
   const note = (one: Watched, status: ChannelStatus): void => {
@@ -202,7 +216,7 @@ export function createNotifier(options: NotifierOptions): Notifier {
   const step = (): void => {
     if (stopped) return;
     const { send, hush } = router.step(clock.nowMs(), options.timeKnown());
-    if (hush.length > 0)
+    if (hush.length > 0 && realClock.monotonicMs() >= testUntilMs)
       channels
         .get('relay')
         ?.channel.hush()
@@ -232,9 +246,10 @@ export function createNotifier(options: NotifierOptions): Notifier {
     name: 'notify',
     stopDeadlineMs: handOverMs + 1000,
     start() {
+      const nowMs = clock.nowMs();
       router.started(
-        options.active().map((one) => notifyFacts(one)),
-        clock.nowMs(),
+        options.active().map((one) => notifyFacts(one, nowMs)),
+        nowMs,
       );
       save();
       timers = [realClock.every(stepEveryMs, step)];
@@ -257,8 +272,8 @@ export function createNotifier(options: NotifierOptions): Notifier {
       // The past rings no bell, nor does what comes back out of planned work and was told in another way.
       const late = event.kind === 'raised' && nowMs - event.at_ms > oldestRingingMs * (options.speed ?? 1);
       const quiet = late || (event.kind === 'released' && !event.told);
-      router.alert(notifyFacts(alert), nowMs, { isNew: event.kind === 'raised', quiet });
-      save();
+      router.alert(notifyFacts(alert, nowMs), nowMs, { isNew: event.kind === 'raised', quiet });
+      saveSoon();
     },
     clockMoved(byMs) {
       router.clockMoved(byMs);
@@ -277,6 +292,7 @@ export function createNotifier(options: NotifierOptions): Notifier {
         throw new VillagridError('E_REQUEST_INVALID', `${name} is not set up here; the settings are notify.${name}.`);
       try {
         const address = name === 'sms' ? mustBePhoneNumber(to) : to;
+        if (name === 'relay') testUntilMs = realClock.monotonicMs() + testSoundsMs;
         const text = notifyTestText({ place: site.name, language: 'en', zone: site.zone });
         await one.channel.send({ to: address, severity: 'low', text });
         one.sent += 1;
