@@ -12,6 +12,7 @@ import {
   isGridRecord,
   lineDownRuleId,
   newId,
+  oldestRingingMs,
   reduceMaintenance,
   type Alert,
   type AlertEvent,
@@ -35,7 +36,7 @@ import { OverlaidAlerts, type AlertReads } from '../log/overlaid-alerts.js';
 import { Grouping } from './grouping.js';
 import { LateDigest } from './late-digest.js';
 import { LegacyAlerts, legacyRuleId } from './legacy.js';
-import { comeBackMs, createEvaluation, oldestRingingMs } from './evaluation.js';
+import { comeBackMs, createEvaluation } from './evaluation.js';
 import { stateKey } from './rule-state.js';
 
 const tickEveryMs = 5000;
