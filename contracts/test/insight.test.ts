@@ -7,6 +7,7 @@ import {
   createTemperatureForecaster,
   explainFindings,
   isAnomalous,
+  learnFigure,
   learnQuarter,
   localQuarter,
   usualDayFrom,
@@ -53,6 +54,32 @@ t.test('what is usual follows a village that changes, and forgets what is long a
   const profile = usualDayOf(zone, new Map([['x', windowsOf(60, (day) => (day < 30 ? 3 : 6))]]));
   t.match(usualRange(profile, 'x', 10), { low: 6, middle: 6, high: 6, days: 21 });
 });
+
+t.test(
+  'what is usual of a wired figure is that of the sum, where all terms are known, or else of the fallback',
+  async (t) => {
+    // Two that share one load: each varies much, their sum hardly.
+    const share = (day: number) => (day % 5) / 5;
+    const profile = usualDayOf(
+      zone,
+      new Map([
+        ['a/p', windowsOf(10, (day) => 5 + share(day))],
+        ['b/p', windowsOf(10, (day, quarter) => (quarter < 40 ? 1 + share(day) : Number.NaN))],
+        ['c/p', windowsOf(9, () => 7)],
+      ]),
+    );
+    const term = (device_id: string, factor = 1) => ({ device_id, metric: 'p', factor });
+    learnFigure(profile, 'p', { terms: [term('a'), term('b', -1)], fallback: [term('c')] });
+    learnFigure(profile, 'q', { terms: [term('a'), term('b', -1)] });
+    const near = ({ low, middle, high, days }: NonNullable<ReturnType<typeof usualRange>>) => [
+      ...[low, middle, high].map((value) => Math.round(value * 1e6) / 1e6),
+      days,
+    ];
+    t.same(near(usualRange(profile, 'p', 20)!), [4, 4, 4, 10]);
+    t.same(near(usualRange(profile, 'p', 60)!), [7, 7, 7, 9]);
+    t.equal(usualRange(profile, 'q', 60), undefined);
+  },
+);
 
 t.test('the usual day survives a restart', async (t) => {
   const profile = usualDayOf(zone, new Map([['x', windowsOf(9, (day, quarter) => Math.sin(day * 7 + quarter))]]));

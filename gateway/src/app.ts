@@ -40,6 +40,7 @@ import { registerCommands, resolveProfiles, withPollPeriods, type DriverSink } f
 import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { createHealth, diskUsedPct } from './health/health.js';
 import { createInsight } from './insight/insight.js';
+import { createUsual } from './insight/usual.js';
 import { createIntake } from './intake/intake.js';
 import { Lines } from './live/lines.js';
 import { Live } from './live/live.js';
@@ -200,6 +201,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   for (const problem of siteRules.problems) logger.error('a rule of this site cannot be used', { detail: problem });
   const lines = new Lines();
   const nameOf = (deviceId: string): string => site.devices.find((one) => one.device_id === deviceId)?.name ?? deviceId;
+  const usual = createUsual(log, site);
   const alerts = createAlerts({
     lines,
     site,
@@ -214,6 +216,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     random,
     logger: logger.child('alerts'),
+    usual: usual.at,
     ownWords(ruleId) {
       if (ruleId === notifyFailingRuleId) return notifier?.words();
       if (ruleId === meterDisagreesRuleId) return balance.words();
@@ -467,6 +470,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   const insight = createInsight({
     grid,
     log,
+    usual,
     figure: (metric, value) => alerts.onInternalFigure(metric, value),
     timesAreRight: () => isTrusted(clock.trust()) && !projector.repairing(),
     clock,

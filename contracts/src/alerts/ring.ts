@@ -3,7 +3,7 @@ import type { AlertEvent } from './events.js';
 import { compareSeverity } from './events.js';
 import { shelvedAt, standsAlone, type Alert } from './reduce.js';
 
-/** What happened longer ago than this tells about the past and rings no bell, milliseconds. */
+/** What happened, or was measured, longer ago than this tells about the past and rings no bell, milliseconds. */
 export const oldestRingingMs = 600_000;
 
 /**

@@ -6,6 +6,7 @@
 import { zoneOffsetMs } from '../history/resolution.js';
 import type { WindowColumns } from '../history/window.js';
 import { quarterMs } from '../metrics/raster.js';
+import type { Wire, WireTerm } from '../site/site.js';
 
 /** Quarter hours of a local day by the clock on the wall; a repeated hour is taken together, a skipped one left out. */
 export const quartersPerDay = 96;
@@ -79,6 +80,27 @@ export function learnQuarter(profile: UsualDay, metric: string, date: number, qu
   known.written?.texts.delete(date);
   for (const near of [quarter - 1, quarter, quarter + 1])
     known.ranges[(near + quartersPerDay) % quartersPerDay] = undefined;
+}
+
+/**
+ * Takes in a figure of the grid, from the remembered days of the series it is wired from (`device/metric`). A quarter hour
+ * counts where every term knows it, or else every term of the fallback: what is usual for a sum is no sum of what is usual.
+ */
+export function learnFigure(profile: UsualDay, figure: string, wire: Wire): void {
+  const dayOf = (term: WireTerm, date: number) => rememberedDay(profile, `${term.device_id}/${term.metric}`, date);
+  const sum = (terms: readonly WireTerm[], date: number, quarter: number): number =>
+    terms.reduce((total, term) => total + term.factor * (dayOf(term, date)?.[quarter] ?? Number.NaN), 0);
+  const dates = new Set(
+    [...wire.terms, ...(wire.fallback ?? [])].flatMap((term) => [
+      ...(profile.metrics.get(`${term.device_id}/${term.metric}`)?.days.keys() ?? []),
+    ]),
+  );
+  for (const date of dates)
+    for (let quarter = 0; quarter < quartersPerDay; quarter += 1) {
+      const first = sum(wire.terms, date, quarter);
+      const value = Number.isNaN(first) && wire.fallback !== undefined ? sum(wire.fallback, date, quarter) : first;
+      learnQuarter(profile, figure, date, quarter, value);
+    }
 }
 
 /** The usual day of stored windows of 15 minutes, by metric; for a look back at a site's history. */

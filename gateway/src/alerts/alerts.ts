@@ -13,6 +13,7 @@ import {
   isGridRecord,
   lineDownRuleId,
   newId,
+  oldestRingingMs,
   reduceMaintenance,
   type Alert,
   type AlertEvent,
@@ -22,6 +23,7 @@ import {
   type Frame,
   type RandomSource,
   type Rule,
+  type RuleContext,
   type RuleLimits,
   type RuleTransition,
   type Sample,
@@ -35,7 +37,7 @@ import { OverlaidAlerts, type AlertReads } from '../log/overlaid-alerts.js';
 import { Grouping } from './grouping.js';
 import { LateDigest } from './late-digest.js';
 import { LegacyAlerts, legacyRuleId } from './legacy.js';
-import { comeBackMs, createEvaluation, oldestRingingMs, watchedDevices } from './evaluation.js';
+import { comeBackMs, createEvaluation, watchedDevices } from './evaluation.js';
 import { stateKey } from './rule-state.js';
 
 const tickEveryMs = 5000;
@@ -63,6 +65,8 @@ export interface AlertsOptions {
   readonly logger: Logger;
   /** How much faster than real time the village runs; 1 when left out. */
   readonly speed?: number | undefined;
+  /** What is usual at a time of day, for rules of that kind; left out, they conclude nothing. */
+  readonly usual?: RuleContext['usual'] | undefined;
   /** What a rule's alert says where its texts are not the rule's own. */
   readonly ownWords?: ((ruleId: string) => Partial<AlertSubject> | undefined) | undefined;
   /** Called for each event once it is durable; for one of the gateway's own also when the card did not take it. */

@@ -52,6 +52,13 @@ const rules: Rule[] = [
       off_delay_ms: 20_000,
     },
   },
+  {
+    ...words,
+    id: 'unusual',
+    kind: 'deviation',
+    selector: { scope: 'figure', metric: 'consumption_kw' },
+    parameters: { side: 'both', times: 2, least: 1, min_days: 7, on_delay_ms: 10_000, off_delay_ms: 20_000 },
+  },
 ];
 
 const ruleIds = new Set(rules.map(({ id }) => id));
@@ -108,6 +115,7 @@ t.test('killed and started again at any moment, the same alerts come and go as w
         realClock: clock,
         random,
         logger: silentLogger(),
+        usual: () => ({ low: 4, middle: 5, high: 15, days: 9 }),
         // No grace after a start: nobody was unheard for long.
         speed: 0,
         tell: () => {},

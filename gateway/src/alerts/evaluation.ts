@@ -5,6 +5,7 @@
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import {
   createRuleEngine,
+  oldestRingingMs,
   qualityClass,
   type Clock,
   type DeviceSeries,
@@ -20,8 +21,6 @@ import type { Lines } from '../live/lines.js';
 import type { ChangedFigure, Live } from '../live/live.js';
 import type { DurableLog } from '../log/log.js';
 
-/** Samples older than this at their arrival tell about the past and ring no bell, milliseconds. */
-export const oldestRingingMs = 600_000;
 /**
  * The state is kept with every commit, unless writing it would take more than this share of the time: in a flood it is
  * kept less often, and frames since are gone through at the next start.

@@ -1,4 +1,7 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import t from 'tap';
+import { stringify } from 'yaml';
 import { ask, logIn } from '@villagrid/api/testing';
 import { testClock } from '@villagrid/runtime/testing';
 import { gatewayFolder, gridId, startHouse, until } from '../testing/house.js';
@@ -19,6 +22,21 @@ function plant(timeMs: number) {
   const load = (3 + 2 * Math.exp(-(((ofDay - 0.82) * 12) ** 2))) * (1 + 0.05 * wobble(at * 7));
   return { sun, load, made: (sun / 1000) * 9.5, volts: 231 - 0.4 * load + 0.1 * wobble(at * 3) };
 }
+
+/** Rules of the site's own on what is usual, of a figure and of a device's series. */
+const usualRules = [
+  { id: 'village_uses_more', selector: { scope: 'figure', metric: 'consumption_kw' } },
+  { id: 'meter_shows_more', selector: { scope: 'series', metric: 'consumption_kw' } },
+].map((rule) => ({
+  ...rule,
+  kind: 'deviation',
+  parameters: { side: 'above', least: 1, min_days: 5, on_delay_ms: 0, off_delay_ms: 0 },
+  severity: 'low',
+  message: 'm',
+  what: '{value} {unit}, usual is {limit} at most',
+  why: 'y',
+  steps: ['s'],
+}));
 
 t.test('an inverter that stops in the sun is one alert that explains itself, also after a restart', async (t) => {
   const wire = (...terms: [device_id: string, metric: string][]) => ({
@@ -45,9 +63,11 @@ t.test('an inverter that stops in the sun is one alert that explains itself, als
       },
     },
   });
+  mkdirSync(join(dirname(path), 'rules'));
+  for (const rule of usualRules) writeFileSync(join(dirname(path), 'rules', `${rule.id}.yaml`), stringify(rule));
   // Half past eleven in the village.
   const startMs = Date.UTC(2026, 10, 28, 8, 30);
-  const clock = testClock(startMs);
+  const clock = testClock(startMs - minute);
   const { gateway, addresses } = await startHouse(t, path, { clock });
   await gateway.accounts.addUser({
     username: 'asha',
@@ -58,7 +78,7 @@ t.test('an inverter that stops in the sun is one alert that explains itself, als
   const login = { username: 'asha', password: 'correct horse battery' };
   const token = await logIn(addresses.http ?? '', login);
   const insight = async () => (await ask(addresses.http ?? '', `/api/insight/${gridId}`, { token })).json;
-  const measure = (running: typeof gateway, fromMs: number, toMs: number, pv1: number) => {
+  const measure = (running: typeof gateway, fromMs: number, toMs: number, pv1: number, used = 1) => {
     for (let timeMs = fromMs; timeMs < toMs; timeMs += 7.5 * minute) {
       const { sun, load, made, volts } = plant(timeMs);
       running.sink.reading({ deviceId: 'sun-1', timeMs, values: { irradiance_w_m2: sun } });
@@ -67,7 +87,7 @@ t.test('an inverter that stops in the sun is one alert that explains itself, als
       running.sink.reading({
         deviceId: 'meter-1',
         timeMs,
-        values: { consumption_kw: load, ac_output_voltage_v: volts },
+        values: { consumption_kw: load * used, ac_output_voltage_v: volts },
       });
     }
     running.log.flush();
@@ -82,6 +102,26 @@ t.test('an inverter that stops in the sun is one alert that explains itself, als
 
   const grid = gateway.api.grids.list()[0]!;
   const told = async () => (await grid.alerts({})).filter((one) => one.rule_id === 'out_of_the_ordinary');
+  const unusual = async (running: typeof gateway) =>
+    (await running.api.grids.list()[0]!.alerts({}))
+      .filter(({ rule_id }) => usualRules.some(({ id }) => id === rule_id))
+      .map(({ rule_id, status }) => `${rule_id} ${status}`)
+      .sort();
+  // A minute after the start it looks by itself, and keeps what was learnt with the next commits.
+  await clock.advance(minute);
+  let ordinaryMs = startMs - 5 * minute;
+  const saysAsUsual = () => {
+    measure(gateway, ordinaryMs, ordinaryMs + 1, 1);
+    ordinaryMs += 1000;
+    return gateway.log.flush();
+  };
+  const isKept = await until(async () => {
+    await saysAsUsual();
+    return gateway.log.state('insight_usual_day') !== undefined;
+  }, 20_000);
+  t.ok(isKept, 'it is kept, although who looked at the page had it learnt before');
+  await saysAsUsual();
+  t.same(await unusual(gateway), [], 'what is as usual is told by no rule');
   for (let i = 0; i < 8 && (await told()).length === 0; i += 1) {
     const nowMs = clock.nowMs();
     measure(gateway, nowMs, nowMs + 15 * minute, 0);
@@ -107,6 +147,13 @@ t.test('an inverter that stops in the sun is one alert that explains itself, als
     silenced_by: { from: 0 },
   });
 
+  const bothAre = (status: string) => usualRules.map(({ id }) => `${id} ${status}`).sort();
+  const laterMs = clock.nowMs();
+  t.same(await unusual(gateway), [], 'still all use is as usual');
+  measure(gateway, laterMs, laterMs + 1, 0, 2);
+  await until(async () => (await unusual(gateway)).length > 1);
+  t.same(await unusual(gateway), bothAre('active'), 'twice of what is usual is told by the rules of this site');
+
   await gateway.stop();
   const again = await startHouse(t, path, { clock });
   const tokenAgain = await logIn(again.addresses.http ?? '', login);
@@ -117,4 +164,9 @@ t.test('an inverter that stops in the sun is one alert that explains itself, als
   t.ok(isBack, 'what was found is found again');
   const alerts = await again.gateway.api.grids.list()[0]!.alerts({});
   t.equal(alerts.filter((one) => one.rule_id === 'out_of_the_ordinary').length, 1, 'it is still the same one');
+
+  t.same(await unusual(again.gateway), bothAre('active'), 'and so are those of what is not usual');
+  measure(again.gateway, laterMs + 1, laterMs + 2, 0);
+  await until(async () => (await unusual(again.gateway)).join() === bothAre('resolved').join());
+  t.same(await unusual(again.gateway), bothAre('resolved'), 'what was learnt before the restart tells what is usual');
 });

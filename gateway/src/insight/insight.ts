@@ -27,6 +27,7 @@ import {
 } from '@villagrid/contracts';
 import type { LifecyclePart, Logger } from '@villagrid/runtime';
 import type { DurableLog } from '../log/log.js';
+import { usualDayState, type Usual } from './usual.js';
 
 const checkEveryMs = 300_000;
 /** How long after a start the first look waits: what was missed is read from the log first. */
@@ -44,6 +45,8 @@ const leastDays = 7;
 export interface InsightOptions {
   readonly grid: Pick<GridPort, 'gridId' | 'site' | 'windows' | 'metricsOf' | 'limits' | 'alerts'>;
   readonly log: Pick<DurableLog, 'join' | 'state' | 'putState'>;
+  /** Told when the usual day is kept anew. */
+  readonly usual: Pick<Usual, 'keptWith'>;
   /** Feeds a figure of the gateway itself to the rules. */
   readonly figure: (metric: string, value: number) => void;
   /** Whether times are known and none is being put right: the hour of the day is told by them. */
@@ -72,13 +75,15 @@ const numberOf = (text: string): number => {
 /** Makes the part. */
 export function createInsight(options: InsightOptions): Insight {
   const { grid, log, figure, clock, logger } = options;
-  const stateName = (name: string): string => `insight_${name}`;
+  const stateName = (name: string): string => (name === 'usual_day' ? usualDayState : `insight_${name}`);
   const saved = Object.fromEntries(insightStateNames.map((name) => [name, log.state(stateName(name))?.value]));
   const site = createSiteInsight(
     grid,
     Object.fromEntries(Object.entries(saved).filter(([, text]) => text !== undefined)),
   );
   let keptMs = Number.NEGATIVE_INFINITY;
+  // Its own, because a page that is asked for takes windows in too, and they must be kept and told all the same.
+  let seenUntilMs = site.untilMs;
   /** States that wait to be kept: one with each commit, so that none takes long. */
   const waiting: (typeof insightStateNames)[number][] = [];
   let anomaly: AnomalySpan | undefined;
@@ -90,15 +95,17 @@ export function createInsight(options: InsightOptions): Insight {
 
   log.join((number) => {
     const name = waiting.shift();
-    if (name !== undefined) log.putState(stateName(name), number, site.state(name));
+    if (name === undefined) return;
+    log.putState(stateName(name), number, site.state(name));
+    if (name === 'usual_day') options.usual.keptWith(number);
   });
 
   const check = async (): Promise<void> => {
     if (!options.timesAreRight()) return;
-    const before = site.untilMs;
     const nowMs = Math.floor(clock.nowMs());
     await site.catchUp(nowMs);
-    if (stopped || site.untilMs === null || site.untilMs === before) return;
+    if (stopped || site.untilMs === null || site.untilMs === seenUntilMs) return;
+    seenUntilMs = site.untilMs;
     if (nowMs - keptMs >= keepEveryMs) {
       keptMs = nowMs;
       waiting.splice(0, waiting.length, ...insightStateNames);
