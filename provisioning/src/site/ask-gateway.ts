@@ -55,9 +55,19 @@ function addressOf(folder: string): { readonly base: string; readonly gridId: st
 export async function openGateway(
   folder: string,
   credentials: Credentials,
-  { withinMs = answerWithinMs, refused }: AskOptions = {},
+  options: AskOptions = {},
 ): Promise<GatewaySession> {
   const { base, gridId } = addressOf(folder);
+  return openServer(base, gridId, credentials, options);
+}
+
+/** Logs in at a server, gateway or cloud, by its address (https://name:port). Throws E_GATEWAY_SILENT and E_LOGIN_FAILED. */
+export async function openServer(
+  base: string,
+  gridId: string,
+  credentials: Credentials,
+  { withinMs = answerWithinMs, refused }: AskOptions = {},
+): Promise<GatewaySession> {
   const send = async (to: string, init: RequestInit): Promise<Answer> => {
     let answer: Response;
     try {
