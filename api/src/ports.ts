@@ -22,6 +22,9 @@ import type {
   Site,
   SnapshotSample,
   WindowColumns,
+  DayProof,
+  LogProof,
+  TimeSpan,
 } from '@villagrid/contracts';
 
 import type { SiteInsight } from './insight/site-insight.js';
@@ -76,6 +79,12 @@ export interface CompletenessFacts {
     readonly count: number;
     readonly hash: string;
   }>;
+}
+
+/** What is proven of a grid's log, and of the days asked for, in the order asked. */
+export interface ProofFacts {
+  readonly logs: readonly LogProof[];
+  readonly days: ReadonlyArray<Omit<DayProof, 'day'>>;
 }
 
 /** Which alerts of a grid are wanted; newest first within the order of `compareAlerts`. */
@@ -142,6 +151,8 @@ export interface GridPort {
   samples?(series: readonly SeriesName[], fromMs: number, toMs: number): Promise<readonly SeriesSamples[]>;
   /** Samples measured before `untilMs`. */
   completeness(untilMs: number): Promise<CompletenessFacts>;
+  /** What of the gateway's log is here, missing, given up, refused. Left out where the log itself is kept: at the gateway. */
+  proof?(days: readonly TimeSpan[]): Promise<ProofFacts>;
   /** Alerts of the grid, reduced. All active ones are always included when status is not `resolved`; at most 2,000 in all, newest first. */
   alerts(query: AlertQuery): Promise<readonly Alert[]>;
   alert(alertId: string): Promise<Alert | undefined>;

@@ -6,6 +6,7 @@ import {
   decodeFrame,
   digestHex,
   emptyDigest,
+  localDays,
   seriesHasher,
   topics,
   type ActsDown,
@@ -205,6 +206,84 @@ t.test(
     await side.receipt(6);
   },
 );
+
+t.test('what is proven, missing, given up and refused is told by number and by day of the village', async (t) => {
+  const { gateway, cloud, fixture } = await run(t);
+  const dayMs = 86_400_000;
+  const frameOfDay = (number: number, day: number) => {
+    const timeMs = testStartMs + (day - 1) * dayMs + number * 1000;
+    return testFrame(number, {
+      samples: [{ deviceId: 'inv-01', metric: 'generation_kw', timeMs, value: 1, quality: 0 }],
+    });
+  };
+  const side = await gateway();
+  await side.hello({ newest_number: 12, oldest_number: 3 });
+  await side.welcome();
+  const frames = [frameOfDay(3, 1), frameOfDay(4, 2), Uint8Array.of(9, 9), frameOfDay(6, 2), frameOfDay(7, 3)];
+  await side.publish('live', side.envelope(3, frames));
+  await side.publish('live', side.envelope(9, [frameOfDay(9, 3), frameOfDay(10, 4), frameOfDay(11, 5)]));
+  const grid = cloud.grids.get('alpha');
+  const days = localDays('Africa/Nairobi', testStartMs, testStartMs + 5 * dayMs);
+  const proof = await grid?.proof?.(days);
+  const refused = { number: 5, stage: 'frame', reason: /frame version 9/ };
+  const counts = { missing_count: 2, given_up_count: 2, refused_count: 1 };
+  t.match(proof?.logs, [
+    {
+      epoch: 'EPOCH1',
+      newest_number: 12,
+      explained_up_to: 7,
+      missing: [
+        [8, 8],
+        [12, 12],
+      ],
+      given_up: [[1, 2]],
+      refused: [refused],
+      ...counts,
+    },
+  ]);
+  const told = (one: typeof proof) => one?.days.map(({ state, frames }) => [state, frames]);
+  t.same(told(proof), [
+    ['given_up', 1],
+    ['refused', 2],
+    ['missing', 2],
+    ['proven', 1],
+    ['missing', 1],
+    ['missing', 0],
+  ]);
+  t.match(proof?.days, [{ given_up: 2 }, { refused: 1 }, { missing: 1 }, {}, { missing: 1 }, { missing: 1 }]);
+
+  // The rest comes, one that was given up too; then the gateway goes on with a new log.
+  await side.publish('live', side.envelope(8, [frameOfDay(8, 3)]));
+  await side.publish('live', side.envelope(12, [frameOfDay(12, 5)]));
+  await side.publish('live', side.envelope(2, [frameOfDay(2, 1)]));
+  t.match(await grid?.proof?.(days), { logs: [{ missing: [], explained_up_to: 12, given_up: [[1, 1]] }] });
+  t.same(told(await grid?.proof?.(days))?.slice(2), [
+    ['proven', 3],
+    ['proven', 1],
+    ['open', 2],
+    ['open', 0],
+  ]);
+  side.epoch = 'EPOCH2';
+  await side.hello({ newest_number: 1 });
+  await side.publish('live', side.envelope(1, [frameOfDay(1, 8)]));
+  const after = async (of: Cloud) => {
+    const all = await of.grids.get('alpha')?.proof?.(days);
+    return [all?.logs.map(({ epoch, given_up_count }) => [epoch, given_up_count]), told(all)?.slice(4)];
+  };
+  const expected = [
+    [
+      ['EPOCH1', 1],
+      ['EPOCH2', 0],
+    ],
+    [
+      ['proven', 2],
+      ['empty', 0],
+    ],
+  ];
+  t.same(await after(cloud), expected);
+  await cloud.stop();
+  t.same(await after((await run(t, fixture)).cloud), expected, 'also after a restart');
+});
 
 t.test('a log number with other content is a conflict: the first stays, the second is quarantined', async (t) => {
   const { gateway, cloud, lines } = await run(t);

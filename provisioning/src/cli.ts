@@ -5,6 +5,7 @@ import { addBackup } from './commands/backup.js';
 import { addBalance } from './commands/balance.js';
 import { addCloudCommands } from './commands/cloud.js';
 import type { CommandPorts } from './commands/command.js';
+import { addCompleteness } from './commands/completeness.js';
 import { addDeviceCommands } from './commands/device.js';
 import { addDoctor } from './commands/doctor.js';
 import { addHandOverCommands } from './commands/handover.js';
@@ -44,6 +45,7 @@ export async function runCli(
   addBackup(program, all);
   addRestore(program, all);
   addBalance(program, all);
+  addCompleteness(program, all);
   addRuleTest(program, all);
   addMaintenanceCommands(program, all);
   addHandOverCommands(program, all);

@@ -311,6 +311,12 @@ t.test('the balance and the test of a rule are asked of the running gateway, by 
     t.equal(refused.code, 2, words.join(' '));
     t.match(refused.err, expected);
   }
+  const proof = await cli(
+    ['completeness', 'kisima', '--folder', folder, '--username', 'asha', '--password-stdin'],
+    'a long password\n',
+  );
+  t.equal(proof.code, 3, proof.err);
+  t.match(proof.out, /log of this gateway holds everything up to number \d+[^]*ask the cloud/);
   const wrong = await asked('another password');
   t.equal(wrong.code, 1);
   t.match(wrong.err, /does not know this name and password/);
@@ -425,6 +431,65 @@ t.test('a time that somebody types is of the village, also where its clock is pu
   for (const [message, options] of refusals) t.throws(() => span(options), { code: 'E_REQUEST_INVALID', message });
   for (const bad of ['24:00', '12:60', '2026-02-31', '2026-13-01', '2026-11-29T25:00', 'soon', ''])
     t.throws(() => at(bad, noon), { code: 'E_REQUEST_INVALID' }, bad);
+});
+
+t.test('completeness asks a cloud what it can prove, and ends with 0 only when all of it is there', async (t) => {
+  const day = { day: '2026-11-22', from_ms: 1, to_ms: 2, frames: 2880, missing: 0, given_up: 0, refused: 0 };
+  const log = {
+    epoch: '01EPOCH',
+    newest_number: 20,
+    explained_up_to: 20,
+    ...{ missing: [] as number[][], missing_count: 0, given_up: [] as number[][], given_up_count: 0 },
+    ...{ refused: [] as object[], refused_count: 0 },
+  };
+  const whole = {
+    grid_id: 'kisima',
+    side: 'cloud',
+    until_ms: 2,
+    complete_until_number: 20,
+    epoch: '01EPOCH',
+    series: [],
+  };
+  let answer: object = {};
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    asked.push(`${request.method} ${request.url}`);
+    response.end(JSON.stringify(request.method === 'POST' ? { token: 'x' } : answer));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => server.close());
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  const ask = (...words: string[]) =>
+    cli(['completeness', 'kisima', ...words, '--url', url, '--username', 'asha', '--password-stdin'], 'a password\n');
+
+  answer = { ...whole, logs: [log], days: [{ ...day, state: 'proven' }] };
+  const proven = await ask('2026-11-22');
+  t.equal(proven.code, 0, proven.err);
+  t.equal(asked.at(-1), 'GET /api/completeness/kisima?day=2026-11-22');
+  t.match(proven.out, /2026-11-22 +proven +2880/);
+
+  const holes = {
+    ...{ explained_up_to: 7, missing: [[8, 8]], missing_count: 1, given_up: [[1, 2]], given_up_count: 2 },
+    ...{ refused: [{ number: 5, stage: 'frame', reason: 'frame version 9' }], refused_count: 1 },
+  };
+  answer = { ...whole, logs: [{ ...log, ...holes }], days: [{ ...day, state: 'missing', missing: 1 }] };
+  const missing = await ask();
+  t.equal(missing.code, 1);
+  t.match(
+    missing.out,
+    /explained up to 7 of 20[^]*missing +1 +8\n[^]*given up +2 +1-2\n[^]*refused +1 +5: frame version 9/,
+  );
+  t.match(missing.out, /2026-11-22 +missing[^]*cannot be known/);
+  t.match(JSON.parse((await ask('--json')).out), { logs: [{ missing: [[8, 8]] }] });
+  // The day asked for is what counts, not what is missing elsewhere.
+  answer = { ...whole, logs: [{ ...log, ...holes }], days: [{ ...day, state: 'proven' }] };
+  t.equal((await ask('2026-11-22')).code, 0);
+  t.equal((await ask()).code, 1);
+  answer = { ...whole, logs: [log], days: [{ ...day, state: 'open' }] };
+  t.equal((await ask('2026-11-22')).code, 3, 'more may come');
+  const both = await ask('--folder', 'x');
+  t.equal(both.code, 2);
+  t.match(both.err, /one of --folder and --url/);
 });
 
 t.test('the doctor tells our server on a port from another program', async (t) => {

@@ -1,5 +1,12 @@
 /** Grids, summary, devices, completeness. */
-import { mayOnGrid, VillagridError } from '@villagrid/contracts';
+import {
+  localDays,
+  localDayStartMs,
+  mayOnGrid,
+  VillagridError,
+  zoneOffsetMs,
+  type TimeSpan,
+} from '@villagrid/contracts';
 import { freshen } from '../insight/insights.js';
 import { deviceViews } from '../views/devices.js';
 import { parseTime } from '../views/history-request.js';
@@ -42,6 +49,23 @@ export function completenessUntilMs(nowMs: number, speed: number): number {
   return Math.floor((nowMs - completenessLagMs * speed) / step) * step;
 }
 
+/** Days that are answered for when none is asked for. */
+const daysTold = 7;
+const dayMs = 86_400_000;
+
+/** The days to answer for: the one asked for, or the last ones up to a time. */
+function daysAsked(day: string | undefined, untilMs: number, zone: string): readonly TimeSpan[] {
+  if (day === undefined) return localDays(zone, untilMs - daysTold * dayMs, untilMs).slice(-daysTold);
+  if (!/^\d{4}-\d{2}-\d{2}$/.test(day) || dayText(Date.parse(`${day}T00:00Z`), 'UTC') !== day)
+    throw new VillagridError('E_REQUEST_INVALID', 'query.day must be a day that exists, as YYYY-MM-DD.');
+  const fromMs = localDayStartMs(zone, parseTime(`${day}T12:00`, 'day', zone));
+  return localDays(zone, fromMs, fromMs + 1);
+}
+
+/** The date of a moment in a zone, YYYY-MM-DD; empty for a moment that is none. */
+const dayText = (timeMs: number, zone: string): string =>
+  Number.isFinite(timeMs) ? new Date(timeMs + zoneOffsetMs(zone, timeMs)).toISOString().slice(0, 10) : '';
+
 export const completeness: Handler<'completeness'> = async ({ services, grid, query }) => {
   if (query.to !== undefined && query.until_ms !== undefined)
     throw new VillagridError(
@@ -50,7 +74,11 @@ export const completeness: Handler<'completeness'> = async ({ services, grid, qu
     );
   const asked = query.to === undefined ? query.until_ms : parseTime(query.to, 'to', grid.site().zone);
   const untilMs = Math.max(0, asked ?? completenessUntilMs(services.clock.nowMs(), services.speed));
+  const { zone } = grid.site();
+  // What is told of a day is judged as of now, also when the samples of an earlier time are counted.
+  const days = daysAsked(query.day, asked === undefined ? services.clock.nowMs() : untilMs, zone);
   const facts = await grid.completeness(untilMs);
+  const proof = await grid.proof?.(days);
   return {
     grid_id: grid.gridId,
     side: services.ports.identity.kind,
@@ -62,6 +90,13 @@ export const completeness: Handler<'completeness'> = async ({ services, grid, qu
       .filter(({ count }) => count > 0)
       .map(({ deviceId, metric, count, hash }) => ({ device_id: deviceId, metric, count, hash }))
       .sort((a, b) => compare(a.device_id, b.device_id) || compare(a.metric, b.metric)),
+    ...(proof === undefined
+      ? {}
+      : {
+          logs: [...proof.logs],
+          // Noon has the date of its day also where the clock is put on at midnight.
+          days: proof.days.map((one) => ({ day: dayText((one.from_ms + one.to_ms) / 2, zone), ...one })),
+        }),
   };
 };
 

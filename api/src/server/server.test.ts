@@ -3,7 +3,7 @@ import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { routes, VillagridError, type Route } from '@villagrid/contracts';
+import { routes, VillagridError, type Route, type TimeSpan } from '@villagrid/contracts';
 import {
   createAuthority,
   createLogger,
@@ -130,6 +130,25 @@ t.test('completeness takes its end as `to`, like every other question, or as unt
   t.equal(await end('until_ms=1767225600000'), 1_767_225_600_000);
   for (const query of ['to=1767225600000&until_ms=5', 'to=yesterday', 'until=5'])
     t.equal((await ask(url, `/api/completeness/amani?${query}`, { token })).status, 400, query);
+});
+
+t.test('completeness tells what the cloud can prove, for a day of the grid or the last seven', async (t) => {
+  const ports = makePorts();
+  const spans: (readonly TimeSpan[])[] = [];
+  ports.grid('amani').proof = async (days) => {
+    spans.push(days);
+    const nothing = { frames: 1, state: 'proven', missing: 0, given_up: 0, refused: 0 } as const;
+    return { logs: [], days: days.map(({ fromMs, toMs }) => ({ from_ms: fromMs, to_ms: toMs, ...nothing })) };
+  };
+  const url = await started(t, { ports });
+  const token = await logIn(url, viewer);
+  const get = async (query: string) => ask(url, `/api/completeness/amani${query}`, { token });
+  const one = (await get('?day=2026-03-08')).json as { days?: { day: string; state: string }[] };
+  t.match(one.days, [{ day: '2026-03-08', state: 'proven' }]);
+  t.equal(new Date(spans[0]?.[0]?.fromMs ?? 0).toISOString(), '2026-03-07T21:00:00.000Z', 'midnight in Nairobi');
+  const week = (await get('?to=2026-03-08')).json as { days?: { day: string }[] };
+  t.same([week.days?.length, week.days?.at(-1)?.day], [7, '2026-03-07']);
+  for (const day of ['2026-02-30', 'today', '1767225600000']) t.equal((await get(`?day=${day}`)).status, 400, day);
 });
 
 t.test('a login that the accounts refuse for too many tries is answered with 429 and how long to wait', async (t) => {

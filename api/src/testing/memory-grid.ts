@@ -192,6 +192,9 @@ export class MemoryGrid implements GridPort {
     };
   }
 
+  /** What a cloud could prove; a test may give it. */
+  proof?: NonNullable<GridPort['proof']>;
+
   async completeness(untilMs: number) {
     const series = [...this.#series].map(([key, samples]) => {
       const [deviceId, metric] = key.split(' ') as [string, string];

@@ -100,6 +100,8 @@ function isEntry(value: unknown): value is FrameEntry {
       return typeof entry.boot === 'string' && Number.isFinite(entry.correction_ms);
     case 'epoch':
       return typeof entry.epoch === 'string';
+    case 'tombstone':
+      return Number.isSafeInteger(entry.first) && Number.isSafeInteger(entry.last);
     default:
       return false;
   }

@@ -28,6 +28,7 @@ import type { GatewayStore } from '../stores/gateway-store.js';
 import type { LinkStore } from '../stores/link-store.js';
 import type { SqliteUplinkStore } from '../stores/sqlite-uplink-store.js';
 import type { Presence } from '../uplink/presence.js';
+import { proofOf } from '../receipts/proof.js';
 import { defaultBands } from './bands.js';
 import type { LiveBus } from './live.js';
 import { Snapshot } from './snapshot.js';
@@ -141,6 +142,7 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
       }
     },
     completeness: async (untilMs) => completeness(untilMs),
+    proof: async (days) => proofOf(store, gateway, days),
     alerts: async ({ status }) => alerts.list(gridId, status === undefined ? {} : { status }),
     async alert(alertId) {
       const alert = alerts.get(alertId);

@@ -86,4 +86,22 @@ export const cloudMigrations: readonly Migration[] = [
   // The order of words about a link is that of the log: clocks may be wrong.
   `ALTER TABLE cloud_link ADD COLUMN epoch TEXT;
    ALTER TABLE cloud_link ADD COLUMN number INTEGER;`,
+  // What was given up until now is what the ledger explains without a frame.
+  `ALTER TABLE cloud_log ADD COLUMN newest_number INTEGER;
+   CREATE TABLE cloud_given_up (
+     log_id INTEGER NOT NULL,
+     first INTEGER NOT NULL,
+     last INTEGER NOT NULL,
+     PRIMARY KEY (log_id, first)
+   ) WITHOUT ROWID;
+   WITH bound (log_id, number) AS (
+     SELECT log_id, number FROM cloud_frame UNION ALL SELECT id, 9007199254740991 FROM cloud_log
+   ), gap (log_id, first, last) AS (
+     SELECT log_id, lag(number, 1, 0) OVER (PARTITION BY log_id ORDER BY number) + 1, number - 1 FROM bound
+   )
+   INSERT INTO cloud_given_up
+     SELECT gap.log_id, max(gap.first, range.first), min(gap.last, range.last)
+     FROM gap JOIN cloud_ledger_range AS range
+       ON range.log_id = gap.log_id AND range.first <= gap.last AND range.last >= gap.first
+     WHERE gap.first <= gap.last;`,
 ];

@@ -10,6 +10,9 @@ import type {
   DeadLetter,
   FramesToAccept,
   KeptDeadLetter,
+  LogFacts,
+  NumberRange,
+  RefusedNumber,
   UplinkStore,
 } from './uplink-store.js';
 
@@ -26,6 +29,14 @@ export interface SqliteUplinkStore extends UplinkStore {
     last: number,
     nowMs: number,
   ): ReadonlyArray<readonly [first: number, last: number]>;
+  noteNewest(gatewayId: string, epoch: string, number: number, nowMs: number): void;
+  logs(gatewayId: string): readonly LogFacts[];
+  timesAround(
+    gatewayId: string,
+    epoch: string,
+    range: NumberRange,
+  ): { readonly beforeMs: number | null; readonly afterMs: number | null };
+  frameCount(gridId: string, fromMs: number, toMs: number): number;
   receipt(gatewayId: string, epoch: string): Receipt;
   framesAfter(seq: number, limit: number): readonly ArchivedFrame[];
   framesBetween(gridId: string, fromMs: number, toMs: number, upToSeq: number): Iterable<Uint8Array>;
@@ -169,10 +180,43 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
       guarded(() => {
         const log = openLog(gatewayId, epoch, nowMs);
         const missing = log.ledger.missingUpTo(last);
-        for (const [from, to] of missing) log.ledger.giveUp(from, to);
+        for (const [from, to] of missing) {
+          log.ledger.giveUp(from, to);
+          sql.addGivenUp.run(log.id, from, to);
+        }
         if (missing.length > 0) saveLedger(log);
         return missing;
       }),
+    noteNewest: (gatewayId, epoch, number, nowMs) =>
+      guarded(() => void sql.noteNewest.run(number, openLog(gatewayId, epoch, nowMs).id)),
+    logs: (gatewayId) =>
+      sql.logsOf.all(gatewayId).map(({ id, epoch, newest_number }): LogFacts => {
+        const ledger = findLog(gatewayId, epoch)?.ledger ?? new Ledger();
+        const newestNumber = Math.max(newest_number ?? 0, ledger.ranges.at(-1)?.last ?? 0);
+        const refused = [
+          ...sql.allBad.all(id).map(({ number, bad }): RefusedNumber => ({ number, stage: 'frame', reason: bad })),
+          ...sql.refusedLater.all(gatewayId, epoch),
+        ];
+        return {
+          epoch,
+          newestNumber,
+          explainedUpTo: ledger.upTo,
+          missing: ledger.missingUpTo(newestNumber),
+          givenUp: sql.givenUp
+            .all(id)
+            .flatMap(({ first, last }) => without(first, last, sql.numbersIn.all(id, first, last))),
+          refused: refused.sort((a, b) => a.number - b.number),
+        };
+      }),
+    timesAround(gatewayId, epoch, [first, last]) {
+      const id = findLog(gatewayId, epoch)?.id;
+      if (id === undefined) return { beforeMs: null, afterMs: null };
+      return {
+        beforeMs: sql.timeBefore.get(id, first) ?? sql.timeBeforeLog.get(gatewayId, id) ?? null,
+        afterMs: sql.timeAfter.get(id, last) ?? sql.timeAfterLog.get(gatewayId, id) ?? null,
+      };
+    },
+    frameCount: (gridId, fromMs, toMs) => sql.frameCount.get(gridId, fromMs, toMs) ?? 0,
     receipt(gatewayId, epoch) {
       const log = findLog(gatewayId, epoch);
       if (!log) return makeReceipt(epoch, new Ledger(), []);
@@ -212,6 +256,17 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
   };
 }
 
+/** What is left of a range without some of its numbers, which are in order. */
+function without(first: number, last: number, numbers: readonly number[]): NumberRange[] {
+  const left: NumberRange[] = [];
+  let next = first;
+  for (const number of [...numbers, last + 1]) {
+    if (number > next) left.push([next, number - 1]);
+    next = number + 1;
+  }
+  return left;
+}
+
 interface FrameRow {
   readonly seq: number;
   readonly gateway_id: string;
@@ -243,6 +298,53 @@ function statements(database: SqliteDatabase) {
     addLog: database.prepare<[string, string, number]>(
       'INSERT INTO cloud_log (gateway_id, epoch, first_ms) VALUES (?, ?, ?)',
     ),
+    noteNewest: database.prepare<[number, number]>('UPDATE cloud_log SET newest_number = ? WHERE id = ?'),
+    logsOf: database.prepare<[string], { id: number; epoch: string; newest_number: number | null }>(
+      'SELECT id, epoch, newest_number FROM cloud_log WHERE gateway_id = ? ORDER BY id',
+    ),
+    addGivenUp: database.prepare<[number, number, number]>('INSERT INTO cloud_given_up VALUES (?, ?, ?)'),
+    givenUp: database.prepare<[number], { first: number; last: number }>(
+      'SELECT first, last FROM cloud_given_up WHERE log_id = ? ORDER BY first',
+    ),
+    numbersIn: database
+      .prepare<[number, number, number], number>(
+        'SELECT number FROM cloud_frame WHERE log_id = ? AND number >= ? AND number <= ? ORDER BY number',
+      )
+      .pluck(),
+    allBad: database.prepare<[number], { number: number; bad: string }>(
+      'SELECT number, bad FROM cloud_frame WHERE log_id = ? AND bad IS NOT NULL',
+    ),
+    refusedLater: database.prepare<[string, string], RefusedNumber>(
+      `SELECT number, stage, reason FROM cloud_dead_letter
+       WHERE gateway_id = ? AND epoch = ? AND number IS NOT NULL AND stage IN ('conflict', 'projection')`,
+    ),
+    timeBefore: database
+      .prepare<[number, number], number>(
+        'SELECT to_ms FROM cloud_frame WHERE log_id = ? AND number < ? AND to_ms IS NOT NULL ORDER BY number DESC LIMIT 1',
+      )
+      .pluck(),
+    timeAfter: database
+      .prepare<[number, number], number>(
+        'SELECT from_ms FROM cloud_frame WHERE log_id = ? AND number > ? AND from_ms IS NOT NULL ORDER BY number LIMIT 1',
+      )
+      .pluck(),
+    timeBeforeLog: database
+      .prepare<[string, number], number>(
+        `SELECT to_ms FROM cloud_frame WHERE log_id = (SELECT max(id) FROM cloud_log WHERE gateway_id = ? AND id < ?)
+         AND to_ms IS NOT NULL ORDER BY number DESC LIMIT 1`,
+      )
+      .pluck(),
+    timeAfterLog: database
+      .prepare<[string, number], number>(
+        `SELECT from_ms FROM cloud_frame WHERE log_id = (SELECT min(id) FROM cloud_log WHERE gateway_id = ? AND id > ?)
+         AND from_ms IS NOT NULL ORDER BY number LIMIT 1`,
+      )
+      .pluck(),
+    frameCount: database
+      .prepare<[string, number, number], number>(
+        'SELECT count(*) FROM cloud_frame WHERE grid_id = ? AND to_ms >= ? AND to_ms < ?',
+      )
+      .pluck(),
     ranges: database.prepare<[number], { first: number; last: number; sum: string }>(
       'SELECT first, last, sum FROM cloud_ledger_range WHERE log_id = ?',
     ),

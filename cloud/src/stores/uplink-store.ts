@@ -73,6 +73,29 @@ export interface ArchivedFrame {
   readonly bytes: Uint8Array;
 }
 
+/** Numbers from first to last, both included. */
+export type NumberRange = readonly [first: number, last: number];
+
+/** A number whose frame came but cannot be used. */
+export interface RefusedNumber {
+  readonly number: number;
+  readonly stage: Extract<DeadLetter['stage'], 'frame' | 'conflict' | 'projection'>;
+  readonly reason: string;
+}
+
+/** What the store knows of one log. */
+export interface LogFacts {
+  readonly epoch: string;
+  /** Newest number the gateway told of, or that came. */
+  readonly newestNumber: number;
+  readonly explainedUpTo: number;
+  /** In order; none touches another. */
+  readonly missing: readonly NumberRange[];
+  readonly givenUp: readonly NumberRange[];
+  /** By number. Of conflicts and projections, what the dead letters still hold. */
+  readonly refused: readonly RefusedNumber[];
+}
+
 /** Archive, ledger and dead letters. */
 export interface UplinkStore {
   /** Archives and notes in the ledger, idempotent by (gateway, epoch, number); keeps the dead letters in the same commit. */
@@ -89,6 +112,18 @@ export interface UplinkStore {
     last: number,
     nowMs: number,
   ): Awaitable<ReadonlyArray<readonly [first: number, last: number]>>;
+  /** Notes which number a gateway says is its newest. */
+  noteNewest(gatewayId: string, epoch: string, number: number, nowMs: number): Awaitable<void>;
+  /** What is known of each log of a gateway, the one that was heard of first before the others. */
+  logs(gatewayId: string): Awaitable<readonly LogFacts[]>;
+  /** Times of the samples next to numbers of a log, also in the logs before and after; null where there are none. */
+  timesAround(
+    gatewayId: string,
+    epoch: string,
+    range: NumberRange,
+  ): Awaitable<{ readonly beforeMs: number | null; readonly afterMs: number | null }>;
+  /** Good frames of a grid whose newest sample has fromMs <= time < toMs. */
+  frameCount(gridId: string, fromMs: number, toMs: number): Awaitable<number>;
   /** The receipt of a log; of an unknown one it says that nothing is here. */
   receipt(gatewayId: string, epoch: string): Awaitable<Receipt>;
   /** Good frames after a place in the order of arrival. */

@@ -68,6 +68,7 @@ export function createLanes(options: LanesOptions): Lanes {
         epoch: message.epoch,
         before: before?.epoch ?? null,
       });
+    await store.noteNewest(gatewayId, message.epoch, message.newest_number, clock.nowMs());
     const given = await store.giveUp(gatewayId, gridId, message.epoch, goneUpTo(message), clock.nowMs());
     if (given.length > 0)
       log.error('log numbers are lost: the gateway no longer has them and the cloud never got them', {

@@ -441,7 +441,8 @@ export const routes = [
     id: 'completeness',
     method: 'GET',
     path: '/api/completeness/{grid_id}',
-    summary: 'Count and hash per series, to compare the two sides',
+    summary:
+      'Count and hash per series, to compare the two sides; at the cloud also what is proven, missing, given up, refused',
     access: viewer(),
     params: gridParams,
     query: Type.Object(
@@ -450,6 +451,9 @@ export const routes = [
           Type.String({ description: 'samples measured before this are counted; ISO 8601 or Unix milliseconds' }),
         ),
         until_ms: Type.Optional(Type.Integer({ minimum: 0, description: 'the same in Unix milliseconds' })),
+        day: Type.Optional(
+          Type.String({ description: 'day to answer for, YYYY-MM-DD in the grid’s zone (default: the last seven)' }),
+        ),
       },
       { additionalProperties: false },
     ),

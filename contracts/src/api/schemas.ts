@@ -314,6 +314,53 @@ export const deviceSchema = Type.Object({
 });
 export type DeviceView = Static<typeof deviceSchema>;
 
+const numberRanges = (description: string) =>
+  Type.Array(Type.Array(Type.Integer(), { minItems: 2, maxItems: 2, description: 'first and last, both included' }), {
+    description: `${description}; the newest 200 ranges`,
+  });
+
+/** What is proven of one epoch of a gateway's log. */
+export const logProofSchema = Type.Object({
+  epoch: Type.String(),
+  newest_number: Type.Integer({ description: 'newest number the gateway told of, or that came' }),
+  explained_up_to: Type.Integer({ description: 'up to here every number is here, given up or refused; 0 for none' }),
+  missing: numberRanges('not here and not explained: on the way, or to be sent again'),
+  missing_count: Type.Integer(),
+  given_up: numberRanges('the gateway had to delete them before they were here'),
+  given_up_count: Type.Integer(),
+  refused: Type.Array(
+    Type.Object({
+      number: Type.Integer(),
+      stage: literals(['frame', 'conflict', 'projection']),
+      reason: Type.String(),
+    }),
+    {
+      description:
+        'came, but cannot be used; frame: its bytes, conflict: a second content, projection: its samples; the newest 200',
+    },
+  ),
+  refused_count: Type.Integer(),
+});
+export type LogProof = Static<typeof logProofSchema>;
+
+/** What can be said of one day, by the times that the frames around a hole carry. */
+export const dayProofSchema = Type.Object({
+  day: Type.String({ description: 'YYYY-MM-DD in the zone of the grid' }),
+  from_ms: time('start'),
+  to_ms: time('end'),
+  frames: Type.Integer({ description: 'good frames here whose newest sample is of this day' }),
+  state: Type.Unsafe<'proven' | 'missing' | 'given_up' | 'refused' | 'open' | 'empty'>(
+    Type.Enum(['proven', 'missing', 'given_up', 'refused', 'open', 'empty'], {
+      description:
+        'the worst that holds; open: nothing of a later day is here yet, so more may come; empty: the log holds nothing of it',
+    }),
+  ),
+  missing: Type.Integer({ description: 'missing numbers that may be of this day' }),
+  given_up: Type.Integer({ description: 'given up numbers that may be of this day' }),
+  refused: Type.Integer({ description: 'refused numbers that may be of this day' }),
+});
+export type DayProof = Static<typeof dayProofSchema>;
+
 export const completenessSchema = Type.Object({
   grid_id: Type.String(),
   side: literals(['gateway', 'cloud']),
@@ -327,6 +374,12 @@ export const completenessSchema = Type.Object({
       count: Type.Integer(),
       hash: Type.String({ description: '16 hexadecimal digits, see contracts/src/codec/series-hash.ts' }),
     }),
+  ),
+  logs: Type.Optional(
+    Type.Array(logProofSchema, { description: 'at the cloud: epochs of the gateway’s log, oldest first' }),
+  ),
+  days: Type.Optional(
+    Type.Array(dayProofSchema, { description: 'at the cloud: the day asked for, or the last seven' }),
   ),
 });
 export type Completeness = Static<typeof completenessSchema>;

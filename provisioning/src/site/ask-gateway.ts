@@ -20,13 +20,17 @@ interface Answer {
   readonly next?: unknown;
 }
 
-/** A gateway at whose API a person is logged in. */
-export interface GatewaySession {
+/** A server at whose API a person is logged in. */
+export interface ServerSession {
   readonly gridId: string;
-  /** IANA zone of the village. */
-  readonly zone: string;
   /** Asks a path of the API. Throws E_GATEWAY_SILENT, or what the gateway refuses with. */
   ask(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<unknown>;
+}
+
+/** A gateway of this box at whose API a person is logged in. */
+export interface GatewaySession extends ServerSession {
+  /** IANA zone of the village. */
+  readonly zone: string;
 }
 
 /** How a gateway is asked. */
@@ -61,9 +65,19 @@ function addressOf(folder: string): { readonly base: string; readonly gridId: st
 export async function openGateway(
   folder: string,
   credentials: Credentials,
-  { withinMs = answerWithinMs, refused }: AskOptions = {},
+  options: AskOptions = {},
 ): Promise<GatewaySession> {
   const { base, gridId, zone } = addressOf(folder);
+  return { ...(await openServer(base, gridId, credentials, options)), zone };
+}
+
+/** Logs in at a server, gateway or cloud, by its address (https://name:port). Throws E_GATEWAY_SILENT and E_LOGIN_FAILED. */
+export async function openServer(
+  base: string,
+  gridId: string,
+  credentials: Credentials,
+  { withinMs = answerWithinMs, refused }: AskOptions = {},
+): Promise<ServerSession> {
   const send = async (to: string, init: RequestInit): Promise<Answer> => {
     let answer: Response;
     try {
@@ -91,7 +105,6 @@ export async function openGateway(
   const authorization = `Bearer ${String(token)}`;
   return {
     gridId,
-    zone,
     ask: (method, path, body) =>
       send(path, {
         method,
