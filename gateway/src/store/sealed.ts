@@ -26,6 +26,8 @@ import { zip } from './zip.js';
 const smallChunk = 4096;
 /** Pieces beside a chunk before it is written anew, once all of them hold as much as the first. */
 const mostPieces = 16;
+/** Samples beyond which a chunk is not written anew: those of all series of a device are in memory then. */
+const largeChunk = 65_536;
 
 /** What is known of a series' samples of one hour or day; its row id may not be known before they are written. */
 interface GroupFacts {
@@ -214,7 +216,7 @@ export class Sealed {
   /**
    * Whether samples that come to a chunk are written beside what it has. A flood comes to the same hour again and again:
    * if each time all were written anew, the work would grow with the square of the samples. So it is done only when the
-   * chunk has doubled since the last time, which is a fixed part of all the work, however long it lasts.
+   * chunk has doubled since the last time, which is a fixed part of all the work, and not at all when it is large.
    */
   canGrow(seriesId: number, hour: number, more: number): boolean {
     const key = timeKey(hour, seriesId);
@@ -222,7 +224,7 @@ export class Sealed {
     if (total < smallChunk) return false;
     const totals = this.sql.pieceTotals.all(key);
     const first = totals[0] ?? total;
-    return totals.length < mostPieces || total - first + more < first;
+    return totals.length < mostPieces || total - first + more < first || total + more > largeChunk;
   }
 
   /** Digest of what a chunk was written with. */
