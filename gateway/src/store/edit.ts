@@ -56,7 +56,7 @@ export function* prepareEdits(
         writes.push(() => sealed.putDay(series.id as number, day, windows));
         wholeDay.push({ owner: series, columns: after, digest: windows.digest });
       } else {
-        for (const edit of own) if (!inHour(edit, hours)) return undefined;
+        for (const [hour, edits] of byHour(own)) if (!inHour(series, hour, edits, hours)) return undefined;
       }
       yield;
     }
@@ -71,24 +71,37 @@ export function* prepareEdits(
   }
   return { writes, changes };
 
-  function inHour(edit: Edit, hours: Map<number, GroupMember[]>): boolean {
-    const { series, hour } = edit;
-    const known = series.id === undefined ? undefined : sealed.chunkColumns(series.id, hour);
-    const after = apply(known ?? noColumns, [edit]);
+  function inHour(series: SeriesState, hour: number, own: readonly Edit[], hours: Map<number, GroupMember[]>): boolean {
+    const { id } = series;
+    const put = (member: GroupMember) => hours.set(hour, [...(hours.get(hour) ?? []), member]);
+    const before = id === undefined ? emptyDigest() : sealed.chunkDigest(id, hour);
+    const count = own.reduce((sum, { part }) => sum + part.count, 0);
+    if (id !== undefined && count > 0 && !own.some(takesAway) && sealed.canGrow(id, hour, count)) {
+      const columns = joinColumns(own.map(({ part }) => part.columns()));
+      const change = digestOf(columns, series.precision, series.hash);
+      changes.push({ series, change });
+      const digest = { ...before };
+      addDigest(digest, change);
+      const known = sealed.chunkWindow(id, hour);
+      const [window] = joinWindows(known ? [known] : [], foldColumns(columns, hourMs));
+      put({ owner: series, columns, digest, window, isMore: true });
+      return true;
+    }
+    const known = id === undefined ? undefined : sealed.chunkColumns(id, hour);
+    const after = apply(known ?? noColumns, own);
     if (!after) return false;
     const digest = digestOf(after, series.precision, series.hash);
-    const before = series.id === undefined ? emptyDigest() : sealed.chunkDigest(series.id, hour);
     changes.push({ series, change: difference(digest, before) });
     if (after.times.length === 0) writes.push(() => sealed.dropChunk(series.id as number, hour));
     else {
       const [window] = foldColumns(after, hourMs);
-      hours.set(hour, [...(hours.get(hour) ?? []), { owner: series, columns: after, digest, window }]);
+      put({ owner: series, columns: after, digest, window });
     }
     return true;
   }
 
   function foldInto(series: SeriesState, day: number, own: readonly Edit[]): boolean {
-    if (own.some(({ removed }) => removed && removed.count > 0)) return false;
+    if (own.some(takesAway)) return false;
     const columns = joinColumns(own.map(({ part }) => part.columns()));
     const gain = dayWindows(columns, series.precision, series.hash);
     const known = series.id === undefined ? undefined : sealed.day(series.id, day);
@@ -105,6 +118,8 @@ export function* prepareEdits(
     return true;
   }
 }
+
+const takesAway = ({ removed }: Edit): boolean => removed !== undefined && removed.count > 0;
 
 const difference = (after: SeriesDigest, before: SeriesDigest): SeriesDigest => ({
   count: after.count - before.count,
@@ -132,7 +147,13 @@ function groupsOf(edits: readonly Edit[]): Iterable<Edit[]> {
   return groups.values();
 }
 
-/** Several pieces of one hour (what came while the hour was being sealed) become one. */
+/** A series' edits of each hour: several when samples came while it was being sealed, and that failed. */
+function byHour(edits: readonly Edit[]): Map<number, Edit[]> {
+  const hours = new Map<number, Edit[]>();
+  for (const edit of edits) hours.set(edit.hour, [...(hours.get(edit.hour) ?? []), edit]);
+  return hours;
+}
+
 function bySeries(edits: readonly Edit[]): Map<SeriesState, Edit[]> {
   const series = new Map<SeriesState, Edit[]>();
   for (const edit of edits) series.set(edit.series, [...(series.get(edit.series) ?? []), edit]);

@@ -32,7 +32,7 @@ export const dayOfKey = (key: number): number => (key % daySpace) - dayZero;
  * ROWID table spills into pages of its own from a kilobyte on. Values are whole numbers, scaled by 10^precision of the
  * series; lanes of digests are signed 32-bit numbers.
  *
- * An hour of a series is a chunk until its day has ended; then the day is one row of windows for ever (`store_day` has
+ * An hour of a series is a chunk (with pieces of it, when it is large and grew) until its day has ended; then the day is one row of windows for ever (`store_day` has
  * hours, `store_quarter` quarter hours), and one of samples (`store_raw`) until retention replaces it by minutes
  * (`store_minute`). Times are apart, because the metrics of one reading share them.
  */
@@ -93,5 +93,17 @@ export const storeMigrations: readonly Migration[] = [
         PRIMARY KEY (source, epoch, first)
       ) WITHOUT ROWID;
       CREATE TABLE store_meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;`);
+  },
+  // Samples that a chunk had before more came to it, in the order of ids; what a chunk's row says is said of all of them.
+  (database) => {
+    database.exec(`
+      CREATE TABLE store_piece (
+        id INTEGER PRIMARY KEY,
+        chunk INTEGER NOT NULL,
+        total INTEGER NOT NULL,
+        times INTEGER NOT NULL,
+        body BLOB NOT NULL
+      );
+      CREATE INDEX store_piece_of ON store_piece (chunk);`);
   },
 ];

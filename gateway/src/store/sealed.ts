@@ -22,12 +22,21 @@ import { dayKey, dayMs, dayOfKey, hourMs, idOfKey, minuteMs, quarterMs, timeKey,
 import { type ChunkRow, sealedStatements } from './statements.js';
 import { zip } from './zip.js';
 
+/** Samples of a chunk below which it is written anew when more come to it: an hour of a reading a second is below. */
+const smallChunk = 4096;
+/** Pieces beside a chunk before it is written anew, once all of them hold as much as the first. */
+const mostPieces = 16;
+/** Samples beyond which a chunk is not written anew: those of all series of a device are in memory then. */
+const largeChunk = 65_536;
+
 /** What is known of a series' samples of one hour or day; its row id may not be known before they are written. */
 interface GroupFacts {
   readonly owner: { readonly id: number | undefined };
   readonly digest: SeriesDigest;
   /** The window of an hour; undefined when no sample counts. */
   readonly window?: RollupWindow | undefined;
+  /** The columns are only what comes to the chunk, which keeps what it has as pieces; digest and window are of all. */
+  readonly isMore?: boolean;
 }
 
 /** Samples of a series that are to be packed. */
@@ -199,6 +208,25 @@ export class Sealed {
     return row && this.#chunkOf(row, seriesId, hour);
   }
 
+  /** The window of a series' hour; undefined when no sample counts. */
+  chunkWindow(seriesId: number, hour: number): RollupWindow | undefined {
+    return this.#looseWindows(seriesId, hour, hourMs)[0];
+  }
+
+  /**
+   * Whether samples that come to a chunk are written beside what it has. A flood comes to the same hour again and again:
+   * if each time all were written anew, the work would grow with the square of the samples. So it is done only when the
+   * chunk has doubled since the last time, which is a fixed part of all the work, and not at all when it is large.
+   */
+  canGrow(seriesId: number, hour: number, more: number): boolean {
+    const key = timeKey(hour, seriesId);
+    const total = this.sql.chunk.get(key)?.total ?? 0;
+    if (total < smallChunk) return false;
+    const totals = this.sql.pieceTotals.all(key);
+    const first = totals[0] ?? total;
+    return totals.length < mostPieces || total - first + more < first || total + more > largeChunk;
+  }
+
   /** Digest of what a chunk was written with. */
   chunkDigest(seriesId: number, hour: number): SeriesDigest {
     const row = this.sql.chunk.get(timeKey(hour, seriesId));
@@ -212,9 +240,18 @@ export class Sealed {
   }
 
   #chunkOf(row: ChunkRow, seriesId: number, hour: number): ChunkColumns | undefined {
-    return this.#whole<ChunkColumns | undefined>(`chunk ${timeKey(hour, seriesId)}`, undefined, () => {
-      return unpackValues(row.body, this.#times(this.sql.chunkTimes, timeKey(hour, row.times)), zip);
-    });
+    const unpack = (what: string, { body, times }: Pick<ChunkRow, 'body' | 'times'>) =>
+      this.#whole<ChunkColumns | undefined>(what, undefined, () => {
+        return unpackValues(body, this.#times(this.sql.chunkTimes, timeKey(hour, times)), zip);
+      });
+    const key = timeKey(hour, seriesId);
+    const newest = unpack(`chunk ${key}`, row);
+    const pieces = this.sql.pieces.all(key);
+    if (pieces.length === 0) return newest;
+    return joinColumns([
+      ...pieces.map((piece) => unpack(`piece ${piece.id} of chunk ${key}`, piece) ?? noColumns),
+      newest ?? noColumns,
+    ]);
   }
 
   /** The samples of a series' packed day; undefined when they are not kept (any more). */
@@ -320,14 +357,17 @@ export class Sealed {
     return sliceColumns(joinColumns(pieces), fromMs, toMs);
   }
 
-  /** Writes chunks of an hour; those that were there give way. Within a transaction. */
+  /** Writes chunks of an hour; those that were there give way, or become pieces. Within a transaction. */
   putChunks(hour: number, { times, series }: PackedGroup): void {
     this.#kept.clear();
     const firstFree = this.#nextTimes(this.sql.lastChunkTimes, hour);
     for (const [i, body] of times.entries()) this.sql.addChunkTimes.run(timeKey(hour, firstFree + i), body);
-    for (const { owner, window, digest, values, times: own } of series)
+    for (const { owner, window, digest, isMore, values, times: own } of series) {
+      const key = timeKey(hour, owner.id as number);
+      if (isMore) this.sql.setAside.run({ chunk: key });
+      else this.sql.dropPieces.run(key);
       this.sql.putChunk.run(
-        timeKey(hour, owner.id as number),
+        key,
         digest.count,
         digest.a,
         digest.b,
@@ -340,14 +380,17 @@ export class Sealed {
         firstFree + own,
         values,
       );
+    }
     // Times that nobody is kept with any more; none in the usual case of a fresh hour.
-    if (firstFree > 0) this.sql.dropChunkTimes.run({ from: timeKey(hour, 0), to: timeKey(hour + 1, 0) });
+    if (firstFree > 0 && series.some(({ isMore }) => !isMore))
+      this.sql.dropChunkTimes.run({ from: timeKey(hour, 0), to: timeKey(hour + 1, 0) });
     this.looseHours.add(hour);
   }
 
   dropChunk(seriesId: number, hour: number): void {
     this.#kept.clear();
     this.sql.dropChunk.run(timeKey(hour, seriesId));
+    this.sql.dropPieces.run(timeKey(hour, seriesId));
     const next = this.sql.nextChunk.get(timeKey(hour, 0));
     if (next == null || timeOfKey(next) !== hour) {
       this.sql.dropChunkTimes.run({ from: timeKey(hour, 0), to: timeKey(hour + 1, 0) });

@@ -25,6 +25,13 @@ export interface ChunkRow {
   readonly body: Uint8Array;
 }
 
+/** Samples that a chunk had before more came to it. */
+export interface PieceRow {
+  readonly id: number;
+  readonly times: number;
+  readonly body: Uint8Array;
+}
+
 /** Sums of digests, their lanes not wrapped. */
 export interface DigestRow {
   readonly total: number;
@@ -55,9 +62,19 @@ export function sealedStatements(database: SqliteDatabase) {
       'INSERT OR REPLACE INTO store_chunk VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
     ),
     dropChunk: prepare<[number]>('DELETE FROM store_chunk WHERE id = ?'),
+    pieces: one<PieceRow>('SELECT id, times, body FROM store_piece WHERE chunk = ? ORDER BY id'),
+    pieceTotals: one<number>('SELECT total FROM store_piece WHERE chunk = ? ORDER BY id').pluck(),
+    /** What is in a chunk's own row becomes the newest of its pieces. */
+    setAside: prepare<[{ chunk: number }]>(
+      `INSERT INTO store_piece (chunk, total, times, body)
+       SELECT id, total - (SELECT ifnull(sum(total), 0) FROM store_piece WHERE chunk = :chunk), times, body
+       FROM store_chunk WHERE id = :chunk`,
+    ),
+    dropPieces: prepare<[number]>('DELETE FROM store_piece WHERE chunk = ?'),
     dropChunkTimes: prepare<[{ from: number; to: number }]>(
       `DELETE FROM store_chunk_times WHERE id >= :from AND id < :to
-       AND id - :from NOT IN (SELECT times FROM store_chunk WHERE id >= :from AND id < :to)`,
+       AND id - :from NOT IN (SELECT times FROM store_chunk WHERE id >= :from AND id < :to)
+       AND id - :from NOT IN (SELECT times FROM store_piece WHERE chunk >= :from AND chunk < :to)`,
     ),
     hasDay: one<number>('SELECT 1 FROM store_day WHERE id = ?').pluck(),
     day: one<{ hours: Uint8Array; digests: Uint8Array }>('SELECT hours, digests FROM store_day WHERE id = ?'),

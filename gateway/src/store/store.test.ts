@@ -176,6 +176,91 @@ t.test('a seal that fails leaves everything as it was, and the next one does it'
   same(t, one.restart(), plain.store, 'and after a start');
 });
 
+t.test('what comes while a seal is under way that fails is sealed with the rest by the next', async (t) => {
+  const all = frames(dayStart, 50);
+  const plain = house();
+  plain.store.applyFrames(gridId, 'gw', 'e', all);
+  const one = house();
+  one.store.applyFrames(gridId, 'gw', 'e', all.slice(0, 30));
+  one.database.exec(
+    "CREATE TRIGGER full BEFORE INSERT ON store_applied BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END",
+  );
+  const failing = one.store.seal();
+  await nextTurn();
+  one.store.applyFrames(gridId, 'gw', 'e', all.slice(30));
+  await t.rejects(failing, /disk is full/);
+  one.database.exec('DROP TRIGGER full');
+  await one.store.seal();
+  same(t, one.store, plain.store, 'after the next');
+  same(t, one.restart(), plain.store, 'and after a start');
+});
+
+/** A reading of two metrics every few hundred milliseconds in one hour, each round of them all over it. */
+function flood(rounds: readonly number[]): NumberedFrame[] {
+  return rounds.map((readings, round) => ({
+    number: round + 1,
+    frame: telemetryFrame(
+      Array.from({ length: readings }, (_, i) => i).flatMap((i) =>
+        (['generation_kw', 'ambient_temp_c'] as const).map((metric) => ({
+          deviceId: 'a',
+          metric,
+          // Rounds share some times: which came first must not be forgotten.
+          timeMs: dayStart + Math.floor((i * (hour - 1)) / readings / 500) * 500,
+          value: ((i * 7 + round) % 97) / 4,
+          quality: 0,
+        })),
+      ),
+    ),
+  }));
+}
+
+t.test('catching up within one hour writes each sample a few times, however often memory asks for a seal', (t) => {
+  const all = flood([4400, ...Array.from({ length: 19 }, () => 300)]);
+  const plain = house();
+  plain.store.applyFrames(gridId, 'gw', 'e', all);
+  const one = house();
+  one.database.exec(`
+    CREATE TABLE written (bytes INTEGER NOT NULL);
+    CREATE TRIGGER chunks AFTER INSERT ON store_chunk BEGIN INSERT INTO written VALUES (length(new.body)); END;
+    CREATE TRIGGER pieces AFTER INSERT ON store_piece BEGIN INSERT INTO written VALUES (length(new.body)); END`);
+  const bytes = (from: string) => one.database.prepare<[], number>(`SELECT sum(${from}`).pluck().get() ?? 0;
+  const pieces = () => one.database.prepare<[], number>('SELECT count(*) FROM store_piece').pluck().get();
+  for (const [at, frame] of all.entries()) {
+    one.store.applyFrames(gridId, 'gw', 'e', [frame]);
+    one.store.sealNow();
+    if (at === 10) t.equal(pieces(), 10 * 2, 'what comes is written beside what was there');
+  }
+  t.equal(pieces(), 2 * 2, 'once it has doubled it is one again');
+  const kept = bytes('length(body)) FROM (SELECT body FROM store_chunk UNION ALL SELECT body FROM store_piece)');
+  const written = bytes('bytes) FROM written');
+  // Each when it comes and when it is set aside, and all of it once more. Anew each time they are seventeen times as many.
+  t.ok(written < 4 * kept, `${(written / kept).toFixed(1)} times ${kept} bytes`);
+  same(t, one.store, plain.store, 'all of it is told');
+  same(t, one.restart(), plain.store, 'and after a start');
+  const times = () =>
+    one.database.prepare<[], number>('SELECT count(*) FROM store_chunk_times').pluck().get() as number;
+  t.equal(times(), 3, 'no times that nobody is kept with');
+
+  // Of a piece and of the chunk; then the day is packed.
+  const wrong = [all[2], all[19]].flatMap((one) => one?.frame.samples.slice(100, 110) ?? []);
+  const right = wrong.map((sample) => ({ ...sample, timeMs: sample.timeMs + 77 }));
+  for (const { store } of [one, plain]) store.replaceSamples(gridId, wrong, right);
+  t.equal(pieces(), 0);
+  same(t, one.store, plain.store, 'with some put right');
+  const more = flood([4400, ...Array.from({ length: 21 }, () => 300)]).slice(20);
+  for (const frame of more)
+    for (const { store } of [one, plain]) {
+      store.applyFrames(gridId, 'gw', 'e', [frame]);
+      if (store === one.store) store.sealNow();
+    }
+  t.equal(pieces(), 2 * 2);
+  one.store.packNow(dayStart + day);
+  t.equal(pieces(), 0);
+  t.equal(times(), 0);
+  same(t, one.store, plain.store, 'and packed');
+  t.end();
+});
+
 t.test('samples that go keep their minutes; late ones repair the windows of days whose samples are gone', async (t) => {
   const all = frames(dayStart, 3 * 24 * 60);
   const plain = house();
