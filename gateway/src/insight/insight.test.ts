@@ -118,7 +118,7 @@ t.test('an inverter that stops in the sun is one alert that explains itself, als
   const isKept = await until(async () => {
     await saysAsUsual();
     return gateway.log.state('insight_usual_day') !== undefined;
-  }, 20_000);
+  }, 60_000);
   t.ok(isKept, 'it is kept, although who looked at the page had it learnt before');
   await saysAsUsual();
   t.same(await unusual(gateway), [], 'what is as usual is told by no rule');
@@ -151,7 +151,7 @@ t.test('an inverter that stops in the sun is one alert that explains itself, als
   const laterMs = clock.nowMs();
   t.same(await unusual(gateway), [], 'still all use is as usual');
   measure(gateway, laterMs, laterMs + 1, 0, 2);
-  await until(async () => (await unusual(gateway)).length > 1);
+  await until(async () => (await unusual(gateway)).length > 1, 60_000);
   t.same(await unusual(gateway), bothAre('active'), 'twice of what is usual is told by the rules of this site');
 
   await gateway.stop();
@@ -167,6 +167,6 @@ t.test('an inverter that stops in the sun is one alert that explains itself, als
 
   t.same(await unusual(again.gateway), bothAre('active'), 'and so are those of what is not usual');
   measure(again.gateway, laterMs + 1, laterMs + 2, 0);
-  await until(async () => (await unusual(again.gateway)).join() === bothAre('resolved').join());
+  await until(async () => (await unusual(again.gateway)).join() === bothAre('resolved').join(), 60_000);
   t.same(await unusual(again.gateway), bothAre('resolved'), 'what was learnt before the restart tells what is usual');
 });
