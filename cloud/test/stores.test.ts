@@ -37,6 +37,26 @@ migrationSuite(
   fileURLToPath(new URL('../dist', import.meta.url)),
 );
 
+t.test('numbers given up before that was kept are found again in what the ledger explains without a frame', (t) => {
+  const database = openDatabase({ path: join(tempDir(t), 'cloud.db') });
+  t.teardown(() => database.close());
+  migrateModule(database, 'cloud', cloudMigrations.slice(0, 2));
+  database.exec(`INSERT INTO cloud_log (id, gateway_id, epoch, first_ms) VALUES (1, 'gw-1', 'E1', 0), (2, 'gw-1', 'E2', 0);
+    INSERT INTO cloud_frame (log_id, number, grid_id, hash, bytes, received_ms)
+      VALUES (1, 3, 'alpha', x'00', x'00', 0), (1, 6, 'alpha', x'00', x'00', 0);
+    INSERT INTO cloud_ledger_range VALUES (1, 1, 4, '0'), (1, 6, 8, '0'), (2, 1, 9, '0');`);
+  migrateModule(database, 'cloud', cloudMigrations);
+  const [first, second] = createSqliteUplinkStore(database).logs('gw-1');
+  t.same(first?.givenUp, [
+    [1, 2],
+    [4, 4],
+    [7, 8],
+  ]);
+  t.same(first?.missing, [[5, 5]]);
+  t.same(second?.givenUp, [[1, 9]]);
+  t.end();
+});
+
 uplinkStoreSuite(t, 'SQLite', (t) => {
   const database = open(t);
   return { store: createSqliteUplinkStore(database), reopen: () => createSqliteUplinkStore(database) };

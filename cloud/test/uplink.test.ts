@@ -210,10 +210,12 @@ t.test(
 t.test('what is proven, missing, given up and refused is told by number and by day of the village', async (t) => {
   const { gateway, cloud, fixture } = await run(t);
   const dayMs = 86_400_000;
+  const tombstone = { type: 'tombstone', first: 1, last: 2, samples: 9, from_ms: 1, to_ms: 2, reason: 'disk' } as const;
   const frameOfDay = (number: number, day: number) => {
     const timeMs = testStartMs + (day - 1) * dayMs + number * 1000;
     return testFrame(number, {
       samples: [{ deviceId: 'inv-01', metric: 'generation_kw', timeMs, value: 1, quality: 0 }],
+      entries: number === 3 ? [tombstone] : [],
     });
   };
   const side = await gateway();
@@ -281,6 +283,8 @@ t.test('what is proven, missing, given up and refused is told by number and by d
     ],
   ];
   t.same(await after(cloud), expected);
+  await until(t, 'all projected', () => cloud.counters.framesProjected === 11);
+  t.equal(cloud.store.deadLetterCount(), 1, 'the refused frame; a tombstone is no dead letter');
   await cloud.stop();
   t.same(await after((await run(t, fixture)).cloud), expected, 'also after a restart');
 });

@@ -147,5 +147,22 @@ export function uplinkStoreSuite(t: Test, name: string, make: (t: Test) => Uplin
     t.match(await store.receipt('gw-1', 'E1'), { up_to: 5, sum: sumOf([frame(3)]) });
     t.match((await store.accept([{ ...log, frames: [frame(2)] }], [], nowMs))[0], { added: 1, upTo: 5 });
     t.match(await store.receipt('gw-1', 'E1'), { up_to: 5, sum: sumOf([frame(2), frame(3)]) });
+    await store.noteNewest('gw-1', 'E1', 7, nowMs);
+    t.match(await store.logs('gw-1'), [
+      {
+        epoch: 'E1',
+        newestNumber: 7,
+        explainedUpTo: 5,
+        missing: [[6, 7]],
+        givenUp: [
+          [1, 1],
+          [4, 5],
+        ],
+        refused: [],
+      },
+    ]);
+    t.same(await store.timesAround('gw-1', 'E1', [4, 5]), { beforeMs: 3500, afterMs: null });
+    t.equal(await store.frameCount('alpha', 2500, 3500), 1);
+    t.same(await store.logs('gw-2'), []);
   });
 }
