@@ -811,3 +811,79 @@ t.test(
     t.equal(figure('generation_kwh')?.basis, 'integrated');
   },
 );
+
+t.test('a village that began at 14:28 is judged by the minutes it lived, not by the quarter hours around them', (t) => {
+  const fromMs = Date.UTC(2026, 10, 28);
+  const raster = quarterRaster('UTC', fromMs, fromMs + day);
+  const beganMs = fromMs + 14 * hour + 28 * 60_000;
+  /** Samples of 4.8 kW every 10 s from 14:28 on, and the counter beside them. */
+  const reportAt = (hours: number, minutes: number, generation?: DenseQuarters) => {
+    const nowMs = fromMs + hours * hour + minutes * 60_000;
+    const power = emptyColumns();
+    const energy = emptyColumns();
+    for (let at = 57; at < raster.length && quarterStartMs(raster, at) < nowMs; at += 1) {
+      const startMs = Math.max(beganMs, quarterStartMs(raster, at));
+      const endMs = Math.min(nowMs, quarterStartMs(raster, at + 1));
+      for (const [columns, value] of [
+        [power, 4.8],
+        [energy, 100 + (4.8 * (endMs - beganMs)) / hour],
+      ] as const) {
+        columns.t.push(quarterStartMs(raster, at));
+        for (const key of ['min', 'mean', 'max', 'last'] as const) columns[key].push(value);
+        columns.count.push((endMs - startMs) / 10_000);
+      }
+    }
+    const consumption = denseQuarters(raster, power, 10);
+    const counted = countedQuarters(raster, [{ columns: energy, factor: 1 }], { maxPerHour: 20 });
+    const amounts = preferCounted(counted, integratedQuarters(raster, consumption));
+    const report = makeReport({
+      grid: { gridId: 'young', name: 'Young', plant: { battery_floor_pct: 20, has_genset: false, has_mains: false } },
+      raster,
+      period: 'day',
+      fromMs,
+      toMs: fromMs + day,
+      nowMs,
+      by: 'hour',
+      amounts: {
+        ...(amounts === undefined ? {} : { consumption: amounts }),
+        ...(generation === undefined ? {} : { generation: integratedQuarters(raster, generation) }),
+      },
+      columns: { consumption },
+      irradianceInPlane: true,
+      spans: [],
+      nominalV: 230,
+      nominalHz: 50,
+      causes: [],
+    });
+    return { report, figure: (id: string) => report.figures.find((one) => one.id === id) };
+  };
+  const unmeasured = reportAt(14, 29).report;
+  t.match(unmeasured, { state: 'unknown', completeness: 0 }, 'nothing measured yet is not well');
+  // 14:31, 14:34, 14:41: closed is 14:28 to 14:30, 2 min of 4.8 kW. 14:46: 17 min; 15:31: 62 min, two rows.
+  for (const [hours, minutes, kwh] of [
+    [14, 31, 0.16],
+    [14, 34, 0.16],
+    [14, 41, 0.16],
+    [14, 46, 1.36],
+    [15, 31, 4.96],
+  ] as const) {
+    const { report, figure } = reportAt(hours, minutes);
+    const when = `${hours}:${minutes}`;
+    t.equal(report.since_ms, beganMs, `${when}: since the first sample`);
+    near(t, figure('consumption_kwh')?.value, kwh, `${when}: kWh`, 1e-4);
+    near(t, figure('average_load_kw')?.value, 4.8, `${when}: average kW`, 1e-3);
+    t.match(figure('consumption_kwh'), { completeness: 1, estimate: false }, `${when}: all of it was measured`);
+    t.equal(report.rows[0]?.from_ms, beganMs);
+    t.equal(report.rows[0]?.completeness, 1);
+  }
+  // The sun was measured from 12:00 on: 210 min. The load's average is over its own 62.
+  const older = reportAt(
+    15,
+    31,
+    dense(raster, (at) => (at >= 48 ? 2 : undefined)),
+  );
+  t.equal(older.report.since_ms, fromMs + 12 * hour);
+  near(t, older.figure('average_load_kw')?.value, 4.8, 'a meter that came later: average kW', 1e-3);
+  near(t, older.figure('consumption_kwh')?.completeness, 62 / 210, 'and its completeness', 1e-3);
+  t.end();
+});

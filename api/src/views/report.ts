@@ -10,6 +10,7 @@ import {
   measuredStretch,
   preferCounted,
   quarterAt,
+  quarterMs,
   quarterRaster,
   reduceMaintenance,
   reportColumns,
@@ -98,7 +99,8 @@ export async function reportView(grid: GridPort, query: ReportQuery, nowMs: numb
   const { nominalV, nominalHz } = nominal(grid);
   await nextTurn();
   const stretch = measuredStretch(raster, amounts, range.fromMs, range.toMs, nowMs);
-  const spans = await supplySpans(grid, stretch.sinceMs, stretch.untilMs);
+  // Windows are asked for by their start, and a plant may begin within one.
+  const spans = await supplySpans(grid, Math.floor(stretch.sinceMs / quarterMs) * quarterMs, stretch.untilMs);
   let causes: readonly InterruptionCause[] = [];
   if (spans !== undefined) {
     await nextTurn();

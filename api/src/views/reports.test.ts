@@ -139,6 +139,12 @@ t.test(
     const young = await reportView(grid, { period: 'year' }, nowMs);
     t.equal(young.since_ms, today - 20 * day, 'a plant is judged from its first measurement on');
     t.ok(young.completeness > 0.98);
+    const born = make(nowMs).grid;
+    feedVillage(born, nowMs - 20 * minute, nowMs);
+    const minutes = await reportView(born, { period: 'day' }, nowMs);
+    t.match(minutes, { since_ms: nowMs - 20 * minute, completeness: 1 }, 'of its first quarter hour 5 minutes count');
+    t.match(figure(minutes, 'average_load_kw'), { value: 3 });
+    t.match(figure(minutes, 'unknown_h'), { value: 0 }, 'its supply is known from its first sample on');
     const nothing = await reportView(make(nowMs).grid, { period: 'month' }, nowMs);
     t.match(nothing, { state: 'unknown', completeness: 0, interruptions: [] });
   },

@@ -3,11 +3,13 @@
  * days held - its mean for the value, its least and its most for the bounds.
  */
 import type { QuarterAmounts } from './energy.js';
-import { quarterStartMs, type QuarterRaster } from './raster.js';
+import { quarterHours, quarterStartMs, type QuarterRaster } from './raster.js';
 
 /** Amounts of a raster without holes. NaN only where nothing at all can be said (before the first measurement). */
 export interface FilledAmounts {
   readonly source: QuarterAmounts;
+  /** Quarter hour of the first measurement; -1 without any. */
+  readonly first: number;
   readonly value: Float64Array;
   readonly low: Float64Array;
   readonly high: Float64Array;
@@ -28,8 +30,8 @@ interface Cell {
 }
 
 /**
- * Fills the gaps up to `untilMs` (what lies after it has not happened). Before the first known quarter hour nothing is
- * filled: the plant may not have been there. `signed` amounts may fall below zero.
+ * Fills the gaps up to `untilMs` (what lies after it has not happened, or not wholly). Nothing is filled before the first
+ * known quarter hour nor in it: the plant may not have been there. `signed` amounts may fall below zero.
  */
 export function fillGaps(
   raster: QuarterRaster,
@@ -40,10 +42,10 @@ export function fillGaps(
   const value = new Float64Array(raster.length).fill(Number.NaN);
   const low = value.slice();
   const high = value.slice();
-  const filled: FilledAmounts = { source, value, low, high };
   const first = source.known.findIndex((share) => share > 0);
+  const filled: FilledAmounts = { source, first, value, low, high };
   if (first < 0) return filled;
-  const cells = hourCells(raster, source);
+  const cells = hourCells(raster, source, untilMs);
   let least = Number.POSITIVE_INFINITY;
   let most = Number.NEGATIVE_INFINITY;
   for (const cell of cells.values()) {
@@ -56,7 +58,7 @@ export function fillGaps(
   for (let at = first; at < raster.length && quarterStartMs(raster, at) < untilMs; at += 1) {
     const known = source.known[at] as number;
     const amount = known > 0 ? (source.amount[at] as number) : 0;
-    if (known >= 1) {
+    if (known >= 1 || at === first) {
       value[at] = amount;
       low[at] = amount;
       high[at] = amount + (source.more[at] as number);
@@ -73,10 +75,15 @@ export function fillGaps(
   return filled;
 }
 
-/** Per local day and hour, the amounts of its whole quarter hours. */
-function hourCells(raster: QuarterRaster, { amount, known, measured }: QuarterAmounts): Map<number, Cell> {
+/** Per local day and hour, the amounts of its whole quarter hours up to `untilMs`. */
+function hourCells(
+  raster: QuarterRaster,
+  { amount, known, measured }: QuarterAmounts,
+  untilMs: number,
+): Map<number, Cell> {
   const cells = new Map<number, Cell>();
-  for (let at = 0; at < raster.length; at += 1) {
+  // A counter's quarter hour that still runs holds the minutes so far, and would pass for a whole one.
+  for (let at = 0; at < raster.length && quarterStartMs(raster, at) < untilMs; at += 1) {
     // Half a quarter hour tells of its rest; what a counter spread over a gap tells nothing of the hour.
     if ((known[at] as number) < 0.5 || (measured[at] as number) < 0.5) continue;
     const one = (amount[at] as number) / (known[at] as number);
@@ -146,23 +153,34 @@ export interface Total {
   readonly high: number | null;
   /** Share that was measured. */
   readonly completeness: number;
+  /** Time the value stands for, measured or filled, h: what an average of it divides by. */
+  readonly hours: number;
   /** Whether part of the value was filled from other days. */
   readonly estimate: boolean;
 }
 
-/** Adds up filled amounts; completeness is of all quarter hours asked for. */
-export function totalOf({ source, value, low, high }: FilledAmounts, from: number, to: number): Total {
+/**
+ * Adds up filled amounts of quarter hours [from, to). Completeness is of `quarters`: fewer than asked for, and not whole,
+ * where the plant began within the first.
+ */
+export function totalOf(
+  { source, first, value, low, high }: FilledAmounts,
+  from: number,
+  to: number,
+  quarters = to - from,
+): Total {
   let [sum, least, most, measured, known, filled] = [0, 0, 0, 0, 0, 0];
   for (let at = from; at < to; at += 1) {
     measured += source.measured[at] as number;
     if (Number.isNaN(value[at] as number)) continue;
     known += source.known[at] as number;
-    filled += 1 - (source.known[at] as number);
+    if (at !== first) filled += 1 - (source.known[at] as number);
     sum += value[at] as number;
     least += low[at] as number;
     most += high[at] as number;
   }
-  const completeness = to > from ? measured / (to - from) : 0;
-  if (known === 0) return { value: null, low: null, high: null, completeness, estimate: false };
-  return { value: sum, low: least, high: most, completeness, estimate: filled > 0 };
+  const completeness = to > from && quarters > 0 ? Math.min(1, measured / quarters) : 0;
+  if (known === 0) return { value: null, low: null, high: null, completeness, hours: 0, estimate: false };
+  const hours = (known + filled) * quarterHours;
+  return { value: sum, low: least, high: most, completeness, hours, estimate: filled > 0 };
 }

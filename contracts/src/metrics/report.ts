@@ -12,7 +12,7 @@ import {
 } from './battery.js';
 import { fillGaps, totalOf, type FilledAmounts, type Total } from './bounds.js';
 import { basisOf, type QuarterAmounts } from './energy.js';
-import { plainFigure, totalFigure, type KeyFigure } from './key-figure.js';
+import { plainFigure, ratio, totalFigure, type KeyFigure } from './key-figure.js';
 import { baseLoadKw, loadFactor, peakQuarter, renewableFraction } from './load.js';
 import { localDate, quarterAt, quarterMs, quarterStartMs, type DenseQuarters, type QuarterRaster } from './raster.js';
 import { judge, poorWords, reportFigures, type ReportFigureId } from './report-figures.js';
@@ -89,12 +89,14 @@ export function measuredStretch(
   nowMs: number,
 ): { readonly sinceMs: number; readonly untilMs: number } {
   const untilMs = Math.max(fromMs, Math.min(toMs, Math.floor(nowMs / quarterMs) * quarterMs));
-  let first = raster.length;
+  let firstMs = quarterStartMs(raster, raster.length);
   for (const one of Object.values(amounts)) {
     const at = one.known.findIndex((share) => share > 0);
-    if (at >= 0) first = Math.min(first, at);
+    // Of the quarter hour a plant begins in, the end is measured.
+    if (at >= 0)
+      firstMs = Math.min(firstMs, Math.round(quarterStartMs(raster, at + 1) - quarterMs * (one.known[at] as number)));
   }
-  return { sinceMs: Math.min(untilMs, Math.max(fromMs, quarterStartMs(raster, first))), untilMs };
+  return { sinceMs: Math.min(untilMs, Math.max(fromMs, firstMs)), untilMs };
 }
 
 /** Interruptions listed at most. */
@@ -120,15 +122,14 @@ export function* reportInSteps(inputs: ReportInputs): Steps<ReportFigures> {
   const from = quarterAt(raster, sinceMs);
   const to = quarterAt(raster, untilMs);
   const hours = (untilMs - sinceMs) / 3_600_000;
-  const days = hours / 24;
   const filled: Partial<Record<ReportAmount, FilledAmounts>> = {};
   for (const [name, one] of Object.entries(amounts)) {
     filled[name as ReportAmount] = fillGaps(raster, one, untilMs);
     yield;
   }
-  const total = (name: ReportAmount, a = from, b = to): Total | undefined => {
+  const total = (name: ReportAmount): Total | undefined => {
     const one = filled[name];
-    return one === undefined ? undefined : totalOf(one, a, b);
+    return one === undefined ? undefined : totalOf(one, from, to, (untilMs - sinceMs) / quarterMs);
   };
   const totals = Object.fromEntries(reportAmounts.map((name) => [name, total(name)])) as Record<
     ReportAmount,
@@ -195,36 +196,47 @@ export function* reportInSteps(inputs: ReportInputs): Steps<ReportFigures> {
       ? null
       : temperatureWeight(columns.irradiance, columns.air, from, to);
   const irradiation = value('irradiation');
+  // Each amount over its own days: a sensor that came later would be spread over days it did not see. A day that is not
+  // over counts as one: its sun so far is not spread over the hours so far.
+  const hoursOf = (name: ReportAmount): number => totals[name]?.hours ?? 0;
+  const perDay = (sum: number | null, name: ReportAmount): number | null =>
+    sum === null ? null : sum / Math.max(1, hoursOf(name) / 24);
+  const used = value('consumption') === null ? 'generation' : 'consumption';
+  const sunPerDay = perDay(irradiation, 'irradiation');
   const yields = solarYields({
     ratedKwp: rated,
-    irradiationKwhM2: irradiation,
-    arrayKwh: value('array'),
-    acKwh: value('generation'),
-    usefulKwh: solarUsed,
-    correctedKwhM2: irradiation === null || weight === null ? null : irradiation * weight,
-    hours,
+    irradiationKwhM2: sunPerDay,
+    arrayKwh: perDay(value('array'), 'array'),
+    acKwh: perDay(value('generation'), 'generation'),
+    usefulKwh: perDay(solarUsed, used),
+    correctedKwhM2: sunPerDay === null || weight === null ? null : sunPerDay * weight,
+    hours: Math.min(24, hoursOf('generation')),
   });
-  // A day that is not over counts as one: its sun so far is not spread over the hours so far.
-  const perDay = (sum: number | null): number | null => (sum === null ? null : sum / Math.max(1, days));
-  const whole = hours >= wholeDayHours;
+  const whole = hoursOf('generation') >= wholeDayHours;
+  const wholeRatio = whole && hoursOf('irradiation') >= wholeDayHours && hoursOf(used) >= wholeDayHours;
   if (amounts.generation !== undefined && rated !== null) {
     const flat = !inputs.irradianceInPlane;
     const sunShare = completenessOf('irradiation');
     const usedShare = completenessOf(amounts.consumption === undefined ? 'generation' : 'consumption');
     if (amounts.irradiation !== undefined) {
-      putPlain('reference_yield', perDay(yields.reference), sunShare, flat || estimated('irradiation'));
+      putPlain('reference_yield', yields.reference, sunShare, flat || estimated('irradiation'));
       if (amounts.array !== undefined) {
-        putPlain('array_yield', perDay(yields.array), completenessOf('array'), estimated('array'));
-        putPlain('capture_loss', perDay(yields.captureLoss), Math.min(sunShare, completenessOf('array')), flat);
-        putPlain('system_loss', perDay(yields.systemLoss), Math.min(usedShare, completenessOf('array')), false);
+        putPlain('array_yield', yields.array, completenessOf('array'), estimated('array'));
+        putPlain('capture_loss', yields.captureLoss, Math.min(sunShare, completenessOf('array')), flat);
+        putPlain('system_loss', yields.systemLoss, Math.min(usedShare, completenessOf('array')), false);
       }
       const ratioShare = Math.min(sunShare, usedShare);
-      if (whole) putPlain('performance_ratio', percent(yields.performanceRatio), ratioShare, flat);
-      if (whole && weight !== null)
+      if (wholeRatio) putPlain('performance_ratio', percent(yields.performanceRatio), ratioShare, flat);
+      if (wholeRatio && weight !== null)
         putPlain('corrected_performance_ratio', percent(yields.correctedPerformanceRatio), ratioShare, flat);
     }
-    putPlain('final_yield', perDay(yields.final), usedShare, estimated('consumption'));
-    putPlain('specific_yield', yields.specificYield, completenessOf('generation'), estimated('generation'));
+    putPlain('final_yield', yields.final, usedShare, estimated('consumption'));
+    putPlain(
+      'specific_yield',
+      ratio(value('generation'), rated),
+      completenessOf('generation'),
+      estimated('generation'),
+    );
     if (whole)
       putPlain(
         'capacity_factor',
@@ -248,7 +260,7 @@ export function* reportInSteps(inputs: ReportInputs): Steps<ReportFigures> {
   const load = columns.consumption;
   if (load !== undefined && amounts.consumption !== undefined) {
     const share = completenessOf('consumption');
-    const average = hours > 0 && value('consumption') !== null ? (value('consumption') as number) / hours : null;
+    const average = ratio(value('consumption'), totals.consumption?.hours);
     const peak = peakQuarter(load, from, to)?.kw ?? null;
     putPlain('average_load_kw', average, share, estimated('consumption'));
     putPlain('peak_load_kw', peak, share);
@@ -271,7 +283,7 @@ export function* reportInSteps(inputs: ReportInputs): Steps<ReportFigures> {
   putTotal('genset_hours', 'gensetHours');
 
   yield;
-  const rows = yield* makeRows(inputs, filled, supply?.spans, from, to, untilMs);
+  const rows = yield* makeRows(inputs, filled, supply?.spans, from, to, { sinceMs, untilMs });
   const completeness = completenessOf('generation', 'consumption');
   const views = [...figures].map(([id, figure]) => {
     const { group, label, help } = reportFigures[id];
@@ -399,7 +411,7 @@ function supplyFigures(
   );
   put('quality', quality.share === null ? null : quality.share * 100, share);
   put('sags', known ? quality.sags : null, share);
-  if (load !== undefined) put('unserved_kwh', unservedKwh(raster, load, supply), share, true);
+  if (load !== undefined) put('unserved_kwh', known ? unservedKwh(raster, load, supply) : null, share, true);
   return { supply, spans };
 }
 
@@ -507,7 +519,7 @@ function* makeRows(
   spans: readonly SupplySpan[] | undefined,
   from: number,
   to: number,
-  untilMs: number,
+  { sinceMs, untilMs }: ReturnType<typeof measuredStretch>,
 ): Steps<ReportRow[]> {
   const { raster, columns } = inputs;
   const limits = interruptionLimits(inputs.nominalV, inputs.nominalHz);
@@ -515,11 +527,11 @@ function* makeRows(
   let start = from;
   let next = 0;
   for (const end of rowEnds(raster, inputs.by, from, to)) {
-    const fromMs = quarterStartMs(raster, start);
+    const fromMs = Math.max(sinceMs, quarterStartMs(raster, start));
     const toMs = Math.min(untilMs, quarterStartMs(raster, end));
     const sums = (name: ReportAmount) => {
       const one = filled[name];
-      return one === undefined ? undefined : totalOf(one, start, end);
+      return one === undefined ? undefined : totalOf(one, start, end, (toMs - fromMs) / quarterMs);
     };
     const generation = sums('generation');
     const consumption = sums('consumption');
@@ -614,8 +626,9 @@ function findingsOf(
 }
 
 function stateOf(views: readonly Report['figures'][number][], findings: Report['findings']): Report['state'] {
-  // The time nothing is known of is known even where nothing else is.
-  if (views.every(({ id, value }) => value === null || id === 'unknown_h')) return 'unknown';
+  // The time nothing is known of is known even where nothing else is, and what nobody measured is no sign of health.
+  if (views.every(({ id, value, completeness }) => value === null || id === 'unknown_h' || completeness === 0))
+    return 'unknown';
   if (findings.some(({ id, severity }) => severity === 'poor' && vital.includes(id))) return 'sick';
   return findings.length > 0 || views.some(({ judgement }) => judgement === 'fair') ? 'watch' : 'well';
 }
