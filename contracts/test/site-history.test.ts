@@ -432,6 +432,8 @@ t.test(
       // 50 % of 40 kWh above the floor, at 4 kW: five hours.
       empty_at_ms: now + 5 * hour,
       charging: false,
+      at_this_load_ms: 5 * hour,
+      forecast_lasts: false,
       open_alerts: 2,
       worst_severity: 'high',
     });
@@ -475,6 +477,16 @@ t.test(
     t.match(verdict({ battery_soc_pct: figure(70), battery_power_kw: figure(4) }, { batteryPowerKw: -2 }), {
       empty_at_ms: now + 10 * hour,
     });
+    // 50 % of 40 kWh are 20 kWh. At noon the sun carries what is used, so the battery's own power tells nothing.
+    const noon = (batteryKw: number, more = {}) =>
+      verdict({ battery_soc_pct: figure(70), battery_power_kw: figure(batteryKw), consumption_kw: figure(5) }, more);
+    for (const kw of [0, -0.02, -1, 3])
+      t.match(noon(kw), { empty_at_ms: null, at_this_load_ms: 4 * hour, forecast_lasts: false }, `battery at ${kw} kW`);
+    t.match(noon(-5), { empty_at_ms: now + 4 * hour, at_this_load_ms: 4 * hour }, 'the battery alone carries the load');
+    t.match(noon(0, { lasting: { emptyAtMs: now + 9 * hour } }), { empty_at_ms: now + 9 * hour }, 'a forecast knows');
+    t.match(noon(-1, { lasting: { emptyAtMs: null } }), { empty_at_ms: null, forecast_lasts: true });
+    const loadUnknown = { battery_soc_pct: figure(70), battery_power_kw: figure(0), consumption_kw: figure(5, hour) };
+    t.match(verdict(loadUnknown), { empty_at_ms: null, at_this_load_ms: null, forecast_lasts: false });
     t.equal(batteryEmptyAtMs(100, 0.1, plant, now), null, 'beyond three days');
     t.equal(batteryEmptyAtMs(70, 0, plant, now), null, 'not discharging');
     t.equal(batteryEmptyAtMs(70, 4, { battery_floor_pct: 20 } as Plant, now), null, 'unknown battery');

@@ -95,6 +95,32 @@ t.test('the verdict says once that there is no power, and why where an alert tel
       asOfMs: 0,
       nowMs: 0,
     });
+  const resting = (more: { at_this_load_ms?: number | null; forecast_lasts?: boolean }) => {
+    const { rest, small } = verdictWords({
+      summary: {
+        zone: 'UTC',
+        plant: { pv_kwp: 45, battery_kwh: 160, battery_floor_pct: 20, has_genset: false, has_mains: false },
+        verdict: {
+          power: 'powered',
+          battery_soc_pct: 96,
+          empty_at_ms: null,
+          charging: false,
+          open_alerts: 1,
+          worst_severity: 'low',
+          ...more,
+        },
+      },
+      openAlerts: [alert('old_map', 'the map is old')],
+      current: true,
+      asOfMs: 0,
+      nowMs: 0,
+    });
+    return [rest.replace(/\s/g, ' '), small];
+  };
+  // 76 % of 160 kWh are 121.6 kWh; at 5.2 kW 23.4 hours.
+  t.same(resting({ at_this_load_ms: 84_184_615 }), ['Battery 96 %.', 'About 23 h at this load, without sun.']);
+  t.same(resting({ at_this_load_ms: null }), ['Battery 96 %.', 'Not known yet how long it lasts.']);
+  t.same(resting({ forecast_lasts: true, at_this_load_ms: 84_184_615 }), ['Lasts the night.', '']);
   const dead = alert('no_power', 'village has no power');
   const empty = alert('critical_battery', 'battery is almost empty');
   t.equal(words('off', dead).lead, 'No power.');

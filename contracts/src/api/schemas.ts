@@ -94,9 +94,22 @@ export const verdictSchema = Type.Object({
   power: powerState,
   battery_soc_pct: nullable(Type.Number()),
   empty_at_ms: nullable(
-    time('when the battery reaches its floor: as forecast from the site’s own days, else at the present load'),
+    time(
+      'when the battery reaches its floor: as forecast from the site’s own days, else at the present discharge while the battery carries the load',
+    ),
   ),
   charging: nullable(Type.Boolean()),
+  at_this_load_ms: Type.Optional(
+    nullable(
+      Type.Number({
+        description:
+          'how long the energy above the floor carries the present load without sun, milliseconds; null when unknown',
+      }),
+    ),
+  ),
+  forecast_lasts: Type.Optional(
+    Type.Boolean({ description: 'a fresh forecast says that the floor is not reached within two days' }),
+  ),
   open_alerts: Type.Integer(),
   worst_severity: nullable(literals(severities)),
 });

@@ -12,9 +12,13 @@ export type PowerState = 'powered' | 'off' | 'partly' | 'unknown';
 export interface Verdict {
   readonly power: PowerState;
   readonly battery_soc_pct: number | null;
-  /** When the battery reaches its floor, Unix ms: as forecast, else at the present discharge; null when charging, unknown or beyond days. */
+  /** When the battery reaches its floor, Unix ms: as forecast, else at the present discharge; null when charging, unknown, beyond days, or while something else carries the load. */
   readonly empty_at_ms: number | null;
   readonly charging: boolean | null;
+  /** How long the energy above the floor carries the present load if nothing else does (no sun), ms; null when unknown. */
+  readonly at_this_load_ms: number | null;
+  /** Whether a fresh forecast says that the floor is not reached within its horizon of two days. */
+  readonly forecast_lasts: boolean;
   readonly open_alerts: number;
   readonly worst_severity: Severity | null;
 }
@@ -57,14 +61,21 @@ export function powerState(
   return behindPlant && used !== null && used <= nothingUsedKw ? 'unknown' : 'powered';
 }
 
+/** Share of the load from which on the battery counts as carrying it: less is sun, mains or a genset, that will not stay. */
+const carriedShare = 0.8;
+
+/** Energy above the floor, kWh; undefined without plant figures. */
+const usableKwh = (socPct: number, { battery_kwh: size, battery_floor_pct: floorPct }: Plant): number | undefined =>
+  size === undefined ? undefined : (Math.max(0, socPct - floorPct) / 100) * size;
+
 /**
  * Time at which the battery reaches its floor: usable energy above the floor divided by the discharge power, in hours.
  * `dischargeKw` is positive; null when not discharging, without plant figures, or when it lies beyond 72 h.
  */
 export function batteryEmptyAtMs(socPct: number, dischargeKw: number, plant: Plant, nowMs: number): number | null {
-  if (plant.battery_kwh === undefined || dischargeKw <= 0.01) return null;
-  const usableKwh = (Math.max(0, socPct - plant.battery_floor_pct) / 100) * plant.battery_kwh;
-  const hours = usableKwh / dischargeKw;
+  const kwh = usableKwh(socPct, plant);
+  if (kwh === undefined || dischargeKw <= 0.01) return null;
+  const hours = kwh / dischargeKw;
   return hours > 72 ? null : Math.round(nowMs + hours * 3_600_000);
 }
 
@@ -88,11 +99,19 @@ export function makeVerdict(options: {
   const presentKw =
     present !== undefined && freshness(present.timeMs, nowMs, 10_000) !== 'stale' ? present.value : null;
   const power = options.batteryPowerKw ?? presentKw;
+  const used = figures.consumption_kw;
+  const usedKw = used !== undefined && freshness(used.timeMs, nowMs, 10_000) !== 'stale' ? used.value : null;
+  const { lasting } = options;
+  const atThisLoadMs = (): number | null => {
+    const kwh = socPct === null ? undefined : usableKwh(socPct, plant);
+    const loadKw = Math.max(usedKw ?? 0, -(power ?? 0));
+    return kwh === undefined || loadKw <= nothingUsedKw ? null : Math.round((kwh / loadKw) * 3_600_000);
+  };
   /** While it is charged nobody asks; else the forecast knows the evening, the sun, and the battery's real size. */
   const emptyAtMs = (): number | null => {
     if (socPct === null || power === null) return null;
-    const present = batteryEmptyAtMs(socPct, -power, plant, nowMs);
-    const { lasting } = options;
+    const carries = usedKw === null || -power >= carriedShare * usedKw;
+    const present = carries ? batteryEmptyAtMs(socPct, -power, plant, nowMs) : null;
     if (lasting === undefined || power > 0) return present;
     return lasting.emptyAtMs === null ? null : Math.max(nowMs, lasting.emptyAtMs);
   };
@@ -102,6 +121,8 @@ export function makeVerdict(options: {
     battery_soc_pct: socPct,
     empty_at_ms: emptyAtMs(),
     charging: power === null ? null : power > 0,
+    at_this_load_ms: atThisLoadMs(),
+    forecast_lasts: lasting !== undefined && lasting.emptyAtMs === null,
     open_alerts: openAlerts.length,
     worst_severity: order.find((severity) => openAlerts.some((alert) => alert.severity === severity)) ?? null,
   };

@@ -86,8 +86,17 @@ function batteryLine(
           small: t('verdict.atThisLoadLeft', { left: durationText(empty - nowMs) }),
         };
   }
-  if (verdict.charging === true) return { rest: t('verdict.batteryCharging', { soc }), small: '' };
-  if (verdict.charging === false && plant.battery_kwh !== null)
-    return { rest: t('verdict.lastsLong', { soc }), small: '' };
-  return { rest: t('verdict.battery', { soc }), small: '' };
+  // Only a forecast knows the evening and the sun; what the battery does at noon tells nothing of the night.
+  if (verdict.forecast_lasts === true && verdict.charging === false)
+    return { rest: t('verdict.lastsNight', { soc }), small: '' };
+  const left = verdict.at_this_load_ms ?? null;
+  const small =
+    left === null
+      ? verdict.charging === false && plant.battery_kwh !== null
+        ? t('verdict.lastsUnknown')
+        : ''
+      : left > 72 * 3_600_000
+        ? t('verdict.withoutSunLong')
+        : t('verdict.withoutSun', { left: durationText(left) });
+  return { rest: t(verdict.charging === true ? 'verdict.batteryCharging' : 'verdict.battery', { soc }), small };
 }
