@@ -43,6 +43,7 @@ import { createInsight } from './insight/insight.js';
 import { createUsual } from './insight/usual.js';
 import { createIntake } from './intake/intake.js';
 import { Lines } from './live/lines.js';
+import { keepLinks } from './live/kept-links.js';
 import { Live } from './live/live.js';
 import { loadNamedMappings, type Mapping } from './mappings/index.js';
 import { NodeCommands } from './nodes/commands.js';
@@ -242,6 +243,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   });
 
   const sleeping = new Set(config.mqtt_devices.devices.flatMap((one) => (one.sleeps ? [one.device_id] : [])));
+  for (const deviceId of keepLinks(log)) if (!sleeping.has(deviceId)) live.setLink(deviceId, 'down');
   /** A link came up or went down: shown at once, kept in the log when that is new. */
   const link = async (deviceId: string, state: 'up' | 'down'): Promise<void> => {
     if (state === 'down' && sleeping.has(deviceId)) return;

@@ -9,6 +9,7 @@ import {
   defaultLimits,
   defaultRules,
   legacyDeviceId,
+  linkState,
   newId,
   topics,
   type AlertEvent,
@@ -520,6 +521,36 @@ t.test('last will and status tell the link, a take-over does not, and the change
   await connect('meter-1');
   t.ok(await until(() => link() === 'up'));
 });
+
+t.test(
+  'a device whose link was down before a restart is offline after it, whatever its age, until it is heard',
+  async (t) => {
+    const path = await gatewayFolder(t);
+    const first = await startHouse(t, path);
+    const dead = await first.connect('cabinet-1', {
+      will: { topic: topics.status(gridId, 'cabinet-1'), payload: Buffer.from('offline'), qos: 1, retain: false },
+    });
+    await temperature(dead, 1, 40);
+    dead.stream.destroy();
+    const offline = () =>
+      frames(first.gateway).some(({ frame }) =>
+        frame.entries.some((one) => one.type === 'link_state' && one.state === 'offline'),
+      );
+    t.ok(await until(offline));
+    await first.gateway.stop();
+
+    const { gateway, connect } = await startHouse(t, path);
+    const stateAfter = (ageMs: number) => {
+      const grid = gridOf(gateway);
+      const { timeMs = 0 } = grid.latest('cabinet-1', 'equipment_temp_c') ?? {};
+      return linkState(timeMs, timeMs + ageMs, 10_000, grid.link('cabinet-1'));
+    };
+    t.equal(stateAfter(4 * 60_000), 'offline', 'not late');
+    await temperature(await connect('cabinet-1'), 2, 41);
+    t.ok(await until(() => gridOf(gateway).link('cabinet-1') === 'up'));
+    t.equal(stateAfter(1000), 'connected');
+  },
+);
 
 t.test('drivers’ readings go the same way: judged, kept, shown', async (t) => {
   const { gateway } = await startHouse(t, await gatewayFolder(t));

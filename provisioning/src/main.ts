@@ -4,6 +4,13 @@ import { createLogger, cryptoRandom, realClock } from '@villagrid/runtime';
 import { runCli } from './cli.js';
 import { askHidden } from './site/ask.js';
 
+// Whoever reads us may have enough: `villagrid profile list | head`.
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit();
+  });
+
 const clock = realClock();
 process.exitCode = await runCli(process.argv.slice(2), {
   realClock: clock,
