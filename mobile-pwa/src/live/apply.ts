@@ -84,6 +84,16 @@ const severityOrder = ['critical', 'high', 'medium', 'low'];
 export const speaks = (alert: AlertView): boolean =>
   alert.status === 'active' && (alert.suppressed_by ?? null) === null;
 
+/** Whether an alert is paused at `nowMs`, Unix ms: it is open and known, and wakes nobody until then. */
+export const paused = ({ status, shelved_until_ms }: AlertView, nowMs: number): boolean =>
+  status === 'active' && shelved_until_ms !== null && shelved_until_ms > nowMs;
+
+/** The same alerts, those that are paused at `nowMs` after the others. */
+export const pausedLast = <A extends AlertView>(alerts: readonly A[], nowMs: number): A[] => [
+  ...alerts.filter((alert) => !paused(alert, nowMs)),
+  ...alerts.filter((alert) => paused(alert, nowMs)),
+];
+
 /** Open alerts, worst first, unseen before seen, newest first. */
 export function openAlerts<A extends AlertView>(alerts: readonly A[]): A[] {
   return alerts

@@ -4,14 +4,14 @@ import { useEffect, useState } from 'preact/hooks';
 import type { GridState } from '@villagrid/contracts';
 import { agoText, momentText, percentText, sentenceStart, sentenceMiddle } from '../../i18n/format.js';
 import { addTexts, t } from '../../i18n/messages.js';
-import { openAlerts } from '../../live/apply.js';
+import { openAlerts, paused, pausedLast } from '../../live/apply.js';
 import { withActs } from '../../local/acts.js';
 import { useApp } from '../../ui/context.js';
 import { BatteryIcon, Icon, Severity } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
 import { Header } from '../../ui/shell.js';
 import { wide } from '../../ui/theme.js';
-import { seenText } from '../alerts/alert-row.js';
+import { pausedText, seenText } from '../alerts/alert-row.js';
 import { groupGrids } from './groups.js';
 import { homeTexts } from './texts.js';
 
@@ -244,11 +244,16 @@ function Overview() {
   const { state } = useApp();
   const { grids, views, acts, nowMs } = state;
   const names = new Map(grids.value.map((grid) => [grid.grid_id, grid]));
-  const alerts = openAlerts(
-    [...names.keys()]
-      .flatMap((gridId) => views.value[gridId]?.alerts ?? [])
-      .map((alert) => withActs(alert, acts.value)),
+  const now = nowMs.value;
+  const alerts = pausedLast(
+    openAlerts(
+      [...names.keys()]
+        .flatMap((gridId) => views.value[gridId]?.alerts ?? [])
+        .map((alert) => withActs(alert, acts.value)),
+    ),
+    now,
   );
+  const calm = (alert: (typeof alerts)[number]) => alert.seen || paused(alert, now);
   const ordered = groupGrids(grids.value);
   return (
     <div class="overview">
@@ -282,7 +287,9 @@ function Overview() {
       <section aria-labelledby="open-alerts">
         <h2 class="h2" id="open-alerts">
           {t('home.alertsTable')}
-          <span>{t('home.alertsCount', { n: alerts.length, unseen: alerts.filter(({ seen }) => !seen).length })}</span>
+          <span>
+            {t('home.alertsCount', { n: alerts.length, unseen: alerts.filter((alert) => !calm(alert)).length })}
+          </span>
         </h2>
         <table class="alert-table">
           <thead>
@@ -298,9 +305,9 @@ function Overview() {
           </thead>
           <tbody>
             {alerts.map((alert) => (
-              <tr key={alert.alert_id} class={alert.seen ? 'seen' : ''}>
+              <tr key={alert.alert_id} class={calm(alert) ? 'seen' : ''}>
                 <td>
-                  <Severity severity={alert.severity} blink={!alert.seen} label={false} />
+                  <Severity severity={alert.severity} blink={!calm(alert)} label={false} />
                 </td>
                 <td>{names.get(alert.grid_id)?.name}</td>
                 <td>
@@ -314,7 +321,8 @@ function Overview() {
                   {momentText(alert.raised_at_ms, nowMs.value, names.get(alert.grid_id)?.zone ?? 'UTC')}
                 </td>
                 <td>
-                  {alert.seen ? (alert.acknowledged_by?.name ?? sentenceMiddle(seenText(alert))) : t('home.nobody')}
+                  {pausedText(alert, now, names.get(alert.grid_id)?.zone ?? 'UTC') ??
+                    (alert.seen ? (alert.acknowledged_by?.name ?? sentenceMiddle(seenText(alert))) : t('home.nobody'))}
                 </td>
               </tr>
             ))}
