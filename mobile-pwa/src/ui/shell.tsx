@@ -7,7 +7,7 @@ import { Icon, type IconName } from './icons.js';
 import { links } from './routes.js';
 import { sourceLine } from './source.js';
 import { chooseTheme, theme, wide } from './theme.js';
-import { paused, speaks } from '../live/apply.js';
+import { paused, speaks, worstCalm } from '../live/apply.js';
 import { withActs } from '../local/acts.js';
 
 /** The grid that tabs lead to when none is open: the only one, or the last one looked at. */
@@ -33,7 +33,7 @@ export function Tabs() {
       ? view.alerts
           .map((alert) => withActs(alert, acts.value))
           .filter((alert) => speaks(alert) && !alert.seen && !paused(alert, nowMs.value)).length
-      : grids.value.filter((grid) => grid.open_alerts > 0 && !grid.worst_acknowledged).length;
+      : grids.value.filter((grid) => grid.open_alerts > 0 && !worstCalm(grid, nowMs.value)).length;
   const alertsHref = (inGrid || single) && gridId !== null ? links.alerts(gridId) : links.allAlerts;
   const tabs: { key: string; icon: IconName; label: string; href: string; current: boolean }[] = [
     {

@@ -4,7 +4,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { GridState } from '@villagrid/contracts';
 import { agoText, momentText, percentText, sentenceStart, sentenceMiddle } from '../../i18n/format.js';
 import { addTexts, t } from '../../i18n/messages.js';
-import { openAlerts, paused, pausedLast } from '../../live/apply.js';
+import { openAlerts, paused, pausedLast, worstCalm } from '../../live/apply.js';
 import { withActs } from '../../local/acts.js';
 import { useApp } from '../../ui/context.js';
 import { BatteryIcon, Icon, Severity } from '../../ui/icons.js';
@@ -33,11 +33,13 @@ function GridRow({ grid, nowMs, current }: { grid: GridState; nowMs: number; cur
     : grid.worst_message !== null && worst_severity !== null
       ? [
           sentenceStart(grid.worst_message),
-          grid.worst_acknowledged
-            ? t('home.seen')
-            : grid.worst_since_ms === null
-              ? ''
-              : momentText(grid.worst_since_ms, nowMs, zone),
+          (grid.worst_paused_until_ms ?? 0) > nowMs
+            ? t('alerts.pausedUntil', { when: momentText(grid.worst_paused_until_ms ?? nowMs, nowMs, zone) })
+            : grid.worst_acknowledged
+              ? t('home.seen')
+              : grid.worst_since_ms === null
+                ? ''
+                : momentText(grid.worst_since_ms, nowMs, zone),
         ]
           .filter((part) => part !== '')
           .join(' · ')
@@ -49,7 +51,7 @@ function GridRow({ grid, nowMs, current }: { grid: GridState; nowMs: number; cur
           <Icon name="unreachable" />
         </span>
       ) : worst_severity !== null ? (
-        <Severity severity={worst_severity} blink={!grid.worst_acknowledged} label={false} />
+        <Severity severity={worst_severity} blink={!worstCalm(grid, nowMs)} label={false} />
       ) : (
         <span class="symbol" />
       )}
@@ -88,7 +90,7 @@ export function GridList({ currentId }: { currentId?: string | null }) {
     wanted === ''
       ? grids
       : grids.filter(({ name, grid_id }) => name.toLowerCase().includes(wanted) || grid_id.includes(wanted));
-  const groups = groupGrids(shown);
+  const groups = groupGrids(shown, now);
   return (
     <>
       {grids.length > searchFrom && (
@@ -128,8 +130,8 @@ export function GridList({ currentId }: { currentId?: string | null }) {
 }
 
 /** The sentence on top: who needs somebody. */
-export function homeVerdict(grids: readonly GridState[]): { lead: string; rest: string } {
-  const { needs, unreachable, rest: others } = groupGrids(grids);
+export function homeVerdict(grids: readonly GridState[], nowMs: number): { lead: string; rest: string } {
+  const { needs, unreachable, rest: others } = groupGrids(grids, nowMs);
   const first = needs[0];
   if (first !== undefined) {
     const lead = t(first.power === 'off' ? 'home.noPower' : 'home.needsYou', { grid: first.name });
@@ -196,7 +198,7 @@ export function Home() {
     if (wide.value) void app.refreshAlertsOfAll();
   }, [gridsAtMs.value, wide.value]);
   const source = useGridsSource();
-  const { lead, rest } = homeVerdict(grids.value);
+  const { lead, rest } = homeVerdict(grids.value, app.state.nowMs.value);
   const empty = grids.value.length === 0;
   const failed = gridsState.value === 'failed';
   return (
@@ -254,7 +256,7 @@ function Overview() {
     now,
   );
   const calm = (alert: (typeof alerts)[number]) => alert.seen || paused(alert, now);
-  const ordered = groupGrids(grids.value);
+  const ordered = groupGrids(grids.value, now);
   return (
     <div class="overview">
       <section aria-labelledby="batteries">
