@@ -5,11 +5,14 @@ import { join } from 'node:path';
 import { brotliCompressSync } from 'node:zlib';
 import { readdirSync, readFileSync } from 'node:fs';
 import t from 'tap';
-import type { AlertView, DeviceView, FigureView, Summary } from '@villagrid/contracts';
+import type { AlertView, DeviceView, FigureView, MaintenanceView, Summary } from '@villagrid/contracts';
 import { build } from 'vite';
-import { answeredAlerts, applyFrame, type GridView } from '../src/live/apply.js';
+import { answeredAlerts, applyFrame, openAlerts, paused, pausedLast, type GridView } from '../src/live/apply.js';
 import { alertValueText, presentValue } from '../src/features/alerts/alert-value.js';
+import { noticeText } from '../src/features/duty/notice-text.js';
+import { dutyTexts } from '../src/features/duty/texts.js';
 import { spanEndText } from '../src/i18n/format.js';
+import { addTexts } from '../src/i18n/messages.js';
 import { verdictWords } from '../src/i18n/verdict.js';
 import { sourceLine } from '../src/ui/source.js';
 import { chromiumPath, runAppChecks } from './run-app-checks.js';
@@ -71,6 +74,34 @@ t.test('frames change what is known: spares are not counted, and an older answer
     [alert('old', 'resolved'), alert('new', 'active')],
     'what the answer no longer has goes, what the channel told meanwhile stays',
   );
+});
+
+t.test('a paused alert comes after the others until its pause is over', async (t) => {
+  const alert = (alert_id: string, severity: string, shelved_until_ms: number | null, status = 'active') =>
+    ({ alert_id, severity, shelved_until_ms, status, raised_at_ms: 0, acknowledged: false }) as AlertView;
+  const alerts = openAlerts([alert('quiet', 'high', 1000), alert('loud', 'medium', null)]);
+  const order = (nowMs: number) => pausedLast(alerts, nowMs).map(({ alert_id }) => alert_id);
+  t.same(order(999), ['loud', 'quiet']);
+  t.same(order(1000), ['quiet', 'loud'], 'it speaks again');
+  t.notOk(paused(alert('over', 'high', 1000, 'resolved'), 0), 'what has cleared is not paused');
+});
+
+t.test('planned work says of which devices alerts wake nobody', async (t) => {
+  addTexts(dutyTexts);
+  const noon = Date.UTC(2026, 10, 25, 12);
+  const devices = [{ device_id: 'inverter-2', name: 'Solar inverter 2' }];
+  const words = (device_ids: string[] | null, from_ms = noon) =>
+    noticeText(
+      { device_ids, from_ms, until_ms: noon + 3_600_000, reason: 'changing the fan' } as MaintenanceView,
+      devices,
+      noon,
+      'UTC',
+    );
+  t.equal(words(null), 'Planned work until 13:00: changing the fan. Alerts wake nobody.');
+  t.match(words(['inverter-2']), /\. Alerts of Solar inverter 2 wake nobody\.$/);
+  t.match(words(['inverter-2', 'spare']), /Alerts of Solar inverter 2, spare wake nobody/);
+  t.match(words(['a', 'b', 'c', 'd']), /Alerts of 4 devices wake nobody/);
+  t.notMatch(words(null, noon + 60_000), /wake/, 'work that lies ahead keeps nobody asleep yet');
 });
 
 t.test('the verdict says once that there is no power, and why where an alert tells', async (t) => {

@@ -223,6 +223,11 @@ export async function runAppChecks(options: AppChecksOptions): Promise<AppChecks
       await page.fill('.limit:has-text("Below") input[type=number]', '25');
       await page.click('.rule-body .btn.pri');
       await page.waitForSelector('.rule-result .tried.changed', { timeout: patienceMs });
+      const answerSeen = await page.evaluate(() => {
+        const { top } = document.querySelector('.rule-result .tried')?.getBoundingClientRect() ?? { top: -1 };
+        return top >= 0 && top < window.innerHeight - 64;
+      });
+      if (!answerSeen) problems.push(`${size.name}: the answer of a tried rule is out of sight`);
       await page.locator('.rule-body .btn.pri').scrollIntoViewIfNeeded();
       await look('rules-tried');
       await go(`${grid}/reports`, '.reports-body[aria-busy=false]');

@@ -2,6 +2,8 @@
 import {
   compareAlerts,
   powerState,
+  severities,
+  shelvedAt,
   standsAlone,
   type Alert,
   type GridState,
@@ -27,7 +29,7 @@ export function gridState(
   const soc = battery === undefined ? undefined : figureView(site, 'battery_soc_pct', battery, hottest, nowMs);
   const socPct = soc === undefined || soc.freshness === 'stale' ? null : soc.value;
   const active = allActive.filter(standsAlone);
-  const [worst] = [...active].sort(compareAlerts);
+  const [worst] = [...active].sort((a, b) => pressing(a, nowMs) - pressing(b, nowMs) || compareAlerts(a, b));
   return {
     grid_id: site.grid_id,
     name: site.name,
@@ -42,8 +44,19 @@ export function gridState(
     worst_message: worst?.message ?? null,
     worst_since_ms: worst?.raised_at_ms ?? null,
     worst_acknowledged: worst?.acknowledged ?? false,
+    worst_paused_until_ms: worst === undefined ? null : (shelvedAt(worst, nowMs)?.until_ms ?? null),
     state: sentence(power, reachable, reported, nowMs, socPct, active.length, worst),
   };
+}
+
+/**
+ * Rank of an alert for the line of its grid, most pressing first: by severity, but one that is paused comes after the
+ * others; a critical one only after those that are critical or high, so that it is never hidden by something small.
+ */
+function pressing(alert: Alert, nowMs: number): number {
+  const rank = severities.indexOf(alert.severity);
+  if (shelvedAt(alert, nowMs) === undefined) return rank;
+  return alert.severity === 'critical' ? severities.indexOf('high') + 0.5 : severities.length + rank;
 }
 
 const powerWords: Readonly<Record<PowerState, string>> = {

@@ -123,6 +123,32 @@ t.test('state: a gateway that does not report is neither healthy nor off', async
   t.same([30_000, 90 * minute, 5 * hour, 72 * hour].map(ageWords), ['1 min', '90 min', '5 h', '3 days']);
 });
 
+t.test('the line of a grid tells of a paused alert only while no other is as pressing', async (t) => {
+  const { grid } = make();
+  const alert = (severity: Alert['severity'], pausedUntilMs?: number) =>
+    ({
+      alert_id: severity,
+      severity,
+      message: severity,
+      status: 'active',
+      acknowledged: false,
+      suppressed_by: null,
+      raised_at_ms: ten - hour,
+      shelvings:
+        pausedUntilMs === undefined ? [] : [{ from_ms: ten - minute, until_ms: pausedUntilMs, reason: 'known' }],
+    }) as unknown as Alert;
+  const until = ten + hour;
+  const worst = (nowMs: number, ...alerts: Alert[]) => {
+    const { worst_severity, worst_paused_until_ms } = gridState(grid, null, alerts, nowMs);
+    return [worst_severity, worst_paused_until_ms];
+  };
+  t.same(worst(ten, alert('high', until)), ['high', until]);
+  t.same(worst(ten, alert('high', until), alert('low')), ['low', null]);
+  t.same(worst(until, alert('high', until), alert('low')), ['high', null], 'the pause is over');
+  t.same(worst(ten, alert('critical', until), alert('high')), ['high', null]);
+  t.same(worst(ten, alert('critical', until), alert('medium')), ['critical', until], 'nothing small hides it');
+});
+
 t.test('today: energies from local midnight, minutes without power, completeness', async (t) => {
   const { grid } = make();
   const midnight = localDayStartMs('Africa/Nairobi', ten);

@@ -72,6 +72,8 @@ export const gridStateSchema = Type.Object({
   worst_message: nullable(Type.String()),
   worst_since_ms: nullable(time('since when the worst alert is open')),
   worst_acknowledged: Type.Boolean(),
+  /** A paused alert is the worst one only while no other is as pressing. Absent from answers of older servers. */
+  worst_paused_until_ms: Type.Optional(nullable(time('until when the worst alert is paused; null when it is not'))),
   state: Type.String({ description: 'the state in one line' }),
 });
 export type GridState = Static<typeof gridStateSchema>;

@@ -500,6 +500,7 @@ export class Village {
       worst_message: worst?.message ?? null,
       worst_since_ms: worst?.raised_at_ms ?? null,
       worst_acknowledged: worst?.acknowledged ?? false,
+      worst_paused_until_ms: worst?.shelved_until_ms ?? null,
       state: verdict.power,
     };
   }

@@ -193,6 +193,7 @@ export const en = {
   'alerts.none.paused': 'Nothing is paused.',
   'alerts.none.all': 'No alert was ever raised here.',
   'alerts.notSeen': 'not seen yet',
+  'alerts.pausedUntil': 'Paused until {when}',
   'alerts.seenBy': 'seen by {name}',
   'alerts.clearedAt': 'cleared {when}',
   'alerts.clearedNotSeen': 'Cleared - not seen',

@@ -1,5 +1,5 @@
 /** Frames of the live channel applied to what the screen holds. Pure. */
-import type { AlertView, DeviceView, LiveFrame, Summary } from '@villagrid/contracts';
+import type { AlertView, DeviceView, GridState, LiveFrame, Summary } from '@villagrid/contracts';
 
 /** What a screen knows about one grid. */
 export interface GridView {
@@ -83,6 +83,20 @@ const severityOrder = ['critical', 'high', 'medium', 'low'];
 /** Whether an alert speaks for itself: active, and nothing else explains it. */
 export const speaks = (alert: AlertView): boolean =>
   alert.status === 'active' && (alert.suppressed_by ?? null) === null;
+
+/** Whether an alert is paused at `nowMs`, Unix ms: it is open and known, and wakes nobody until then. */
+export const paused = ({ status, shelved_until_ms }: AlertView, nowMs: number): boolean =>
+  status === 'active' && shelved_until_ms !== null && shelved_until_ms > nowMs;
+
+/** Whether the worst alert of a grid calls for nobody at `nowMs`, Unix ms: somebody has seen it, or it is paused. */
+export const worstCalm = (grid: GridState, nowMs: number): boolean =>
+  grid.worst_acknowledged || (grid.worst_paused_until_ms ?? 0) > nowMs;
+
+/** The same alerts, those that are paused at `nowMs` after the others. */
+export const pausedLast = <A extends AlertView>(alerts: readonly A[], nowMs: number): A[] => [
+  ...alerts.filter((alert) => !paused(alert, nowMs)),
+  ...alerts.filter((alert) => paused(alert, nowMs)),
+];
 
 /** Open alerts, worst first, unseen before seen, newest first. */
 export function openAlerts<A extends AlertView>(alerts: readonly A[]): A[] {

@@ -7,7 +7,7 @@ import { Icon, type IconName } from './icons.js';
 import { links } from './routes.js';
 import { sourceLine } from './source.js';
 import { chooseTheme, theme, wide } from './theme.js';
-import { speaks } from '../live/apply.js';
+import { paused, speaks, worstCalm } from '../live/apply.js';
 import { withActs } from '../local/acts.js';
 
 /** The grid that tabs lead to when none is open: the only one, or the last one looked at. */
@@ -22,7 +22,7 @@ export function tabGridId(app: ReturnType<typeof useApp>): string | null {
 /** Four tabs, always the same, always in the same order. */
 export function Tabs() {
   const app = useApp();
-  const { route, grids, views, acts } = app.state;
+  const { route, grids, views, acts, nowMs } = app.state;
   const name = route.value.name;
   const gridId = tabGridId(app);
   const inGrid = 'gridId' in route.value && route.value.gridId !== null;
@@ -30,8 +30,10 @@ export function Tabs() {
   const view = gridId === null ? undefined : views.value[gridId];
   const unseen =
     (inGrid || single) && view !== undefined
-      ? view.alerts.filter((alert) => speaks(alert) && !withActs(alert, acts.value).seen).length
-      : grids.value.filter((grid) => grid.open_alerts > 0 && !grid.worst_acknowledged).length;
+      ? view.alerts
+          .map((alert) => withActs(alert, acts.value))
+          .filter((alert) => speaks(alert) && !alert.seen && !paused(alert, nowMs.value)).length
+      : grids.value.filter((grid) => grid.open_alerts > 0 && !worstCalm(grid, nowMs.value)).length;
   const alertsHref = (inGrid || single) && gridId !== null ? links.alerts(gridId) : links.allAlerts;
   const tabs: { key: string; icon: IconName; label: string; href: string; current: boolean }[] = [
     {

@@ -3,26 +3,15 @@ import { useState } from 'preact/hooks';
 import type { AlertView } from '@villagrid/contracts';
 import { momentText, sentenceStart } from '../../i18n/format.js';
 import { t } from '../../i18n/messages.js';
+import { paused } from '../../live/apply.js';
 import type { ShownAlert } from '../../local/acts.js';
 import { useApp } from '../../ui/context.js';
 import { Icon, Severity } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
 import { Dialog } from '../../ui/shell.js';
 
-/** Paused until, given to, last known since: one line each. */
-export function StandingLines({
-  alert,
-  nowMs,
-  zone,
-  mayAct,
-}: {
-  alert: ShownAlert;
-  nowMs: number;
-  zone: string;
-  mayAct: boolean;
-}) {
-  const app = useApp();
-  const paused = alert.shelved_until_ms !== null && alert.shelved_until_ms > nowMs;
+/** Why it is paused, given to, last known since: one line each. */
+export function StandingLines({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: number; zone: string }) {
   const silentSince = alert.last_known_since_ms ?? null;
   return (
     <>
@@ -38,25 +27,11 @@ export function StandingLines({
           <span>{t('alert.given', { name: alert.assignee.name })}</span>
         </p>
       )}
-      {paused && (
-        <div class="standing">
+      {paused(alert, nowMs) && (alert.shelved_reason ?? '') !== '' && (
+        <p class="standing">
           <Icon name="clock" />
-          <span>
-            {t('alert.paused', {
-              when: momentText(alert.shelved_until_ms ?? nowMs, nowMs, zone),
-              reason: alert.shelved_reason ?? '',
-            })}
-          </span>
-          {mayAct && (
-            <button
-              type="button"
-              class="btn quiet"
-              onClick={() => void app.act({ alert, type: 'unshelve', note: null })}
-            >
-              {t('alert.pause.end')}
-            </button>
-          )}
-        </div>
+          <span>{t('alert.paused', { reason: alert.shelved_reason ?? '' })}</span>
+        </p>
       )}
     </>
   );

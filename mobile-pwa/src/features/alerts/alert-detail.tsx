@@ -3,6 +3,7 @@ import './alerts.css';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { agoText, durationText, momentText, sentenceStart, unbroken } from '../../i18n/format.js';
 import { addTexts, isMessageKey, t } from '../../i18n/messages.js';
+import { paused } from '../../live/apply.js';
 import { withActs, type ShownAlert } from '../../local/acts.js';
 import { useApp } from '../../ui/context.js';
 import { Icon, Severity } from '../../ui/icons.js';
@@ -10,7 +11,7 @@ import { links } from '../../ui/routes.js';
 import { Dialog, Header, useHeard } from '../../ui/shell.js';
 import { wide } from '../../ui/theme.js';
 import { AlertFamily, GiveDialog, PauseDialog, StandingLines } from './alert-acts.js';
-import { WaitingActs } from './alert-row.js';
+import { pausedText, seenText, WaitingActs } from './alert-row.js';
 import { alertValueText, presentValue, type Present } from './alert-value.js';
 import { LimitChart } from './limit-chart.js';
 import { alertTexts } from './texts.js';
@@ -54,6 +55,7 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
   const zone = view?.summary.zone ?? 'UTC';
   const now = nowMs.value;
   const open = alert.status === 'active';
+  const isPaused = paused(alert, now);
   const mayAct = login.value !== null && login.value.role !== 'viewer';
   const present = presentValue(alert, view, now, zone, heard);
   const then = thenText(alert, present, now, zone);
@@ -62,7 +64,7 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
     <article class="detail">
       <div class="detail-body">
         <p class="state">
-          <Severity severity={alert.severity} blink={open && !alert.seen} label={false} />
+          <Severity severity={alert.severity} blink={open && !alert.seen && !isPaused} label={false} />
           <span>
             <b>{t(`severity.${alert.severity}`)}</b> ·{' '}
             {open
@@ -82,7 +84,7 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
         <h2>{unbroken(sentenceStart(alert.what || alert.message))}</h2>
         {then !== undefined && <p class="then">{unbroken(then)}</p>}
         <p class="why">{unbroken(alert.why)}</p>
-        <StandingLines alert={alert} nowMs={now} zone={zone} mayAct={mayAct} />
+        <StandingLines alert={alert} nowMs={now} zone={zone} />
         <AlertFamily alert={alert} all={view?.alerts ?? []} />
         {alert.refused.map((act) => (
           <div class="refused" key={act.id} role="status">
@@ -184,9 +186,13 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
               {t('alert.act.give')}
             </button>
             {open && (
-              <button type="button" class="btn sub" onClick={() => setDialog('pause')}>
+              <button
+                type="button"
+                class="btn sub"
+                onClick={() => (isPaused ? void app.act({ alert, type: 'unshelve', note: null }) : setDialog('pause'))}
+              >
                 <Icon name="clock" />
-                {t('alert.act.pause')}
+                {t(isPaused ? 'alert.act.resume' : 'alert.act.pause')}
               </button>
             )}
           </div>
@@ -224,6 +230,8 @@ function StateLine({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: number; z
       : t('alerts.seenBy', { name: alert.acknowledged_by?.name ?? t('event.somebody') });
     return <>{`${t('alert.cleared', { when })} · ${seen}`}</>;
   }
+  const pause = pausedText(alert, nowMs, zone);
+  if (pause !== undefined) return <>{alert.seen ? `${pause} · ${seenText(alert)}` : pause}</>;
   if (alert.acknowledged)
     return (
       <>

@@ -1,6 +1,7 @@
 /** One alert as a row: symbol, short cause, equipment, since, who has seen it; what waits to be sent stays with it. */
 import { agoText, durationText, momentText, sentenceStart } from '../../i18n/format.js';
 import { t } from '../../i18n/messages.js';
+import { paused } from '../../live/apply.js';
 import type { ShownAlert } from '../../local/acts.js';
 import { useApp } from '../../ui/context.js';
 import { Icon, Severity } from '../../ui/icons.js';
@@ -13,6 +14,13 @@ export function sinceText(alert: ShownAlert, nowMs: number, zone: string): strin
   const age = nowMs - alert.raised_at_ms;
   if (age < 60_000) return t('age.justNow');
   return age < 3_600_000 ? durationText(age) : t('age.since', { when: momentText(alert.raised_at_ms, nowMs, zone) });
+}
+
+/** "Paused until 18:33", or undefined for an alert that is not paused. */
+export function pausedText(alert: ShownAlert, nowMs: number, zone: string): string | undefined {
+  return paused(alert, nowMs)
+    ? t('alerts.pausedUntil', { when: momentText(alert.shelved_until_ms ?? nowMs, nowMs, zone) })
+    : undefined;
 }
 
 /** Who has seen it, in a few words. */
@@ -72,20 +80,23 @@ export function AlertRow({
   const present = presentValue(alert, views.value[alert.grid_id], nowMs, zone, useHeard());
   const where = subjectText(alert, alertValueText(alert, present, nowMs, zone), gridName);
   const open = alert.status === 'active';
+  const pause = pausedText(alert, nowMs, zone);
+  // A critical one stays as visible as it is, paused or not.
+  const calm = pause !== undefined && alert.severity !== 'critical';
   const rest = open
-    ? [sinceText(alert, nowMs, zone), seenText(alert)]
+    ? [sinceText(alert, nowMs, zone), pause ?? seenText(alert)]
     : [
         t('alerts.clearedAt', { when: agoText(alert.cleared_at_ms ?? alert.raised_at_ms, nowMs, zone) }),
         alert.acknowledged ? seenText(alert) : t('alerts.notSeen'),
       ];
   return (
-    <div class={tinted ? `alert a-${alert.severity}` : `plain-alert ${open ? '' : 'cleared'}`}>
+    <div class={tinted ? `alert a-${calm ? 'paused' : alert.severity}` : `plain-alert ${open ? '' : 'cleared'}`}>
       <a
         class="row"
         href={links.alert(alert.grid_id, alert.alert_id)}
         {...(current ? { 'aria-current': 'true' as const } : {})}
       >
-        <Severity severity={alert.severity} blink={open && !alert.seen} label={false} />
+        <Severity severity={alert.severity} blink={open && !alert.seen && pause === undefined} label={false} />
         <span class="main">
           <span class="t">{sentenceStart(alert.message)}</span>
           {where !== '' && <span class="d">{where}</span>}

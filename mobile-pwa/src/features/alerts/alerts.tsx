@@ -3,7 +3,7 @@ import './alerts.css';
 import { signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { t, type MessageKey } from '../../i18n/messages.js';
-import { openAlerts, speaks } from '../../live/apply.js';
+import { openAlerts, paused, speaks } from '../../live/apply.js';
 import { withActs, type ShownAlert } from '../../local/acts.js';
 import { useApp } from '../../ui/context.js';
 import { links } from '../../ui/routes.js';
@@ -19,14 +19,13 @@ const chosen = signal<Filter>('open');
 /** Alerts that pass a filter, in the order of the list. */
 export function filtered(alerts: readonly ShownAlert[], filter: Filter, nowMs: number): ShownAlert[] {
   const open = openAlerts(alerts);
-  const paused = (alert: ShownAlert) => alert.shelved_until_ms !== null && alert.shelved_until_ms > nowMs;
   switch (filter) {
     case 'open':
-      return open.filter((alert) => !paused(alert));
+      return open.filter((alert) => !paused(alert, nowMs));
     case 'unseen':
-      return open.filter((alert) => !alert.seen && !paused(alert));
+      return open.filter((alert) => !alert.seen && !paused(alert, nowMs));
     case 'paused':
-      return alerts.filter((alert) => alert.status === 'active' && (paused(alert) || !speaks(alert)));
+      return alerts.filter((alert) => alert.status === 'active' && (paused(alert, nowMs) || !speaks(alert)));
     case 'all': {
       const rest = alerts.filter((alert) => alert.status !== 'active').sort((a, b) => b.raised_at_ms - a.raised_at_ms);
       return [...open, ...alerts.filter((alert) => alert.status === 'active' && !speaks(alert)), ...rest];

@@ -1,7 +1,7 @@
 /** Open alerts of all grids, worst first: the Alerts tab of somebody who watches many. */
 import { useEffect } from 'preact/hooks';
 import { t } from '../../i18n/messages.js';
-import { openAlerts } from '../../live/apply.js';
+import { openAlerts, pausedLast } from '../../live/apply.js';
 import { withActs } from '../../local/acts.js';
 import { useApp } from '../../ui/context.js';
 import { Header } from '../../ui/shell.js';
@@ -17,7 +17,7 @@ export function AllAlerts() {
     .filter(([gridId]) => known.size === 0 || known.has(gridId))
     .flatMap(([, view]) => view.alerts)
     .map((alert) => withActs(alert, acts.value));
-  const list = openAlerts(all);
+  const list = pausedLast(openAlerts(all), nowMs.value);
   return (
     <div class="screen">
       <Header title={t('alerts.title')} source={{ icon: 'grid', text: t('home.title') }} />

@@ -3,7 +3,7 @@ import { useEffect, useMemo } from 'preact/hooks';
 import { verdictWords } from '../../i18n/verdict.js';
 import { quantityText, percentText, zonesDiffer, momentText } from '../../i18n/format.js';
 import { t } from '../../i18n/messages.js';
-import { openAlerts } from '../../live/apply.js';
+import { openAlerts, paused, pausedLast } from '../../live/apply.js';
 import { withActs } from '../../local/acts.js';
 import { phoneZone } from '../../platform/platform.js';
 import { clockDifference } from '../../ui/clock-notice.js';
@@ -36,9 +36,14 @@ export function Dashboard({ gridId }: { gridId: string }) {
   const many = grids.value.length > 1;
   const name = view?.summary.name ?? grids.value.find((grid) => grid.grid_id === gridId)?.name ?? gridId;
   const back = many && !wide.value ? { href: links.home, to: t('home.title') } : undefined;
-  const shownAlerts = useMemo(
+  const openOnes = useMemo(
     () => openAlerts(view?.alerts ?? []).map((alert) => withActs(alert, acts.value)),
     [view?.alerts, acts.value],
+  );
+  const shownAlerts = pausedLast(openOnes, now);
+  // A critical alert is never behind a tap, also while it is paused.
+  const onTop = shownAlerts.filter(
+    (alert, at) => at < alertsOnTop || (alert.severity === 'critical' && paused(alert, now)),
   );
   if (view === undefined) {
     const failed = channel.value === 'down';
@@ -124,10 +129,10 @@ export function Dashboard({ gridId }: { gridId: string }) {
       <main id="content">
         {shownAlerts.length > 0 && (
           <section class="alerts" aria-label={t('alerts.section')}>
-            {shownAlerts.slice(0, alertsOnTop).map((alert) => (
+            {onTop.map((alert) => (
               <AlertRow key={alert.alert_id} alert={alert} nowMs={now} zone={zone} tinted />
             ))}
-            {shownAlerts.length > alertsOnTop && (
+            {shownAlerts.length > onTop.length && (
               <a class="all-link" href={links.alerts(gridId)}>
                 {t('alerts.allOf', { n: shownAlerts.length })}
                 <Icon name="next" flip />
@@ -136,7 +141,13 @@ export function Dashboard({ gridId }: { gridId: string }) {
           </section>
         )}
         {(summary.maintenance?.length ?? 0) > 0 && (
-          <MaintenanceNotice gridId={gridId} works={summary.maintenance} nowMs={now} zone={zone} />
+          <MaintenanceNotice
+            gridId={gridId}
+            works={summary.maintenance}
+            devices={view.devices}
+            nowMs={now}
+            zone={zone}
+          />
         )}
         {!clockKnown && <ClockOffer summary={summary} />}
         <div class="columns">

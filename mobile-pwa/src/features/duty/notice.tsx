@@ -1,8 +1,8 @@
 /** A line on the dashboard while work is planned: why the grid is quiet. */
-import type { MaintenanceView } from '@villagrid/contracts';
-import { momentText } from '../../i18n/format.js';
-import { addTexts, t } from '../../i18n/messages.js';
+import type { DeviceView, MaintenanceView } from '@villagrid/contracts';
+import { addTexts } from '../../i18n/messages.js';
 import { links } from '../../ui/routes.js';
+import { noticeText } from './notice-text.js';
 import { dutyTexts } from './texts.js';
 
 addTexts(dutyTexts);
@@ -10,11 +10,13 @@ addTexts(dutyTexts);
 export function MaintenanceNotice({
   gridId,
   works,
+  devices,
   nowMs,
   zone,
 }: {
   gridId: string;
   works: readonly MaintenanceView[];
+  devices: readonly DeviceView[];
   nowMs: number;
   zone: string;
 }) {
@@ -24,13 +26,7 @@ export function MaintenanceNotice({
         .filter(({ until_ms }) => until_ms > nowMs)
         .map((work) => (
           <a class="banner" key={work.maintenance_id} href={links.duty(gridId)}>
-            <span>
-              {t(work.from_ms <= nowMs ? 'duty.work.notice' : 'duty.work.noticeAhead', {
-                from: momentText(work.from_ms, nowMs, zone),
-                until: momentText(work.until_ms, nowMs, zone),
-                reason: work.reason,
-              })}
-            </span>
+            <span>{noticeText(work, devices, nowMs, zone)}</span>
           </a>
         ))}
     </>

@@ -24,6 +24,8 @@ export const dutyTexts = {
   'duty.work.start': 'Start planned work now',
   'duty.work.end': 'End it now',
   'duty.work.notice': 'Planned work until {until}: {reason}. Alerts wake nobody.',
+  'duty.work.noticeOf': 'Planned work until {until}: {reason}. Alerts of {devices} wake nobody.',
+  'duty.work.noticeMany': '{n} devices',
   'duty.work.noticeAhead': 'Planned work from {from}: {reason}.',
   'duty.offline': 'This needs a connection to the gateway or the cloud.',
   'duty.refused': 'Not taken: {reason}',

@@ -1,5 +1,6 @@
 /** Which grids need somebody: the order of the grid selection. Pure. */
 import type { GridState } from '@villagrid/contracts';
+import { worstCalm } from '../../live/apply.js';
 
 /** The three groups of the list. */
 export interface GridGroups {
@@ -11,10 +12,10 @@ export interface GridGroups {
 const order = ['critical', 'high', 'medium', 'low'];
 
 /**
- * Needs you: no or partial power, or an open alert that nobody has seen (a low one never pages by itself). Not
+ * Needs you: no or partial power, or an open alert that nobody has seen or paused (a low one never pages by itself). Not
  * reachable is its own state: neither healthy nor off.
  */
-export function groupGrids(grids: readonly GridState[]): GridGroups {
+export function groupGrids(grids: readonly GridState[], nowMs: number): GridGroups {
   const needs: GridState[] = [];
   const unreachable: GridState[] = [];
   const rest: GridState[] = [];
@@ -24,7 +25,7 @@ export function groupGrids(grids: readonly GridState[]): GridGroups {
     else if (
       grid.power === 'off' ||
       grid.power === 'partly' ||
-      (serious && !grid.worst_acknowledged) ||
+      (serious && !worstCalm(grid, nowMs)) ||
       grid.worst_severity === 'critical'
     )
       needs.push(grid);

@@ -4,14 +4,14 @@ import { useEffect, useState } from 'preact/hooks';
 import type { GridState } from '@villagrid/contracts';
 import { agoText, momentText, percentText, sentenceStart, sentenceMiddle } from '../../i18n/format.js';
 import { addTexts, t } from '../../i18n/messages.js';
-import { openAlerts } from '../../live/apply.js';
+import { openAlerts, paused, pausedLast, worstCalm } from '../../live/apply.js';
 import { withActs } from '../../local/acts.js';
 import { useApp } from '../../ui/context.js';
 import { BatteryIcon, Icon, Severity } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
 import { Header } from '../../ui/shell.js';
 import { wide } from '../../ui/theme.js';
-import { seenText } from '../alerts/alert-row.js';
+import { pausedText, seenText } from '../alerts/alert-row.js';
 import { groupGrids } from './groups.js';
 import { homeTexts } from './texts.js';
 
@@ -33,11 +33,13 @@ function GridRow({ grid, nowMs, current }: { grid: GridState; nowMs: number; cur
     : grid.worst_message !== null && worst_severity !== null
       ? [
           sentenceStart(grid.worst_message),
-          grid.worst_acknowledged
-            ? t('home.seen')
-            : grid.worst_since_ms === null
-              ? ''
-              : momentText(grid.worst_since_ms, nowMs, zone),
+          (grid.worst_paused_until_ms ?? 0) > nowMs
+            ? t('alerts.pausedUntil', { when: momentText(grid.worst_paused_until_ms ?? nowMs, nowMs, zone) })
+            : grid.worst_acknowledged
+              ? t('home.seen')
+              : grid.worst_since_ms === null
+                ? ''
+                : momentText(grid.worst_since_ms, nowMs, zone),
         ]
           .filter((part) => part !== '')
           .join(' · ')
@@ -49,7 +51,7 @@ function GridRow({ grid, nowMs, current }: { grid: GridState; nowMs: number; cur
           <Icon name="unreachable" />
         </span>
       ) : worst_severity !== null ? (
-        <Severity severity={worst_severity} blink={!grid.worst_acknowledged} label={false} />
+        <Severity severity={worst_severity} blink={!worstCalm(grid, nowMs)} label={false} />
       ) : (
         <span class="symbol" />
       )}
@@ -88,7 +90,7 @@ export function GridList({ currentId }: { currentId?: string | null }) {
     wanted === ''
       ? grids
       : grids.filter(({ name, grid_id }) => name.toLowerCase().includes(wanted) || grid_id.includes(wanted));
-  const groups = groupGrids(shown);
+  const groups = groupGrids(shown, now);
   return (
     <>
       {grids.length > searchFrom && (
@@ -128,8 +130,8 @@ export function GridList({ currentId }: { currentId?: string | null }) {
 }
 
 /** The sentence on top: who needs somebody. */
-export function homeVerdict(grids: readonly GridState[]): { lead: string; rest: string } {
-  const { needs, unreachable, rest: others } = groupGrids(grids);
+export function homeVerdict(grids: readonly GridState[], nowMs: number): { lead: string; rest: string } {
+  const { needs, unreachable, rest: others } = groupGrids(grids, nowMs);
   const first = needs[0];
   if (first !== undefined) {
     const lead = t(first.power === 'off' ? 'home.noPower' : 'home.needsYou', { grid: first.name });
@@ -196,7 +198,7 @@ export function Home() {
     if (wide.value) void app.refreshAlertsOfAll();
   }, [gridsAtMs.value, wide.value]);
   const source = useGridsSource();
-  const { lead, rest } = homeVerdict(grids.value);
+  const { lead, rest } = homeVerdict(grids.value, app.state.nowMs.value);
   const empty = grids.value.length === 0;
   const failed = gridsState.value === 'failed';
   return (
@@ -244,12 +246,17 @@ function Overview() {
   const { state } = useApp();
   const { grids, views, acts, nowMs } = state;
   const names = new Map(grids.value.map((grid) => [grid.grid_id, grid]));
-  const alerts = openAlerts(
-    [...names.keys()]
-      .flatMap((gridId) => views.value[gridId]?.alerts ?? [])
-      .map((alert) => withActs(alert, acts.value)),
+  const now = nowMs.value;
+  const alerts = pausedLast(
+    openAlerts(
+      [...names.keys()]
+        .flatMap((gridId) => views.value[gridId]?.alerts ?? [])
+        .map((alert) => withActs(alert, acts.value)),
+    ),
+    now,
   );
-  const ordered = groupGrids(grids.value);
+  const calm = (alert: (typeof alerts)[number]) => alert.seen || paused(alert, now);
+  const ordered = groupGrids(grids.value, now);
   return (
     <div class="overview">
       <section aria-labelledby="batteries">
@@ -282,7 +289,9 @@ function Overview() {
       <section aria-labelledby="open-alerts">
         <h2 class="h2" id="open-alerts">
           {t('home.alertsTable')}
-          <span>{t('home.alertsCount', { n: alerts.length, unseen: alerts.filter(({ seen }) => !seen).length })}</span>
+          <span>
+            {t('home.alertsCount', { n: alerts.length, unseen: alerts.filter((alert) => !calm(alert)).length })}
+          </span>
         </h2>
         <table class="alert-table">
           <thead>
@@ -298,9 +307,9 @@ function Overview() {
           </thead>
           <tbody>
             {alerts.map((alert) => (
-              <tr key={alert.alert_id} class={alert.seen ? 'seen' : ''}>
+              <tr key={alert.alert_id} class={calm(alert) ? 'seen' : ''}>
                 <td>
-                  <Severity severity={alert.severity} blink={!alert.seen} label={false} />
+                  <Severity severity={alert.severity} blink={!calm(alert)} label={false} />
                 </td>
                 <td>{names.get(alert.grid_id)?.name}</td>
                 <td>
@@ -314,7 +323,8 @@ function Overview() {
                   {momentText(alert.raised_at_ms, nowMs.value, names.get(alert.grid_id)?.zone ?? 'UTC')}
                 </td>
                 <td>
-                  {alert.seen ? (alert.acknowledged_by?.name ?? sentenceMiddle(seenText(alert))) : t('home.nobody')}
+                  {pausedText(alert, now, names.get(alert.grid_id)?.zone ?? 'UTC') ??
+                    (alert.seen ? (alert.acknowledged_by?.name ?? sentenceMiddle(seenText(alert))) : t('home.nobody'))}
                 </td>
               </tr>
             ))}

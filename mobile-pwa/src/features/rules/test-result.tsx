@@ -1,4 +1,5 @@
 /** What a rule would have done: how often, at night, how long, day by day, and when. */
+import { useEffect, useRef } from 'preact/hooks';
 import type { RuleTestResult } from '@villagrid/contracts';
 import { dayClockText, dayText, durationText, quantityText } from '../../i18n/format.js';
 import { t } from '../../i18n/messages.js';
@@ -69,6 +70,9 @@ export function TestResult({
   names: readonly string[];
   nameOf: (deviceId: string) => string;
 }) {
+  const box = useRef<HTMLDivElement>(null);
+  // On a phone the answer comes below what can be seen: nobody would know that it is there.
+  useEffect(() => box.current?.scrollIntoView({ block: 'nearest' }), [result]);
   const { variants, live, zone, from_ms: fromMs, to_ms: toMs } = result;
   const all: readonly Counts[] = live === null ? variants : [...variants, live];
   const most = Math.max(1, ...all.flatMap(({ days }) => days.map((one) => one.count)));
@@ -77,7 +81,7 @@ export function TestResult({
   const rest = (shown?.count ?? 0) + (shown?.standing_at_start ?? 0) - Math.min(occurrences.length, mostListed);
   const coarse = result.granularities.filter((one) => one.granularity !== 'raw').at(-1);
   return (
-    <div class="rule-result" aria-live="polite">
+    <div class="rule-result" ref={box} aria-live="polite">
       {variants.map((one, at) => (
         <Row
           key={one.name}
