@@ -77,6 +77,7 @@ export * from './forecast/battery.js';
 export * from './forecast/temperature.js';
 export * from './dashboard/verdict.js';
 export * from './backtest/samples.js';
+export * from './backtest/measured.js';
 export * from './backtest/needs.js';
 export * from './backtest/figure-board.js';
 export * from './backtest/tally.js';

@@ -12,6 +12,7 @@ import {
   durationText,
   emptyColumns,
   matchOccurrences,
+  measuredSentence,
   ruleLimits,
   sampleColumns,
   samplesOfWindows,
@@ -102,6 +103,37 @@ t.test('a back-test gives when a rule is raised and cleared, and what another li
   t.match(asIs?.occurrences[0], { value: 28, limit: 30, deviceId: null, metric: 'battery_soc_pct' });
   t.match(asIs?.counts, { count: 1, atNight: 1, longestMs: 555_000, openAtEnd: 0 });
   t.equal(lower?.counts.count, 0);
+});
+
+t.test('a back-test tells how much of its stretch was measured', async (t) => {
+  const low = ruleOf('low_battery');
+  const measuredOf = (slices: ReadonlyArray<readonly Point[]>) => {
+    const [fromMs, toMs] = [start, start + 30 * day];
+    const test = new Backtest({ variants: [{ name: 'v', rule: low }], site, metricsOf, fromMs, toMs, leadMs: hour });
+    for (const points of slices) for (const _ of test.play([series('battery', 'battery_soc_pct', points)], toMs));
+    const sentence = measuredSentence(test.measured, toMs - fromMs);
+    return [
+      test.measured.fromMs === null ? null : (test.measured.fromMs - start) / 1000,
+      test.measured.totalMs,
+      sentence,
+    ];
+  };
+  const every = (fromS: number, toS: number, stepS: number, quality = 0): Point[] =>
+    Array.from({ length: (toS - fromS) / stepS + 1 }, (_, at) => [fromS + at * stepS, 40, quality]);
+  const end = 30 * 86_400;
+  t.same(measuredOf([every(end - 120, end, 5)]), [
+    end - 120,
+    2 * minute,
+    'Only 2 minutes of these 30 days were measured.',
+  ]);
+  // Two hours, one of them in the next slice; then an outage; before the stretch nothing counts, bad values neither.
+  const parts = [
+    [...every(-1800, 3600, 60)],
+    [...every(3660, 7200, 60), ...every(9000, 9600, 60, 64), ...every(20_000, 20_600, 60)],
+  ];
+  t.same(measuredOf(parts), [0, 2 * hour + 10 * minute, 'Only 2 h 10 min of these 30 days were measured.']);
+  t.same(measuredOf([every(0, end, 300)]), [0, 30 * day, null]);
+  t.same(measuredOf([[]]), [null, 0, 'Nothing that this rule watches was measured in this time.']);
 });
 
 t.test('samples of bad quality never raise, and make a figure unknown', async (t) => {

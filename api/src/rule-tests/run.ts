@@ -10,6 +10,7 @@ import {
   describeRule,
   longestTestDays,
   matchOccurrences,
+  measuredSentence,
   mostListed,
   nightOf,
   Tally,
@@ -137,6 +138,7 @@ export async function runTest(
   }
   const isNight = nightOf(site.zone);
   const results = test.results();
+  const { measured } = test;
   const shown = results.map(({ name, rule: own, counts, occurrences }, index) => {
     const set = variants[index]?.set ?? {};
     const first = results[0]?.counts as OccurrenceCounts;
@@ -157,9 +159,12 @@ export async function runTest(
     to_ms: toMs,
     zone: site.zone,
     samples: test.samples,
+    measured_from_ms: measured.fromMs,
+    measured_ms: Math.round(measured.totalMs),
+    measured_share: Math.round((measured.totalMs / (toMs - fromMs)) * 10_000) / 10_000,
     took_ms: Math.round(monotonicMs() - beganMs),
     granularities: used,
-    notes: notesOf(used, test.samples, rule),
+    notes: notesOf(used, measuredSentence(measured, toMs - fromMs), rule),
     variants: shown,
     live: real === undefined ? null : liveView(site, real, results[0]?.occurrences ?? [], { fromMs, toMs }, isNight),
   };
@@ -184,9 +189,9 @@ const windowWords: Readonly<Record<Granularity, string>> = {
   '1d': 'days',
 };
 
-function notesOf(used: RuleTestResult['granularities'], samples: number, rule: Rule): string[] {
+function notesOf(used: RuleTestResult['granularities'], measured: string | null, rule: Rule): string[] {
   const notes: string[] = [];
-  if (samples === 0) notes.push('Nothing that this rule watches was measured in this time.');
+  if (measured !== null) notes.push(measured);
   const coarse = [...new Set(used.map((one) => one.granularity))].filter((one) => one !== 'raw');
   if (coarse.length > 0)
     notes.push(

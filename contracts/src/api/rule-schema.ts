@@ -114,6 +114,9 @@ export const ruleTestResultSchema = Type.Object({
   to_ms: time('its end'),
   zone: Type.String(),
   samples: Type.Integer({ description: 'samples that were played' }),
+  measured_from_ms: nullable(time('first moment of the stretch with data of what the rule looks at; null without any')),
+  measured_ms: duration('time of the stretch with such data'),
+  measured_share: Type.Number({ description: 'the same as a share of the stretch, 0 to 1' }),
   took_ms: duration('how long it took'),
   granularities: Type.Array(
     Type.Object({ granularity: literals(granularities), from_ms: time('from'), to_ms: time('to') }),

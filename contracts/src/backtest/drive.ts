@@ -10,6 +10,7 @@ import type { Rule } from '../rules/rule.js';
 import { alertSubject } from '../rules/subject.js';
 import type { Site } from '../site/site.js';
 import { FigureBoard, type Newest } from './figure-board.js';
+import { MeasuredTime, type Measured } from './measured.js';
 import { backtestNeeds, watchedDevices, type BacktestNeeds, type SeriesName } from './needs.js';
 import type { SeriesSamples } from './samples.js';
 import { Tally, type Occurrence, type OccurrenceCounts, type Stretch } from './tally.js';
@@ -20,6 +21,9 @@ export const backtestTickMs = 5000;
 const workPerStep = 2000;
 /** Occurrences of a variant that are kept one by one; all are counted. */
 export const mostListed = 1000;
+
+/** Silence up to which time counts as measured, milliseconds; of slow devices three of their periods. */
+const measuredGapMs = 5 * 60_000;
 
 const isBad = Uint8Array.from({ length: 256 }, (_, code) => (qualityClass(code) === 'bad' ? 1 : 0));
 
@@ -132,6 +136,8 @@ export class Backtest {
   readonly #playing: readonly Playing[];
   readonly #forms = new Map<string, BlockForm>();
   readonly #tickWork: number;
+  readonly #measured: MeasuredTime;
+  readonly #gapOf: ReadonlyMap<string, number>;
   /** Nobody watched before anything was heard: the time is looked at from the first sample on. */
   #nextTickMs = Number.POSITIVE_INFINITY;
 
@@ -142,6 +148,10 @@ export class Backtest {
     this.needs = backtestNeeds(rules, site, options.metricsOf);
     this.playFromMs = fromMs - options.leadMs;
     this.#toMs = toMs;
+    this.#measured = new MeasuredTime(fromMs, toMs);
+    this.#gapOf = new Map(
+      site.devices.map((one) => [one.device_id, Math.max(measuredGapMs, 3 * (one.period_s ?? 0) * 1000)]),
+    );
     this.#board = new FigureBoard(site, this.needs.figures);
     // The engine remembers the figures it is told, as live; of others nothing is known.
     const context: RuleContext = { ...options.context, figure: () => undefined };
@@ -161,6 +171,11 @@ export class Backtest {
   /** Samples that were played so far. */
   get samples(): number {
     return this.#samples;
+  }
+
+  /** How much of the stretch was measured in what was played: usable values of any series that is looked at. */
+  get measured(): Measured {
+    return this.#measured.measured();
   }
 
   /** Plays samples of a slice that ends before `untilMs`; yields where others may have their turn. */
@@ -302,14 +317,19 @@ export class Backtest {
     }
     const blocks: Block[] = [];
     for (const group of groups) {
-      const [{ deviceId: device, times }] = group as [SeriesSamples];
+      const [{ deviceId: device, times, windowMs = 0 }] = group as [SeriesSamples];
       let allUsable = true;
       for (const { values, qualities } of group) {
         allUsable &&= isUsable(values, qualities);
         yield;
       }
+      const gapMs = Math.max(windowMs, this.#gapOf.get(device) ?? measuredGapMs);
+      const known = allUsable ? times : times.filter((_, at) => group.some((one) => isUsableAt(one, at)));
+      this.#measured.add(`${device} ${group[0]?.metric ?? ''}`, known, gapMs);
+      yield;
       blocks.push({ deviceId: device, times, columns: group, form: this.#formOf(group), allUsable, at: 0 });
     }
+    this.#measured.endSlice();
     return blocks;
   }
 
@@ -340,6 +360,9 @@ function sameTimes(a: Float64Array, b: Float64Array): boolean {
   for (let i = 0; i < a.length; i += 1) if (a[i] !== b[i]) return false;
   return true;
 }
+
+const isUsableAt = ({ values, qualities }: SeriesSamples, at: number): boolean =>
+  values[at] === values[at] && isBad[qualities[at] as number] !== 1;
 
 function isUsable(values: Float64Array, qualities: Uint8Array): boolean {
   for (let i = 0; i < values.length; i += 1)

@@ -14,6 +14,8 @@ export interface SampleColumns {
   readonly qualities: Uint8Array;
   /** What values are divided by to be in the metric's unit. */
   readonly factor: number;
+  /** Width of the windows that stand for samples, milliseconds; left out for samples. */
+  readonly windowMs?: number;
 }
 
 /** The same, with the series' name. */
@@ -54,5 +56,5 @@ export function samplesOfWindows(
     times[2 * at + 1] = timeMs + width - 1;
     values[2 * at] = values[2 * at + 1] = kept[at] as number;
   }
-  return { times, values, qualities: new Uint8Array(times.length).fill(qualityCodes.good), factor: 1 };
+  return { times, values, qualities: new Uint8Array(times.length).fill(qualityCodes.good), factor: 1, windowMs: width };
 }

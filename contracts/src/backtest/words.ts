@@ -1,5 +1,6 @@
 /** What a back-test found, in plain sentences. */
 import type { Rule } from '../rules/rule.js';
+import type { Measured } from './measured.js';
 import { ruleLimits, type RuleChanges } from './change.js';
 import type { OccurrenceCounts } from './tally.js';
 
@@ -31,6 +32,21 @@ export function countsSentence({ count, atNight, standingAtStart, longestMs }: O
         ? 'at night'
         : `${atNight === count ? 'all' : atNight} of them at night`;
   return `It would have been raised ${times(count)}, ${night}; the longest lasted ${durationText(longestMs)}.${before}`;
+}
+
+/** Share of a stretch from which on it counts as measured. */
+const measuredWell = 0.95;
+
+/** "Only 2 minutes of these 30 days were measured."; null when nearly all of it was. */
+export function measuredSentence({ totalMs, fromMs }: Measured, spanMs: number): string | null {
+  if (fromMs === null) return 'Nothing that this rule watches was measured in this time.';
+  if (totalMs >= measuredWell * spanMs) return null;
+  const spelled = (ms: number) =>
+    durationText(ms)
+      .replace(/^(\d+) s$/, '$1 seconds')
+      .replace(/^(\d+) min$/, '$1 minutes')
+      .replace(/^(\d+) h$/, '$1 hours');
+  return `Only ${spelled(totalMs)} of these ${spelled(spanMs)} were measured.`;
 }
 
 /** "At 25 % it would have been 3 times instead of 14, at night 1 instead of 5." `what` names the change. */

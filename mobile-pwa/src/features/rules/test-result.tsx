@@ -8,6 +8,8 @@ import { Icon } from '../../ui/icons.js';
 type Counts = Omit<NonNullable<RuleTestResult['live']>, 'both' | 'only_live' | 'only_test' | 'whole'>;
 /** Occurrences that are listed. */
 const mostListed = 8;
+/** Share of the stretch from which on it counts as measured. */
+const measuredWell = 0.95;
 
 function Row({
   name,
@@ -97,6 +99,13 @@ export function TestResult({
         <span>{dayText(fromMs, zone)}</span>
         <span>{dayText(toMs, zone)}</span>
       </div>
+      {result.measured_share < measuredWell && (
+        <p>
+          {result.measured_from_ms === null
+            ? t('rules.measuredNothing')
+            : t('rules.measured', { measured: durationText(result.measured_ms), span: durationText(toMs - fromMs) })}
+        </p>
+      )}
       {coarse !== undefined && <p class="d">{t('rules.coarse', { when: dayText(coarse.to_ms, zone) })}</p>}
       {occurrences.length > 0 && (
         <>

@@ -34,5 +34,7 @@ export const ruleTexts = {
   'rules.perDay': '{name}: alerts per day from {from} to {to}; most {n}',
   'rules.when': 'When',
   'rules.more': '{n, plural, one {# more} other {# more}}',
+  'rules.measured': 'Only {measured} of these {span} were measured.',
+  'rules.measuredNothing': 'Nothing of it was measured in this time.',
   'rules.coarse': 'Before {when} samples are no longer kept: what was short is not seen there.',
 } as const;
