@@ -361,7 +361,8 @@ t.test('a limit of a rule is changed by its path; anything else is refused with 
     ['parameters.all.7.below', 3, /has no parameters\.all\.7\.below/],
     ['parameters.all.2', 3, /has no parameters\.all\.2/],
     ['parameters.__proto__.x', 3, /has no/],
-    ['parameters.belwo', 3, /belwo/],
+    ['parameters.belwo', 3, /no parameter parameters\.belwo; there are all, unless/],
+    ['parameters.all.0.belwo', 3, /no parameter parameters\.all\.0\.belwo; there are metric/],
     ['parameters.on_delay_ms', -1, /on_delay_ms/],
     ['parameters.all', null, /all/],
   ];

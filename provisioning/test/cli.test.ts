@@ -65,6 +65,8 @@ t.test('an installer makes a gateway, its devices and people, and the doctor fin
   const again = await cli(['init', '--folder', folder, '--grid', 'kisima', '--name', 'Kisima']);
   t.equal(again.code, 1, 'a folder that is there is never overwritten');
   t.match(again.err, /E_CONFIG_INVALID.*there already/);
+  const untold = await cli(['notify', 'test', 'sms', '--to', '+255712345678', '--folder', folder]);
+  t.match(untold, { code: 1, err: /No way is set up\.\n-> docs\/how-to\/tell-people\.md/ });
 
   const device = await cli([
     'device',

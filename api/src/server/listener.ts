@@ -153,5 +153,5 @@ function sendProblem(thrown: unknown, request: FastifyRequest, reply: FastifyRep
     .header('x-correlation-id', request.id)
     .header('cache-control', 'no-store')
     .type(problemType)
-    .send(JSON.stringify(problemDocument(error.code, error.detail, request.id)));
+    .send(JSON.stringify(problemDocument(error.code, error.detail, request.id, error.next)));
 }

@@ -4,9 +4,14 @@ import { errorCatalogue, VillagridError, type ErrorCode, type Problem } from '@v
 /** Content type of a problem document. */
 export const problemType = 'application/problem+json; charset=utf-8';
 
-/** A problem document for a catalogued error. */
-export function problemDocument(code: ErrorCode, detail: string, correlationId: string): Problem {
-  const { status, title, next } = errorCatalogue[code];
+/** A problem document for a catalogued error; `next` is for where more is known than the catalogue can say. */
+export function problemDocument(
+  code: ErrorCode,
+  detail: string,
+  correlationId: string,
+  next: string = errorCatalogue[code].next,
+): Problem {
+  const { status, title } = errorCatalogue[code];
   return {
     type: `urn:villagrid:error:${code}`,
     title,

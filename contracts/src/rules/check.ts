@@ -28,20 +28,34 @@ export function tryRule(rule: Rule): CheckedRule {
   if (!Check(kind.parameters, parameters)) {
     const first = Errors(kind.parameters, parameters)[0];
     const steps = (first?.instancePath ?? '').split('/').slice(1);
-    const extra = (first?.params as { additionalProperties?: readonly string[] } | undefined)?.additionalProperties;
-    const path = [
-      'parameters',
-      ...steps.map((one) => (/^\d+$/.test(one) ? Number(one) : one)),
-      ...(extra?.slice(0, 1) ?? []),
-    ];
-    const where = ['parameters', ...steps].join('.');
-    return wrong(path, `${where} ${first?.message ?? 'is wrong'}${extra ? ` (${extra.join(', ')})` : ''}`);
+    const extra = (first?.params as { additionalProperties?: readonly string[] } | undefined)
+      ?.additionalProperties?.[0];
+    // One name too many is told of itself, or of what holds it.
+    if (extra !== undefined) steps.push(extra);
+    const path = ['parameters', ...steps.map((one) => (/^\d+$/.test(one) ? Number(one) : one))];
+    const where = path.join('.');
+    if (extra === undefined && first?.keyword !== 'boolean')
+      return wrong(path, `${where} ${first?.message ?? 'is wrong'}`);
+    const known = namesAt(kind.parameters, steps.slice(0, -1));
+    return wrong(path, `there is no parameter ${where}${known.length > 0 ? `; there are ${known.join(', ')}` : ''}`);
   }
   const missing = kind.missing?.(parameters as never);
   if (missing === undefined) return { ok: true, rule: { ...rule, parameters } };
   // Some sentences begin with the place they are about.
   const [place = 'parameters'] = /^parameters[\w.]*/.exec(missing) ?? [];
   return wrong(place.split('.'), missing.replace(/\.$/, ''));
+}
+
+interface SchemaNode {
+  readonly properties?: Readonly<Record<string, SchemaNode>>;
+  readonly items?: SchemaNode;
+}
+
+/** Names a schema knows at a place; none where it has a choice of forms, or takes any name. */
+function namesAt(schema: SchemaNode, steps: readonly string[]): readonly string[] {
+  let node: SchemaNode | undefined = schema;
+  for (const step of steps) node = /^\d+$/.test(step) ? node?.items : node?.properties?.[step];
+  return Object.keys(node?.properties ?? {});
 }
 
 /** The rule with the defaults of its kind filled in; throws E_CONFIG_INVALID that names rule and parameter. */

@@ -289,7 +289,9 @@ export function createNotifier(options: NotifierOptions): Notifier {
     async test(name, to) {
       const one = channels.get(name);
       if (!one)
-        throw new VillagridError('E_REQUEST_INVALID', `${name} is not set up here; the settings are notify.${name}.`);
+        throw new VillagridError('E_REQUEST_INVALID', `${name} is not set up here; the settings are notify.${name}.`, {
+          next: 'docs/how-to/tell-people.md shows how.',
+        });
       try {
         const address = name === 'sms' ? mustBePhoneNumber(to) : to;
         if (name === 'relay') testUntilMs = realClock.monotonicMs() + testSoundsMs;

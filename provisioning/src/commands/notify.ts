@@ -31,6 +31,7 @@ type Shown = NotifyStatus['channels'][number];
 
 /** The network takes up to two minutes for a message, and the SIM one to be found. */
 const testWithinMs = 240_000;
+const noWay = 'No way is set up.';
 const secretNames = { 'sms-pin': 'sms_pin', 'email-password': 'email_password' } as const;
 
 export function addNotifyCommands(program: Command, ports: CommandPorts): void {
@@ -73,6 +74,11 @@ export function addNotifyCommands(program: Command, ports: CommandPorts): void {
       if (channel !== 'relay' && options.to === undefined)
         throw new VillagridError('E_REQUEST_INVALID', 'A test needs somebody who gets it.', { next: 'Give --to.' });
       const at = resolve(options.folder);
+      const { notify: config } = loadGatewayConfig({ path: gatewayFiles(at).config });
+      if (config?.[channel] === undefined)
+        throw new VillagridError('E_NOTIFY_FAILED', config === undefined ? noWay : `${channel} is not set up.`, {
+          next: 'docs/how-to/tell-people.md shows how.',
+        });
       const to = options.to ?? '';
       const shown = (await gatewayRuns(at))
         ? ((await askGateway(at, await credentials(options), (gridId) => `/api/notify/${gridId}/test`, {
@@ -216,7 +222,7 @@ const withNulls = ({
 });
 
 function* statusLines({ people, waiting, channels, recent }: NotifyStatus): Generator<string> {
-  if (channels.length === 0) yield 'No way is set up; docs/how-to/tell-people.md shows how.';
+  if (channels.length === 0) yield `${noWay} docs/how-to/tell-people.md shows how.`;
   for (const { channel, state, detail, sent, failed, last_sent_ms: lastMs } of channels) {
     yield `${channel.padEnd(6)} ${(state === 'failing' ? 'FAILS' : state).padEnd(8)} ${detail}`;
     if (sent + failed > 0)
