@@ -43,7 +43,7 @@ import { createInsight } from './insight/insight.js';
 import { createUsual } from './insight/usual.js';
 import { createIntake } from './intake/intake.js';
 import { Lines } from './live/lines.js';
-import { keepLinks } from './live/kept-links.js';
+import { keepLinks } from './project/kept-links.js';
 import { Live } from './live/live.js';
 import { loadNamedMappings, type Mapping } from './mappings/index.js';
 import { NodeCommands } from './nodes/commands.js';
