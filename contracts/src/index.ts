@@ -30,6 +30,7 @@ export * from './alerts/maintenance.js';
 export * from './alerts/ring.js';
 export * from './alerts/load.js';
 export * from './rules/kind.js';
+export * from './rules/finding-number.js';
 export * from './rules/rule.js';
 export * from './rules/check.js';
 export * from './rules/defaults.js';

@@ -4,6 +4,7 @@
  */
 import { judgeBalance, readBalanceDay } from '@villagrid/api';
 import {
+  findingNumber,
   balanceDayMs,
   balanceWords,
   meterFindingFigure,
@@ -54,13 +55,6 @@ export interface BalanceCheck extends LifecyclePart {
   /** What an alert about the present finding says, where there is one. */
   words(): Partial<AlertSubject> | undefined;
 }
-
-/** A number for a text, never 0. */
-const numberOf = (text: string): number => {
-  let hash = 7;
-  for (let i = 0; i < text.length; i += 1) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) & 0xfffffff;
-  return hash + 1;
-};
 
 /** Kinds that differ only in size: a factor that began at noon looks like a drift until its day is full. */
 const ofSize: readonly ChannelFaultKind[] = ['factor', 'gain', 'drift'];
@@ -113,7 +107,7 @@ export function createBalanceCheck(options: BalanceCheckOptions): BalanceCheck {
     }
     if (finding === '') figure(meterFindingFigure, 0);
     else if (!needsWholeDay(found) || nowMs - remembered.sinceMs >= balanceDayMs) {
-      figure(meterFindingFigure, numberOf(finding));
+      figure(meterFindingFigure, findingNumber(finding));
       if (!remembered.isTold) {
         remembered = { ...remembered, isTold: true };
         dirty = true;
@@ -132,7 +126,7 @@ export function createBalanceCheck(options: BalanceCheckOptions): BalanceCheck {
     }
     if (remembered.isTold || nowMs - remembered.unexplainedSinceMs < 2 * balanceDayMs) return;
     present = found;
-    figure(meterFindingFigure, numberOf('unexplained'));
+    figure(meterFindingFigure, findingNumber('unexplained'));
   };
 
   const look = (): Promise<void> => {

@@ -10,6 +10,7 @@ import {
   type SiteInsight,
 } from '@villagrid/api';
 import {
+  findingNumber,
   anomalyRuleId,
   anomalyWords,
   batteryEndsRuleId,
@@ -65,13 +66,6 @@ export interface Insight extends LifecyclePart {
   words(ruleId: string): Partial<AlertSubject> | undefined;
 }
 
-/** A number for a text, never 0. */
-const numberOf = (text: string): number => {
-  let hash = 11;
-  for (let i = 0; i < text.length; i += 1) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) & 0xfffffff;
-  return hash + 1;
-};
-
 /** Makes the part. */
 export function createInsight(options: InsightOptions): Insight {
   const { grid, log, figure, clock, logger } = options;
@@ -125,7 +119,7 @@ export function createInsight(options: InsightOptions): Insight {
       if (isNew) logger.info('out of the ordinary', { found: anomalyWords(open.explanation).headline });
       anomaly = open;
     }
-    figure(findingFigures[anomalyRuleId], anomaly === undefined ? 0 : numberOf(`${anomaly.sinceMs}`));
+    figure(findingFigures[anomalyRuleId], anomaly === undefined ? 0 : findingNumber(`${anomaly.sinceMs}`));
 
     const forecast = site.battery();
     const ends = forecast?.emptyAtMs;
@@ -144,7 +138,7 @@ export function createInsight(options: InsightOptions): Insight {
     figure(findingFigures[batteryEndsRuleId], battery === undefined ? 0 : 1);
 
     hot = site.temperatures().find((one) => one.overAtMs !== null);
-    figure(findingFigures[temperatureRisesRuleId], hot === undefined ? 0 : numberOf(hot.series.id));
+    figure(findingFigures[temperatureRisesRuleId], hot === undefined ? 0 : findingNumber(hot.series.id));
   }
 
   const isTold = ({ explanation }: AnomalySpan, active: readonly Alert[]): boolean =>
