@@ -4,6 +4,7 @@
  * line is left alone until it was silent for the device's longest reply time; two equal questions to a unit within that time
  * have a question of another length between them; and what equals a recent answer to another question is asked again.
  */
+import { setImmediate } from 'node:timers/promises';
 import { messageOf, type Clock, type RandomSource, type Timer } from '@villagrid/contracts';
 import { backoffDelayMs, type Logger } from '@villagrid/runtime';
 import type { ByteLine, OpenLine } from './byte-line.js';
@@ -41,6 +42,15 @@ export interface RtuLinkOptions {
 
 /** An adapter that was unplugged is looked for at least every two seconds. */
 const usualReopenMs = { minMs: 250, maxMs: 2000 } as const;
+/**
+ * This process may be away for so long (a busy processor, a slow card): what came meanwhile is heard only afterwards, so that
+ * is how much longer than the device's longest reply time an answer is expected, milliseconds.
+ */
+const awayMs = 500;
+/** Time to hear what came while this process was away, on the way through the pool that reads serial ports, milliseconds. */
+const hearMs = 10;
+/** A line that doubled or delayed an answer is expected to do so again for so long, milliseconds. */
+const strayKeptMs = 60_000;
 /** So many answers of a unit are remembered to know a doubled one by. */
 const rememberedAnswers = 8;
 
@@ -78,6 +88,8 @@ export function rtuLink(options: RtuLinkOptions): Link {
   let heardMs = 0;
   /** Silence the line needs before it is believed again; 0 when nothing is wrong. */
   let drainMs = 0;
+  /** When bytes last came that were no answer to what was asked. */
+  let strayMs = Number.NEGATIVE_INFINITY;
   /** Longest reply time of whoever was asked last. */
   let longestMs = 0;
 
@@ -90,8 +102,11 @@ export function rtuLink(options: RtuLinkOptions): Link {
           bytes: (data) => {
             heardMs = clock.monotonicMs();
             if (pending) pending.push(data);
-            // Whatever nobody asked for may be an answer that is late, and its like may follow.
-            else drainMs = Math.max(drainMs, longestMs);
+            else {
+              // Whatever nobody asked for may be an answer that is late, and its like may follow.
+              drainMs = Math.max(drainMs, longestMs);
+              strayMs = heardMs;
+            }
           },
           lost: (reason) => {
             line = undefined;
@@ -146,18 +161,31 @@ export function rtuLink(options: RtuLinkOptions): Link {
   /** Waits until the line was silent long enough. Rejects with LinkError when it never is. */
   const silence = async (gapMs: number): Promise<void> => {
     const begunMs = clock.monotonicMs();
+    let listened = false;
+    let away = false;
     for (;;) {
       const neededMs = Math.max(quietMs, gapMs, drainMs);
       const nowMs = clock.monotonicMs();
-      if (heardMs + neededMs <= nowMs) break;
+      if (heardMs + neededMs <= nowMs) {
+        if (listened) break;
+        // What came while this process was busy is heard first: once for what is ready, once for what that brings.
+        await setImmediate();
+        await setImmediate();
+        if (away) await clock.sleep(hearMs);
+        listened = true;
+        continue;
+      }
+      listened = false;
       if (nowMs - begunMs > 5 * neededMs + 1000)
         throw new LinkError(
           'mismatch',
           `${name} is never silent: noise, a wrong speed, or a second master on the line`,
         );
-      await clock.sleep(heardMs + neededMs - nowMs, stop.signal).catch(() => undefined);
+      const askedMs = heardMs + neededMs - nowMs;
+      await clock.sleep(askedMs, stop.signal).catch(() => undefined);
       if (stop.signal.aborted) throw stopped();
       if (!line) throw lastFailure;
+      away = clock.monotonicMs() - nowMs > askedMs + hearMs;
     }
     drainMs = 0;
   };
@@ -210,7 +238,10 @@ export function rtuLink(options: RtuLinkOptions): Link {
       if (isRead(read)) times.answered(read.unit, clock.monotonicMs() - sentMs);
       // Answers come in the order of their questions, so what was asked before is done with, but for its like.
       unit.open = unit.open.filter((one) => alike(one, read)).slice(-1);
-      if (!alone) drainMs = request.timeoutMs;
+      if (!alone) {
+        drainMs = request.timeoutMs;
+        strayMs = clock.monotonicMs();
+      }
       return answer;
     } catch (error) {
       const failure = error instanceof LinkError ? error : new LinkError('mismatch', messageOf(error));
@@ -219,6 +250,7 @@ export function rtuLink(options: RtuLinkOptions): Link {
         unit.open = [...unit.open, read].slice(-rememberedAnswers);
         drainMs = request.timeoutMs;
         heardMs = clock.monotonicMs();
+        if (failure.failure === 'mismatch') strayMs = heardMs;
       }
       throw failure;
     } finally {
@@ -231,23 +263,34 @@ export function rtuLink(options: RtuLinkOptions): Link {
     const read: RtuRead = { unit: number, function: code, address, count };
     const unit = unitOf(units, number);
     const between = request.between;
-    const recent = unit.last && clock.monotonicMs() - unit.last.endMs < request.timeoutMs ? [unit.last.read] : [];
-    // Refused or not, it is answered.
-    if (between && between.count !== count && [...unit.open, ...recent].some((one) => alike(one, read)))
-      await exchange(request, { unit: number, ...between });
+    const doubtMs = request.timeoutMs + awayMs;
+    const recent = unit.last && clock.monotonicMs() - unit.last.endMs < doubtMs ? [unit.last.read] : [];
+    if (between && between.count !== count && [...unit.open, ...recent].some((one) => alike(one, read))) {
+      const other = { unit: number, ...between };
+      // Refused or not, it is answered.
+      remember(unit, other, await exchange(request, other));
+    }
     let answer = await exchange(request, read);
-    if (answer.kind === 'words' && looksDoubled(unit, read, answer.words, clock.monotonicMs() - request.timeoutMs)) {
+    const nowMs = clock.monotonicMs();
+    // A line that never doubled an answer is believed when a value stays as it was.
+    const ownSinceMs = nowMs - strayMs < strayKeptMs ? nowMs - doubtMs : nowMs;
+    if (answer.kind === 'words' && looksDoubled(unit, read, answer.words, nowMs - doubtMs, ownSinceMs)) {
       drainMs = request.timeoutMs;
-      heardMs = clock.monotonicMs();
+      heardMs = nowMs;
       answer = await exchange(request, read);
     }
     if (answer.kind === 'exception') throw new LinkError('exception', exceptionText(answer.code), answer.code);
-    const words = answer.kind === 'words' ? answer.words : [];
+    remember(unit, read, answer);
+    return answer.kind === 'words' ? answer.words : [];
+  };
+
+  /** Keeps an answer to know a doubled one by. */
+  const remember = (unit: Unit, read: RtuRead, answer: RtuAnswer): void => {
+    if (answer.kind !== 'words') return;
     unit.recent = [
-      ...unit.recent.filter((one) => one.read.address !== address || !alike(one.read, read)),
-      { read, words, atMs: clock.monotonicMs() },
+      ...unit.recent.filter((one) => one.read.address !== read.address || !alike(one.read, read)),
+      { read, words: answer.words, atMs: clock.monotonicMs() },
     ].slice(-rememberedAnswers);
-    return words;
   };
 
   const writeNow = async (request: WriteRequest): Promise<void> => {
@@ -298,13 +341,20 @@ const alike = (a: RtuQuestion, b: RtuQuestion): boolean =>
   isRead(a) && isRead(b) && a.unit === b.unit && a.function === b.function && a.count === b.count;
 
 /**
- * Whether words are those of a recent answer to another question of the same shape. Words that this question had the last
- * time are no news, so taking them harms nothing: two blocks of zeros are common.
+ * Whether words are those of an answer to another question of the same shape since `sinceMs`, or of one to the same question
+ * since `ownSinceMs`. Words that this question had the last time before that are no news, so taking them harms nothing: two
+ * blocks of zeros are common.
  */
-function looksDoubled(unit: Unit, read: RtuRead, words: readonly number[], sinceMs: number): boolean {
+function looksDoubled(
+  unit: Unit,
+  read: RtuRead,
+  words: readonly number[],
+  sinceMs: number,
+  ownSinceMs: number,
+): boolean {
   const equal = (other: readonly number[]) => other.every((word, i) => word === words[i]);
   const own = unit.recent.find((one) => one.read.address === read.address && alike(one.read, read));
-  if (own && equal(own.words)) return false;
+  if (own && equal(own.words)) return own.atMs > ownSinceMs;
   return unit.recent.some(
     (one) => one.read.address !== read.address && alike(one.read, read) && one.atMs >= sinceMs && equal(one.words),
   );
