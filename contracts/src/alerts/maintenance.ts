@@ -1,5 +1,5 @@
 /** Planned work: what is raised while it lasts is recorded and wakes nobody. Same result for any order and repetition. */
-import type { Actor, AlertEvent, MaintenancePlannedEvent } from './events.js';
+import type { Actor, AlertEvent, MaintenancePlannedEvent, Severity } from './events.js';
 
 /** One planned work. */
 export interface Maintenance {
@@ -58,9 +58,23 @@ export function isMaintenanceInForce({ from_ms, until_ms, ended_by }: Maintenanc
   return ended_by === null && from_ms <= nowMs && nowMs < until_ms;
 }
 
-/** Whether it is about what these devices measure; of none of them (the grid as a whole) only work on the whole grid is. */
-export function maintenanceCovers({ device_ids }: Maintenance, deviceIds: readonly string[]): boolean {
-  return device_ids === null || deviceIds.some((id) => device_ids.includes(id));
+/** What planned work is compared with: an alert, and the devices whose values it is about. */
+export interface AlertOfWork {
+  /** The alert's device; null when it is about the grid as a whole. */
+  readonly deviceId: string | null;
+  readonly severity: Severity;
+  readonly sources: readonly string[];
+}
+
+/**
+ * Whether an alert belongs to the work. Work on devices covers what is about these devices. A figure of the grid that they are
+ * part of tells of others too: it is covered only where all of it is worked on, and never when it is critical, so that a
+ * village without power still wakes somebody.
+ */
+export function maintenanceCovers({ device_ids }: Maintenance, { deviceId, severity, sources }: AlertOfWork): boolean {
+  if (device_ids === null) return true;
+  if (deviceId !== null) return device_ids.includes(deviceId);
+  return severity !== 'critical' && sources.length > 0 && sources.every((id) => device_ids.includes(id));
 }
 
 /** One note of the hand-over from operator to operator. */

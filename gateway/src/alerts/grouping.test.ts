@@ -60,7 +60,14 @@ function village() {
         silence: ({ rule_id }) =>
           rule_id === 'line_down' ? 'line' : rule_id === 'device_silent' ? 'device' : undefined,
         keepsBack: (deviceId) => state.back.has(deviceId),
-        sources: ({ device_id, metric }) => (device_id !== null ? [device_id] : metric === 'soc' ? ['battery'] : []),
+        sources: ({ device_id, metric }) =>
+          device_id !== null
+            ? [device_id]
+            : metric === 'soc'
+              ? ['battery']
+              : metric === 'sum'
+                ? ['meter-1', 'meter-2']
+                : [],
         maintenance: () => state.planned,
         graceMs: minute,
         newAlertId: () => newId(state.nowMs, random),
@@ -235,6 +242,32 @@ t.test('while work is planned alerts are recorded and wake nobody; what still st
   t.match(v.state.planned, [{ ended_by: actor, until_ms: v.state.planned[0]?.from_ms }]);
   v.pass(0.1);
   t.same(v.woken.slice(3), ['released no_power']);
+});
+
+t.test('work on a device keeps back no figure that others are part of, and never a critical one', async (t) => {
+  const v = village();
+  const work = (...device_ids: string[]): Maintenance => ({
+    maintenance_id: `on ${device_ids.join(' and ')}`,
+    grid_id: 'alpha',
+    reason: 'new meter',
+    device_ids,
+    from_ms: v.state.nowMs,
+    until_ms: v.state.nowMs + 60 * minute,
+    planned_by: { user_id: 'u', name: 'Ama' },
+    ended_by: null,
+  });
+  const high = subjectOf({ rule_id: 'high_consumption', severity: 'high', metric: 'sum' });
+  v.state.planned = [work('meter-1')];
+  t.equal(v.alert(v.raise(high)).suppressed_by, null, 'meter-2 counts too');
+  v.state.planned = [work('meter-1', 'meter-2')];
+  t.equal(v.alert(v.raise(high)).suppressed_by, 'on meter-1 and meter-2');
+  v.state.planned = [work('battery')];
+  const empty = v.raise(subjectOf({ rule_id: 'critical_battery', severity: 'critical', metric: 'soc' }));
+  t.equal(v.alert(empty).suppressed_by, null);
+  t.same(v.woken, ['raised high_consumption', 'raised critical_battery']);
+  v.state.planned = [work('battery')];
+  const own = v.raise(subjectOf({ device_id: 'battery', severity: 'critical' }));
+  t.equal(v.alert(own).suppressed_by, 'on battery', 'what is about the device itself waits');
 });
 
 t.test(

@@ -227,9 +227,11 @@ export class Grouping {
   #causeOf(one: Open, nowMs: number): Cause | undefined {
     const [parent] = this.#parentsOf(one);
     if (parent !== undefined) return { parentId: parent.alertId, because: 'parent' };
+    const { device_id: deviceId, severity } = one.subject;
+    const about = { deviceId, severity, sources: one.sources };
     const work = this.#ports
       .maintenance()
-      .find((planned) => isMaintenanceInForce(planned, nowMs) && maintenanceCovers(planned, one.sources));
+      .find((planned) => isMaintenanceInForce(planned, nowMs) && maintenanceCovers(planned, about));
     return work && { parentId: work.maintenance_id, because: 'maintenance' };
   }
 
