@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import t from 'tap';
-import { createAlertStore, openDatabase } from '../index.js';
+import { alertStoreMigrations, createAlertStore, migrateModule, openDatabase } from '../index.js';
 import { alertEvents, alertStoreSuite, tempDir } from '../testing/index.js';
 
 alertStoreSuite(t, 'alert store over SQLite', (t) => {
@@ -54,4 +54,24 @@ t.test('several events go in together or not at all', async (t) => {
   t.throws(() => store.appendAll([alpha.raised(second), stranger]), { code: 'E_ALERT_NOT_FOUND' });
   t.equal(store.get(second), undefined);
   database.close();
+});
+
+t.test('alerts that were kept before the store knew their rules are found by rule, a damaged row harms none', (t) => {
+  const database = openDatabase({ path: ':memory:' });
+  const events = alertEvents();
+  const [alert, damaged] = [events.alertId(), events.alertId()];
+  migrateModule(database, 'alert_store', alertStoreMigrations.slice(0, 1));
+  const keep = database.prepare('INSERT INTO alert_event VALUES (?, ?, ?)');
+  for (const id of [alert, damaged])
+    database.prepare("INSERT INTO alert VALUES (?, 'alpha', 'active', 5, 'high')").run(id);
+  keep.run(damaged, 'a', '{"kind":"rai');
+  for (const event of [events.noted(alert, 'x'), events.raised(alert)])
+    keep.run(alert, event.id, JSON.stringify(event));
+  const store = createAlertStore({ database });
+  t.same(
+    store.list('alpha', { ruleId: 'high_equipment_temperature' }).map(({ alert_id }) => alert_id),
+    [alert],
+  );
+  database.close();
+  t.end();
 });
