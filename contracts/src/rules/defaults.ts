@@ -42,6 +42,9 @@ export function defaultLimits(plant: { readonly pv_kwp?: number | undefined } = 
 /** The rule of lines that are down: its alert stands for the silence of every device on them. */
 export const lineDownRuleId = 'line_down' satisfies WordedRule;
 
+/** The rule of a village without power: what is only a part of that says so. */
+const noPowerRuleId = 'no_power' satisfies WordedRule;
+
 /** The rule of the energy balance, and the gateway's own figure it watches: the number of what was found, 0 for nothing. */
 export const meterDisagreesRuleId = 'meter_disagrees' satisfies WordedRule;
 export const meterFindingFigure = 'gateway_meter_finding';
@@ -119,6 +122,7 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       },
     }),
     worded('low_battery', {
+      part_of: 'critical_battery',
       kind: 'threshold',
       severity: 'medium',
       selector: { scope: 'figure', metric: 'battery_soc_pct' },
@@ -152,7 +156,7 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
         off_delay_ms: minutes(5),
       },
     }),
-    worded('no_power', {
+    worded(noPowerRuleId, {
       kind: 'threshold',
       severity: 'critical',
       selector: { scope: 'figure', metric: villageVoltage },
@@ -162,6 +166,7 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       .filter((metric) => metric !== villageVoltage)
       .map((metric) => feederRule(metric, deadV)),
     worded('ac_voltage_out_of_limits', {
+      part_of: noPowerRuleId,
       kind: 'threshold',
       severity: 'high',
       selector: { scope: 'figure', metric: 'ac_output_voltage_v' },
@@ -176,6 +181,7 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       },
     }),
     worded('ac_frequency_out_of_limits', {
+      part_of: noPowerRuleId,
       kind: 'threshold',
       severity: 'medium',
       selector: { scope: 'figure', metric: 'ac_frequency_hz' },
@@ -254,7 +260,7 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
   ];
 }
 
-type Watch = Pick<Rule, 'kind' | 'severity' | 'selector' | 'parameters'>;
+type Watch = Pick<Rule, 'kind' | 'severity' | 'selector' | 'parameters' | 'part_of'>;
 
 /** A rule with its English texts; others are found by its id. */
 function worded(id: WordedRule, watch: Watch, values: Readonly<Record<string, string>> = {}): Rule {
@@ -276,6 +282,7 @@ function own(severity: Severity, metric: string, parameters: Readonly<Record<str
 function feederRule(metric: string, deadV: number): Rule {
   const feeder = parseMetricId(metric).suffix ?? metric;
   const watch: Watch = {
+    part_of: noPowerRuleId,
     kind: 'comparison',
     severity: 'critical',
     selector: { scope: 'figure', metric },

@@ -149,19 +149,21 @@ export function createAlerts(options: AlertsOptions): Alerts {
     );
   let stopped = false;
 
-  const kinds = new Map(rules.map((rule) => [rule.id, rule.kind]));
+  const rulesById = new Map(rules.map((rule) => [rule.id, rule]));
   const grouping = new Grouping(
     {
       silence: ({ rule_id, device_id }) =>
         rule_id === lineDownRuleId
           ? 'line'
-          : kinds.get(rule_id) === 'no_data' && device_id !== null
+          : rulesById.get(rule_id)?.kind === 'no_data' && device_id !== null
             ? 'device'
             : undefined,
       keepsBack: (deviceId) => options.lines.keepsBack(deviceId),
       sources: ({ device_id, metric }) =>
         device_id !== null ? [device_id] : (site.wiring[metric ?? '']?.terms ?? []).map((term) => term.device_id),
       maintenance: () => planned,
+      partOf: (ruleId) => rulesById.get(ruleId)?.part_of,
+      kindOf: (deviceId) => site.devices.find(({ device_id }) => device_id === deviceId)?.kind,
       graceMs: comeBackMs * (options.speed ?? 1),
       newAlertId: () => newId(Math.round(clock.nowMs()), random),
       event: (alertId, what, atMs) =>

@@ -36,6 +36,8 @@ const subjectOf = (over: Partial<AlertSubject>): AlertSubject => ({
 const silent = (device_id: string) => subjectOf({ rule_id: 'device_silent', device_id });
 const line = subjectOf({ rule_id: 'line_down', metric: 'gateway_lines_down' });
 
+const rules = defaultRules(defaultLimits(), { wiring: { 'ac_output_voltage_v.clinic': {}, ac_output_voltage_v: {} } });
+
 /** A gateway's alerts on a clock of their own: what is raised and cleared, and who would have been woken. */
 function village() {
   const random = seededRandom(5);
@@ -69,6 +71,8 @@ function village() {
                 ? ['meter-1', 'meter-2']
                 : [],
         maintenance: () => state.planned,
+        partOf: (ruleId) => rules.find(({ id }) => id === ruleId)?.part_of,
+        kindOf: (deviceId) => deviceId.replace(/-.*/, ''),
         graceMs: minute,
         newAlertId: () => newId(state.nowMs, random),
         event,
@@ -313,6 +317,37 @@ t.test('an alert that is worse than what explains it speaks for itself', async (
   t.equal(v.alert(worse).suppressed_by, null);
   t.equal(v.alert(same).suppressed_by, cut);
   t.same(v.woken, ['raised line_down', 'raised device_silent clinic']);
+});
+
+t.test('one thing that is measured twice is one alert; a second thing of its kind is another', async (t) => {
+  const v = village();
+  const hot = (device_id: string, metric: string) => subjectOf({ severity: 'high', device_id, metric });
+  const own = v.raise(hot('inverter-1', 'equipment_temp_c'));
+  const beside = v.raise(hot('powerhouse', 'equipment_temp_c.inverter'));
+  const battery = v.raise(hot('battery-room', 'equipment_temp_c.battery'));
+  const second = v.raise(hot('inverter-2', 'equipment_temp_c'));
+  t.same(
+    [own, beside, battery, second].map((id) => v.alert(id).suppressed_by),
+    [null, own, null, null],
+  );
+  t.equal(v.woken.length, 3);
+  v.clear(own);
+  v.clear(second);
+  v.pass(2);
+  t.same(v.woken.slice(3), ['released high_equipment_temperature powerhouse'], 'who outlives it is told');
+  // The sensor was first: it stands for the first inverter, not for the second.
+  const one = v.raise(hot('inverter-1', 'equipment_temp_c'));
+  const two = v.raise(hot('inverter-2', 'equipment_temp_c'));
+  t.same([v.alert(one).suppressed_by, v.alert(two).suppressed_by, v.alert(beside).suppressed_by], [beside, null, null]);
+});
+
+t.test("a rule says itself what it is part of: a site's own rule whose name begins alike stays its own", async (t) => {
+  const v = village();
+  const critical = (rule_id: string) => subjectOf({ rule_id, severity: 'critical', metric: 'ac_output_voltage_v' });
+  const dark = v.raise(critical('no_power'));
+  const feeder = v.raise(critical('no_power_clinic'));
+  const own = v.raise(critical('no_power_at_the_pump'));
+  t.same([v.alert(feeder).suppressed_by, v.alert(own).suppressed_by], [dark, null]);
 });
 
 t.test(
