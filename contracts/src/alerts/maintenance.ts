@@ -53,6 +53,20 @@ export function reduceMaintenance(events: Iterable<AlertEvent>): Maintenance[] {
     .sort((a, b) => a.from_ms - b.from_ms || (a.maintenance_id < b.maintenance_id ? -1 : 1));
 }
 
+/** A start this near to when it was said is "now" by the clock of who took it, milliseconds. */
+const atOnceMs = 5000;
+
+/**
+ * An event whose time is put right. Planned work that was to begin at once was dated by the same wrong clock, so it moves
+ * along; a start that a person named is the time on the wall and stays.
+ */
+export function retimedEvent<E extends AlertEvent>(event: E, atMs: number): E {
+  const moved = { ...event, at_ms: atMs };
+  if (moved.kind !== 'maintenance_planned' || Math.abs(moved.from_ms - event.at_ms) > atOnceMs) return moved;
+  const byMs = atMs - event.at_ms;
+  return { ...moved, from_ms: moved.from_ms + byMs, until_ms: moved.until_ms + byMs };
+}
+
 /** Whether work goes on at a time. One that somebody ended is over at once, by whosever clock. */
 export function isMaintenanceInForce({ from_ms, until_ms, ended_by }: Maintenance, nowMs: number): boolean {
   return ended_by === null && from_ms <= nowMs && nowMs < until_ms;

@@ -88,6 +88,8 @@ export interface Alerts extends LifecyclePart {
   onInternalFigure(metric: string, value: number): void;
   /** The clock that dates samples was moved by so many milliseconds. */
   clockMoved(byMs: number): void;
+  /** Times of what people said were put right in the store. */
+  retimed(): void;
   /** Something that happened and is over: an alert that is resolved from the start. */
   happened(subject: AlertSubject): void;
   /** A text on the prototype's alert topic; resolves when it may be acknowledged. */
@@ -317,6 +319,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
       grouping.clockMoved(byMs);
       late.clockMoved(byMs);
     },
+    retimed: () => void (planned = reduceMaintenance(notDurable.records(gridId))),
     happened,
     legacyText: (payload) => legacy.say(payload),
     start() {

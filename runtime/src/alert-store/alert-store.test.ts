@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { reduceMaintenance } from '@villagrid/contracts';
 import t from 'tap';
 import { alertStoreMigrations, createAlertStore, migrateModule, openDatabase } from '../index.js';
 import { alertEvents, alertStoreSuite, tempDir } from '../testing/index.js';
@@ -71,6 +72,35 @@ t.test('alerts that were kept before the store knew their rules are found by rul
   t.same(
     store.list('alpha', { ruleId: 'high_equipment_temperature' }).map(({ alert_id }) => alert_id),
     [alert],
+  );
+  database.close();
+  t.end();
+});
+
+t.test('planned work that began at once moves with the clock that was wrong; a start on the wall stays', (t) => {
+  const database = openDatabase({ path: ':memory:' });
+  const store = createAlertStore({ database });
+  const base = { grid_id: 'alpha', at_ms: 1000, origin: { kind: 'gateway', id: 'g' } } as const;
+  const work = {
+    kind: 'maintenance_planned',
+    actor: { user_id: 'u', name: 'U' },
+    reason: 'x',
+    device_ids: null,
+  } as const;
+  const year = 365 * 86_400_000;
+  store.append({ ...base, ...work, id: 'now', alert_id: 'now', from_ms: 999, until_ms: 3_600_999 });
+  store.append({ ...base, ...work, id: 'later', alert_id: 'later', from_ms: year + 5, until_ms: year + 9 });
+  for (const id of ['now', 'now', 'later']) store.retime(id, id, year + 1000);
+  t.same(
+    reduceMaintenance(store.records('alpha')).map(({ maintenance_id, from_ms, until_ms }) => [
+      maintenance_id,
+      from_ms,
+      until_ms,
+    ]),
+    [
+      ['later', year + 5, year + 9],
+      ['now', year + 999, year + 3_600_999],
+    ],
   );
   database.close();
   t.end();

@@ -6,6 +6,7 @@ import {
   compareAlerts,
   isGridRecord,
   reduceAlert,
+  retimedEvent,
   VillagridError,
   type Alert,
   type AlertEvent,
@@ -170,7 +171,7 @@ export function createAlertStore({ database }: { readonly database: SqliteDataba
   const retime = database.transaction((alertId: string, eventId: string, atMs: number): boolean => {
     const event = events(alertId).find(({ id }) => id === eventId);
     if (event === undefined || event.at_ms === atMs) return false;
-    const right: AlertEvent = { ...event, at_ms: atMs };
+    const right = retimedEvent(event, atMs);
     update.run(JSON.stringify(right), alertId, eventId);
     noteAlert(right);
     return true;
