@@ -9,6 +9,7 @@ import type { AlertView, DeviceView, FigureView, MaintenanceView, Summary } from
 import { build } from 'vite';
 import { answeredAlerts, applyFrame, openAlerts, paused, pausedLast, type GridView } from '../src/live/apply.js';
 import { alertValueText, presentValue } from '../src/features/alerts/alert-value.js';
+import { knownPeople } from '../src/features/alerts/people.js';
 import { noticeText } from '../src/features/duty/notice-text.js';
 import { dutyTexts } from '../src/features/duty/texts.js';
 import { spanEndText } from '../src/i18n/format.js';
@@ -74,6 +75,14 @@ t.test('frames change what is known: spares are not counted, and an older answer
     [alert('old', 'resolved'), alert('new', 'active')],
     'what the answer no longer has goes, what the channel told meanwhile stays',
   );
+});
+
+t.test('who has had to do with alerts here is offered by name, who did last first, oneself left out', async (t) => {
+  const act = (name: string, at_ms: number) => ({ actor: { user_id: name, name }, at_ms });
+  const alert = (assignee: string | null, ...timeline: object[]) =>
+    ({ assignee: assignee && { user_id: '', name: assignee }, raised_at_ms: 5, timeline }) as unknown as AlertView;
+  const all = [alert('Esi', act('Juma', 3), { actor: null, at_ms: 9 }), alert(null, act('Ama', 8), act('Juma', 7))];
+  t.same(knownPeople(all, 'Ama'), ['Juma', 'Esi']);
 });
 
 t.test('a paused alert comes after the others until its pause is over', async (t) => {

@@ -133,7 +133,9 @@ export default function Plot(props: PlotProps) {
       side,
       stroke: text,
       font: axisFont,
-      size: side === 3 ? 30 : 36,
+      // As wide as its longest number: what is cut off is read as another one.
+      size: (_u, values) =>
+        Math.max(side === 3 ? 30 : 36, 12 + 7.5 * Math.max(0, ...(values ?? []).map((v) => v.length))),
       gap: 5,
       grid: side === 3 ? { stroke: grid, width: 1, ...(sunlight ? { dash: [1, 3] } : {}) } : { show: false },
       ticks: { show: false },

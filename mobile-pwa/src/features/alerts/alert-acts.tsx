@@ -9,6 +9,7 @@ import { useApp } from '../../ui/context.js';
 import { Icon, Severity } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
 import { Dialog } from '../../ui/shell.js';
+import { knownPeople } from './people.js';
 
 /** Why it is paused, given to, last known since: one line each. */
 export function StandingLines({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: number; zone: string }) {
@@ -140,6 +141,8 @@ export function PauseDialog({ alert, open, onClose }: ActDialog) {
 export function GiveDialog({ alert, open, onClose }: ActDialog) {
   const app = useApp();
   const [name, setName] = useState('');
+  const { views, login } = app.state;
+  const people = knownPeople(views.value[alert.grid_id]?.alerts ?? [alert], login.value?.displayName);
   const give = (assignee: string | null) => {
     const replaces = alert.timeline.filter(({ kind }) => kind === 'assigned').map(({ event_id }) => event_id);
     void app.act({ alert, type: 'assign', note: null, assignee, replaces });
@@ -165,6 +168,15 @@ export function GiveDialog({ alert, open, onClose }: ActDialog) {
             </button>
           )}
         </div>
+        {people.length > 0 && (
+          <div class="chips" role="group" aria-label={t('alert.give.known')}>
+            {people.map((one) => (
+              <button key={one} type="button" class="chip" aria-pressed={one === name} onClick={() => setName(one)}>
+                {one}
+              </button>
+            ))}
+          </div>
+        )}
         <label class="field">
           <span>{t('alert.give.name')}</span>
           <input class="input" maxLength={200} value={name} onInput={(event) => setName(event.currentTarget.value)} />

@@ -14,6 +14,7 @@ import { AlertFamily, GiveDialog, PauseDialog, StandingLines } from './alert-act
 import { pausedText, seenText, WaitingActs } from './alert-row.js';
 import { alertValueText, presentValue, type Present } from './alert-value.js';
 import { LimitChart } from './limit-chart.js';
+import { useSeriesPresent } from './series-present.js';
 import { alertTexts } from './texts.js';
 
 addTexts(alertTexts);
@@ -41,6 +42,9 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
   const found = view?.alerts.find((alert) => alert.alert_id === alertId);
   const [dialog, setDialog] = useState<'note' | 'pause' | 'give'>();
   const heard = useHeard();
+  const zone = view?.summary.zone ?? 'UTC';
+  const figure = found && presentValue(found, view, nowMs.value, zone, heard);
+  const series = useSeriesPresent(found, heard && figure === undefined, zone);
   useEffect(() => {
     if (found === undefined) void app.refreshAlert(gridId, alertId);
   }, [found === undefined, app.state.channel.value]);
@@ -52,12 +56,11 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
       </div>
     );
   const alert = withActs(found, acts.value);
-  const zone = view?.summary.zone ?? 'UTC';
   const now = nowMs.value;
   const open = alert.status === 'active';
   const isPaused = paused(alert, now);
   const mayAct = login.value !== null && login.value.role !== 'viewer';
-  const present = presentValue(alert, view, now, zone, heard);
+  const present = figure ?? series;
   const then = thenText(alert, present, now, zone);
   const waitingSeen = alert.waiting.some((act) => act.type === 'acknowledge');
   return (

@@ -57,6 +57,7 @@ export const alertTexts = {
   'alert.paused': 'Why it is paused: {reason}',
   'alert.give.title': 'Who takes care of it',
   'alert.give.me': 'I take it',
+  'alert.give.known': 'People known here',
   'alert.give.name': 'Name of somebody else',
   'alert.give.do': 'Give it to them',
   'alert.give.back': 'Take it back',

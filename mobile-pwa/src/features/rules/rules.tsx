@@ -5,7 +5,7 @@ import type { RuleList, RuleTest, RuleTestResult } from '@villagrid/contracts';
 import { percentText, sentenceStart, unbroken } from '../../i18n/format.js';
 import { addTexts, t } from '../../i18n/messages.js';
 import { useApp } from '../../ui/context.js';
-import { Icon } from '../../ui/icons.js';
+import { Severity } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
 import { Header } from '../../ui/shell.js';
 import { fetchRules, runRuleTest, type RunningTest } from './fetch.js';
@@ -122,19 +122,30 @@ function RuleRow({
   nameOf: (deviceId: string) => string;
 }) {
   const [open, setOpen] = useState(false);
+  // A formula is for who wrote it.
+  const isFormula = rule.kind === 'expression';
+  const isPlain = rule.testable && !isFormula;
   return (
     <details class="rule" onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary class="row">
-        <Icon name="bell" />
+        <Severity severity={rule.severity} blink={false} label={false} />
         <span class="main">
           <span class="t">{sentenceStart(rule.message)}</span>
-          <span class="d">{rule.testable ? unbroken(sentenceStart(rule.description)) : rule.why}</span>
+          <span class="d">
+            <b>{t(`severity.${rule.severity}`)}</b> · {isPlain ? unbroken(sentenceStart(rule.description)) : rule.why}
+          </span>
         </span>
         {!rule.enabled && <span class="end d">{t('rules.off')}</span>}
       </summary>
       {open && (
         <div class="rule-body">
-          {rule.testable && <p>{rule.why}</p>}
+          {isPlain && <p>{rule.why}</p>}
+          {isFormula && (
+            <details class="formula">
+              <summary>{t('rules.formula')}</summary>
+              <p class="d">{unbroken(rule.description)}</p>
+            </details>
+          )}
           {rule.testable && mayTry && <TryRule gridId={gridId} rule={rule} nameOf={nameOf} />}
           {!rule.testable && <p class="d">{t('rules.untestable')}</p>}
         </div>

@@ -4,6 +4,7 @@ export const ruleTexts = {
   'rules.intro': 'What makes an alert here, and what another limit would have done.',
   'rules.watch': 'What is watched',
   'rules.gateway': 'Without a history',
+  'rules.formula': 'The formula',
   'rules.off': 'switched off',
   'rules.failed': 'The rules could not be read.',
   'rules.again': 'Try again',
