@@ -4,7 +4,7 @@ import { nextTurn } from '@villagrid/runtime';
 import type { GridPort } from '../ports.js';
 
 /** Read at once: other work goes on between. */
-const stepMs = 7 * 86_400_000;
+const stepMs = 86_400_000;
 
 /** The load of [fromMs, toMs): all alerts that were raised in it, however many. */
 export async function readAlertLoad(

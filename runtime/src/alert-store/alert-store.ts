@@ -1,6 +1,10 @@
 /**
  * Alerts as sets of events, over SQLite. Gateway and cloud keep them alike: events are inserted if absent and only their
  * time may be put right later, the alert is what contracts' `reduceAlert` makes of them. A small row per alert keeps listing quick.
+ *
+ * Nothing is ever deleted: people's words are in here, and what happened in a village years ago tells what its equipment is
+ * worth. At five alerts a day that is some 3 MB a year, which no card fills with. So every query is bounded by an index (grid,
+ * status or rule, time) or by a number, and none reads all that is kept.
  */
 import {
   compareAlerts,
