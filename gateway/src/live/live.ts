@@ -93,7 +93,7 @@ export class Live {
       let older: Set<number> | undefined;
       for (let index = 0; index < newest.length; index += 1) {
         const one = newest[index] as Newest;
-        if (one.timeMs > timeMs && !this.#isAhead(one.timeMs)) {
+        if (this.#isNewer(one, timeMs)) {
           (older ??= new Set()).add(index);
           continue;
         }
@@ -128,9 +128,18 @@ export class Live {
     return figures;
   }
 
-  /** Puts back what was known before a restart; nobody is told. */
-  restore(samples: readonly Sample[]): void {
-    this.#put(samples);
+  /**
+   * Puts back what was known before a restart; nobody is told. While the clock is not trusted (`agesKnown` false) nobody can
+   * say how long the gateway was off: such values are the last known, however near their times look.
+   */
+  restore(samples: readonly Sample[], agesKnown = true): void {
+    const silent = ({ deviceId, metric }: Sample): boolean => {
+      const known = this.#newestOf(deviceId, metric);
+      return known.timeMs === never || known.quality === qualityCodes.uncertain_last_known;
+    };
+    const lastKnown = (sample: Sample): Sample =>
+      qualityClass(sample.quality) === 'bad' ? sample : { ...sample, quality: qualityCodes.uncertain_last_known };
+    this.#put(agesKnown ? samples : samples.filter(silent).map(lastKnown));
     for (const [metric, wire] of Object.entries(this.#site.wiring))
       this.#figures.set(metric, resolveFigure(metric, wire, this.latest, this.#clock.nowMs()));
     for (const { timeMs } of samples) this.#lastReportedMs = Math.max(this.#lastReportedMs ?? 0, timeMs);
@@ -144,7 +153,8 @@ export class Live {
         if (sample.timeMs === never) continue;
         const marked = sample.quality === qualityCodes.uncertain_clock;
         sample.timeMs = Math.min(marked ? sample.timeMs + byMs : sample.timeMs, nowMs);
-        if (marked && trusted) sample.quality = qualityCodes.good;
+        const isLastKnown = sample.quality === qualityCodes.uncertain_last_known;
+        if ((marked || isLastKnown) && trusted) sample.quality = qualityCodes.good;
       }
     }
     if (this.#lastReportedMs !== null) this.#lastReportedMs = Math.min(this.#lastReportedMs + byMs, nowMs);
@@ -216,12 +226,17 @@ export class Live {
     return timeMs > this.#clock.nowMs() + aheadMs;
   }
 
+  /** Whether what is known is newer than a sample of this time; what is from before a restart of unknown length never is. */
+  #isNewer({ timeMs, quality }: Newest, thanMs: number): boolean {
+    return timeMs > thanMs && quality !== qualityCodes.uncertain_last_known && !this.#isAhead(timeMs);
+  }
+
   #put(samples: readonly Sample[]): Sample[] {
     const changed: Sample[] = [];
     for (const sample of samples) {
       const { deviceId, metric, timeMs, value, quality } = sample;
       const known = this.#newestOf(deviceId, metric);
-      if (known.timeMs > timeMs && !this.#isAhead(known.timeMs)) continue;
+      if (this.#isNewer(known, timeMs)) continue;
       known.timeMs = timeMs;
       known.value = value ?? Number.NaN;
       known.quality = quality;
