@@ -111,7 +111,9 @@ function section(profile: Profile): string {
   for (const { key, multiply, unit, ...fed } of profile.computed ?? [])
     parts.push(`Computed: \`${key}\` = ${multiply.join(' × ')}, ${unit}, feeds ${metricOf(fed)}.`);
   parts.push(profile.quirks.map((quirk) => `- ${quirk}`).join('\n'));
-  const sources = Object.entries(profile.sources).map(([name, commit]) => `${name} (${commit.slice(0, 10)})`);
+  const sources = Object.entries(profile.sources).map(
+    ([name, version]) => `${name} (${/^[0-9a-f]{40}$/.test(version) ? version.slice(0, 10) : version})`,
+  );
   if (sources.length > 0) parts.push(`Facts from: ${sources.join(', ')}.`);
   return parts.filter(Boolean).join('\n\n');
 }
