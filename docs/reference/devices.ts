@@ -138,7 +138,8 @@ const notRead = `## What is not read
 - **Solarman Wi-Fi sticks** of Deye and Sunsynk, Wi-Fi dongles of SRNE: they wrap frames their own way. Use the RS-485 port.
 - **Coils and discrete inputs** (functions 1 and 2): the status bits of Seplos, "over temperature" and "night" of EPEver.
 - **Named alarms** of DSE controllers: their layout differs from model to model.
-- **Nothing is written** to any device.`;
+- **Nothing is written** to any device unless a site switches commands on and names them
+  ([what it can be told](../how-to/add-a-device-model.md#what-it-can-be-told)).`;
 
 /** The page as text. */
 export function devicesPage(): string {
