@@ -8,3 +8,4 @@ export * from './plan.js';
 export * from './identify.js';
 export * from './site-profiles.js';
 export * from './vectors.js';
+export * from './play.js';
