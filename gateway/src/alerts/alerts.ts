@@ -67,6 +67,8 @@ export interface AlertsOptions {
   readonly speed?: number | undefined;
   /** What is usual at a time of day, for rules of that kind; left out, they conclude nothing. */
   readonly usual?: RuleContext['usual'] | undefined;
+  /** Whether that changes with the present commit, or has since this was asked last. */
+  readonly usualChanges?: (() => boolean) | undefined;
   /** What a rule's alert says where its texts are not the rule's own. */
   readonly ownWords?: ((ruleId: string) => Partial<AlertSubject> | undefined) | undefined;
   /** Called for each event once it is durable; for one of the gateway's own also when the card did not take it. */
@@ -322,13 +324,18 @@ export function createAlerts(options: AlertsOptions): Alerts {
     legacyText: (payload) => legacy.say(payload),
     start() {
       closeOrphans();
-      timer = clock.every(tickEveryMs, () => {
+      const tick = () => {
         act(evaluation.tick());
         legacy.expire();
         const found = grouping.tick(Math.round(clock.nowMs()));
         if (found.length > 0) commit(found).catch(lost);
         const digest = late.tick(clock.nowMs());
         if (digest !== undefined) happened(digest);
+      };
+      // At whole five seconds: another start, or a back-test, looks at the same moments.
+      timer = clock.after(tickEveryMs - (clock.nowMs() % tickEveryMs), () => {
+        tick();
+        timer = clock.every(tickEveryMs, tick);
       });
     },
     stop() {
