@@ -42,6 +42,8 @@ import { stateKey } from './rule-state.js';
 
 const tickEveryMs = 5000;
 const retryMs = 1000;
+/** Name of how alerts are grouped, as it is kept in the log. */
+const groupsState = 'alert_groups';
 /** How long nothing late has to come until what it told is said, real milliseconds. */
 const lateQuietMs = 60_000;
 /** How long it waits for that at most, real milliseconds. */
@@ -171,7 +173,14 @@ export function createAlerts(options: AlertsOptions): Alerts {
     },
     activeAtStart,
     clock.nowMs(),
+    log.state(groupsState)?.value,
   );
+  let groupsMoved = false;
+  log.join((number, { events }) => {
+    if (events.length === 0 && !groupsMoved) return;
+    groupsMoved = false;
+    log.putState(groupsState, number, grouping.state());
+  });
   /** Commits alerts with what belongs beside them: who sees one sees at once what explains it. */
   const commitGrouped = (events: readonly AlertEvent[]): Promise<void> =>
     commit([...events, ...grouping.beside(events, Math.round(clock.nowMs()))]);
@@ -318,6 +327,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
       evaluation.clockMoved(byMs);
       legacy.clockMoved(byMs);
       grouping.clockMoved(byMs);
+      groupsMoved = true;
       late.clockMoved(byMs);
     },
     happened,
