@@ -232,7 +232,9 @@ export function createEvaluation(options: EvaluationOptions): Evaluation {
         } else {
           // Names are told once: what follows cannot be read either.
           reader = undefined;
-          guess(frame);
+          // The first frame of a log is made before anybody listens, and has nothing for the rules.
+          isWhole = frame.samples.length === 0;
+          if (!isWhole) guess(frame);
         }
         if (!isWhole) guessed += 1;
       }

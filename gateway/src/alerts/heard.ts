@@ -21,6 +21,7 @@ const codes = { tick: 0, excused: 1, series: 2, figure: 3, sameFigure: 4, newFig
 /** Forms of readings and figures that are told apart; whoever has more of them is better off with a whole state. */
 const mostForms = 4096;
 const nobody: ReadonlySet<string> = new Set();
+const number64 = new DataView(new ArrayBuffer(8));
 
 /** Notes what is heard, from a state on. Names are written once; numbers stand for them until `begin`. */
 export class HeardWriter {
@@ -106,7 +107,8 @@ export class HeardWriter {
     } else known.value = value;
     this.#note(codes.figure, atMs);
     this.#writer.unsigned(this.#figures.get(metric)?.index ?? 0);
-    this.#writer.raw(new Uint8Array(Float64Array.of(value).buffer));
+    number64.setFloat64(0, value);
+    this.#writer.raw(new Uint8Array(number64.buffer));
   }
 
   #named(names: readonly SeriesName[]): number {
@@ -159,8 +161,10 @@ export class HeardReader {
   #figure(reader: ByteReader, code: number): { readonly metric: string; readonly value: number } {
     const figure = this.#figures[reader.unsigned()];
     if (figure === undefined) throw new CodecError('a figure that was not named');
-    // Copied: eight bytes of a number begin on any byte here.
-    if (code === codes.figure) figure.value = new Float64Array(reader.raw(8).slice().buffer)[0] as number;
+    if (code === codes.figure) {
+      const bytes = reader.raw(8);
+      figure.value = new DataView(bytes.buffer, bytes.byteOffset, 8).getFloat64(0);
+    }
     return { metric: figure.metric, value: figure.value };
   }
 }
