@@ -27,6 +27,15 @@ export interface ChangedFigure {
   readonly figure: Figure;
 }
 
+/** The newest sample of a series that a figure is made of; JSON. */
+export type WiredSample = readonly [
+  deviceId: string,
+  metric: string,
+  timeMs: number | null,
+  value: number | null,
+  quality: QualityCode,
+];
+
 export interface LiveOptions {
   readonly site: Site;
   readonly clock: Clock;
@@ -143,6 +152,30 @@ export class Live {
     for (const [metric, wire] of Object.entries(this.#site.wiring))
       this.#figures.set(metric, resolveFigure(metric, wire, this.latest, this.#clock.nowMs()));
     for (const { timeMs } of samples) this.#lastReportedMs = Math.max(this.#lastReportedMs ?? 0, timeMs);
+  }
+
+  /** The newest samples of which figures are made, to be put back with `putBack`; a time of null where none came yet. */
+  wired(): WiredSample[] {
+    const all: WiredSample[] = [];
+    for (const [deviceId, metrics] of this.#figuresBySource)
+      for (const metric of metrics.keys()) {
+        const known = this.latest(deviceId, metric);
+        all.push([deviceId, metric, known?.timeMs ?? null, known?.value ?? null, known?.quality ?? qualityCodes.good]);
+      }
+    return all;
+  }
+
+  /** Makes these the newest samples again, also where newer ones are known: what came since is to be applied once more. */
+  putBack(samples: readonly WiredSample[]): void {
+    for (const [deviceId, metric, timeMs, value, quality] of samples) {
+      if (!this.isWired(deviceId, metric)) continue;
+      const newest = this.#newestOf(deviceId, metric);
+      newest.timeMs = timeMs ?? never;
+      newest.value = value ?? Number.NaN;
+      newest.quality = quality;
+    }
+    for (const [metric, wire] of Object.entries(this.#site.wiring))
+      this.#figures.set(metric, resolveFigure(metric, wire, this.latest, this.#clock.nowMs()));
   }
 
   /** The clock that dates samples was moved: what it dated moves too, and nothing stays in the future. */
