@@ -194,8 +194,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   settleSalvaged(log, telemetry, { gridId, gatewayId: site.gateway_id });
   settleRestored(log, telemetry, site.gateway_id);
   const live = new Live({ site, clock, logger: logger.child('live') });
-  const restoreNewest = () => live.restore(telemetry.latest(gridId), isTrusted(clock.trust()));
-  restoreNewest();
+  live.restore(telemetry.latest(gridId));
   const sequences = new NodeSequences(log);
 
   const siteRules = loadSiteRules(config.rules_dir, { site, defaults: siteDefaults(site, config.limits) });
@@ -227,6 +226,8 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     },
     tell,
   });
+  // The rules went on with what they knew; people are not told that it is of now.
+  if (!isTrusted(clock.trust())) live.markLastKnown();
   const intake = createIntake({
     log,
     sequences,
@@ -526,7 +527,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     async start() {
       // What was committed since the last seal is read again from the log. A long way to go is gone in the background:
       // devices are not kept waiting for it.
-      const restored = projector.catchUp().then(restoreNewest);
+      const restored = projector.catchUp().then(() => live.restore(telemetry.latest(gridId), isTrusted(clock.trust())));
       restored.catch(() => {});
       if (projector.behind() <= framesWorthWaiting) await Promise.race([restored, realClock.sleep(longestWaitMs)]);
     },

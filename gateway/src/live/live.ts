@@ -119,6 +119,15 @@ export class Live {
     };
   }
 
+  #all(): Newest[] {
+    return [...this.#samples.values()].flatMap((series) => [...series.values()]);
+  }
+
+  #resolveAll(nowMs = this.#clock.nowMs()): void {
+    for (const [metric, wire] of Object.entries(this.#site.wiring))
+      this.#figures.set(metric, resolveFigure(metric, wire, this.latest, nowMs));
+  }
+
   #reported(arrivalMs: number): void {
     const reportedMs = this.#lastReportedMs ?? 0;
     const known = reportedMs > arrivalMs && this.#isAhead(reportedMs) ? 0 : reportedMs;
@@ -146,12 +155,19 @@ export class Live {
       const known = this.#newestOf(deviceId, metric);
       return known.timeMs === never || known.quality === qualityCodes.uncertain_last_known;
     };
-    const lastKnown = (sample: Sample): Sample =>
-      qualityClass(sample.quality) === 'bad' ? sample : { ...sample, quality: qualityCodes.uncertain_last_known };
-    this.#put(agesKnown ? samples : samples.filter(silent).map(lastKnown));
-    for (const [metric, wire] of Object.entries(this.#site.wiring))
-      this.#figures.set(metric, resolveFigure(metric, wire, this.latest, this.#clock.nowMs()));
+    const old = agesKnown ? samples : samples.filter(silent);
+    this.#put(old);
+    if (agesKnown) this.#resolveAll();
+    else this.markLastKnown(old);
     for (const { timeMs } of samples) this.#lastReportedMs = Math.max(this.#lastReportedMs ?? 0, timeMs);
+  }
+
+  /** Says of samples, or of all, that they are from before a stop of unknown length; bad ones stay what they are. */
+  markLastKnown(only?: readonly Sample[]): void {
+    const all = only ? only.map((one) => this.#newestOf(one.deviceId, one.metric)) : this.#all();
+    for (const sample of all)
+      if (qualityClass(sample.quality) !== 'bad') sample.quality = qualityCodes.uncertain_last_known;
+    this.#resolveAll();
   }
 
   /** The newest samples of which figures are made, to be put back with `putBack`; a time of null where none came yet. */
@@ -191,8 +207,7 @@ export class Live {
       }
     }
     if (this.#lastReportedMs !== null) this.#lastReportedMs = Math.min(this.#lastReportedMs + byMs, nowMs);
-    for (const [metric, wire] of Object.entries(this.#site.wiring))
-      this.#figures.set(metric, resolveFigure(metric, wire, this.latest, nowMs));
+    this.#resolveAll(nowMs);
     this.tell({ type: 'site' });
   }
 
