@@ -183,7 +183,7 @@ t.test(
       const clock = testClock(startMs);
       // A machine on which everything takes long: nothing that is concluded depends on how quick it is.
       let looks = 0;
-      const realClock = { ...clock, monotonicMs: () => clock.monotonicMs() + 10_000 * (looks += 1) };
+      const realClock = { ...clock, monotonicMs: () => clock.monotonicMs() + 1_000_000 * (looks += 1) };
       const random = seededRandom(steps.length);
       const path = join(tempDir(t), 'log.db');
       const lines = new Lines();
@@ -278,6 +278,11 @@ t.test(
           commitLinks();
           await clock.advance(0);
         }
+        // Nor for how long devices were excused.
+        if (kills && how !== 'no' && lines.downCount > 0) {
+          commitLinks();
+          await clock.advance(0);
+        }
         const samples = readings[from].map(
           (metric, i) => ({ deviceId: from, metric, timeMs: clock.nowMs(), value: values[i] ?? 0, quality }) as Sample,
         );
@@ -330,7 +335,7 @@ t.test(
         numRuns: Number(process.env.RUNS ?? 5),
         interruptAfterTimeLimit: 120_000,
         endOnFailure: true,
-        ...(process.env.SEED === undefined ? {} : { seed: Number(process.env.SEED) }),
+        seed: Number(process.env.SEED ?? 7),
       },
     );
     t.comment(`SEED=${result.seed}, ${result.numRuns} runs, ${JSON.stringify(counts)}`);
