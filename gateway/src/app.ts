@@ -223,6 +223,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
       if (ruleId === meterDisagreesRuleId) return balance.words();
       return ruleId === lineDownRuleId ? lines.words(nameOf) : insight.words(ruleId);
     },
+    saidBy: (deviceId) => faultWords(deviceId),
     tell,
   });
   const intake = createIntake({
@@ -379,7 +380,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     logger: logger.child('history'),
   });
-  const { parts, uplink, quality, write, line } = gatewayParts({
+  const { parts, uplink, quality, write, line, faultWords } = gatewayParts({
     config,
     profiles,
     version: gatewayVersion,

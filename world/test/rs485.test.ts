@@ -24,7 +24,9 @@ import { acceleratedClock, cryptoRandom, realClock, seededRandom, silentLogger }
 import { tempDir } from '@villagrid/runtime/testing';
 import { runCli, setSetting } from '@villagrid/provisioning';
 import {
+  askSimulator,
   canOpenPty,
+  loadSimulatorConfig,
   openPty,
   registerMap,
   renderImage,
@@ -32,6 +34,7 @@ import {
   rtuSlave,
   type SlaveBurst,
   type SlaveRequest,
+  startSimulator,
 } from '@villagrid/simulator';
 import t, { type Test } from 'tap';
 import { freePortBase } from './port-base.js';
@@ -497,7 +500,9 @@ t.test(
     t.equal(pauses.size, 36);
     const longest = Math.max(...pauses.values());
     const awayMs = away.end() * scale;
-    t.comment(`longest pause ${(longest / 1000).toFixed(1)} s of village time at a period of 15 s; away ${awayMs} ms of it`);
+    t.comment(
+      `longest pause ${(longest / 1000).toFixed(1)} s of village time at a period of 15 s; away ${awayMs} ms of it`,
+    );
     t.ok(
       longest < 2 * periodMs + awayMs,
       `late by one interval at most, but for ${awayMs} ms that this machine was away: ${JSON.stringify([...pauses])}`,
@@ -785,6 +790,93 @@ t.test('two devices of one address that answer at once are told as a clash, not 
   t.same(found, []);
   t.match(clashes, [{ unit: 1, reason: /two devices with one address/ }]);
 });
+
+t.test(
+  'an inverter of the simulator that trips is one High alert in its own words, and clears when it runs again',
+  async (t) => {
+    const folder = join(tempDir(t), 'kisima');
+    const speed = 60;
+    const nowMs = clock.nowMs();
+    const config = loadSimulatorConfig({
+      path: 'simulator.json',
+      text: JSON.stringify({
+        seed,
+        // Noon, so that only its fault keeps it from making anything.
+        clock: { real_epoch_ms: nowMs, village_epoch_ms: Date.UTC(2026, 5, 1, 9), speed },
+        control_socket: join(folder, 'simulator.sock'),
+        state_dir: join(folder, 'simulator'),
+        grids: [
+          {
+            grid_id: 'kisima',
+            name: 'Kisima',
+            zone: 'Africa/Nairobi',
+            plant: { pv_kwp: 45, battery_kwh: 160, battery_floor_pct: 20, inverters: 1 },
+            mqtt: { host: '127.0.0.1', port: 1, nodes: [] },
+            modbus: { host: '127.0.0.1', devices: [{ device_id: 'pv-inverter-1', port: 0, unit: 1 }] },
+          },
+        ],
+      }),
+    });
+    const village = acceleratedClock(config.clock);
+    const simulator = await startSimulator(config, {
+      realClock: clock,
+      villageClock: village,
+      random: seededRandom(seed),
+      log: silentLogger(),
+    });
+    t.teardown(() => simulator.stop());
+    await villagrid('init', '--folder', folder, '--grid', 'kisima', '--name', 'Kisima', '--zone', 'Africa/Nairobi');
+    const file = join(folder, 'gateway.yaml');
+    const base = await freePortBase(2);
+    for (const [i, section] of ['http', 'https', 'mqtt_plain', 'mqtts'].entries())
+      setSetting(file, [section, 'port'], base + i);
+    const common = { protocol: 'modbus', period_s: 5, expected: true };
+    setSetting(file, ['site', 'devices'], [{ device_id: 'inv-1', name: 'Inverter 1', kind: 'inverter', ...common }]);
+    const device = { device_id: 'inv-1', profile: 'sunspec-inverter', unit: 1, period_s: 5 };
+    const port = simulator.grids[0]?.ports.modbus['pv-inverter-1'];
+    setSetting(file, ['modbus', 'connections'], [{ name: 'inverter', host: '127.0.0.1', port, devices: [device] }]);
+    const gateway = createGateway(loadGatewayConfig({ path: file }), {
+      clock: village,
+      realClock: clock,
+      random: cryptoRandom(),
+      log: silentLogger(),
+    });
+    t.teardown(() => gateway.stop());
+    await gateway.start();
+    const [grid] = gateway.api.grids.list();
+    const trip = (on: boolean) =>
+      askSimulator(
+        simulator.controlSocket,
+        { command: 'fault', name: 'inverter-trips', target: 'pv-inverter-1', on },
+        clock,
+      );
+    const told = async () => (await grid?.alerts({}))?.filter(({ device_id: id }) => id === 'inv-1') ?? [];
+    let now: Awaited<ReturnType<typeof told>> = [];
+    const alertIs = async (status: string) => {
+      for (const endMs = clock.monotonicMs() + 60_000; clock.monotonicMs() < endMs; await clock.sleep(50)) {
+        now = await told();
+        if (now[0]?.status === status) return;
+      }
+      throw new Error(`the alert never was ${status}`);
+    };
+    await until('it makes power', () => (grid?.latest('inv-1', 'generation_kw')?.value ?? 0) > 1);
+    t.equal(grid?.latest('inv-1', 'fault_state')?.value, 0);
+    t.match(await trip(true), { ok: true });
+    await alertIs('active');
+    t.match(now, [
+      {
+        type: 'inverter_fault',
+        severity: 'high',
+        message: 'an inverter has switched itself off with a fault',
+        what: 'Inverter 1 has stopped with a fault. It says: fault.',
+        said: 'fault',
+      },
+    ]);
+    t.match(await trip(false), { ok: true });
+    await alertIs('resolved');
+    t.equal(now.length, 1, 'one cause, one alert');
+  },
+);
 
 const foreign = spawnSync('/usr/bin/python3', ['-c', 'import pymodbus.server']).status === 0;
 

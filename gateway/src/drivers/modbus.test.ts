@@ -499,7 +499,13 @@ t.test('a SunSpec inverter on a real socket is found, read, and searched again w
   for (const { values } of village.of('inv')) {
     t.equal(values.generation_kw, 4.98);
     t.equal(values.ac_frequency_hz, 50.02);
+    t.equal(values.fault_state, 0, 'and it is well');
   }
+  const faultWords = () => village.drivers[0]?.faultWords?.('inv');
+  t.equal(faultWords(), undefined);
+  image = image.with(at + 1 + 38, 7).with(at + 1 + 41, 0x0080);
+  await until('its fault is told', () => village.of('inv').at(-1)?.values.fault_state === 2);
+  t.equal(faultWords(), 'over temp', 'in the words of SunSpec');
 });
 
 t.test('in a village sixty times as fast, polls never overlap and missed ones are skipped', async (t) => {
