@@ -1,7 +1,7 @@
 /** The page of device models: what each has, what it feeds, where its facts are from and how it was verified. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { loadProfiles, type ModelPoint, type Profile, type ProfilePoint } from '@villagrid/gateway/field';
+import { faultMetric, loadProfiles, type ModelPoint, type Profile, type ProfilePoint } from '@villagrid/gateway/field';
 
 const fixtures = fileURLToPath(new URL('../../gateway/src/devices/fixtures/README.md', import.meta.url));
 const simulated = fileURLToPath(new URL('../../simulator/src/reference/devices.ts', import.meta.url));
@@ -50,7 +50,10 @@ const pointsOf = ({ points = [], sunspec }: Profile): ReadonlyArray<ProfilePoint
 ];
 
 const metricsOf = (profile: Profile): string[] => [
-  ...new Set([...pointsOf(profile), ...(profile.computed ?? [])].flatMap(({ metric }) => metric ?? [])),
+  ...new Set([
+    ...[...pointsOf(profile), ...(profile.computed ?? [])].flatMap(({ metric }) => metric ?? []),
+    ...(pointsOf(profile).some(({ trouble }) => trouble?.off ?? trouble?.fault) ? [faultMetric] : []),
+  ]),
 ];
 
 const steps = ({ scale, offset, scale_factor: factor, mask }: ProfilePoint | ModelPoint): string =>
@@ -74,6 +77,13 @@ function metricOf({
   return factor < 0 ? `\`${metric}\`, turned round` : `\`${metric}\``;
 }
 
+/** What a point feeds, and what it tells of the device itself. */
+function feeds(point: ProfilePoint | ModelPoint): string {
+  const { trouble } = point;
+  const tells = trouble && (trouble.off || trouble.fault ? `\`${faultMetric}\`` : 'words of a fault');
+  return [metricOf(point), tells].filter(Boolean).join(', ');
+}
+
 function row(profile: Profile, point: ProfilePoint | ModelPoint): string[] {
   const { repeat } = point;
   const where = 'address' in point ? point.address : `+${point.model_offset}`;
@@ -85,7 +95,7 @@ function row(profile: Profile, point: ProfilePoint | ModelPoint): string[] {
     `${point.function ?? profile.function}`,
     [point.type, steps(point)].filter(Boolean).join(' '),
     point.unit ?? '',
-    metricOf(point),
+    feeds(point),
   ];
 }
 

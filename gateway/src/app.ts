@@ -224,6 +224,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
       if (ruleId === meterDisagreesRuleId) return balance.words();
       return ruleId === lineDownRuleId ? lines.words(nameOf) : insight.words(ruleId);
     },
+    saidBy: (deviceId) => faultWords(deviceId),
     tell,
   });
   // The rules went on with what they knew; people are not told that it is of now.
@@ -382,7 +383,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     logger: logger.child('history'),
   });
-  const { parts, uplink, quality, write, line } = gatewayParts({
+  const { parts, uplink, quality, write, line, faultWords } = gatewayParts({
     config,
     profiles,
     version: gatewayVersion,

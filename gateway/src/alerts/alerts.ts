@@ -73,6 +73,8 @@ export interface AlertsOptions {
   readonly usualChanges?: (() => boolean) | undefined;
   /** What a rule's alert says where its texts are not the rule's own. */
   readonly ownWords?: ((ruleId: string) => Partial<AlertSubject> | undefined) | undefined;
+  /** What a device says of its own fault. */
+  readonly saidBy?: ((deviceId: string) => string | undefined) | undefined;
   /** Called for each event once it is durable; for one of the gateway's own also when the card did not take it. */
   readonly tell: (event: AlertEvent, alert: Alert | undefined) => void;
 }
@@ -222,7 +224,10 @@ export function createAlerts(options: AlertsOptions): Alerts {
         const alertId = newId(nowMs, random);
         open.set(key, alertId);
         const name = site.devices.find((one) => one.device_id === deviceId)?.name ?? null;
-        const subject = { ...alertSubject(found, name), ...options.ownWords?.(rule.id) };
+        const subject = {
+          ...alertSubject(found, name, deviceId === null ? undefined : options.saidBy?.(deviceId)),
+          ...options.ownWords?.(rule.id),
+        };
         events.push({ ...base, kind: 'raised', alert_id: alertId, subject });
       } else if (known !== undefined) {
         open.delete(key);

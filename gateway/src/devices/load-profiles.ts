@@ -34,8 +34,19 @@ export function loadProfile(path: string, text?: string): Profile {
   return profile;
 }
 
-/** Reads every *.yaml of a folder, by profile id. Throws E_PROFILE_INVALID, E_CONFIG_READ when the folder is not readable. */
+let delivered: ReadonlyMap<string, Profile> | undefined;
+
+/**
+ * Reads every *.yaml of a folder, by profile id; those that come with the gateway once for all. Throws E_PROFILE_INVALID,
+ * E_CONFIG_READ when the folder is not readable.
+ */
 export function loadProfiles(directory: string = profilesDirectory): ReadonlyMap<string, Profile> {
+  if (directory !== profilesDirectory) return profilesOf(directory);
+  // They do not change while a program runs, and reading them takes a small box seconds.
+  return (delivered ??= profilesOf(directory));
+}
+
+function profilesOf(directory: string): ReadonlyMap<string, Profile> {
   let names: string[];
   try {
     names = readdirSync(directory)
