@@ -354,6 +354,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     restamped(frames) {
       for (const { id, alert_id, at_ms } of frames.flatMap(({ events }) => events))
         if (alertStore.retime(alert_id, id, at_ms)) live.tell({ type: 'alert', alertId: alert_id });
+      alerts.retimed();
     },
     realClock,
     logger: logger.child('projector'),

@@ -724,6 +724,21 @@ steps:
     [mill.replace('kind: expression', 'kind: magic'), /mill_at_night\.yaml:2: kind: .*threshold/],
     [mill.replace("'21:00'", '25'), /mill_at_night\.yaml:9: schedule\.hours\[0\]\.from/],
     [mill.replace('why: The', 'why: The: x: y'), /mill_at_night\.yaml:\d+: /],
+    [
+      mill.replace('severity: low', 'severity: loud').replace('> 5', '> ').replace('on_delay_ms', 'on_delay'),
+      /mill_at_night\.yaml:3: severity: .*\n(.*\n)*.*mill_at_night\.yaml:14: parameters\.on_delay: there is no parameter/,
+    ],
+    [
+      mill.replace('consumption_kw > 5', 'consumption_kw > ').replace(', otherwise: 0', ', fold: mean'),
+      /yaml:11: parameters\.when: .*\n.*yaml:13: parameters\.inputs\.soc: .*no window_ms/,
+    ],
+    [
+      mill
+        .replace('expression', 'deviation')
+        .replace(/  when[\s\S]*otherwise: 0 }\n/, '')
+        .replace('device\n', 'series\n  metric: power_factor\n'),
+      /yaml:6: selector\.metric: what is usual of "power_factor" is not learnt, so a deviation rule would conclude nothing/,
+    ],
   ] as const) {
     write('mill_at_night.yaml', change);
     const bad = await check();

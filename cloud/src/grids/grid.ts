@@ -143,7 +143,7 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
     },
     completeness: async (untilMs) => completeness(untilMs),
     proof: async (days) => proofOf(store, gateway, days),
-    alerts: async ({ status }) => alerts.list(gridId, status === undefined ? {} : { status }),
+    alerts: async (query) => alerts.list(gridId, query),
     async alert(alertId) {
       const alert = alerts.get(alertId);
       return alert?.grid_id === gridId ? alert : undefined;
