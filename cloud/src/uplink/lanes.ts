@@ -1,6 +1,7 @@
 /** The JSON lanes: session (HELLO, goodbye) and alerts (events that must not wait for telemetry). */
 import {
   checkAlertEvent,
+  envelopeAbilities,
   gatewayOnlyEvents,
   VillagridError,
   type AlertEvent,
@@ -77,7 +78,7 @@ export function createLanes(options: LanesOptions): Lanes {
         ranges: given.slice(0, 20),
       });
     const receipt = await store.receipt(gatewayId, message.epoch);
-    downlink.send(gateway, { y: 'welcome', server_time_ms: clock.nowMs(), receipt });
+    downlink.send(gateway, { y: 'welcome', server_time_ms: clock.nowMs(), receipt, takes: envelopeAbilities });
     downlink.sendWaiting(gateway);
     if (site.ok && JSON.stringify(before?.site) !== JSON.stringify(site.value)) options.onSite(gateway);
   };
