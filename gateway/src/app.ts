@@ -384,6 +384,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     profiles,
     version: gatewayVersion,
     log,
+    telemetryDatabase,
     formerEpochs: formerEpochs(log),
     sink,
     onActs: async (events) => void (await Promise.all(events.map((event) => alerts.append(event)))),

@@ -10,6 +10,8 @@ import type { Site } from '../site/site.js';
 /** Plans of the uplink (not profiles, which are device models). */
 export const plans = ['metered', 'standard', 'full', 'raw', 'boost'] as const;
 export type Plan = (typeof plans)[number];
+/** Those that settings may name; boost comes and goes by itself. */
+export const settablePlans = ['metered', 'standard', 'full', 'raw'] as const satisfies readonly Plan[];
 
 /** First byte of a packed envelope, plain and compressed (deflate-raw over what follows the first byte). */
 export const envelopePlain = 0x02;
