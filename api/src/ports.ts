@@ -25,6 +25,7 @@ import type {
   DayProof,
   LogProof,
   TimeSpan,
+  UplinkStatus,
 } from '@villagrid/contracts';
 
 import type { SiteInsight } from './insight/site-insight.js';
@@ -153,6 +154,10 @@ export interface GridPort {
   completeness(untilMs: number): Promise<CompletenessFacts>;
   /** What of the gateway's log is here, missing, given up, refused. Left out where the log itself is kept: at the gateway. */
   proof?(days: readonly TimeSpan[]): Promise<ProofFacts>;
+  /** The link to the cloud. Left out where there is none: at the cloud. */
+  uplink?(): UplinkStatus | undefined;
+  /** Somebody begins to watch live values, or the last one stopped. */
+  watched?(on: boolean): void;
   /** Alerts of the grid, reduced. All active ones are always included when status is not `resolved`; at most 2,000 in all, newest first. */
   alerts(query: AlertQuery): Promise<readonly Alert[]>;
   alert(alertId: string): Promise<Alert | undefined>;
