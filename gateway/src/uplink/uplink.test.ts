@@ -33,7 +33,10 @@ import {
 import { memoryLog, tempDir } from '@villagrid/runtime/testing';
 import t, { type Test } from 'tap';
 import { openLog } from '../log/log.js';
+import { completeAtMs, DayBudget, localDay } from './budget.js';
 import { createMqttDestination, createSealStore, createUplink, type UplinkOptions, type UplinkStats } from './index.js';
+import { memorySealStore } from './seal-store.js';
+import { stallingProxy } from './testing/destination-suite.js';
 import { type FarSide, startFarSide } from './testing/far-side.js';
 
 const clock = realClock();
@@ -170,7 +173,7 @@ const noted = (id: string): AlertEvent => ({
 async function gateway(
   t: Test,
   far: FarSide,
-  over: { path?: string; speed?: number; site?: () => Site; clock?: Clock } & Partial<
+  over: { path?: string; url?: string; speed?: number; site?: () => Site; clock?: Clock } & Partial<
     Pick<UplinkOptions, 'plan' | 'gatherS' | 'dailyBytes'>
   > = {},
 ) {
@@ -196,7 +199,7 @@ async function gateway(
   let refuseActs = false;
   const uplink = createUplink({
     destination: createMqttDestination({
-      url: far.url(),
+      url: over.url ?? far.url(),
       ...(await far.files(gatewayId)),
       clientId: gatewayId,
       realClock: network,
@@ -475,6 +478,68 @@ t.test('a sum that differs is told and counted and stops nothing; nonsense from 
   t.equal(cursor(), before + 5);
 });
 
+t.test(
+  'after a long outage, over a slow link that breaks: the alert first, live soon, history beside it, all once',
+  async (t) => {
+    const far = await startFarSide(t);
+    const proxy = await stallingProxy(t, () => far.port, { bytesPerS: 8000, delayMs: 150 });
+    const cloud = fakeCloud(far);
+    const house = await gateway(t, far, { url: `mqtts://127.0.0.1:${proxy.port}` });
+    const random = seededRandom(5);
+    const busy = (count: number) =>
+      Array.from({ length: count }, (_, i) => ({ ...sample(clock.nowMs(), random.float()), deviceId: `inv-${i}` }));
+    for (let i = 0; i < 500; i += 1) {
+      if (i === 250) await house.log.append({ events: [noted('e1')] }, { urgent: true });
+      await house.log.append({ samples: busy(20) }, { urgent: true });
+    }
+    const history = house.log.newestNumber();
+    let beforeAlert: number | undefined;
+    const take = far.onPublish;
+    far.onPublish = (publish) => {
+      if (cloud.alerts.length > 0) beforeAlert ??= cloud.envelopes.filter(({ lane }) => lane === 'backfill').length;
+      return take(publish);
+    };
+    house.uplink.start();
+    await until('welcome', () => house.stats().connected);
+    const startMs = clock.monotonicMs();
+    const born = new Map<number, number>();
+    let cuts = 0;
+    while (cloud.upTo() < history && clock.monotonicMs() - startMs < 60_000) {
+      const bornMs = clock.monotonicMs();
+      born.set(await house.log.append({ samples: busy(3) }, { urgent: true }), bornMs);
+      await clock.sleep(250);
+      if (cloud.frames.size > history / 3 && cuts === 0) {
+        cuts += 1;
+        proxy.cut();
+      }
+    }
+    const tookMs = clock.monotonicMs() - startMs;
+    t.ok(cloud.upTo() >= history, 'the backlog is there');
+    await until('all', () => house.complete(cloud));
+    t.equal(beforeAlert, 0, 'the alert was there before any history');
+    const arrived = new Map<number, number>();
+    for (const { first, count, atMs } of [...cloud.envelopes].reverse())
+      for (let number = first; number < first + count; number += 1) arrived.set(number, atMs);
+    const lags = [...born]
+      .map(([number, ms]) => (arrived.get(number) ?? Number.POSITIVE_INFINITY) - ms)
+      .sort((a, b) => a - b);
+    const [half, worst] = [lags[Math.floor(lags.length / 2)] ?? 0, lags.at(-1) ?? 0];
+    t.comment(
+      `${history} frames in ${Math.round(tookMs)} ms; live lag ${Math.round(half)} ms, at worst ${Math.round(worst)} ms`,
+    );
+    t.ok(tookMs > 2000, 'the backlog took a while');
+    t.ok(half < Math.max(2500, tookMs / 4) && worst < Math.max(6000, tookMs / 2), 'live did not wait for it');
+    t.ok(house.same(cloud));
+    t.equal(cloud.conflicts, 0);
+    t.equal(house.stats().sumMismatches, 0);
+    const counted = house.stats().dayBytes;
+    t.ok(
+      counted >= proxy.carried() && counted < proxy.carried() * 1.5 + 10_000,
+      `${counted} counted, ${proxy.carried()} carried`,
+    );
+  },
+);
+
 /** A clock that is turned by hand. */
 function handClock(startMs: number): Clock & { turn(ms: number): void } {
   let offMs = 0;
@@ -526,6 +591,87 @@ t.test(
     );
     t.equal(cloud.conflicts, 0);
     t.equal(again.stats().sumMismatches, 0);
+  },
+);
+
+t.test('while somebody watches from afar more is sent, and sooner; it ends by itself', async (t) => {
+  const far = await startFarSide(t);
+  const cloud = fakeCloud(far);
+  cloud.takes = envelopeAbilities;
+  const village = handClock(1_795_341_600_000);
+  const house = await gateway(t, far, { plan: 'metered', clock: village, speed: 20 });
+  const append = async (count: number) => {
+    for (let i = 0; i < count; i += 1) {
+      village.turn(2000);
+      await house.log.append({ samples: [sample(village.nowMs(), i)] }, { urgent: true });
+    }
+  };
+  house.uplink.start();
+  await until('welcome', () => house.stats().connected);
+  await append(30);
+  await clock.sleep(300);
+  t.equal(cloud.envelopes.length, 0, 'a quarter of an hour is not over');
+  await cloud.send({ y: 'boost', for_s: 60 });
+  await until('what waited', () => cloud.upTo() >= 25);
+  t.match(house.stats(), { plan: 'metered', boosted: true });
+  t.match(cloud.envelopes[0], { plan: 'boost', lane: 'live' });
+  t.equal(decodeFrame(cloud.frames.get(6) as Uint8Array).samples.length, 1, 'one of ten seconds');
+  await until('it ends', () => !house.stats().boosted);
+  const before = cloud.envelopes.length;
+  await append(30);
+  await clock.sleep(300);
+  t.equal(cloud.envelopes.length, before);
+});
+
+t.test(
+  'a day’s bytes: history waits when they are used, alerts never do, and what is promised keeps to them',
+  async (t) => {
+    const [nowMs, hour] = [1_795_341_600_000, 3_600_000];
+    const store = memorySealStore();
+    const budget = new DayBudget({ store, zone: () => 'Africa/Nairobi', dailyBytes: 1_000_000 });
+    t.same(localDay(nowMs, 'Africa/Nairobi'), { day: '2026-11-22', endMs: Date.UTC(2026, 10, 22, 21) });
+    budget.count(100_000, nowMs);
+    t.ok(budget.allows('backfill', nowMs));
+    // Live alone will take the rest of the day: history gets nothing.
+    budget.countLive(1, nowMs);
+    budget.countLive(100_000, nowMs + hour);
+    budget.count(162_500, nowMs + hour);
+    t.notOk(budget.allows('backfill', nowMs + hour));
+    t.ok(budget.allows('live', nowMs + hour));
+    budget.count(1_000_000, nowMs + hour);
+    t.notOk(budget.allows('live', nowMs + hour));
+    budget.save();
+    const later = new DayBudget({ store, zone: () => 'Africa/Nairobi', dailyBytes: 1_000_000 });
+    t.equal(later.usedBytes(nowMs + hour), 1_000_000, 'a restart forgets nothing');
+    t.equal(later.usedBytes(nowMs + 24 * hour), 0, 'a new day');
+
+    const facts = {
+      nowMs,
+      dayEndMs: nowMs + 10 * hour,
+      dailyBytes: 1_000_000,
+      usedBytes: 500_000,
+      reserveBytes: 100_000,
+      livePerDayBytes: 240_000,
+      bytesPerMs: 100_000 / hour,
+      waitingBytes: 300_000,
+    };
+    t.equal(completeAtMs(facts), nowMs + 3 * hour);
+    t.equal(completeAtMs({ ...facts, dailyBytes: null, waitingBytes: 2_000_000 }), nowMs + 20 * hour);
+    // 400 kB today, 760 kB tomorrow, the rest of 240 kB the day after.
+    t.equal(completeAtMs({ ...facts, waitingBytes: 1_400_000 }), facts.dayEndMs + 24 * hour + 2.4 * hour);
+    t.equal(completeAtMs({ ...facts, waitingBytes: 1_400_000, livePerDayBytes: 1_000_000 }), null);
+    t.equal(completeAtMs({ ...facts, bytesPerMs: 0 }), null);
+
+    const far = await startFarSide(t);
+    const cloud = fakeCloud(far);
+    const house = await gateway(t, far, { dailyBytes: 100 });
+    await house.frames(100);
+    await house.log.append({ events: [noted('e1')] }, { urgent: true });
+    house.uplink.start();
+    await until('the alert', () => cloud.alerts.length === 1);
+    await until('it is held', () => house.stats().held === 'budget');
+    t.ok(house.stats().dayBytes > 100);
+    t.equal(cloud.envelopes.length, 0);
   },
 );
 

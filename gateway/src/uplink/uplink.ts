@@ -507,8 +507,9 @@ export function createUplink(options: UplinkOptions): Uplink {
 
   /** What is there when a connection begins decides what is history: a little goes as if it were live. */
   const beginLive = () => {
-    const waiting = newest() - receipted;
-    liveNext = waiting <= shortBacklog && covered.length === 0 ? receipted + 1 : newest() + 1;
+    // What was live before the line broke is beyond all that is there: it need not wait for history.
+    const tail = covered.at(-1)?.[1] ?? receipted;
+    liveNext = newest() - tail <= shortBacklog ? tail + 1 : newest() + 1;
     marks = [];
   };
 
