@@ -389,6 +389,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     profiles,
     version: gatewayVersion,
     log,
+    telemetryDatabase,
     formerEpochs: formerEpochs(log),
     sink,
     onActs: async (events) => void (await Promise.all(events.map((event) => alerts.append(event)))),
@@ -465,7 +466,18 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     clock,
   });
   const accounts = createAccounts({ database: settingsDatabase, realClock, random, log: logger.child('accounts') });
-  const grid = createGridPort({ site, live, quality, log, alerts, telemetry, projector, commands });
+  const grid = createGridPort({
+    site,
+    nowMs: () => clock.nowMs(),
+    uplink: () => uplink?.stats(),
+    live,
+    quality,
+    log,
+    alerts,
+    telemetry,
+    projector,
+    commands,
+  });
   const balance = createBalanceCheck({
     grid,
     log,
