@@ -29,6 +29,7 @@ import { openHistory } from './stores/history.js';
 import { createLinkStore } from './stores/link-store.js';
 import { createSqliteUplinkStore, type SqliteUplinkStore } from './stores/sqlite-uplink-store.js';
 import { createLanes } from './uplink/lanes.js';
+import type { WindowHistory } from './stores/window-history.js';
 import { createWatch, type Watch } from './watch/watch.js';
 import { createPresence } from './uplink/presence.js';
 import { createUplinkBroker } from './uplink/uplink-broker.js';
@@ -66,6 +67,7 @@ export interface Cloud {
   readonly grids: CloudGrids;
   readonly directory: Directory;
   readonly store: SqliteUplinkStore;
+  readonly history: WindowHistory;
   readonly counters: Counters;
   readonly broker: GuardedBroker;
   /** The cloud's own rules. */
@@ -281,6 +283,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     grids,
     directory,
     store,
+    history,
     counters,
     broker,
     watch,

@@ -1,11 +1,17 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
-import { realClock, openDatabase, seededRandom } from '@villagrid/runtime';
+import type { Clock } from '@villagrid/contracts';
+import { cryptoRandom, openDatabase, realClock, seededRandom } from '@villagrid/runtime';
+import { memoryLog, tempDir } from '@villagrid/runtime/testing';
+import { createCloud, loadCloudConfig, type Cloud } from '../src/index.js';
 import { createInfluxClient } from '../src/stores/influxdb/client.js';
 import { createInfluxHistory } from '../src/stores/influxdb/history.js';
 import { createProjectedTelemetry } from '../src/stores/telemetry.js';
 import { createSqliteHistory } from '../src/stores/window-history.js';
 import { startInflux, withoutInflux, type InfluxTrouble, type TestInflux } from '../src/testing/influxdb.js';
-import { testFrame, testStartMs } from '../src/testing/gateway-side.js';
+import { cloudFixture } from '../src/testing/cloud-fixture.js';
+import { GatewaySide, testFrame, testStartMs } from '../src/testing/gateway-side.js';
 import {
   cloudTelemetrySuite,
   newDatabase,
@@ -175,6 +181,70 @@ t.test('InfluxDB', { skip: withoutInflux }, async (t) => {
       t.same((await read(3)).count, [5]);
       await pipeline.settle();
       t.match(pipeline.history.state(), { ok: true, waiting: 0 });
+    },
+  );
+
+  t.test(
+    'a cloud whose settings say so keeps history in InfluxDB, and tells how that goes but never its token',
+    async (t) => {
+      const folder = tempDir(t);
+      const fixture = await cloudFixture(folder);
+      const bucket = await influx.database();
+      const plain = readFileSync(fixture.configPath, 'utf8');
+      const settings = (more: string): string => `${plain}telemetry: {kind: influxdb, url: '${influx.url}', ${more}}\n`;
+      t.throws(() => loadCloudConfig({ path: fixture.configPath, text: settings('org: o') }), {
+        code: 'E_CONFIG_INVALID',
+        message: /telemetry\.bucket is missing/,
+      });
+      const clock: Clock = { ...realClock(), nowMs: () => nowMs };
+      const { log, lines } = memoryLog({});
+      const open = (more: string): Cloud => {
+        const config = loadCloudConfig({ path: fixture.configPath, text: settings(more) });
+        return createCloud(config, { clock, realClock: realClock(), random: cryptoRandom(), log, environment: {} });
+      };
+      t.throws(() => open(`bucket: ${bucket}, token_environment: INFLUX_TOKEN`), {
+        code: 'E_TELEMETRY_SETTINGS',
+        message: /INFLUX_TOKEN is not set/,
+      });
+      writeFileSync(join(folder, 'influx.token'), 'not-the-right-one\n');
+      await t.rejects(open(`bucket: ${bucket}, token_file: influx.token`).start(), {
+        code: 'E_TELEMETRY_SETTINGS',
+        message: /401/,
+      });
+      writeFileSync(join(folder, 'influx.token'), `${influx.token}\n`);
+      const cloud = open(`org: o, bucket: ${bucket}, token_file: influx.token`);
+      t.teardown(() => cloud.stop());
+      const { mqtts, http } = await cloud.start();
+      const side = await GatewaySide.connect({
+        url: mqtts,
+        gatewayId: 'gw-1',
+        gridId: 'alpha',
+        certificate: await fixture.certificate('gw-1'),
+        caPem: fixture.authority.certificatePem,
+      });
+      t.teardown(() => side.end());
+      const metrics = async () => (await fetch(`${http}/metrics`)).text();
+      const bring = async (first: number, last: number): Promise<void> => {
+        await side.sendFrames(first, last);
+        while (cloud.counters.framesProjected < last) await realClock().sleep(20);
+      };
+      await bring(1, 40);
+      await cloud.history.drained();
+      t.match(await influx.ask(bucket, `SELECT sum("count") FROM "ru_1h" WHERE "metric" = 'generation_kw'`), {
+        results: [{ series: [{ values: [[0, 40]] }] }],
+      });
+      const grid = cloud.grids.get('alpha');
+      t.same((await grid?.windows('inv-01', 'generation_kw', '1h', testStartMs, nowMs))?.count, [40]);
+      t.match(await metrics(), /villagrid_cloud_history_up 1\n/);
+      influx.trouble = { status: 503 };
+      t.teardown(() => (influx.trouble = undefined));
+      await bring(41, 60);
+      await t.rejects(cloud.history.drained());
+      t.match(await metrics(), /villagrid_cloud_history_up 0\n/);
+      t.same((await grid?.windows('inv-01', 'generation_kw', '1h', testStartMs, nowMs))?.count, [60]);
+      const told = JSON.stringify(lines);
+      t.match(told, /InfluxDB does not take history/);
+      t.notOk(told.includes(influx.token) || told.includes('not-the-right-one'));
     },
   );
 
