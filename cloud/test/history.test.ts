@@ -133,7 +133,7 @@ t.test('InfluxDB', { skip: withoutInflux }, async (t) => {
   });
 
   t.test('one refused point goes to the dead letters; all that came with it is written', async (t) => {
-    const pipeline = openPipeline(t, underTest(influx, await influx.database()), { nowMs });
+    const pipeline = openPipeline(t, underTest(influx, await influx.database()), { nowMs, keepDays: 1 });
     influx.refuses = (line) => line.startsWith('ru_1m') && line.includes('device=bad,');
     t.teardown(() => (influx.refuses = () => false));
     pipeline.accept([...from(1, 10), frameOf(11, 'bad'), ...from(12, 30), frameOf(31, 'bad'), ...from(32, 40)]);
@@ -156,6 +156,34 @@ t.test('InfluxDB', { skip: withoutInflux }, async (t) => {
     t.equal(pipeline.store.deadLetterCount(), 2);
     t.match(pipeline.history.state(), { ok: false, detail: /refuses the settings: 400/ });
   });
+
+  t.test(
+    'what retention ends is deleted there too; points it lost are sent again before they are let go',
+    async (t) => {
+      const bucket = await influx.database();
+      const database = newDatabase(t);
+      const pipeline = openPipeline(t, underTest(influx, bucket), { database, nowMs, keepDays: 1 });
+      pipeline.accept(from(1, 30));
+      await pipeline.settle();
+      const count = async (measurement: string) => {
+        const answer = await influx.ask(bucket, `SELECT count("count") FROM ${measurement}`);
+        return JSON.stringify(answer).match(/,(\d+)\]/)?.[1];
+      };
+      t.same([await count('ru_1m'), await count('ru_15m')], ['30', '3']);
+      pipeline.telemetry.pruneWindows('1m', testStartMs + 6 * 60_000);
+      await pipeline.settle();
+      t.same([await count('ru_1m'), await count('ru_15m')], ['25', '3']);
+
+      await influx.ask(bucket, `DELETE FROM ru_15m WHERE time >= ${testStartMs + 900_000}ms`);
+      const later = pipeline.restart({ keepDays: 0 });
+      await later.settle();
+      t.equal(await count('ru_15m'), '1', 'first it is asked');
+      await later.settle();
+      t.equal(await count('ru_15m'), '3');
+      const hours = await later.history.windows('alpha', 'inv-01', 'generation_kw', '15m', testStartMs, nowMs);
+      t.same(hours.count, [14, 15, 1]);
+    },
+  );
 
   t.test(
     'while InfluxDB is away recent history is shown from here, older says so, and the state tells; then it goes on',

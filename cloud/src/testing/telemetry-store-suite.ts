@@ -82,7 +82,7 @@ export interface Pipeline extends ReturnType<HistoryUnderTest['open']> {
   /** Projects and sends all. Rejects when history cannot be brought where it belongs. */
   settle(): Promise<void>;
   windows(device: string, metric: string, resolution: Resolution): Promise<WindowColumns>;
-  restart(): Pipeline;
+  restart(more?: { readonly keepDays: number }): Pipeline;
 }
 export interface NumberedBytes {
   readonly number: number;
@@ -145,12 +145,12 @@ export function openPipeline(
       await history.drained();
     },
     windows: (device, metric, resolution) => history.windows('alpha', device, metric, resolution, ...everything),
-    restart() {
+    restart(more) {
       projector.stop();
       const again = openDatabase({ path: database.name, busyTimeoutMs: 10 });
       t.teardown(() => again.close());
       database.close();
-      return openPipeline(t, under, { zone, keepDays, database: again, nowMs });
+      return openPipeline(t, under, { zone, keepDays, database: again, nowMs, ...more });
     },
   };
 }
@@ -355,6 +355,8 @@ export function cloudTelemetrySuite(t: Test, name: string, make: (t: Test) => Pr
     pipeline.telemetry.replaceSamples('alpha', of(wrong), of(right));
     await isWhole(t, pipeline, samples);
     await pipeline.settle();
-    await isWhole(t, pipeline, samples);
+    const later = pipeline.restart({ keepDays: 0 });
+    await later.settle();
+    await isWhole(t, later, samples);
   });
 }

@@ -28,6 +28,16 @@ export interface OutgoingWindow extends WindowPart, SeriesKey {
   readonly mark: { readonly seriesId: number; readonly version: number };
 }
 
+/** A series of which windows are about to go. */
+export interface LeavingSeries extends SeriesKey {
+  readonly gridId: string;
+  readonly seriesId: number;
+  /** Windows of part 0 that would go, by resolution. */
+  readonly counts: Readonly<Record<StoredResolution, number>>;
+  /** Start of the oldest of them; Infinity when there are none. */
+  readonly fromMs: number;
+}
+
 export interface WindowOutbox {
   /** Changed windows that ended before a time, at most `limit`. */
   pending(limit: number, endedByMs: number): readonly OutgoingWindow[];
@@ -38,10 +48,13 @@ export interface WindowOutbox {
   /** Before this, windows here are only parts of the whole; 0 while everything is here. */
   readonly horizonMs: number;
   /**
-   * Lets sent windows go that begin before a time, and late parts that came `keepDays` days before now. What has not been
-   * sent stays. Returns how many went.
+   * Lets sent windows go that begin before a time, and late parts that came `keepDays` days before now; what has not been
+   * sent stays. In steps, one per series, each whole by itself; before one is taken away the caller may `resend` it. Yields
+   * what is next to go, and returns how many went.
    */
-  release(beforeMs: number, nowMs: number, keepDays: number): number;
+  release(beforeMs: number, nowMs: number, keepDays: number): Generator<LeavingSeries, number>;
+  /** Marks windows of a series again that are part 0 and begin before a time; returns how many. */
+  resend(series: LeavingSeries, beforeMs: number): number;
   /** Windows of a series here that begin in [fromMs, toMs), in order; those that are to be emptied elsewhere among them. */
   here(seriesId: number, resolution: StoredResolution, fromMs: number, toMs: number): readonly WindowPart[];
   series(gridId: string, key: SeriesKey): { readonly id: number; readonly factor: number } | undefined;
@@ -160,20 +173,41 @@ export function openWindowOutbox(database: SqliteDatabase, target: string): Wind
     get horizonMs() {
       return (sql.horizon.get() ?? 0) * minuteMs;
     },
-    release(beforeMs, nowMs, keepDays) {
+    *release(beforeMs, nowMs, keepDays) {
       const today = Math.floor(nowMs / dayMs);
       const next = sql.nextPart.get() ?? 1;
       // Numbers of parts are days where they can be, so that they tell how long a part has been here.
       const newestPart = keepDays <= 0 ? Number.MAX_SAFE_INTEGER : today - keepDays;
       const beforeMin = Math.floor(beforeMs / minuteMs);
-      return quietly.immediate(() => {
-        const went = sql.release.run(beforeMin, newestPart).changes;
-        sql.dropParts.run();
-        // A part that was let go never comes again under its number.
-        sql.setHorizon.run(beforeMin, newestPart < next ? Math.max(next, today) : next + 1);
-        return went;
-      });
+      // First of all, so that what comes for a window from now on is another part unless the window is still here; and a
+      // part that is let go never comes again under its number.
+      sql.setHorizon.run(beforeMin, keepDays <= 0 ? next + 1 : Math.max(next, today));
+      let went = 0;
+      for (const { id, grid_id, device_id, metric } of sql.allSeries.all()) {
+        const counts = { '1m': 0, '15m': 0, '1h': 0 };
+        let fromMs = Infinity;
+        for (const resolution of resolutions) {
+          const found = sql.leaving.get(id, resolutionCodes[resolution], beforeMin);
+          if (!found || found.first === null) continue;
+          counts[resolution] = found.count;
+          fromMs = Math.min(fromMs, found.first * minuteMs);
+        }
+        yield { gridId: grid_id, deviceId: device_id, metric, seriesId: id, counts, fromMs };
+        went += quietly.immediate(() =>
+          resolutions.reduce(
+            (sum, one) => sum + sql.release.run(id, resolutionCodes[one], beforeMin, newestPart).changes,
+            0,
+          ),
+        );
+      }
+      sql.dropParts.run();
+      return went;
     },
+    resend: ({ seriesId }, beforeMs) =>
+      resolutions.reduce(
+        (sum, one) => sum + sql.resend.run(seriesId, resolutionCodes[one], Math.floor(beforeMs / minuteMs)).changes,
+        0,
+      ),
     here: (seriesId, resolution, fromMs, toMs) =>
       sql.here.all(seriesId, resolutionCodes[resolution], fromMs / minuteMs, toMs / minuteMs).map(partOf),
     series(gridId, { deviceId, metric }) {
@@ -272,8 +306,20 @@ function statements(database: SqliteDatabase) {
     setHorizon: database.prepare<[number, number]>(
       'UPDATE telemetry_elsewhere SET horizon_min = max(horizon_min, ?), next_part = ?',
     ),
-    release: database.prepare<[number, number]>(
-      `DELETE FROM telemetry_rollup AS r WHERE window_min < ? AND ifnull(${part}, 0) <= ? AND ${unmarked}`,
+    allSeries: database.prepare<[], { id: number; grid_id: string; device_id: string; metric: string }>(
+      'SELECT id, grid_id, device_id, metric FROM telemetry_series ORDER BY id',
+    ),
+    leaving: database.prepare<[number, number, number], { count: number; first: number | null }>(
+      `SELECT count(*) AS count, min(window_min) AS first FROM telemetry_rollup AS r
+       WHERE series_id = ? AND resolution = ? AND window_min < ? AND ${part} IS NULL AND ${unmarked}`,
+    ),
+    release: database.prepare<[number, number, number, number]>(
+      `DELETE FROM telemetry_rollup AS r
+       WHERE series_id = ? AND resolution = ? AND window_min < ? AND ifnull(${part}, 0) <= ? AND ${unmarked}`,
+    ),
+    resend: database.prepare<[number, number, number]>(
+      `INSERT INTO telemetry_outbox SELECT ${key}, 1 FROM telemetry_rollup AS r
+       WHERE series_id = ? AND resolution = ? AND window_min < ? AND ${part} IS NULL AND ${unmarked}`,
     ),
     dropParts: database.prepare(
       `DELETE FROM telemetry_part AS r WHERE ${unmarked} AND NOT EXISTS (

@@ -13,7 +13,9 @@ import {
 } from '@villagrid/contracts';
 import {
   backoffDelayMs,
+  nextTurn,
   windowColumns,
+  type LeavingSeries,
   type Logger,
   type OutgoingWindow,
   type SeriesKey,
@@ -23,7 +25,7 @@ import {
 } from '@villagrid/runtime';
 import type { HistoryState, WindowHistory } from '../window-history.js';
 import { InfluxFailure, mostLines, type InfluxClient } from './client.js';
-import { lineOf, measurementOf, partsOf, selectOf } from './lines.js';
+import { countIn, countOf, lineOf, measurementOf, partsOf, selectOf } from './lines.js';
 
 export interface InfluxHistoryOptions {
   readonly client: InfluxClient;
@@ -56,6 +58,8 @@ export function createInfluxHistory(options: InfluxHistoryOptions): WindowHistor
   let failures = 0;
   let cannotDelete = false;
   let releasedDay: number | undefined;
+  /** Series sent once more because InfluxDB lacked windows that were to be let go. */
+  const resent = new Set<number>();
   let timer: { cancel(): void } | undefined;
   let round: Promise<void> | undefined;
   let stopped = false;
@@ -144,11 +148,37 @@ export function createInfluxHistory(options: InfluxHistoryOptions): WindowHistor
     }
   };
 
-  const release = (): void => {
+  const lacks = async ({ gridId, counts, fromMs, ...key }: LeavingSeries, beforeMs: number): Promise<boolean> => {
+    for (const resolution of Object.keys(counts) as StoredResolution[]) {
+      if (counts[resolution] === 0) continue;
+      const found = countIn(await client.query(countOf(gridId, key, resolution, fromMs, beforeMs)));
+      if (found < counts[resolution]) return true;
+    }
+    return false;
+  };
+
+  /**
+   * Lets go what InfluxDB has. It may say that it took a point and have none later: what it lacks is sent once more; what
+   * it lacks even then, its own retention has ended.
+   */
+  const release = async (): Promise<void> => {
     const nowMs = clock.nowMs();
     const today = Math.floor(nowMs / dayMs);
     if (releasedDay === today && keepDays > 0) return;
-    outbox.release((today - keepDays + (keepDays > 0 ? 0 : 1)) * dayMs, nowMs, keepDays);
+    const beforeMs = (today - keepDays + (keepDays > 0 ? 0 : 1)) * dayMs;
+    let again = false;
+    for (const series of outbox.release(beforeMs, nowMs, keepDays)) {
+      await nextTurn();
+      if (stopped) return;
+      if (series.fromMs === Infinity || !(await lacks(series, beforeMs)) || resent.has(series.seriesId)) continue;
+      resent.add(series.seriesId);
+      again = true;
+      const { gridId: grid_id, deviceId: device_id, metric } = series;
+      log.warn('InfluxDB lacks history it had taken; it is sent once more', { grid_id, device_id, metric });
+      outbox.resend(series, beforeMs);
+    }
+    if (again) return;
+    resent.clear();
     releasedDay = today;
   };
 
@@ -156,7 +186,7 @@ export function createInfluxHistory(options: InfluxHistoryOptions): WindowHistor
     (round ??= (async () => {
       await sendAll();
       await deleteOld();
-      release();
+      await release();
     })().finally(() => {
       round = undefined;
     }));
@@ -180,12 +210,18 @@ export function createInfluxHistory(options: InfluxHistoryOptions): WindowHistor
   /** Windows in [fromMs, toMs), whole and in order: parts from there and here folded. */
   const together = (far: readonly WindowPart[], near: readonly WindowPart[]): RollupWindow[] => {
     const byWindow = new Map<number, Map<number, RollupWindow | undefined>>();
-    // What is here is never older than the same part there.
-    for (const { startMs, part, window } of [...far, ...near]) {
+    const partsOfWindow = (startMs: number): Map<number, RollupWindow | undefined> => {
       let parts = byWindow.get(startMs);
       if (!parts) byWindow.set(startMs, (parts = new Map()));
-      parts.set(part, window);
+      return parts;
+    };
+    for (const { startMs, part, window } of far) {
+      const parts = partsOfWindow(startMs);
+      // InfluxDB 3 may give both of what was written twice; the fuller one is newer, for samples only come.
+      if ((window?.count ?? 0) >= (parts.get(part)?.count ?? 0)) parts.set(part, window);
     }
+    // What is here is never older than the same part there.
+    for (const { startMs, part, window } of near) partsOfWindow(startMs).set(part, window);
     const windows: RollupWindow[] = [];
     for (const [, parts] of [...byWindow].sort(([a], [b]) => a - b)) {
       let whole: RollupWindow | undefined;

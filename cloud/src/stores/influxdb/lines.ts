@@ -43,10 +43,30 @@ export function selectOf(
   toMs: number,
 ): string {
   const wanted = fields.map((name) => `"${name}"`).join(', ');
-  return (
-    `SELECT ${wanted} FROM "${measurementOf(resolution)}" WHERE "grid" = ${text(gridId)} AND "device" = ${text(deviceId)} ` +
-    `AND "metric" = ${text(metric)} AND time >= ${fromMs}ms AND time < ${toMs}ms GROUP BY "part"`
-  );
+  const where = whereOf(gridId, { deviceId, metric }, fromMs, toMs);
+  return `SELECT ${wanted} FROM "${measurementOf(resolution)}" WHERE ${where} GROUP BY "part"`;
+}
+
+/** How many windows of a series there are of part 0, as an InfluxQL question. */
+export function countOf(
+  gridId: string,
+  key: SeriesKey,
+  resolution: StoredResolution,
+  fromMs: number,
+  toMs: number,
+): string {
+  const where = whereOf(gridId, key, fromMs, toMs);
+  return `SELECT count("count") AS "windows" FROM "${measurementOf(resolution)}" WHERE ${where} AND "part" = '0'`;
+}
+
+const whereOf = (gridId: string, { deviceId, metric }: SeriesKey, fromMs: number, toMs: number): string =>
+  `"grid" = ${text(gridId)} AND "device" = ${text(deviceId)} AND "metric" = ${text(metric)} ` +
+  `AND time >= ${fromMs}ms AND time < ${toMs}ms`;
+
+/** The number in an answer to `countOf`; without windows there is no answer. */
+export function countIn([series]: readonly AnsweredSeries[]): number {
+  const found = series?.values[0]?.[series.columns.indexOf('windows')];
+  return typeof found === 'number' ? found : 0;
 }
 
 /** A series of an answer of `/query?epoch=ms`. */
