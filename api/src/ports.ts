@@ -25,6 +25,7 @@ import type {
   DayProof,
   LogProof,
   TimeSpan,
+  UplinkStatus,
 } from '@villagrid/contracts';
 
 import type { SiteInsight } from './insight/site-insight.js';
@@ -156,6 +157,10 @@ export interface GridPort {
   completeness(untilMs: number): Promise<CompletenessFacts>;
   /** What of the gateway's log is here, missing, given up, refused. Left out where the log itself is kept: at the gateway. */
   proof?(days: readonly TimeSpan[]): Promise<ProofFacts>;
+  /** The link to the cloud. Left out where there is none: at the cloud. */
+  uplink?(): UplinkStatus | undefined;
+  /** Somebody begins to watch live values, or the last one stopped. */
+  watched?(on: boolean): void;
   /** Alerts of the grid, reduced. All active ones are always included when status is not `resolved`; of the resolved the newest 2,000, or all of the time asked for. */
   alerts(query: AlertQuery): Promise<readonly Alert[]>;
   alert(alertId: string): Promise<Alert | undefined>;

@@ -194,6 +194,8 @@ export class MemoryGrid implements GridPort {
 
   /** What a cloud could prove; a test may give it. */
   proof?: NonNullable<GridPort['proof']>;
+  /** The link of a gateway to its cloud; a test may give it. */
+  uplink?: NonNullable<GridPort['uplink']>;
 
   async completeness(untilMs: number) {
     const series = [...this.#series].map(([key, samples]) => {

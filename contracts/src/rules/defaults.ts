@@ -42,6 +42,8 @@ export function defaultLimits(plant: { readonly pv_kwp?: number | undefined } = 
 /** The rule of lines that are down: its alert stands for the silence of every device on them. */
 export const lineDownRuleId = 'line_down' satisfies WordedRule;
 
+/** The rule of an inverter that reports a fault. */
+export const inverterFaultRuleId = 'inverter_fault' satisfies WordedRule;
 /** The rule of a village without power: what is only a part of that says so. */
 const noPowerRuleId = 'no_power' satisfies WordedRule;
 
@@ -103,15 +105,23 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
         off_delay_ms: minutes(5),
       },
     }),
+    worded(inverterFaultRuleId, {
+      kind: 'state',
+      severity: 'high',
+      selector: { scope: 'series', metric: 'fault_state', device_class: 'inverter' },
+      parameters: { is: [2], on_delay_ms: minutes(1), off_delay_ms: minutes(2) },
+    }),
     worded('inverter_stopped', {
       kind: 'expression',
       severity: 'high',
       selector: { scope: 'device', device_class: 'inverter' },
       parameters: {
-        when: `generation_kw < 0.1 && sun > ${limits.irradiance_strong_w_m2} && charge < 95`,
+        // A full battery holds it back; that it is switched off is its own word. A fault has an alert of its own.
+        when: `(generation_kw < 0.1 && charge < 95 || own == 1) && own < 2 && sun > ${limits.irradiance_strong_w_m2}`,
         // It makes something again, or the sun no longer tells.
-        clear_when: 'generation_kw >= 0.1 || sun < 50',
+        clear_when: 'generation_kw >= 0.1 && own == 0 || own >= 2 || sun < 50',
         inputs: {
+          own: { metric: 'fault_state', otherwise: 0 },
           sun: { metric: 'irradiance_w_m2', of: 'grid' },
           // A plant without a battery has no charge that holds it back.
           charge: { metric: 'battery_soc_pct', of: 'grid', otherwise: 0 },

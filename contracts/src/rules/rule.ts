@@ -90,7 +90,7 @@ export const scheduleSchema = Type.Object(
 );
 export type RuleSchedule = Static<typeof scheduleSchema>;
 
-/** A rule as configured. Texts may use {device}, {value}, {limit}, {unit}, {component}, {window}. */
+/** A rule as configured. Texts may use {device}, {value}, {limit}, {unit}, {component}, {window}, {said}. */
 export const ruleSchema = Type.Object(
   {
     id: Type.String({ pattern: '^[a-z][a-z0-9_]{0,62}$' }),

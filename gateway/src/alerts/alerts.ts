@@ -42,6 +42,8 @@ import { stateKey } from './rule-state.js';
 
 const tickEveryMs = 5000;
 const retryMs = 1000;
+/** Name of how alerts are grouped, as it is kept in the log. */
+const groupsState = 'alert_groups';
 /** How long nothing late has to come until what it told is said, real milliseconds. */
 const lateQuietMs = 60_000;
 /** How long it waits for that at most, real milliseconds. */
@@ -67,8 +69,12 @@ export interface AlertsOptions {
   readonly speed?: number | undefined;
   /** What is usual at a time of day, for rules of that kind; left out, they conclude nothing. */
   readonly usual?: RuleContext['usual'] | undefined;
+  /** Whether that changes with the present commit, or has since this was asked last. */
+  readonly usualChanges?: (() => boolean) | undefined;
   /** What a rule's alert says where its texts are not the rule's own. */
   readonly ownWords?: ((ruleId: string) => Partial<AlertSubject> | undefined) | undefined;
+  /** What a device says of its own fault. */
+  readonly saidBy?: ((deviceId: string) => string | undefined) | undefined;
   /** Called for each event once it is durable; for one of the gateway's own also when the card did not take it. */
   readonly tell: (event: AlertEvent, alert: Alert | undefined) => void;
 }
@@ -180,7 +186,14 @@ export function createAlerts(options: AlertsOptions): Alerts {
     },
     activeAtStart,
     clock.nowMs(),
+    log.state(groupsState)?.value,
   );
+  let groupsMoved = false;
+  log.join((number, { events }) => {
+    if (events.length === 0 && !groupsMoved) return;
+    groupsMoved = false;
+    log.putState(groupsState, number, grouping.state());
+  });
   /** Commits alerts with what belongs beside them: who sees one sees at once what explains it. */
   const commitGrouped = (events: readonly AlertEvent[]): Promise<void> =>
     commit([...events, ...grouping.beside(events, Math.round(clock.nowMs()))]);
@@ -222,7 +235,10 @@ export function createAlerts(options: AlertsOptions): Alerts {
         const alertId = newId(nowMs, random);
         open.set(key, alertId);
         const name = site.devices.find((one) => one.device_id === deviceId)?.name ?? null;
-        const subject = { ...alertSubject(found, name), ...options.ownWords?.(rule.id) };
+        const subject = {
+          ...alertSubject(found, name, deviceId === null ? undefined : options.saidBy?.(deviceId)),
+          ...options.ownWords?.(rule.id),
+        };
         events.push({ ...base, kind: 'raised', alert_id: alertId, subject });
       } else if (known !== undefined) {
         open.delete(key);
@@ -317,6 +333,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
       evaluation.clockMoved(byMs);
       legacy.clockMoved(byMs);
       grouping.clockMoved(byMs);
+      groupsMoved = true;
       late.clockMoved(byMs);
     },
     retimed: () => void (planned = reduceMaintenance(notDurable.records(gridId))),
@@ -324,13 +341,18 @@ export function createAlerts(options: AlertsOptions): Alerts {
     legacyText: (payload) => legacy.say(payload),
     start() {
       closeOrphans();
-      timer = clock.every(tickEveryMs, () => {
+      const tick = () => {
         act(evaluation.tick());
         legacy.expire();
         const found = grouping.tick(Math.round(clock.nowMs()));
         if (found.length > 0) commit(found).catch(lost);
         const digest = late.tick(clock.nowMs());
         if (digest !== undefined) happened(digest);
+      };
+      // At whole five seconds: another start, or a back-test, looks at the same moments.
+      timer = clock.after(tickEveryMs - (clock.nowMs() % tickEveryMs), () => {
+        tick();
+        timer = clock.every(tickEveryMs, tick);
       });
     },
     stop() {

@@ -39,7 +39,7 @@ const line = subjectOf({ rule_id: 'line_down', metric: 'gateway_lines_down' });
 const rules = defaultRules(defaultLimits(), { wiring: { 'ac_output_voltage_v.clinic': {}, ac_output_voltage_v: {} } });
 
 /** A gateway's alerts on a clock of their own: what is raised and cleared, and who would have been woken. */
-function village() {
+function village({ restartsAlways = false }: { readonly restartsAlways?: boolean } = {}) {
   const random = seededRandom(5);
   const state = { nowMs: 1e12, back: new Set<string>(), planned: [] as Maintenance[] };
   const events: AlertEvent[] = [];
@@ -56,7 +56,7 @@ function village() {
   const alert = (alertId: string): Alert => reduceAlert(events.filter((one) => one.alert_id === alertId)) as Alert;
   const active = () =>
     [...new Set(events.map(({ alert_id }) => alert_id))].map(alert).filter(({ status }) => status === 'active');
-  const make = (open: readonly Alert[]) =>
+  const make = (open: readonly Alert[], kept?: string) =>
     new Grouping(
       {
         silence: ({ rule_id }) =>
@@ -79,14 +79,24 @@ function village() {
       },
       open,
       state.nowMs,
+      kept,
     );
   let grouping = make([]);
+  let kept = grouping.state();
+  let stored: readonly Alert[] = [];
   const commit = (all: readonly AlertEvent[]) => {
     events.push(...all);
     for (const one of all) {
       const now = alert(one.alert_id);
       if (rings(one, now, state.nowMs)) woken.push(`${one.kind} ${now.rule_id} ${now.device_id ?? ''}`.trim());
     }
+    if (!restartsAlways) return;
+    if (all.length > 0) {
+      kept = grouping.state();
+      // In the store's order, which is not the one in which they came.
+      stored = active().reverse();
+    }
+    grouping = make(stored, kept);
   };
   return {
     state,
@@ -111,8 +121,9 @@ function village() {
       }
     },
     restart() {
-      grouping = make(active());
+      grouping = make(active(), grouping.state());
     },
+    events,
   };
 }
 
@@ -418,5 +429,39 @@ t.test(
       if (subject !== undefined) told.push([at, subject.value]);
     }
     t.same(told, [[360, 1]]);
+  },
+);
+
+t.test(
+  'killed after every event and at every look at the clock, alerts are grouped as without, event for event',
+  async (t) => {
+    for (let seed = 1; seed <= 4; seed += 1) {
+      const told = [false, true].map((restartsAlways) => {
+        const v = village({ restartsAlways });
+        const random = seededRandom(seed);
+        const below = (count: number) => (random.bytes(1)[0] ?? 0) % count;
+        const open: string[] = [];
+        for (let step = 0; step < 60; step += 1) {
+          const device = `meter-${below(14)}`;
+          const what = below(12);
+          if (what < 3) open.push(v.raise(silent(device), below(2) * 4000));
+          else if (what < 6) open.push(v.raise(subjectOf({ device_id: device, metric: 'equipment_temp_c' })));
+          else if (what === 6) open.push(v.raise(subjectOf({ rule_id: 'low_battery', metric: 'soc' })));
+          else if (what === 7)
+            open.push(v.raise(subjectOf({ rule_id: 'critical_battery', metric: 'soc', severity: 'critical' })));
+          else if (what === 8) {
+            v.state.back = new Set(Array.from({ length: 8 }, (_, at) => `meter-${at}`));
+            open.push(v.raise(line));
+          } else if (what === 9) v.state.back = new Set();
+          else v.pass([0.25, 0.5, 1, 6][below(4)] ?? 1);
+          if (open.length > 0 && below(2) === 0) v.clear(open.splice(below(open.length), 1)[0] ?? '');
+        }
+        v.pass(15);
+        return v.events;
+      });
+      t.same(told[1], told[0], `seed ${seed}, ${told[0]?.length} events`);
+      const kinds = new Set(told[0]?.map(({ kind }) => kind));
+      t.ok(kinds.has('suppressed') && kinds.has('released') && kinds.has('last_known'), 'all kinds were there');
+    }
   },
 );

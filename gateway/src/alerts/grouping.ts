@@ -65,12 +65,32 @@ interface Suppressed {
   readonly parentId: string;
   readonly because: SuppressionReason;
   /** Since when its parent is over. */
-  overSinceMs: number | undefined;
+  overSinceMs?: number | undefined;
 }
 
 interface Cause {
   readonly parentId: string;
   readonly because: SuppressionReason;
+}
+
+/** What is kept over a restart; times in Unix milliseconds. */
+interface Kept {
+  /** The open alerts in the order in which they came. */
+  readonly open: ReadonlyArray<Pick<Open, 'alertId' | 'told'> & Partial<Pick<Open, 'suppressed' | 'mark'>>>;
+  readonly raised: ReadonlyArray<{ readonly atMs: number; readonly alertId: string; readonly message: string }>;
+  readonly floodMs?: number;
+}
+
+/** What was kept; nothing of a text that is not ours. */
+function keptFrom(text: string | undefined): Kept {
+  const none: Kept = { open: [], raised: [] };
+  if (text === undefined) return none;
+  try {
+    const kept = JSON.parse(text) as Partial<Kept> | null;
+    return Array.isArray(kept?.open) && Array.isArray(kept.raised) ? { ...none, ...kept } : none;
+  } catch {
+    return none;
+  }
 }
 
 export class Grouping {
@@ -80,16 +100,38 @@ export class Grouping {
   #raised: { readonly atMs: number; readonly alertId: string; readonly message: string }[] = [];
   #flood: { readonly alertId: string; lastMs: number } | undefined;
 
-  /** `open` are the alerts that were open before a restart. */
-  constructor(ports: GroupingPorts, open: readonly Alert[], nowMs: number) {
+  /** `open` are the alerts that were open before a restart, and `kept` the `state` that was kept with the last of them. */
+  constructor(ports: GroupingPorts, open: readonly Alert[], nowMs: number, kept?: string) {
     this.#ports = ports;
-    for (const alert of open) {
-      if (alert.rule_id === alertFloodRuleId) this.#flood = { alertId: alert.alert_id, lastMs: nowMs };
-      else this.#open.set(alert.alert_id, this.#restored(alert));
+    const before = keptFrom(kept);
+    this.#raised = [...before.raised];
+    const places = new Map(before.open.map((one, index) => [one.alertId, { index, one }]));
+    const placeOf = ({ alert_id }: Alert) => places.get(alert_id)?.index ?? places.size;
+    for (const alert of [...open].sort((a, b) => placeOf(a) - placeOf(b))) {
+      const { alert_id: alertId } = alert;
+      if (alert.rule_id === alertFloodRuleId) this.#flood = { alertId, lastMs: before.floodMs ?? nowMs };
+      else this.#open.set(alertId, this.#restored(alert, places.get(alertId)?.one));
     }
   }
 
-  #restored(alert: Alert): Open {
+  /** How alerts are grouped: to be kept with each commit of events, because the events alone do not tell it all. JSON text. */
+  state(): string {
+    const open = [...this.#open.values()].map(({ alertId, told, suppressed, mark }) => ({
+      alertId,
+      told,
+      ...(suppressed && { suppressed }),
+      ...(mark !== undefined && { mark }),
+    }));
+    const kept: Kept = { open, raised: this.#raised, ...(this.#flood && { floodMs: this.#flood.lastMs }) };
+    return JSON.stringify(kept);
+  }
+
+  #restored(alert: Alert, kept: Kept['open'][number] | undefined): Open {
+    const described = this.#described(alert.alert_id, alert);
+    if (kept) {
+      const { told, suppressed, mark } = kept;
+      return { ...described, told, suppressed: suppressed && { ...suppressed }, mark };
+    }
     const suppression = [...alert.timeline].reverse().find(({ kind }) => kind === 'suppressed');
     const mark = [...alert.timeline].reverse().find(({ kind }) => kind === 'last_known');
     const suppressed =
@@ -102,7 +144,7 @@ export class Grouping {
             overSinceMs: undefined,
           };
     return {
-      ...this.#described(alert.alert_id, alert),
+      ...described,
       suppressed,
       mark: alert.last_known_since_ms === null ? undefined : mark?.event_id,
       told: suppressed === undefined || wasTold(alert),
@@ -122,11 +164,18 @@ export class Grouping {
   beside(events: readonly AlertEvent[], nowMs: number): AlertEvent[] {
     const found: AlertEvent[] = [];
     for (const event of events) {
-      if (event.kind === 'cleared') this.#open.delete(event.alert_id);
+      if (event.kind === 'cleared') this.#over(event.alert_id, nowMs);
       else if (event.kind === 'raised') found.push(...this.#take(event, nowMs));
     }
     found.push(...this.#marks(nowMs));
     return found;
+  }
+
+  /** An alert is over. What it explains may still be over too; from now on that is waited for. */
+  #over(alertId: string, nowMs: number): void {
+    this.#open.delete(alertId);
+    for (const { suppressed } of this.#open.values())
+      if (suppressed?.parentId === alertId) suppressed.overSinceMs ??= nowMs;
   }
 
   /** Time has passed: who outlived what kept it back comes back, a flood ends. */

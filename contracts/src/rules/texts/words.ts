@@ -21,7 +21,7 @@ export function wordedAs(ruleId: string): WordedRule | undefined {
 /** The figures of an alert that its texts are filled with. */
 export type WordedAlert = Pick<
   AlertSubject,
-  'rule_id' | 'device_id' | 'device_name' | 'metric' | 'value' | 'limit' | 'unit'
+  'rule_id' | 'device_id' | 'device_name' | 'metric' | 'value' | 'limit' | 'unit' | 'said'
 >;
 
 /**
@@ -45,6 +45,7 @@ export function alertWords(alert: WordedAlert, language: RuleLanguage): RuleText
     value: number(alert.value),
     limit: number(alert.limit),
     unit: alert.unit ?? '',
+    said: alert.said ?? texts.fault,
   };
   const fill = (text: string) => fillText(text, values);
   return {
