@@ -640,9 +640,15 @@ t.test(
     t.equal(plan.code, 0, plan.err);
     t.match(plan.out, /: 2 devices, one round [0-9.]+ s, [0-9.]+ % of its time/);
     t.match(plan.out, /function 4 +\d+ \+\d+ +every 1 s, [0-9.]+ ms/);
+    t.match(plan.out, /inverter-3 .*usual SunSpec models \(1, 101\).*first connection\n +function 3 .*every 1 s/);
     const plans = JSON.parse((await villagrid('device', 'plan', '--folder', folder, '--json')).out) as {
       load: number;
+      devices: { deviceId: string; requests: { everyS?: number; busMs: number }[] }[];
     }[];
+    const inverterMs = plans[0]?.devices
+      .find((one) => one.deviceId === 'inverter-3')
+      ?.requests.reduce((sum, one) => sum + (one.everyS === undefined ? 0 : one.busMs), 0);
+    t.ok((inverterMs ?? 0) > 20, 'an inverter whose models are not known yet is reckoned with too');
     t.ok((plans[0]?.load ?? 1) < 0.5);
     // The gateway reads it by what was written.
     const { modbus, site } = loadGatewayConfig({ path: join(folder, 'gateway.yaml') });
