@@ -629,6 +629,8 @@ t.test(
     t.match(scanned.out, /eastron-sdm630: 65 % sure/);
     t.match(scanned.out, /unit 7 .*garbled.*Two devices with this address/);
     t.match(scanned.out, /2 found, \d+ questions asked/);
+    t.match(scanned.out, /Written into .*gateway\.yaml\. Restart the gateway/);
+    t.notMatch(scanned.out, /not(hing was)? written/i);
     t.equal(slave.others.length, 0, 'nothing but reads was ever sent');
     t.ok(lost);
     t.equal(slave.requests.filter(({ unit }) => unit === 9).length, 2, 'a silent address is asked twice, no more');
@@ -693,6 +695,12 @@ t.test(
     t.match(lent.out, /unit 3 at 115200 baud.*95 % sure.*unit 5 .*65 % sure/s);
     t.match(lent.out, /unit 7 .*garbled/);
     t.notMatch(lent.out, /For gateway\.yaml/, 'both are known already');
+    const tried = await villagrid(
+      ...`profile try eastron-sdm630 --serial ${path} --unit 5 --folder ${folder}`.split(' '),
+    );
+    t.equal(tried.code, 0, tried.err);
+    t.match(tried.out, /The gateway reads this line and goes on; this asks in between, at its speed/);
+    t.match(tried.out, /^ac_output_voltage_v +23\d/m);
     t.ok(slave.requests.length > before + 8);
     t.equal(slave.others.length, 0, 'nothing but reads was ever sent');
     const meanwhile = polled();
