@@ -690,11 +690,11 @@ t.test(
     const others = await villagrid(...common, '--baud', '9600');
     t.match(others.err, /E_LINK_OWNED.*at 115200 baud, parity none.*for others the gateway has to be stopped/s);
     const before = slave.requests.length;
-    const lent = await villagrid(...asks('3,5,7', 250));
+    const lent = await villagrid(...asks('3,7', 250));
     t.match(lent.out, /The gateway reads this line and goes on; the scan asks in between, at its speed/);
-    t.match(lent.out, /unit 3 at 115200 baud.*95 % sure.*unit 5 .*65 % sure/s);
+    t.match(lent.out, /unit 3 at 115200 baud.*95 % sure/s);
     t.match(lent.out, /unit 7 .*garbled/);
-    t.notMatch(lent.out, /For gateway\.yaml/, 'both are known already');
+    t.notMatch(lent.out, /For gateway\.yaml/, 'it is known already');
     const tried = await villagrid(
       ...`profile try eastron-sdm630 --serial ${path} --unit 5 --folder ${folder}`.split(' '),
     );
