@@ -1043,6 +1043,7 @@ t.test('every default rule is worded in every language, with the same figures an
     'feeder-2 haina umeme',
   );
   t.equal(alertWords({ ...alert, rule_id: 'our_own' }, 'fr'), undefined);
+  t.equal(alertWords({ ...alert, rule_id: 'no_power_at_the_pump', metric: 'ac_output_voltage_v' }, 'fr'), undefined);
   for (const id of wordedRules)
     for (const language of ruleLanguages) {
       const words = alertWords({ ...alert, rule_id: id }, language);

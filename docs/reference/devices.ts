@@ -121,7 +121,9 @@ function section(profile: Profile): string {
   for (const { key, multiply, unit, ...fed } of profile.computed ?? [])
     parts.push(`Computed: \`${key}\` = ${multiply.join(' × ')}, ${unit}, feeds ${metricOf(fed)}.`);
   parts.push(profile.quirks.map((quirk) => `- ${quirk}`).join('\n'));
-  const sources = Object.entries(profile.sources).map(([name, commit]) => `${name} (${commit.slice(0, 10)})`);
+  const sources = Object.entries(profile.sources).map(
+    ([name, version]) => `${name} (${/^[0-9a-f]{40}$/.test(version) ? version.slice(0, 10) : version})`,
+  );
   if (sources.length > 0) parts.push(`Facts from: ${sources.join(', ')}.`);
   return parts.filter(Boolean).join('\n\n');
 }
@@ -146,7 +148,8 @@ const notRead = `## What is not read
 - **Solarman Wi-Fi sticks** of Deye and Sunsynk, Wi-Fi dongles of SRNE: they wrap frames their own way. Use the RS-485 port.
 - **Coils and discrete inputs** (functions 1 and 2): the status bits of Seplos, "over temperature" and "night" of EPEver.
 - **Named alarms** of DSE controllers: their layout differs from model to model.
-- **Nothing is written** to any device.`;
+- **Nothing is written** to any device unless a site switches commands on and names them
+  ([what it can be told](../how-to/add-a-device-model.md#what-it-can-be-told)).`;
 
 /** The page as text. */
 export function devicesPage(): string {

@@ -8,7 +8,7 @@ import {
   type RandomSource,
   topics,
 } from '@villagrid/contracts';
-import type { LifecyclePart, Logger } from '@villagrid/runtime';
+import type { LifecyclePart, Logger, SqliteDatabase } from '@villagrid/runtime';
 import type { GatewayConfig } from './config/schema.js';
 import {
   createModbusDrivers,
@@ -19,7 +19,7 @@ import {
   type WriteOutcome,
 } from './drivers/index.js';
 import type { Log } from './log/port.js';
-import { createMqttDestination, createUplink, type Uplink } from './uplink/index.js';
+import { createMqttDestination, createSealStore, createUplink, uplinkKeepaliveS, type Uplink } from './uplink/index.js';
 
 /** A system's clock that is off by more cannot judge certificates, milliseconds. */
 const systemWrongMs = 3_600_000;
@@ -31,6 +31,8 @@ export interface PartsContext {
   readonly profiles: ReadonlyMap<string, Profile>;
   readonly version: string;
   readonly log: Log;
+  /** Where the uplink keeps what it sealed: what is lost of it can be made anew. */
+  readonly telemetryDatabase: SqliteDatabase;
   readonly formerEpochs: readonly { readonly epoch: string; readonly last: number }[];
   /** Where drivers put what they learn. */
   readonly sink: DriverSink;
@@ -127,6 +129,7 @@ function makeUplink(context: PartsContext): Uplink | undefined {
     keyFile: settings.key_file,
     clientId: site.gateway_id,
     will: { topic: topics.gatewayStatus(site.grid_id, site.gateway_id), payload: 'offline' },
+    keepaliveS: uplinkKeepaliveS(settings.plan),
     realClock,
     random,
     log: logger,
@@ -144,6 +147,9 @@ function makeUplink(context: PartsContext): Uplink | undefined {
     gridId: site.grid_id,
     version,
     plan: settings.plan,
+    gatherS: settings.gather_s,
+    dailyBytes: settings.daily_mb === undefined ? undefined : settings.daily_mb * 1_000_000,
+    seals: createSealStore(context.telemetryDatabase),
     site: () => site,
     clockTrust,
     onCloudTime,

@@ -44,6 +44,8 @@ export const lineDownRuleId = 'line_down' satisfies WordedRule;
 
 /** The rule of an inverter that reports a fault. */
 export const inverterFaultRuleId = 'inverter_fault' satisfies WordedRule;
+/** The rule of a village without power: what is only a part of that says so. */
+const noPowerRuleId = 'no_power' satisfies WordedRule;
 
 /** The rule of the energy balance, and the gateway's own figure it watches: the number of what was found, 0 for nothing. */
 export const meterDisagreesRuleId = 'meter_disagrees' satisfies WordedRule;
@@ -130,6 +132,7 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       },
     }),
     worded('low_battery', {
+      part_of: 'critical_battery',
       kind: 'threshold',
       severity: 'medium',
       selector: { scope: 'figure', metric: 'battery_soc_pct' },
@@ -163,7 +166,7 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
         off_delay_ms: minutes(5),
       },
     }),
-    worded('no_power', {
+    worded(noPowerRuleId, {
       kind: 'threshold',
       severity: 'critical',
       selector: { scope: 'figure', metric: villageVoltage },
@@ -173,6 +176,7 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       .filter((metric) => metric !== villageVoltage)
       .map((metric) => feederRule(metric, deadV)),
     worded('ac_voltage_out_of_limits', {
+      part_of: noPowerRuleId,
       kind: 'threshold',
       severity: 'high',
       selector: { scope: 'figure', metric: 'ac_output_voltage_v' },
@@ -187,6 +191,7 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       },
     }),
     worded('ac_frequency_out_of_limits', {
+      part_of: noPowerRuleId,
       kind: 'threshold',
       severity: 'medium',
       selector: { scope: 'figure', metric: 'ac_frequency_hz' },
@@ -265,7 +270,7 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
   ];
 }
 
-type Watch = Pick<Rule, 'kind' | 'severity' | 'selector' | 'parameters'>;
+type Watch = Pick<Rule, 'kind' | 'severity' | 'selector' | 'parameters' | 'part_of'>;
 
 /** A rule with its English texts; others are found by its id. */
 function worded(id: WordedRule, watch: Watch, values: Readonly<Record<string, string>> = {}): Rule {
@@ -287,6 +292,7 @@ function own(severity: Severity, metric: string, parameters: Readonly<Record<str
 function feederRule(metric: string, deadV: number): Rule {
   const feeder = parseMetricId(metric).suffix ?? metric;
   const watch: Watch = {
+    part_of: noPowerRuleId,
     kind: 'comparison',
     severity: 'critical',
     selector: { scope: 'figure', metric },

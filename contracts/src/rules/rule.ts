@@ -107,6 +107,11 @@ export const ruleSchema = Type.Object(
         description: 'what is over stays raised so long, and is the same alert when it comes back meanwhile',
       }),
     ),
+    part_of: Type.Optional(
+      Type.String({
+        description: 'id of a rule that says the same with more weight: while its alert stands, this one wakes nobody',
+      }),
+    ),
     message: Type.String({ minLength: 1, description: 'plain message, e.g. high temperature on equipment' }),
     what: Type.String({ description: 'one sentence with figures' }),
     why: Type.String({ description: 'why it matters' }),

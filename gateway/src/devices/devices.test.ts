@@ -480,7 +480,7 @@ t.test('a wrong profile says file, line and what to do, and never loads by half'
     'type: float',
     /type: found "float"; it must be one of "u16"/,
   );
-  refused('key: power,', 'kye: power,', 'kye:', /kye: unknown setting; did you mean key\?/);
+  refused('key: power,', 'kye: power,', 'kye:', /^(?!.*kye: found).*kye: unknown setting; did you mean key\?/s);
   refused('metric: consumption_kw', 'metric: consumtion_kw', 'metric: consumtion_kw', /not in the metric catalogue/);
   refused('metric_factor: 0.001', 'metric_factor: 1', 'metric_factor: 1', /from W to kW the factor is 0.001 or -0.001/);
   refused('key: power,', 'key: voltage,', 'key: voltage,\n      printed: "30013"', /there twice/);
@@ -499,6 +499,10 @@ t.test('a wrong profile says file, line and what to do, and never loads by half'
     'key: power,',
     /registers 10 to 14 are forbidden/,
   );
+  const missing = (codes: string) => `missing:\n  ${codes}\nword_order:`;
+  refused('word_order:', missing('u64: [0xFFFFFFFFFFFFFFFF]'), 'u64:', /64 bits is written in quotes/);
+  refused('word_order:', missing('u16: [0xFFFFFFFF]'), 'u16:', /type u16 has 16 bits; this code never comes/);
+  refused('printed: "30013"', 'printed: 30013', 'printed: 30013', /must be a text .*, written in quotes/);
   refused('unit: Hz', 'unit: [', 'unit: [', /eastron-sdm120.yaml/);
 });
 

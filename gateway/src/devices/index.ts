@@ -9,3 +9,4 @@ export * from './trouble.js';
 export * from './identify.js';
 export * from './site-profiles.js';
 export * from './vectors.js';
+export * from './play.js';

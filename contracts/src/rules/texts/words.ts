@@ -35,6 +35,8 @@ export function alertWords(alert: WordedAlert, language: RuleLanguage): RuleText
   const one = texts.rules[id];
   const number = (value: number | null) => (value === null ? '' : shortNumber(value).replace('.', texts.decimal));
   const suffix = alert.metric === null ? undefined : parseMetricId(alert.metric).suffix;
+  // A rule that the site made itself may be called alike.
+  if (id !== alert.rule_id && alert.rule_id !== `no_power_${suffix?.replaceAll('-', '_')}`) return undefined;
   const isOfMany = suffix === othersSuffix;
   const values: Readonly<Record<string, string>> = {
     device: alert.device_name ?? alert.device_id ?? texts.village,
