@@ -655,6 +655,23 @@ t.test('a profile is checked and tried before a gateway uses it', async (t) => {
   t.equal((await cli(['profile', 'check', 'nonesuch'])).code, 2);
 });
 
+t.test('a scan says plainly whether it wrote anything, and what to give so that it does', async (t) => {
+  const folder = join(tempDir(t), 'kisima');
+  await cli(['init', '--folder', folder, '--grid', 'kisima', '--name', 'Kisima']);
+  const port = await modbusDevice(t, { 30_201: 0, 30_202: 307 });
+  const scan = async (...more: string[]) => {
+    const { code, out, err } = await cli(['scan', `127.0.0.1:${port}`, '--units', '3', '--gap', '1', ...more]);
+    t.equal(code, 0, err);
+    return out;
+  };
+  t.match(await scan(), /sma-sunny-boy.*For gateway\.yaml:.*Nothing was written\. .*give --folder .*and --write\.$/s);
+  t.match(await scan('--folder', folder), /Nothing was written\. To write this into gateway\.yaml, give --write\.$/);
+  t.match(await scan('--folder', folder, '--write'), /Written into .*kisima.gateway\.yaml\. Restart the gateway/);
+  const again = await scan('--folder', folder, '--write');
+  t.match(again, /Nothing was written: what was found is in gateway\.yaml already/);
+  t.notMatch(again, /For gateway|Restart/);
+});
+
 t.test('a wrong command line says what is wrong and ends with 2', async (t) => {
   const wrong = await cli(['user', 'add', '--folder', '/nowhere', '--username', 'x', '--role', 'king']);
   t.equal(wrong.code, 2);

@@ -6,7 +6,8 @@
 import { finished, type Steps } from '../metrics/steps.js';
 import type { BalanceDay, MeterChannel } from './channels.js';
 import { mendedFaults, type ChannelFault } from './faults.js';
-import { relationsOf, type Reading, type Readings, type Relation, type RelationFit } from './relations.js';
+import type { Reading, Readings, Relation, RelationFit } from './relation.js';
+import { relationsOf } from './relations.js';
 
 /** A relation with how far it was from believable. */
 export interface RelationResult {

@@ -4,7 +4,7 @@
  */
 import type { BalanceDay, MeterChannel } from './channels.js';
 import { driftOf, gainOf, median, rms } from './fit.js';
-import type { Expectation, Reading, Readings, Relation } from './relations.js';
+import type { Expectation, Reading, Readings, Relation } from './relation.js';
 
 /**
  * Kinds of fault. `unclear`: the channel contradicts all others in a way that no simple fault explains.

@@ -2,11 +2,14 @@
 import {
   busTimeMs,
   fixedLayout,
+  type FoundModel,
   planReads,
   type PollingClass,
   type Profile,
   type ReadBlock,
   readLimits,
+  registersOf,
+  sunspecLayout,
 } from '../devices/index.js';
 import { converterBaud, endpointOf, isRtu, type ModbusConnectionConfig } from './connection.js';
 
@@ -27,20 +30,26 @@ export interface DevicePlan {
   readonly deviceId: string;
   readonly profile: string;
   readonly unit: number;
-  /** Undefined where the requests depend on what the device itself tells (SunSpec). */
-  readonly requests: readonly PlannedRequest[] | undefined;
+  readonly requests: readonly PlannedRequest[];
+  /**
+   * SunSpec models the requests are reckoned with, as usual for the profile: which ones the device has, and where, it tells
+   * at the first connection. Undefined where the profile itself says what is asked.
+   */
+  readonly assumedModels?: readonly number[];
 }
 
 /** What is asked of a line. */
 export interface LinePlan {
   readonly line: string;
   readonly devices: readonly DevicePlan[];
-  /** Part of the line's time that polling takes, 0 to 1; of the devices whose requests are known. */
+  /** Part of the line's time that polling takes, 0 to 1. */
   readonly load: number;
   /** Time of one poll of all devices one after the other, milliseconds. */
   readonly roundMs: number;
 }
 
+/** The model in which every SunSpec device says who it is. */
+const identityModel = 1;
 /** A device's usual time to begin its answer, milliseconds. */
 const usualWaitMs = 20;
 
@@ -58,7 +67,7 @@ export function busPlans(
         return profile ? [devicePlan(connection, device, profile)] : [];
       }),
     );
-    const all = devices.flatMap(({ requests = [] }) => requests);
+    const all = devices.flatMap(({ requests }) => requests);
     const load = all.reduce((sum, { busMs, everyS }) => sum + (everyS === undefined ? 0 : busMs / 1000 / everyS), 0);
     const roundMs = all.reduce((sum, one) => sum + (one.class === 'fast' ? one.busMs : 0), 0);
     return { line, devices, load, roundMs };
@@ -73,8 +82,8 @@ function devicePlan(
   const { tcp, rtu } = profile.transport;
   const unit = device.unit ?? (connection.serial ? rtu?.unit : tcp?.unit) ?? 1;
   const base = { deviceId: device.device_id, profile: profile.id, unit };
-  if (profile.sunspec) return { ...base, requests: undefined };
-  const layout = fixedLayout(profile);
+  const usual = usualModels(profile);
+  const layout = usual ? sunspecLayout(profile, usual) : fixedLayout(profile);
   const slowS = Math.max(1, Math.ceil(profile.slow_every_s / device.period_s)) * device.period_s;
   const every = { fast: device.period_s, slow: slowS, once: undefined } as const;
   const requests = (['fast', 'slow', 'once'] as const).flatMap((one) =>
@@ -87,7 +96,23 @@ function devicePlan(
       busMs: Math.round(10 * busMs(connection, block, profile.limits.min_gap_ms)) / 10,
     })),
   );
-  return { ...base, requests };
+  return { ...base, requests, ...(usual ? { assumedModels: usual.map(({ id }) => id) } : {}) };
+}
+
+/** The models of a usual device of a SunSpec profile: who it is, and the first that the profile polls. */
+function usualModels({ sunspec }: Profile): FoundModel[] | undefined {
+  if (!sunspec) return undefined;
+  const { models, bases } = sunspec;
+  const polled = models.find(({ points }) => points.some(({ metric, polling }) => metric && polling !== 'slow'));
+  let address = (bases[0] ?? 40_000) + 2;
+  return models.flatMap((model) => {
+    const [id] = model.ids;
+    if (id === undefined || (id !== identityModel && model !== polled)) return [];
+    const ends = model.points.map((point) => point.model_offset + registersOf(point.type, point.registers));
+    const found = { id, address, length: Math.max(...ends) - 2 };
+    address += found.length + 2;
+    return [found];
+  });
 }
 
 function busMs(connection: ModbusConnectionConfig, block: ReadBlock, gapMs: number): number {

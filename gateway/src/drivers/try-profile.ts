@@ -1,6 +1,7 @@
 /** Reads every point of a profile once and tells each, with why not. For whoever writes a profile or looks at a device; never writes. */
 import {
   decodePoints,
+  faultMetric,
   fixedLayout,
   flagsOf,
   type Layout,
@@ -13,6 +14,7 @@ import {
   RegisterImage,
   splitBlock,
   sunspecLayout,
+  troubleOf,
 } from '../devices/index.js';
 import { type Link, LinkError } from '../links/index.js';
 import { findBase, walkChain } from './sunspec-discovery.js';
@@ -85,7 +87,12 @@ export async function tryProfile(profile: Profile, unit: number, link: Link): Pr
       metric: point.metric,
     };
   });
-  return { points, metrics: metricValues(layout, values, profile.combine), models, requests, failures };
+  const trouble = troubleOf(layout, values);
+  const metrics = {
+    ...metricValues(layout, values, profile.combine),
+    ...(trouble ? { [faultMetric]: trouble.state } : {}),
+  };
+  return { points, metrics, models, requests, failures };
 }
 
 function meaningOf(written: Layout['points'][number]['written'], value: PointValue): string | undefined {

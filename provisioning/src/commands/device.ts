@@ -111,6 +111,10 @@ export function addDeviceCommands(program: Command, { random, print }: CommandPo
     .description("what polling asks of each line: every device's requests, and the wire's time they take")
     .requiredOption('--folder <folder>', "the gateway's folder")
     .option('--json', 'answer as JSON')
+    .addHelpText(
+      'after',
+      '\nWhat a SunSpec device is asked it tells itself, at the first connection: its usual models are reckoned with here.\n\nExample:\n  villagrid device plan --folder /etc/villagrid\n',
+    )
     .action((options: { folder: string; json?: boolean }) => {
       const config = loadGatewayConfig({ path: gatewayFiles(resolve(options.folder)).config });
       const { connections, profiles } = resolveProfiles(config.modbus?.connections ?? [], config.modbus?.profiles_dir);
@@ -124,9 +128,9 @@ function* planSheet(plans: readonly LinePlan[]): Generator<string> {
   if (plans.length === 0) yield 'This gateway has no Modbus devices.';
   for (const { line, devices, load, roundMs } of plans) {
     yield `${line}: ${devices.length} devices, one round ${(roundMs / 1000).toFixed(2)} s, ${(100 * load).toFixed(1)} % of its time`;
-    for (const { deviceId, profile, unit, requests } of devices) {
-      yield `  ${deviceId} (${profile}, unit ${unit})${requests ? '' : ': asked after its models, once they are found'}`;
-      for (const { function: code, address, count, everyS, busMs } of requests ?? [])
+    for (const { deviceId, profile, unit, requests, assumedModels } of devices) {
+      yield `  ${deviceId} (${profile}, unit ${unit})${assumedModels ? `: reckoned with its usual SunSpec models (${assumedModels.join(', ')}); which it has, and where, it tells at the first connection` : ''}`;
+      for (const { function: code, address, count, everyS, busMs } of requests)
         yield `    function ${code}  ${String(address).padStart(5)} +${String(count).padEnd(3)} ${everyS === undefined ? 'at first contact' : `every ${everyS} s`}, ${busMs} ms`;
     }
     if (load > 0.8) yield '  Too much for this line: longer periods, a faster line, or a second one.';

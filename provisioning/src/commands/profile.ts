@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { VillagridError } from '@villagrid/contracts';
+import { loadGatewayConfig } from '@villagrid/gateway/config';
 import {
   busTimeMs,
   fixedLayout,
@@ -24,8 +25,10 @@ import {
 } from '@villagrid/gateway/field';
 import { type Command, Option } from 'commander';
 import { GivenValueError } from '../site/check-gateway.js';
+import { gatewayFiles } from '../site/gateway-site.js';
 import type { CommandPorts } from './command.js';
 import { wholeNumber } from './init.js';
+import { lenderOf, type Place } from './lent-line.js';
 import { addPlay } from './profile-play.js';
 
 export function addProfileCommands(program: Command, ports: CommandPorts): void {
@@ -57,9 +60,9 @@ function addList(profile: Command, { print }: CommandPorts): void {
     });
 }
 
-/** A profile by file, or by id when there is no such file. */
-function profileAt(file: string): { path: string; profile: Profile } {
-  const path = existsSync(resolve(file)) ? resolve(file) : profileFiles().get(file);
+/** A profile by file, or by id (one of the site's own folder first) when there is no such file. */
+function profileAt(file: string, siteFolder?: string): { path: string; profile: Profile } {
+  const path = existsSync(resolve(file)) ? resolve(file) : profileFiles(siteFolder).get(file);
   if (path === undefined)
     throw new GivenValueError(
       `${file}: there is no such file, and no profile of this name; see villagrid profile list.`,
@@ -160,21 +163,33 @@ interface TryOptions {
   baud?: number;
   parity?: 'none' | 'even' | 'odd';
   unit?: number;
+  folder?: string;
   json?: boolean;
 }
 
-/** The line the options name, at the maker's usual settings where they say nothing. */
-function openLink(one: Profile, options: TryOptions, { realClock: clock, random, log }: CommandPorts): Link {
-  const { tcp, rtu } = one.transport;
-  if ((options.host === undefined) === (options.serial === undefined))
+/** Where the options say the device is, at the maker's usual port where they say nothing. */
+function placeOf({ transport: { tcp } }: Profile, { serial, host, port, rtu }: TryOptions): Place {
+  if ((host === undefined) === (serial === undefined))
     throw new GivenValueError('Say where the device is: --host <address>, or --serial <port>, and not both.');
+  if (serial !== undefined) return { path: serial };
+  return { host, port: port ?? tcp?.port ?? 502, framing: rtu ? 'rtu' : 'tcp' };
+}
+
+/** The line the options name, at the maker's usual settings where they say nothing. */
+function openLink(
+  one: Profile,
+  place: Place,
+  options: TryOptions,
+  { realClock: clock, random, log }: CommandPorts,
+): Link {
+  const { rtu } = one.transport;
   const baud = options.baud ?? rtu?.baud ?? 9600;
-  if (options.serial !== undefined) {
+  if (place.path !== undefined) {
     const { parity = rtu?.parity ?? 'none' } = options;
-    const open = serialLine({ path: options.serial, baud, parity, stopBits: rtu?.stop_bits ?? 1 });
-    return rtuLink({ name: options.serial, open, baud, clock, random, log });
+    const open = serialLine({ path: place.path, baud, parity, stopBits: rtu?.stop_bits ?? 1 });
+    return rtuLink({ name: place.path, open, baud, clock, random, log });
   }
-  const { host = '', port = tcp?.port ?? 502 } = options;
+  const { host = '', port = 502 } = place;
   if (!options.rtu) return tcpLink({ host, port, clock, random, log });
   const open = socketLine({ host, port, timeoutMs: 3000, clock });
   return rtuLink({ name: `${host}:${port}`, open, baud, clock, random, log });
@@ -193,17 +208,29 @@ function addTry(profile: Command, ports: CommandPorts): void {
     .option('--baud <baud>', 'speed of the line; the maker’s when left out', wholeNumber)
     .addOption(new Option('--parity <parity>', 'the maker’s when left out').choices(['none', 'even', 'odd']))
     .option('--unit <unit>', 'unit (slave) number; the profile’s usual one when left out', wholeNumber)
+    .option(
+      '--folder <folder>',
+      "the gateway's folder: where it runs and reads that line, it is asked through the gateway, which goes on",
+    )
     .option('--json', 'answer as JSON')
     .addHelpText(
       'after',
-      '\nStop the gateway first where it uses the same line: one master at a time.\n\nExamples:\n  villagrid profile try eastron-sdm120 --host 192.168.1.50 --unit 1\n  villagrid profile try eastron-sdm120 --serial /dev/ttyUSB0 --baud 2400\n',
+      '\nA line has one master at a time: where the gateway reads it, give --folder, or stop the gateway.\n\nExamples:\n  villagrid profile try eastron-sdm120 --host 192.168.1.50 --unit 1\n  villagrid profile try eastron-sdm120 --serial /dev/ttyUSB0 --baud 2400\n  villagrid profile try eastron-sdm120 --serial /dev/ttyUSB0 --unit 7 --folder /etc/villagrid\n',
     )
     .action(async (file: string, options: TryOptions) => {
-      const { profile: one } = profileAt(file);
+      const config =
+        options.folder === undefined
+          ? undefined
+          : loadGatewayConfig({ path: gatewayFiles(resolve(options.folder)).config });
+      const { profile: one } = profileAt(file, config?.modbus?.profiles_dir);
       const { tcp, rtu } = one.transport;
+      const place = placeOf(one, options);
+      const lender = config && (await lenderOf(config, place, options, ports.realClock));
+      if (lender && !options.json)
+        print(`The gateway reads this line and goes on; this asks in between${lender.only ? ', at its speed' : ''}.`);
       const usual = options.serial === undefined ? (tcp?.unit ?? rtu?.unit) : (rtu?.unit ?? tcp?.unit);
       const unit = options.unit ?? usual ?? 1;
-      const link = openLink(one, options, ports);
+      const link = lender?.link ?? openLink(one, place, options, ports);
       try {
         const tried = await tryProfile(one, unit, link);
         if (options.json) print(JSON.stringify({ id: one.id, unit, ...tried }));

@@ -1,13 +1,10 @@
 /** `villagrid scan`: who is on a line, and the settings that read them. */
-import { connect } from 'node:net';
-import { join, resolve } from 'node:path';
-import { type Clock, deviceKinds, type SiteDevice, VillagridError } from '@villagrid/contracts';
+import { resolve } from 'node:path';
+import { deviceKinds, type SiteDevice, VillagridError } from '@villagrid/contracts';
 import { loadGatewayConfig } from '@villagrid/gateway/config';
 import {
-  borrowedLink,
   endpointOf,
   type FoundDevice,
-  type Link,
   LinkError,
   loadProfiles,
   type ModbusConnectionConfig,
@@ -17,7 +14,6 @@ import {
   serialLine,
   type ScanResult,
   type LineSettings,
-  linesSocket,
   usualSettings,
   usualUnits,
 } from '@villagrid/gateway/field';
@@ -27,6 +23,7 @@ import { writePublic } from '../site/files.js';
 import { changedGateway, gatewayFiles } from '../site/gateway-site.js';
 import type { CommandPorts } from './command.js';
 import { wholeNumber } from './init.js';
+import { lenderOf, type Place, settingsText } from './lent-line.js';
 
 type GatewayConfig = ReturnType<typeof loadGatewayConfig>;
 
@@ -116,20 +113,25 @@ export function addScan(program: Command, { realClock, random, log, print, exitC
       if (options.json) print(JSON.stringify({ where, ...result, ...(entries ? { entries } : {}) }));
       else for (const line of sheet(result, profiles)) print(line);
       if (result.found.length === 0) return exitCode(1);
-      if (!entries || (entries.devices.length === 0 && !options.write)) return;
-      if (!options.json) {
-        print(`\nFor gateway.yaml (${options.write ? 'written' : 'not written: give --folder and --write'}):`);
-        for (const connection of entries.connections) print(`  modbus.connections: ${JSON.stringify(connection)}`);
-        for (const device of entries.devices) print(`  site.devices: ${JSON.stringify(device)}`);
+      const say = (text: string): void => {
+        if (!options.json) print(text);
+      };
+      if (!entries || entries.devices.length === 0) {
+        if (options.write)
+          say('Nothing was written: what was found is in gateway.yaml already, or no profile knows it.');
+        return;
       }
-      if (options.write && folder !== undefined) {
-        write(folder, entries);
-        if (!options.json) print('Restart the gateway so that it takes the change.');
-      }
+      say('\nFor gateway.yaml:');
+      for (const connection of entries.connections) say(`  modbus.connections: ${JSON.stringify(connection)}`);
+      for (const device of entries.devices) say(`  site.devices: ${JSON.stringify(device)}`);
+      if (!options.write || folder === undefined)
+        return say(
+          `Nothing was written. To write this into gateway.yaml, give ${folder === undefined ? "--folder with the gateway's folder, and --write" : '--write'}.`,
+        );
+      write(folder, entries);
+      say(`Written into ${gatewayFiles(folder).config}. Restart the gateway so that it takes the change.`);
     });
 }
-
-type Place = Pick<ModbusConnectionConfig, 'host' | 'port' | 'framing'> & { readonly path?: string };
 
 function placeOf(where: string, { framing }: ScanCommandOptions): Place {
   if (where.startsWith('/')) return { path: where };
@@ -162,44 +164,6 @@ function settingsOf(options: ScanCommandOptions, profiles: ReadonlyMap<string, P
   return [{ baud: baud ?? 9600, parity: parity ?? 'none', stop_bits: stopBits === '2' ? 2 : 1 }];
 }
 
-const settingsText = ({ baud, parity, stop_bits: stopBits }: LineSettings): string =>
-  `${baud} baud, parity ${parity}, ${stopBits} stop bit${stopBits === 1 ? '' : 's'}`;
-
-/** A line that a running gateway lends, and how it is set. */
-interface Lender {
-  readonly link: Link;
-  readonly only: LineSettings | undefined;
-}
-
-/**
- * The line as lent by the gateway that reads it; undefined where none does. A device that allows one connection, or a
- * converter, must not be asked by two, and a serial port has one owner. Throws E_LINK_OWNED where it cannot be lent so.
- */
-async function lenderOf(
-  config: GatewayConfig,
-  place: Place,
-  { baud, parity, stopBits, everySpeed }: ScanCommandOptions,
-  clock: Clock,
-): Promise<Lender | undefined> {
-  const endpoint = place.path ?? endpointOf({ name: '', devices: [], ...place });
-  const connection = (config.modbus?.connections ?? []).find((one) => endpointOf(one) === endpoint);
-  if (!connection || !(await listens(config.http.port))) return undefined;
-  const { serial } = connection;
-  const only = serial && { baud: serial.baud, parity: serial.parity, stop_bits: serial.stop_bits };
-  const other =
-    only &&
-    (everySpeed === true ||
-      (baud !== undefined && baud !== only.baud) ||
-      (parity !== undefined && parity !== only.parity) ||
-      (stopBits !== undefined && Number(stopBits) !== only.stop_bits));
-  if (other)
-    throw new VillagridError(
-      'E_LINK_OWNED',
-      `${endpoint} is read by the gateway that runs here, at ${settingsText(only)}. Its speed is looked at while it goes on; for others the gateway has to be stopped.`,
-    );
-  return { link: borrowedLink({ path: join(config.data_dir, linesSocket), endpoint, clock }), only };
-}
-
 /** Says at once when a port is not there or somebody else's. */
 async function mustOpen(path: string): Promise<void> {
   const open = serialLine({ path, baud: 9600, parity: 'none', stopBits: 1 });
@@ -207,19 +171,6 @@ async function mustOpen(path: string): Promise<void> {
     throw new VillagridError('E_LINK_UNREACHABLE', `${error.message}.`);
   });
   await line.close();
-}
-
-function listens(port: number): Promise<boolean> {
-  return new Promise((answer) => {
-    const socket = connect({ host: '127.0.0.1', port });
-    const end = (there: boolean) => {
-      socket.destroy();
-      answer(there);
-    };
-    socket.once('connect', () => end(true));
-    socket.once('error', () => end(false));
-    socket.setTimeout(2000, () => end(false));
-  });
 }
 
 interface Entries {
