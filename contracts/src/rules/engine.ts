@@ -427,7 +427,10 @@ export function createRuleEngine(options: RuleEngineOptions): RuleEngine {
         if (deviceId !== undefined && metric !== undefined && waiting(key) && !metric.endsWith(`.${othersSuffix}`))
           subjectsOfSeries(deviceId, metric);
       }
-      for (const [key, fold] of folds) fold.restarted(raised.has(key));
+      for (const [key, fold] of folds) {
+        const device = key.slice(0, key.lastIndexOf('/') + 1);
+        fold.restarted(raised.has(key), (metric) => raised.has(`${device}${metric}`));
+      }
       for (const [key, subject] of all) {
         const { kind, rule } = subject;
         const stands = subject.fold !== undefined && subject.metric !== null && subject.fold.of.holds(subject.metric);

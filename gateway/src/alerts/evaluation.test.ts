@@ -346,3 +346,131 @@ t.test(
     t.comment([...kinds].sort().join(' '));
   },
 );
+
+t.test(
+  'a device that is taken out of the site takes its alerts with it at the next start, and they say why',
+  async (t) => {
+    const clock = testClock(startMs);
+    const random = seededRandom(7);
+    const path = join(tempDir(t), 'log.db');
+    const open = (of: Site) => {
+      const logStore = openLogStore({
+        path,
+        clock,
+        realClock: clock,
+        random,
+        log: silentLogger(),
+        trust: () => 'ntp',
+        holdMs: 5000,
+        maxSamples: 100_000,
+        maxBytes: 1e9,
+      });
+      const alerts = createAlerts({
+        site: of,
+        limits: {},
+        rules: defaults,
+        log: logStore.log,
+        corrected: (frame) => frame,
+        store: logStore.alertStore,
+        live: new Live({ site: of, clock, logger: silentLogger() }),
+        lines: new Lines(),
+        clock,
+        realClock: clock,
+        random,
+        logger: silentLogger(),
+        tell: () => {},
+      });
+      alerts.start();
+      const silent = () =>
+        logStore.alertStore.list(gridId, { status: 'active' }).flatMap(({ device_id }) => device_id ?? []);
+      const over = () =>
+        logStore.alertStore.list(gridId, { status: 'resolved' }).map((one) => [one.rule_id, one.timeline.at(-1)?.note]);
+      const heat = (value: number) =>
+        alerts.onSamples(
+          ['inv-1', 'stranger'].map((deviceId) => ({
+            deviceId,
+            metric: 'equipment_temp_c',
+            timeMs: clock.nowMs(),
+            value,
+            quality: 0,
+          })),
+          [],
+        );
+      const close = async () => {
+        alerts.stop();
+        await logStore.log.flush();
+        await logStore.close();
+      };
+      return { alerts, silent, over, heat, close };
+    };
+    const before = open(site);
+    before.heat(75);
+    await clock.advance(300_000);
+    t.same(before.silent().sort(), ['bat-1', 'inv-1', 'inv-1', 'meter-1', 'stranger']);
+    await before.close();
+    const after = open({ ...site, devices: site.devices.filter(({ device_id }) => device_id !== 'inv-1') });
+    await clock.advance(10_000);
+    t.same(after.silent().sort(), ['bat-1', 'meter-1', 'stranger'], 'who never was in the settings may come back');
+    t.same(after.over().sort(), [
+      ['device_silent', 'The device is no longer in the settings.'],
+      ['high_equipment_temperature', 'The device is no longer in the settings.'],
+    ]);
+    after.heat(76);
+    await clock.advance(10_000);
+    t.same(
+      after.silent().sort(),
+      ['bat-1', 'inv-1', 'meter-1', 'stranger'],
+      'and is told anew while it still measures',
+    );
+    await after.close();
+  },
+);
+
+t.test('what just happened is told as over also while the card takes nothing', async (t) => {
+  const clock = testClock(startMs);
+  const random = seededRandom(8);
+  const logStore = openLogStore({
+    path: join(tempDir(t), 'log.db'),
+    clock,
+    realClock: clock,
+    random,
+    log: silentLogger(),
+    trust: () => 'ntp',
+    holdMs: 5000,
+    maxSamples: 100_000,
+    maxBytes: 1e9,
+  });
+  const told: string[] = [];
+  const alerts = createAlerts({
+    site,
+    limits: {},
+    rules: [],
+    log: { ...logStore.log, append: () => Promise.reject(new Error('the card is full')) },
+    corrected: (frame) => frame,
+    store: logStore.alertStore,
+    live: new Live({ site, clock, logger: silentLogger() }),
+    lines: new Lines(),
+    clock,
+    realClock: clock,
+    random,
+    logger: silentLogger(),
+    tell: (event, alert) => told.push(`${event.kind} ${alert?.status}`),
+  });
+  const { enabled: _, ...said } = words;
+  alerts.happened({
+    ...said,
+    rule_id: 'late_data',
+    type: 'late_data',
+    device_id: null,
+    device_name: null,
+    metric: null,
+    value: null,
+    limit: null,
+    unit: null,
+  });
+  await clock.advance(5000);
+  t.same(told, ['raised resolved', 'cleared resolved']);
+  alerts.stop();
+  await clock.advance(5000);
+  await logStore.close();
+});

@@ -36,6 +36,8 @@ const subjectOf = (over: Partial<AlertSubject>): AlertSubject => ({
 const silent = (device_id: string) => subjectOf({ rule_id: 'device_silent', device_id });
 const line = subjectOf({ rule_id: 'line_down', metric: 'gateway_lines_down' });
 
+const rules = defaultRules(defaultLimits(), { wiring: { 'ac_output_voltage_v.clinic': {}, ac_output_voltage_v: {} } });
+
 /** A gateway's alerts on a clock of their own: what is raised and cleared, and who would have been woken. */
 function village({ restartsAlways = false }: { readonly restartsAlways?: boolean } = {}) {
   const random = seededRandom(5);
@@ -60,8 +62,17 @@ function village({ restartsAlways = false }: { readonly restartsAlways?: boolean
         silence: ({ rule_id }) =>
           rule_id === 'line_down' ? 'line' : rule_id === 'device_silent' ? 'device' : undefined,
         keepsBack: (deviceId) => state.back.has(deviceId),
-        sources: ({ device_id, metric }) => (device_id !== null ? [device_id] : metric === 'soc' ? ['battery'] : []),
+        sources: ({ device_id, metric }) =>
+          device_id !== null
+            ? [device_id]
+            : metric === 'soc'
+              ? ['battery']
+              : metric === 'sum'
+                ? ['meter-1', 'meter-2']
+                : [],
         maintenance: () => state.planned,
+        partOf: (ruleId) => rules.find(({ id }) => id === ruleId)?.part_of,
+        kindOf: (deviceId) => deviceId.replace(/-.*/, ''),
         graceMs: minute,
         newAlertId: () => newId(state.nowMs, random),
         event,
@@ -248,6 +259,32 @@ t.test('while work is planned alerts are recorded and wake nobody; what still st
   t.same(v.woken.slice(3), ['released no_power']);
 });
 
+t.test('work on a device keeps back no figure that others are part of, and never a critical one', async (t) => {
+  const v = village();
+  const work = (...device_ids: string[]): Maintenance => ({
+    maintenance_id: `on ${device_ids.join(' and ')}`,
+    grid_id: 'alpha',
+    reason: 'new meter',
+    device_ids,
+    from_ms: v.state.nowMs,
+    until_ms: v.state.nowMs + 60 * minute,
+    planned_by: { user_id: 'u', name: 'Ama' },
+    ended_by: null,
+  });
+  const high = subjectOf({ rule_id: 'high_consumption', severity: 'high', metric: 'sum' });
+  v.state.planned = [work('meter-1')];
+  t.equal(v.alert(v.raise(high)).suppressed_by, null, 'meter-2 counts too');
+  v.state.planned = [work('meter-1', 'meter-2')];
+  t.equal(v.alert(v.raise(high)).suppressed_by, 'on meter-1 and meter-2');
+  v.state.planned = [work('battery')];
+  const empty = v.raise(subjectOf({ rule_id: 'critical_battery', severity: 'critical', metric: 'soc' }));
+  t.equal(v.alert(empty).suppressed_by, null);
+  t.same(v.woken, ['raised high_consumption', 'raised critical_battery']);
+  v.state.planned = [work('battery')];
+  const own = v.raise(subjectOf({ device_id: 'battery', severity: 'critical' }));
+  t.equal(v.alert(own).suppressed_by, 'on battery', 'what is about the device itself waits');
+});
+
 t.test(
   'what was kept back in the moment it was raised is told when work ends, also after a restart meanwhile',
   async (t) => {
@@ -291,6 +328,37 @@ t.test('an alert that is worse than what explains it speaks for itself', async (
   t.equal(v.alert(worse).suppressed_by, null);
   t.equal(v.alert(same).suppressed_by, cut);
   t.same(v.woken, ['raised line_down', 'raised device_silent clinic']);
+});
+
+t.test('one thing that is measured twice is one alert; a second thing of its kind is another', async (t) => {
+  const v = village();
+  const hot = (device_id: string, metric: string) => subjectOf({ severity: 'high', device_id, metric });
+  const own = v.raise(hot('inverter-1', 'equipment_temp_c'));
+  const beside = v.raise(hot('powerhouse', 'equipment_temp_c.inverter'));
+  const battery = v.raise(hot('battery-room', 'equipment_temp_c.battery'));
+  const second = v.raise(hot('inverter-2', 'equipment_temp_c'));
+  t.same(
+    [own, beside, battery, second].map((id) => v.alert(id).suppressed_by),
+    [null, own, null, null],
+  );
+  t.equal(v.woken.length, 3);
+  v.clear(own);
+  v.clear(second);
+  v.pass(2);
+  t.same(v.woken.slice(3), ['released high_equipment_temperature powerhouse'], 'who outlives it is told');
+  // The sensor was first: it stands for the first inverter, not for the second.
+  const one = v.raise(hot('inverter-1', 'equipment_temp_c'));
+  const two = v.raise(hot('inverter-2', 'equipment_temp_c'));
+  t.same([v.alert(one).suppressed_by, v.alert(two).suppressed_by, v.alert(beside).suppressed_by], [beside, null, null]);
+});
+
+t.test("a rule says itself what it is part of: a site's own rule whose name begins alike stays its own", async (t) => {
+  const v = village();
+  const critical = (rule_id: string) => subjectOf({ rule_id, severity: 'critical', metric: 'ac_output_voltage_v' });
+  const dark = v.raise(critical('no_power'));
+  const feeder = v.raise(critical('no_power_clinic'));
+  const own = v.raise(critical('no_power_at_the_pump'));
+  t.same([v.alert(feeder).suppressed_by, v.alert(own).suppressed_by], [dark, null]);
 });
 
 t.test(

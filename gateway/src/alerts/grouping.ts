@@ -8,6 +8,7 @@ import {
   compareSeverity,
   isMaintenanceInForce,
   maintenanceCovers,
+  parseMetricId,
   type Alert,
   type AlertEvent,
   type AlertSubject,
@@ -32,6 +33,10 @@ export interface GroupingPorts {
   /** The devices whose values an alert is about; none for the gateway itself. */
   readonly sources: (subject: Pick<AlertSubject, 'device_id' | 'metric'>) => readonly string[];
   readonly maintenance: () => readonly Maintenance[];
+  /** Of a rule: the one that says the same with more weight. */
+  readonly partOf: (ruleId: string) => string | undefined;
+  /** What a device is, as the site says: `inverter`. */
+  readonly kindOf: (deviceId: string) => string | undefined;
   /** How long a child has, once its parent is over, to be over too: it is one recovery then. Milliseconds. */
   readonly graceMs: number;
   /** Makes an event of this alert with an id and an origin. */
@@ -67,14 +72,6 @@ interface Cause {
   readonly parentId: string;
   readonly because: SuppressionReason;
 }
-
-/** Alerts that say the same with more weight: while one of these stands, the other is part of it. */
-const partOf: Readonly<Record<string, string>> = {
-  low_battery: 'critical_battery',
-  ac_voltage_out_of_limits: 'no_power',
-  ac_frequency_out_of_limits: 'no_power',
-};
-const villageDark = 'no_power';
 
 /** What is kept over a restart; times in Unix milliseconds. */
 interface Kept {
@@ -267,18 +264,43 @@ export class Grouping {
       if (silence === 'device' && other.silence === 'line') return sources.some(this.#ports.keepsBack);
       if (silence === 'device' && subject.metric !== null && other.silence === 'device')
         return other.subject.metric === null && other.subject.device_id === subject.device_id;
-      const above =
-        partOf[subject.rule_id] ?? (subject.rule_id.startsWith(`${villageDark}_`) ? villageDark : undefined);
-      return above !== undefined && other.subject.rule_id === above;
+      if (other.subject.rule_id === this.#ports.partOf(subject.rule_id)) return true;
+      if (other.suppressed !== undefined || !this.#isSameThing(subject, other.subject)) return false;
+      // Of two inverters that run hot the sensor beside them stands for one: the other speaks for itself.
+      return !this.#explains(other, one) && !this.#explains(one);
     });
+  }
+
+  /**
+   * Whether two alerts of one rule are about one thing that is measured twice: by the device itself, and by a sensor that
+   * names it as its component (`equipment_temp_c` of an inverter, `equipment_temp_c.inverter` of a sensor beside it).
+   */
+  #isSameThing(a: AlertSubject, b: AlertSubject): boolean {
+    if (a.rule_id !== b.rule_id || a.metric === null || b.metric === null) return false;
+    if (a.device_id === null || b.device_id === null || a.device_id === b.device_id) return false;
+    const [one, other] = [parseMetricId(a.metric), parseMetricId(b.metric)];
+    if (one.base !== other.base) return false;
+    const names = (suffix: string | undefined, deviceId: string) =>
+      suffix !== undefined && suffix === this.#ports.kindOf(deviceId);
+    if (other.suffix === undefined) return names(one.suffix, b.device_id);
+    return one.suffix === undefined && names(other.suffix, a.device_id);
+  }
+
+  /** Whether an alert explains any other of its rule. */
+  #explains({ alertId, subject }: Open, but?: Open): boolean {
+    return [...this.#open.values()].some(
+      (one) => one !== but && one.suppressed?.parentId === alertId && one.subject.rule_id === subject.rule_id,
+    );
   }
 
   #causeOf(one: Open, nowMs: number): Cause | undefined {
     const [parent] = this.#parentsOf(one);
     if (parent !== undefined) return { parentId: parent.alertId, because: 'parent' };
+    const { device_id: deviceId, severity } = one.subject;
+    const about = { deviceId, severity, sources: one.sources };
     const work = this.#ports
       .maintenance()
-      .find((planned) => isMaintenanceInForce(planned, nowMs) && maintenanceCovers(planned, one.sources));
+      .find((planned) => isMaintenanceInForce(planned, nowMs) && maintenanceCovers(planned, about));
     return work && { parentId: work.maintenance_id, because: 'maintenance' };
   }
 

@@ -102,7 +102,7 @@ export class Live {
       let older: Set<number> | undefined;
       for (let index = 0; index < newest.length; index += 1) {
         const one = newest[index] as Newest;
-        if (one.timeMs > timeMs && !this.#isAhead(one.timeMs)) {
+        if (this.#isNewer(one, timeMs)) {
           (older ??= new Set()).add(index);
           continue;
         }
@@ -117,6 +117,15 @@ export class Live {
       if (heard !== undefined && heard.length > 0) this.tell({ type: 'samples', series: heard });
       return changed;
     };
+  }
+
+  #all(): Newest[] {
+    return [...this.#samples.values()].flatMap((series) => [...series.values()]);
+  }
+
+  #resolveAll(nowMs = this.#clock.nowMs()): void {
+    for (const [metric, wire] of Object.entries(this.#site.wiring))
+      this.#figures.set(metric, resolveFigure(metric, wire, this.latest, nowMs));
   }
 
   #reported(arrivalMs: number): void {
@@ -137,12 +146,28 @@ export class Live {
     return figures;
   }
 
-  /** Puts back what was known before a restart; nobody is told. */
-  restore(samples: readonly Sample[]): void {
-    this.#put(samples);
-    for (const [metric, wire] of Object.entries(this.#site.wiring))
-      this.#figures.set(metric, resolveFigure(metric, wire, this.latest, this.#clock.nowMs()));
+  /**
+   * Puts back what was known before a restart; nobody is told. While the clock is not trusted (`agesKnown` false) nobody can
+   * say how long the gateway was off: such values are the last known, however near their times look.
+   */
+  restore(samples: readonly Sample[], agesKnown = true): void {
+    const silent = ({ deviceId, metric }: Sample): boolean => {
+      const known = this.#newestOf(deviceId, metric);
+      return known.timeMs === never || known.quality === qualityCodes.uncertain_last_known;
+    };
+    const old = agesKnown ? samples : samples.filter(silent);
+    this.#put(old);
+    if (agesKnown) this.#resolveAll();
+    else this.markLastKnown(old);
     for (const { timeMs } of samples) this.#lastReportedMs = Math.max(this.#lastReportedMs ?? 0, timeMs);
+  }
+
+  /** Says of samples, or of all, that they are from before a stop of unknown length; bad ones stay what they are. */
+  markLastKnown(only?: readonly Sample[]): void {
+    const all = only ? only.map((one) => this.#newestOf(one.deviceId, one.metric)) : this.#all();
+    for (const sample of all)
+      if (qualityClass(sample.quality) !== 'bad') sample.quality = qualityCodes.uncertain_last_known;
+    this.#resolveAll();
   }
 
   /** The newest samples of which figures are made, to be put back with `putBack`; a time of null where none came yet. */
@@ -177,12 +202,12 @@ export class Live {
         if (sample.timeMs === never) continue;
         const marked = sample.quality === qualityCodes.uncertain_clock;
         sample.timeMs = Math.min(marked ? sample.timeMs + byMs : sample.timeMs, nowMs);
-        if (marked && trusted) sample.quality = qualityCodes.good;
+        const isLastKnown = sample.quality === qualityCodes.uncertain_last_known;
+        if ((marked || isLastKnown) && trusted) sample.quality = qualityCodes.good;
       }
     }
     if (this.#lastReportedMs !== null) this.#lastReportedMs = Math.min(this.#lastReportedMs + byMs, nowMs);
-    for (const [metric, wire] of Object.entries(this.#site.wiring))
-      this.#figures.set(metric, resolveFigure(metric, wire, this.latest, nowMs));
+    this.#resolveAll(nowMs);
     this.tell({ type: 'site' });
   }
 
@@ -249,12 +274,17 @@ export class Live {
     return timeMs > this.#clock.nowMs() + aheadMs;
   }
 
+  /** Whether what is known is newer than a sample of this time; what is from before a restart of unknown length never is. */
+  #isNewer({ timeMs, quality }: Newest, thanMs: number): boolean {
+    return timeMs > thanMs && quality !== qualityCodes.uncertain_last_known && !this.#isAhead(timeMs);
+  }
+
   #put(samples: readonly Sample[]): Sample[] {
     const changed: Sample[] = [];
     for (const sample of samples) {
       const { deviceId, metric, timeMs, value, quality } = sample;
       const known = this.#newestOf(deviceId, metric);
-      if (known.timeMs > timeMs && !this.#isAhead(known.timeMs)) continue;
+      if (this.#isNewer(known, timeMs)) continue;
       known.timeMs = timeMs;
       known.value = value ?? Number.NaN;
       known.quality = quality;
