@@ -1,16 +1,30 @@
-/** What the rules cost: a sample that none concerns, an evaluation of each kind, and the state kept with a commit. */
+/** What the rules cost: a sample that none concerns, an evaluation of each kind, what is kept with a commit, and a start. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import {
   createRuleEngine,
   defaultLimits,
   defaultRules,
   DeviceSeries,
+  qualityCodes,
   ruleKinds,
+  siteSchema,
   type Rule,
   type RuleContext,
   type RuleSample,
+  type Site,
 } from '@villagrid/contracts';
+import { realClock as machineClock, seededRandom, silentLogger } from '@villagrid/runtime';
 import { villageDevices, villageWiring } from '@villagrid/simulator';
 import type { Bench } from '@villagrid/tools/bench';
+import { Default, Parse } from 'typebox/value';
+import { createEvaluation } from '../src/alerts/evaluation.js';
+import { Lines } from '../src/live/lines.js';
+import { Live } from '../src/live/live.js';
+import { encodeRecord, type StateWrite } from '../src/log/journal-record.js';
+import { openLogStore } from '../src/log/log-store.js';
+import { packFrame } from '../src/log/packed.js';
 
 const startMs = 1_795_600_000_000;
 const context: RuleContext = {
@@ -78,6 +92,140 @@ function evaluation(name: string, parameters: object): number {
   });
 }
 
+/** A change within ten minutes of each of these series: the rule with the largest state. */
+const warmSeries = Array.from({ length: 40 }, (_, index) => `equipment_temp_c.place_${index}`);
+const warms: Rule = {
+  id: 'warms',
+  kind: 'rate_of_change',
+  enabled: true,
+  severity: 'low',
+  message: 'm',
+  what: 'w',
+  why: 'y',
+  steps: ['s'],
+  selector: { scope: 'series', metric: 'equipment_temp_c' },
+  parameters: { rises_by: 10, window_ms: 600_000, deadband: 2, on_delay_ms: 0, off_delay_ms: 0 },
+};
+
+interface Kept {
+  /** Bytes of state a commit keeps: the median, and all of them by the commits. */
+  readonly medianBytes: number;
+  readonly meanBytes: number;
+  /** Bytes of the journal a commit takes, with and without that state. */
+  readonly journalBytes: number;
+  readonly journalWithoutBytes: number;
+  /** A start after the last of them, milliseconds. */
+  readonly startMs: number;
+}
+
+/** A gateway's rules over commits of five seconds each, and then a start. In a flood every reading comes `times` times. */
+async function kept(rules: readonly Rule[], commits: number, times = 1): Promise<Kept> {
+  const site: Site = Parse(
+    siteSchema,
+    Default(siteSchema, {
+      grid_id: 'bench',
+      gateway_id: 'gw',
+      name: 'Bench',
+      zone: 'Africa/Nairobi',
+      plant: { pv_kwp: 45 },
+      devices: [
+        ...villageDevices().map(({ device_id, name, kind }) => ({ device_id, name, kind, protocol: 'mqtt' })),
+        { device_id: 'warm', name: 'warm', kind: 'sensor', protocol: 'mqtt' },
+      ],
+      wiring: villageWiring(),
+    }),
+  );
+  const folder = mkdtempSync(join(tmpdir(), 'villagrid-rules-'));
+  let nowMs = startMs;
+  const machine = machineClock();
+  const realClock = { ...machine, monotonicMs: () => machine.monotonicMs() + nowMs - startMs };
+  const clock = { ...realClock, nowMs: () => nowMs };
+  const random = seededRandom('rules');
+  const open = () => {
+    const store = openLogStore({
+      path: join(folder, 'log.db'),
+      clock,
+      realClock,
+      random,
+      log: silentLogger(),
+      trust: () => 'ntp',
+      holdMs: 86_400_000,
+      maxSamples: 1_000_000,
+      maxBytes: 1e9,
+      journalBytes: 64 * 1024 * 1024,
+    });
+    const states: StateWrite[] = [];
+    const log = {
+      ...store.log,
+      putState(name: string, number: number, value: string) {
+        states.push({ name, number, value });
+        store.log.putState(name, number, value);
+      },
+    };
+    const live = new Live({ site, clock, logger: silentLogger() });
+    const began = process.cpuUsage();
+    const evaluation = createEvaluation({
+      rules,
+      site,
+      log,
+      corrected: (frame) => frame,
+      live,
+      lines: new Lines(),
+      clock,
+      realClock,
+      logger: silentLogger(),
+      usual: context.usual,
+      raised: new Set(),
+    });
+    const { user, system } = process.cpuUsage(began);
+    return { ...store, states, live, evaluation, startMs: (user + system) / 1000 };
+  };
+  try {
+    const house = open();
+    const { log, states, live, evaluation } = house;
+    const devices = [
+      ...villageDevices().map(({ device_id, metrics }) => new DeviceSeries(device_id, metrics)),
+      ...(rules.includes(warms) ? [new DeviceSeries('warm', warmSeries)] : []),
+    ].map((series) => ({ series, show: live.onReadings(series), judge: evaluation.readings(series) }));
+    let record = { frame: new Uint8Array() as Uint8Array, number: 0 };
+    log.onCommit(({ number, bytes }) => void (record = { frame: packFrame(bytes), number }));
+    const taken: number[] = [];
+    const journal: number[] = [];
+    const without: number[] = [];
+    for (let commit = 0; commit < commits; commit += 1) {
+      states.length = 0;
+      for (let time = 0; time < times; time += 1)
+        for (const { series, show, judge } of devices) {
+          const timeMs = nowMs + time;
+          const values = series.factors.map((factor) => Math.round((20 + random.float()) * factor));
+          judge(timeMs, values, show(timeMs, values, qualityCodes.good, timeMs), timeMs);
+          const reading = { series, timeMs, values, quality: qualityCodes.good, boot: undefined, seq: undefined };
+          void log.append({ reading });
+        }
+      nowMs += 5000;
+      evaluation.tick();
+      await log.flush();
+      const head = { epoch: log.epoch, attempt: 1, durable: record.number, ...record, cursors: [] };
+      taken.push(states.reduce((sum, { name, value }) => sum + name.length + value.length, 0));
+      journal.push(encodeRecord({ ...head, states }).length);
+      without.push(encodeRecord({ ...head, states: [] }).length);
+    }
+    await house.close();
+    const again = open();
+    await again.close();
+    const mean = (list: readonly number[]) => list.reduce((sum, one) => sum + one, 0) / list.length;
+    return {
+      medianBytes: taken.sort((a, b) => a - b)[Math.floor(taken.length / 2)] ?? 0,
+      meanBytes: mean(taken),
+      journalBytes: mean(journal),
+      journalWithoutBytes: mean(without),
+      startMs: again.startMs,
+    };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
 export const benches: readonly Bench[] = [
   {
     id: 'gateway.rules.unwatched',
@@ -118,19 +266,25 @@ export const benches: readonly Bench[] = [
   {
     id: 'gateway.rules.state',
     unit: 'B',
-    what: "The rules' state that is kept with a commit, reference village with all default rules.",
+    what: "What is kept of the rules' state with a commit of five seconds, on average: reference village, default rules.",
     own: {
-      what: 'the state as text, every series heard',
+      what: 'a whole state now and then, and between what was heard',
       async run() {
-        const engine = engineOf(defaults());
-        for (const [index, metric] of Object.keys(villageWiring()).entries())
-          engine.onFigure(metric, startMs + index * 700, 10.25);
-        for (const { device_id, metrics } of villageDevices())
-          for (const metric of metrics)
-            engine.onSeriesSample({ deviceId: device_id, metric, timeMs: startMs + 321, value: 41.25 });
-        engine.onTick(startMs + 5000);
-        const exporting = microseconds(2000, () => void engine.exportState());
-        return { value: engine.exportState().length, beside: { export_us: exporting } };
+        // 255 commits: the last whole state is then as old as it gets.
+        const village = await kept(defaults(), 255);
+        const warm = await kept([...defaults(), warms], 255);
+        const flood = await kept([...defaults(), warms], 30, 20);
+        const named = (name: string, one: Kept) => ({
+          [`${name}_median_B`]: one.medianBytes,
+          [`${name}_mean_B`]: one.meanBytes,
+          [`${name}_journal_B`]: one.journalBytes,
+          [`${name}_journal_without_B`]: one.journalWithoutBytes,
+          [`${name}_start_ms`]: one.startMs,
+        });
+        return {
+          value: village.meanBytes,
+          beside: { ...named('village', village), ...named('rate_of_40_series', warm), ...named('flood', flood) },
+        };
       },
     },
   },

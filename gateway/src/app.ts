@@ -36,7 +36,7 @@ import { clockCorrectedSubject } from './clock/corrected-alert.js';
 import { createClockKeeper, createVillageClock } from './clock/keeper.js';
 import { systemTimeSources, type TimeSources } from './clock/sources.js';
 import type { GatewayConfig } from './config/schema.js';
-import { registerCommands, resolveProfiles, withPollPeriods, type DriverSink } from './drivers/index.js';
+import { endpointOf, registerCommands, resolveProfiles, withPollPeriods, type DriverSink } from './drivers/index.js';
 import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { createHealth, diskUsedPct } from './health/health.js';
 import { createInsight } from './insight/insight.js';
@@ -77,6 +77,8 @@ export { emptyJournal } from './log/log-store.js';
 /** Files in the data folder. People's accounts are apart from measurements, so that either survives the other. */
 export const databaseFiles = { log: 'log.db', telemetry: 'telemetry.db', settings: 'settings.db' } as const;
 
+/** Name of the lines that are broken, as they are kept in the log. */
+const linesState = 'lines';
 /** States from whose number on their readers want the log's frames after a start. */
 const statesOfReaders = ['node_sequences', 'rules'];
 /** Frames that are read again within about a quarter of a second, unless they are of a flood. */
@@ -200,7 +202,12 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   const siteRules = loadSiteRules(config.rules_dir, { site, defaults: siteDefaults(site, config.limits) });
   // One that is not right must not keep the village without all others; an alert says so.
   for (const problem of siteRules.problems) logger.error('a rule of this site cannot be used', { detail: problem });
-  const lines = new Lines();
+  const endpoints = new Set(connections.map((one) => endpointOf(one).toLowerCase()));
+  const lines = new Lines(log.state(linesState)?.value, (line) => endpoints.has(line.toLowerCase()));
+  log.join((number) => {
+    const state = lines.state();
+    if (state !== (log.state(linesState)?.value ?? '[]')) log.putState(linesState, number, state);
+  });
   const nameOf = (deviceId: string): string => site.devices.find((one) => one.device_id === deviceId)?.name ?? deviceId;
   const usual = createUsual(log, site);
   const alerts = createAlerts({

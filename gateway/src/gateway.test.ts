@@ -346,6 +346,12 @@ t.test('what an alert says of broken lines: which, whom they carry, and what was
     message: '2 lines to devices are broken',
     what: '/dev/rs485 cannot be reached, and with it Meter 1 and Meter 2. The adapter is gone. 10.0.0.7:502 cannot be reached, and with it Meter 9.',
   });
+  const again = new Lines(lines.state());
+  t.same([again.downCount, again.words((id) => `Meter ${id}`)], [2, words()], 'it is broken also after a restart');
+  again.set('10.0.0.7:502', 'up', ['9'], 'it is connected');
+  t.equal(again.downCount, 1, 'until it is heard of');
+  t.equal(new Lines(lines.state(), (line) => line === '10.0.0.7:502').downCount, 1, 'a line that is no more is not');
+  t.same([new Lines('{').downCount, new Lines('[[1]]').downCount], [0, 0]);
   lines.set('10.0.0.7:502', 'up', ['9']);
   lines.set('/dev/rs485', 'up', ids);
   lines.setDevice('3', 'up');

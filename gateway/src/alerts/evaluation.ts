@@ -23,14 +23,14 @@ import type { Logger } from '@villagrid/runtime';
 import type { Lines } from '../live/lines.js';
 import type { ChangedFigure, Live, WiredSample } from '../live/live.js';
 import type { DurableLog } from '../log/log.js';
-import { HeardReader, HeardWriter, type Heard } from './heard.js';
+import { HeardReader, HeardWriter, seriesKey, type Heard } from './heard.js';
 
 /**
  * A whole state is kept so seldom, in commits: it is many blocks of the card, what was heard since is a part of one. What
  * came since is gone through at the next start, so much at most: in samples, where a look at the clock counts for some.
  */
-const keepEveryFrames = 256;
-export const mostToReplay = 20_000;
+const keepEveryFrames = 128;
+const mostToReplay = 10_000;
 /** Bytes of what was heard that one commit carries; above it a whole state is less. */
 const mostHeardBytes = 16_384;
 /** Frames that are gone through where nothing tells since when the state is from. */
@@ -177,11 +177,17 @@ export function createEvaluation(options: EvaluationOptions): Evaluation {
   /** Goes once more through what was heard with a commit; false where that is not what its frame has. */
   const hearAgain = (frame: Frame, heard: Iterable<Heard>): boolean => {
     const ofSeries = new Map<string, { readonly samples: Sample[]; next: number }>();
+    let last: Sample | undefined;
+    let column: { readonly samples: Sample[]; next: number } = { samples: [], next: 0 };
     for (const sample of frame.samples) {
-      const key = `${sample.deviceId} ${sample.metric}`;
-      const known = ofSeries.get(key);
-      if (known) known.samples.push(sample);
-      else ofSeries.set(key, { samples: [sample], next: 0 });
+      // Samples of a series come in a row.
+      if (sample.metric !== last?.metric || sample.deviceId !== last.deviceId) {
+        const key = seriesKey(sample.deviceId, sample.metric);
+        column = ofSeries.get(key) ?? { samples: [], next: 0 };
+        ofSeries.set(key, column);
+      }
+      last = sample;
+      column.samples.push(sample);
     }
     let isWhole = true;
     for (const one of heard) {
@@ -190,10 +196,12 @@ export function createEvaluation(options: EvaluationOptions): Evaluation {
         engine.onTick(one.atMs);
       } else if (one.kind === 'figure') engine.onFigure(one.metric, one.atMs, one.value);
       else {
-        const samples = one.series.flatMap(([deviceId, metric]) => {
-          const column = ofSeries.get(`${deviceId} ${metric}`);
-          return column?.samples[column.next++] ?? [];
-        });
+        const samples: Sample[] = [];
+        for (const key of one.series) {
+          const of = ofSeries.get(key);
+          const sample = of?.samples[of.next++];
+          if (sample !== undefined) samples.push(sample);
+        }
         isWhole &&= samples.length === one.series.length;
         judge(samples, live.apply(samples, one.atMs), one.atMs);
       }

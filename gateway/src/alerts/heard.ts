@@ -8,10 +8,13 @@ import { ByteReader, ByteWriter, CodecError, type DeviceSeries } from '@villagri
 /** A series by name. */
 type SeriesName = readonly [deviceId: string, metric: string];
 
+/** A series as one text. */
+export const seriesKey = (deviceId: string, metric: string): string => `${deviceId} ${metric}`;
+
 /** One thing that was heard. */
 export type Heard =
-  /** A reading: the next sample of each of these series. */
-  | { readonly kind: 'reading'; readonly series: readonly SeriesName[]; readonly atMs: number }
+  /** A reading: the next sample of each of these series, each named by its `seriesKey`. */
+  | { readonly kind: 'reading'; readonly series: readonly string[]; readonly atMs: number }
   /** A look at the clock, and the devices that could not be heard then for a reason that has an alert of its own. */
   | { readonly kind: 'tick'; readonly atMs: number; readonly excused: ReadonlySet<string> }
   /** A figure of the gateway itself. */
@@ -133,7 +136,7 @@ export class HeardWriter {
 
 /** Reads what a writer noted since `begin`, one piece after the other. */
 export class HeardReader {
-  readonly #forms: (readonly SeriesName[])[] = [];
+  readonly #forms: (readonly string[])[] = [];
   readonly #figures: { readonly metric: string; value: number }[] = [];
   #lastMs = 0;
   #excused = nobody;
@@ -169,10 +172,10 @@ export class HeardReader {
   }
 }
 
-function namesFrom(text: string): SeriesName[] {
-  return listFrom(text).flatMap((one): SeriesName[] => {
+function namesFrom(text: string): string[] {
+  return listFrom(text).flatMap((one) => {
     const [deviceId = '', ...metrics] = Array.isArray(one) ? one.map(String) : [];
-    return metrics.map((metric) => [deviceId, metric]);
+    return metrics.map((metric) => seriesKey(deviceId, metric));
   });
 }
 

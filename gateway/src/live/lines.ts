@@ -19,6 +19,25 @@ interface BrokenLine {
   readonly isGone: boolean;
 }
 
+type KeptLine = readonly [
+  line: string,
+  state: Line['state'],
+  reason: string,
+  deviceIds: readonly string[],
+  silent: readonly string[],
+];
+
+function keptLines(text: string | undefined): readonly KeptLine[] {
+  if (text === undefined) return [];
+  try {
+    const kept: unknown = JSON.parse(text);
+    if (!Array.isArray(kept)) return [];
+    return kept.filter((one): one is KeptLine => Array.isArray(one) && Array.isArray(one[3]) && Array.isArray(one[4]));
+  } catch {
+    return [];
+  }
+}
+
 /** So many devices are named in a sentence; the others are counted. */
 const mostNamed = 4;
 
@@ -26,6 +45,27 @@ const mostNamed = 4;
 export class Lines {
   readonly #lines = new Map<string, Line>();
   readonly #devices = new Map<string, 'up' | 'down'>();
+
+  /**
+   * `kept` is a former `state`: a line that was broken before a restart is so until it is heard of. One that the settings
+   * do not know any more is left out, and so is all of a text that is not ours.
+   */
+  constructor(kept?: string, isLine: (line: string) => boolean = () => true) {
+    for (const [line, state, reason, deviceIds, silent] of keptLines(kept)) {
+      if (!isLine(line)) continue;
+      this.set(line, state, deviceIds, reason);
+      for (const deviceId of silent) this.setDevice(deviceId, 'down');
+    }
+  }
+
+  /** The lines that are broken, to be kept; JSON text. */
+  state(): string {
+    const kept = this.#broken().map(({ line, reason, deviceIds, isGone }): KeptLine => {
+      const silent = deviceIds.filter((id) => this.#devices.get(id) === 'down');
+      return [line, isGone ? 'down' : 'up', reason, deviceIds, silent];
+    });
+    return JSON.stringify(kept);
+  }
 
   /** A line with these devices came up or went down, and why. */
   set(line: string, state: 'up' | 'down', deviceIds: readonly string[], reason = ''): void {
