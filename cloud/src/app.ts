@@ -26,10 +26,11 @@ import { createHealth } from './observe/health.js';
 import { createActStore } from './stores/act-store.js';
 import { cloudFiles, openCloudDatabase } from './stores/database.js';
 import { createGatewayStore } from './stores/gateway-store.js';
+import { openHistory } from './stores/history.js';
 import { createLinkStore } from './stores/link-store.js';
 import { createSqliteUplinkStore, type SqliteUplinkStore } from './stores/sqlite-uplink-store.js';
-import { createProjectedTelemetry } from './stores/telemetry.js';
 import { createLanes } from './uplink/lanes.js';
+import type { WindowHistory } from './stores/window-history.js';
 import { createWatch, type Watch } from './watch/watch.js';
 import { createPresence } from './uplink/presence.js';
 import { createUplinkBroker } from './uplink/uplink-broker.js';
@@ -42,6 +43,8 @@ export interface CloudPorts {
   readonly realClock: Clock;
   readonly random: RandomSource;
   readonly log: Logger;
+  /** Environment variables, for settings that name one. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
   /** For tests that end the process between two durable steps. */
   readonly afterCommit?: (step: 'archived' | 'projected') => void;
 }
@@ -65,6 +68,7 @@ export interface Cloud {
   readonly grids: CloudGrids;
   readonly directory: Directory;
   readonly store: SqliteUplinkStore;
+  readonly history: WindowHistory;
   readonly counters: Counters;
   readonly broker: GuardedBroker;
   /** The cloud's own rules. */
@@ -91,9 +95,16 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
   const frames = ledger.reader({
     framesOverlapping: (fromMs, toMs, gridId) => decodeAll(store.framesBetween(gridId, fromMs, toMs, projector.cursor)),
   });
-  const telemetry = createProjectedTelemetry({
+  const { telemetry, history } = openHistory(config, {
     database,
     frames,
+    store,
+    directory,
+    clock,
+    realClock,
+    random,
+    log: log.child('history'),
+    environment: ports.environment ?? {},
     zoneOf: (gridId) => {
       const gateway = directory.ofGrid(gridId);
       return gateway ? (grids.get(gridId)?.site() ?? siteOf(gateway, gateways)).zone : 'UTC';
@@ -138,6 +149,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     database,
     store,
     telemetry,
+    history,
     frames,
     ledger,
     alerts,
@@ -196,6 +208,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     counters,
     database,
     store,
+    history,
     acts,
     projector,
     directory,
@@ -237,6 +250,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
       accountsDatabase.close();
     },
   });
+  lifecycle.add({ name: 'history', start: () => history.start(), stop: () => history.stop(), stopDeadlineMs: 500 });
   lifecycle.add({ name: 'projection', start: () => projector.run(), stop: () => projector.stop() });
   lifecycle.add(directory);
   lifecycle.add(watch);
@@ -274,6 +288,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     grids,
     directory,
     store,
+    history,
     counters,
     broker,
     watch,

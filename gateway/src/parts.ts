@@ -54,6 +54,8 @@ export interface GatewayParts {
   readonly uplink: Uplink | undefined;
   /** How a device that is asked answers. */
   quality(deviceId: string): DeviceLink | undefined;
+  /** What a device says of its own fault, in its maker's words. */
+  faultWords(deviceId: string): string | undefined;
   /** The line of that name, for who may borrow it. */
   line(endpoint: string): ReturnType<NonNullable<Driver['line']>>;
   /** Writes to a point of a device, as `Driver.write`. Rejects with LinkError. */
@@ -88,6 +90,13 @@ export function gatewayParts(context: PartsContext): GatewayParts {
       for (const driver of drivers) {
         const known = driver.quality(deviceId);
         if (known) return known;
+      }
+      return undefined;
+    },
+    faultWords(deviceId) {
+      for (const driver of drivers) {
+        const words = driver.faultWords?.(deviceId);
+        if (words !== undefined) return words;
       }
       return undefined;
     },

@@ -45,7 +45,17 @@ export interface Accepted {
 /** Something that was refused and is kept for a person to look at. */
 export interface DeadLetter {
   /** Which step refused it. */
-  readonly stage: 'envelope' | 'frame' | 'conflict' | 'event' | 'entry' | 'projection' | 'hello' | 'alerts' | 'acts';
+  readonly stage:
+    | 'envelope'
+    | 'frame'
+    | 'conflict'
+    | 'event'
+    | 'entry'
+    | 'projection'
+    | 'hello'
+    | 'alerts'
+    | 'acts'
+    | 'history';
   readonly gatewayId: string;
   readonly gridId: string;
   readonly epoch: string | null;
