@@ -129,7 +129,7 @@ function makeUplink(context: PartsContext): Uplink | undefined {
     keyFile: settings.key_file,
     clientId: site.gateway_id,
     will: { topic: topics.gatewayStatus(site.grid_id, site.gateway_id), payload: 'offline' },
-    keepaliveS: uplinkKeepaliveS(settings.plan),
+    keepaliveS: uplinkKeepaliveS(settings.plan, settings.gather_s),
     realClock,
     random,
     log: logger,

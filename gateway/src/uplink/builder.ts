@@ -29,7 +29,7 @@ export interface BuildLimits {
 const framesPerEnvelope = 64;
 /** Of the log, read at a time and sealed as one at most. */
 const readAhead = 250;
-const mostSealedBytes = 400 * 1024;
+const mostSealedBytes = 4 * 1024 * 1024;
 
 /** Makes the builder. `nowMs` is the village's. */
 export function createBuilder({

@@ -26,8 +26,11 @@ export function planForm(plan: Plan, gatherS?: number): PlanForm {
 }
 
 /** Keep-alive of the link, seconds: on a plan that saves bytes a dead line is noticed later, at the next envelope at the latest. */
-export const uplinkKeepaliveS = (plan: Plan): number =>
-  ({ metered: 300, standard: 120, full: 120, raw: 30, boost: 30 })[plan];
+export function uplinkKeepaliveS(plan: Plan, gatherS?: number): number {
+  const { gatherMs } = planForm(plan, gatherS);
+  if (gatherMs === null) return 30;
+  return gatherMs > 600_000 ? 300 : 120;
+}
 
 /** The form while somebody watches: never coarser nor later than the plan. */
 export function boosted(form: PlanForm): PlanForm {

@@ -108,7 +108,7 @@ const answerWithinMs = 10_000;
 const longestAnswerMs = 60_000;
 const tickMs = 1000;
 /** A live envelope that is sealed asks for a receipt this often, milliseconds of the village: receipts cost bytes too. */
-const askEveryMs = 900_000;
+const askEveryMs = 3 * 3_600_000;
 /** Live that lags so long, real milliseconds, lets go of what it lags with: that is history then. */
 const liveLagMs = 20_000;
 /** A boost lasts so long at most, seconds. */
