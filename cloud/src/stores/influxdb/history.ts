@@ -3,14 +3,7 @@
  * as a whole, and let go here some weeks later. So a crash between any two steps sends the same points again, InfluxDB may
  * be away for as long as there is disk, and what is recent is read here without asking it.
  */
-import {
-  foldWindow,
-  messageOf,
-  VillagridError,
-  type Clock,
-  type RandomSource,
-  type RollupWindow,
-} from '@villagrid/contracts';
+import { messageOf, VillagridError, type Clock, type RandomSource, type RollupWindow } from '@villagrid/contracts';
 import {
   backoffDelayMs,
   nextTurn,
@@ -21,11 +14,10 @@ import {
   type SeriesKey,
   type StoredResolution,
   type WindowOutbox,
-  type WindowPart,
 } from '@villagrid/runtime';
 import type { HistoryState, WindowHistory } from '../window-history.js';
 import { InfluxFailure, mostLines, type InfluxClient } from './client.js';
-import { countIn, countOf, lineOf, measurementOf, partsOf, selectOf } from './lines.js';
+import { countIn, countOf, foldParts, lineOf, measurementOf, partsOf, selectOf } from './lines.js';
 
 export interface InfluxHistoryOptions {
   readonly client: InfluxClient;
@@ -207,34 +199,6 @@ export function createInfluxHistory(options: InfluxHistoryOptions): WindowHistor
     });
   };
 
-  /** Windows in [fromMs, toMs), whole and in order: parts from there and here folded. */
-  const together = (far: readonly WindowPart[], near: readonly WindowPart[]): RollupWindow[] => {
-    const byWindow = new Map<number, Map<number, RollupWindow | undefined>>();
-    const partsOfWindow = (startMs: number): Map<number, RollupWindow | undefined> => {
-      let parts = byWindow.get(startMs);
-      if (!parts) byWindow.set(startMs, (parts = new Map()));
-      return parts;
-    };
-    for (const { startMs, part, window } of far) {
-      const parts = partsOfWindow(startMs);
-      // InfluxDB 3 may give both of what was written twice; the fuller one is newer, for samples only come.
-      if ((window?.count ?? 0) >= (parts.get(part)?.count ?? 0)) parts.set(part, window);
-    }
-    // What is here is never older than the same part there.
-    for (const { startMs, part, window } of near) partsOfWindow(startMs).set(part, window);
-    const windows: RollupWindow[] = [];
-    for (const [, parts] of [...byWindow].sort(([a], [b]) => a - b)) {
-      let whole: RollupWindow | undefined;
-      for (const [, window] of [...parts].sort(([a], [b]) => a - b)) {
-        if (window === undefined) continue;
-        if (whole) foldWindow(whole, window);
-        else whole = { ...window };
-      }
-      if (whole) windows.push(whole);
-    }
-    return windows;
-  };
-
   const read = async (
     gridId: string,
     key: SeriesKey,
@@ -248,13 +212,13 @@ export function createInfluxHistory(options: InfluxHistoryOptions): WindowHistor
     // Here first: what is let go while InfluxDB is asked is in its answer.
     const near = outbox.here(series.id, resolution, startMs, toMs);
     const farEndMs = Math.min(toMs, outbox.horizonMs);
-    if (startMs >= farEndMs) return together([], near);
+    if (startMs >= farEndMs) return foldParts([], near);
     const answer = await client
       .query(selectOf(gridId, key, resolution, startMs, farEndMs))
       .catch((error: unknown): never => {
         throw new VillagridError('E_TELEMETRY_AWAY', `InfluxDB: ${messageOf(error)}.`, { cause: error });
       });
-    return together(partsOf(answer, series.factor), near);
+    return foldParts(partsOf(answer, series.factor), near);
   };
 
   return {

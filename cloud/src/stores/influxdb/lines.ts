@@ -2,7 +2,7 @@
  * Windows as InfluxDB's points and back. Pure: the same window is always the same line, so that a repeat overwrites.
  * A point per window and series; every field is a float, for a field that was once an integer refuses floats for ever.
  */
-import type { RollupWindow } from '@villagrid/contracts';
+import { foldWindow, type RollupWindow } from '@villagrid/contracts';
 import type { OutgoingWindow, SeriesKey, StoredResolution, WindowPart } from '@villagrid/runtime';
 
 const fields = ['count', 'last', 'last_after_ms', 'max', 'mean', 'min'] as const;
@@ -111,6 +111,34 @@ export function partsOf(answer: readonly AnsweredSeries[], factor: number): Wind
     }
   }
   return parts;
+}
+
+/** Whole windows in order, from the parts InfluxDB has (`far`) and those that are here (`near`). */
+export function foldParts(far: readonly WindowPart[], near: readonly WindowPart[]): RollupWindow[] {
+  const byWindow = new Map<number, Map<number, RollupWindow | undefined>>();
+  const partsOfWindow = (startMs: number): Map<number, RollupWindow | undefined> => {
+    let parts = byWindow.get(startMs);
+    if (!parts) byWindow.set(startMs, (parts = new Map()));
+    return parts;
+  };
+  for (const { startMs, part, window } of far) {
+    const parts = partsOfWindow(startMs);
+    // InfluxDB 3 may give both of what was written twice; the fuller one is newer, for samples only come.
+    if ((window?.count ?? 0) >= (parts.get(part)?.count ?? 0)) parts.set(part, window);
+  }
+  // What is here is never older than the same part there.
+  for (const { startMs, part, window } of near) partsOfWindow(startMs).set(part, window);
+  const windows: RollupWindow[] = [];
+  for (const [, parts] of [...byWindow].sort(([a], [b]) => a - b)) {
+    let whole: RollupWindow | undefined;
+    for (const [, window] of [...parts].sort(([a], [b]) => a - b)) {
+      if (window === undefined) continue;
+      if (whole) foldWindow(whole, window);
+      else whole = { ...window };
+    }
+    if (whole) windows.push(whole);
+  }
+  return windows;
 }
 
 const tag = (value: string): string => value.replace(/[\\,= \n]/g, (found) => (found === '\n' ? '' : `\\${found}`));
