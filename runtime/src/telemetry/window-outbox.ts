@@ -43,7 +43,7 @@ export interface WindowOutbox {
   pending(limit: number, endedByMs: number): readonly OutgoingWindow[];
   /** These were sent (or refused for good). Those that changed meanwhile stay. */
   done(windows: readonly OutgoingWindow[]): void;
-  /** How many wait, open ones among them. */
+  /** How many wait, open ones among them; counted up to 100,000. */
   waiting(): number;
   /** Before this, windows here are only parts of the whole; 0 while everything is here. */
   readonly horizonMs: number;
@@ -299,7 +299,7 @@ function statements(database: SqliteDatabase) {
     unmark: database.prepare<[number, number, number, number]>(
       'DELETE FROM telemetry_outbox WHERE series_id = ? AND resolution = ? AND window_min = ? AND version = ?',
     ),
-    waiting: database.prepare<[], number>('SELECT count(*) FROM telemetry_outbox').pluck(),
+    waiting: database.prepare<[], number>('SELECT count(*) FROM (SELECT 1 FROM telemetry_outbox LIMIT 100000)').pluck(),
     horizon: database.prepare<[], number>('SELECT horizon_min FROM telemetry_elsewhere').pluck(),
     nextPart: database.prepare<[], number>('SELECT next_part FROM telemetry_elsewhere').pluck(),
     setQuiet: database.prepare<[number]>('UPDATE telemetry_elsewhere SET quiet = ?'),
