@@ -14,6 +14,7 @@ import {
 import { createApi } from './api-server.js';
 import type { CloudConfig } from './config/load.js';
 import { createDirectory, type Directory } from './directory/directory.js';
+import { createBoost } from './downlink/boost.js';
 import { createDownlink } from './downlink/downlink.js';
 import { siteOf } from './grids/grid.js';
 import { createGrids, type CloudGrids } from './grids/grids.js';
@@ -160,6 +161,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     projector,
     live,
     clock,
+    onWatched: (gridId, on) => boost.watched(gridId, on),
   });
   const acceptor = createAcceptor({
     store,
@@ -171,6 +173,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     sendReceipt: (gateway, receipt) => downlink.sendReceipt(gateway, receipt),
     onAccepted: () => projector.run(),
   });
+  const boost = createBoost({ directory, presence, downlink, realClock });
   const lanes = createLanes({
     database,
     gateways,
@@ -181,6 +184,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     clock,
     log: log.child('session'),
     counters,
+    onPlan: (gateway, plan) => boost.plan(gateway, plan),
     onSite: (gateway) => grids.get(gateway.grid_id)?.siteChanged(),
     onAlerts: (gateway, alertIds) =>
       grids
@@ -257,6 +261,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     stopDeadlineMs: 1000,
   });
   lifecycle.add(downlink);
+  lifecycle.add(boost);
   lifecycle.add({ name: 'ingest', start() {}, stop: () => acceptor.drained(), stopDeadlineMs: 1000 });
   lifecycle.add({ name: 'mqtts', start: () => broker.start(), stop: () => broker.stop(), stopDeadlineMs: 1500 });
 

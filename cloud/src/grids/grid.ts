@@ -53,6 +53,8 @@ export interface GridServices {
   readonly projector: Pick<Projector, 'behind'>;
   readonly live: LiveBus;
   readonly clock: Clock;
+  /** Somebody begins to watch live values of a grid, or the last one stopped. */
+  readonly onWatched: (gridId: string, on: boolean) => void;
 }
 
 /** A grid with what the rest of the cloud tells it. */
@@ -145,7 +147,7 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
     },
     completeness: async (untilMs) => completeness(untilMs),
     proof: async (days) => proofOf(store, gateway, days),
-    alerts: async ({ status }) => alerts.list(gridId, status === undefined ? {} : { status }),
+    alerts: async (query) => alerts.list(gridId, query),
     async alert(alertId) {
       const alert = alerts.get(alertId);
       return alert?.grid_id === gridId ? alert : undefined;
@@ -169,6 +171,7 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
       downlink.sendActs(gateway, [event]);
     },
     subscribe: (listener) => live.subscribe(gridId, listener),
+    watched: (on) => services.onWatched(gridId, on),
     // What rules a gateway has of its own is not told here yet: these are the defaults for its plant.
     rules: () => (rules ??= defaultRules(defaultLimits(currentSite().plant), currentSite())),
     limits: () => (bands ??= defaultBands(currentSite().plant)),

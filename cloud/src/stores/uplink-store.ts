@@ -10,6 +10,8 @@ export type Awaitable<T> = T | Promise<T>;
 /** A frame as it is archived: its raw bytes and what examining them gave. */
 export interface FrameToArchive {
   readonly number: number;
+  /** Last log number it stands for, when it is sealed from several; left out: its own. */
+  readonly last?: number;
   readonly bytes: Uint8Array;
   /** SHA-256 of the bytes. */
   readonly hash: Uint8Array;
@@ -80,6 +82,8 @@ export interface ArchivedFrame {
   readonly gridId: string;
   readonly epoch: string;
   readonly number: number;
+  /** Last log number it stands for. */
+  readonly last: number;
   readonly bytes: Uint8Array;
 }
 
