@@ -47,6 +47,10 @@ export function selectOf(
   return `SELECT ${wanted} FROM "${measurementOf(resolution)}" WHERE ${where} GROUP BY "part"`;
 }
 
+/** Deletes the windows of a series before a time, as an InfluxQL statement. */
+export const deleteOf = (gridId: string, key: SeriesKey, resolution: StoredResolution, beforeMs: number): string =>
+  `DELETE FROM "${measurementOf(resolution)}" WHERE ${whereOf(gridId, key, undefined, beforeMs)}`;
+
 /** How many windows of a series there are of part 0, as an InfluxQL question. */
 export function countOf(
   gridId: string,
@@ -59,9 +63,9 @@ export function countOf(
   return `SELECT count("count") AS "windows" FROM "${measurementOf(resolution)}" WHERE ${where} AND "part" = '0'`;
 }
 
-const whereOf = (gridId: string, { deviceId, metric }: SeriesKey, fromMs: number, toMs: number): string =>
+const whereOf = (gridId: string, { deviceId, metric }: SeriesKey, fromMs: number | undefined, toMs: number): string =>
   `"grid" = ${text(gridId)} AND "device" = ${text(deviceId)} AND "metric" = ${text(metric)} ` +
-  `AND time >= ${fromMs}ms AND time < ${toMs}ms`;
+  `${fromMs === undefined ? '' : `AND time >= ${fromMs}ms `}AND time < ${toMs}ms`;
 
 /** The number in an answer to `countOf`; without windows there is no answer. */
 export function countIn([series]: readonly AnsweredSeries[]): number {
