@@ -30,8 +30,13 @@ export function createProjectedTelemetry(options: TelemetryStoreOptions, elsewhe
     raw: (...args) => store.raw(...args),
     completeness: (...args) => store.completeness(...args),
     pruneWindows: (resolution, beforeMs) => {
-      const prune = () => store.pruneWindows(resolution, beforeMs);
-      return outbox ? outbox.prune(resolution, beforeMs, prune) : prune();
+      if (!outbox) return store.pruneWindows(resolution, beforeMs);
+      let removed = 0;
+      const once = function* (): Generator<number> {
+        yield store.pruneWindows(resolution, beforeMs);
+      };
+      for (const gone of outbox.prune({ resolution, beforeMs }, once())) removed += gone;
+      return removed;
     },
     outbox,
     forget: () => {

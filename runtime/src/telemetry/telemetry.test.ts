@@ -218,15 +218,25 @@ t.test('windows that are kept elsewhere are sent when they ended or changed, let
     due(),
     ['15m', '1h', '1m'].map((one) => `${one} ${20_517} 3`),
   );
-  outbox.prune('1m', startMs + day, () => reopened.pruneWindows('1m', startMs + day));
+  const remove = function* (): Generator<number> {
+    yield reopened.pruneWindows('1m', startMs + day);
+  };
+  const over = { gridId: 'g', resolution: '1m', beforeMs: startMs + day } as const;
+  t.same([...outbox.prune({ ...over, spares: () => true }, [].values())], []);
+  t.same(outbox.prunes(0), []);
+  t.same([...outbox.prune(over, remove())], [1]);
   t.same(
     due(),
     ['15m', '1h'].map((one) => `${one} ${20_517} 3`),
     'what retention ended is not sent',
   );
-  t.same([outbox.prunedMs('1m'), outbox.prunedMs('1h')], [startMs + day, -Infinity]);
-  t.same(outbox.prunes(), [{ resolution: '1m', beforeMs: startMs + day }]);
-  outbox.pruneDone('1m', startMs + day);
-  t.same(outbox.prunes(), []);
+  const id = outbox.series('g', { deviceId: 'd', metric: 'generation_kw' })?.id ?? 0;
+  t.same([outbox.prunedMs(id, '1m'), outbox.prunedMs(id, '1h')], [startMs + day, -Infinity]);
+  const [deletion] = outbox.prunes(0);
+  t.match(deletion, { gridId: 'g', deviceId: 'd', metric: 'generation_kw', resolution: '1m', beforeMs: startMs + day });
+  if (deletion) outbox.pruneDone(deletion);
+  t.same(outbox.prunes(0), []);
+  t.same([...outbox.prune({ ...over, beforeMs: startMs + 2 * day }, [].values())], []);
+  t.same([outbox.prunes(2 * day).length, outbox.prunes(day).length], [0, 1], 'deletions are gathered');
   t.end();
 });

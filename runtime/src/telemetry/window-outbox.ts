@@ -38,12 +38,30 @@ export interface LeavingSeries extends SeriesKey {
   readonly fromMs: number;
 }
 
+/** Windows that were kept long enough. */
+export interface PrunedWindows {
+  /** Left out: those of every grid. */
+  readonly gridId?: string;
+  readonly resolution: StoredResolution;
+  readonly beforeMs: number;
+  /** Series that are spared, by metric. */
+  readonly spares?: (metric: string) => boolean;
+}
+
+/** Windows of a series before a time that are to be deleted elsewhere. */
+export interface OutgoingDeletion extends SeriesKey {
+  readonly gridId: string;
+  readonly seriesId: number;
+  readonly resolution: StoredResolution;
+  readonly beforeMs: number;
+}
+
 export interface WindowOutbox {
   /** Changed windows that ended before a time, at most `limit`. */
   pending(limit: number, endedByMs: number): readonly OutgoingWindow[];
   /** These were sent (or refused for good). Those that changed meanwhile stay. */
   done(windows: readonly OutgoingWindow[]): void;
-  /** How many wait, open ones among them. */
+  /** How many wait, open ones among them; counted up to 100,000. */
   waiting(): number;
   /** Before this, windows here are only parts of the whole; 0 while everything is here. */
   readonly horizonMs: number;
@@ -58,13 +76,16 @@ export interface WindowOutbox {
   /** Windows of a series here that begin in [fromMs, toMs), in order; those that are to be emptied elsewhere among them. */
   here(seriesId: number, resolution: StoredResolution, fromMs: number, toMs: number): readonly WindowPart[];
   series(gridId: string, key: SeriesKey): { readonly id: number; readonly factor: number } | undefined;
-  /** Notes that windows before a time are over; `remove` deletes those here, which are then not sent. */
-  prune(resolution: StoredResolution, beforeMs: number, remove: () => number): number;
-  /** Time before which windows of a resolution are over; -Infinity for none. */
-  prunedMs(resolution: StoredResolution): number;
-  /** Deletions that were not done elsewhere yet. */
-  prunes(): ReadonlyArray<{ readonly resolution: StoredResolution; readonly beforeMs: number }>;
-  pruneDone(resolution: StoredResolution, beforeMs: number): void;
+  /**
+   * Notes that windows are over and removes those here by `steps`, each in a transaction and none of them marked: they are
+   * not to be emptied elsewhere but deleted. Yields what each step gives.
+   */
+  prune(which: PrunedWindows, steps: Iterator<number>): Generator<number>;
+  /** Time before which a series' windows of a resolution are over; -Infinity for none. */
+  prunedMs(seriesId: number, resolution: StoredResolution): number;
+  /** Deletions to be done elsewhere: those that have grown by `atLeastMs` since the last. */
+  prunes(atLeastMs: number): readonly OutgoingDeletion[];
+  pruneDone(deletion: OutgoingDeletion): void;
 }
 
 const minuteMs = 60_000;
@@ -100,6 +121,15 @@ const outboxMigrations: readonly Migration[] = [
      before_ms INTEGER NOT NULL,
      done INTEGER NOT NULL
    );`,
+  // By series, for what is kept how long is told by grid and metric.
+  `DROP TABLE telemetry_pruned;
+   CREATE TABLE telemetry_pruned (
+     series_id INTEGER NOT NULL,
+     resolution INTEGER NOT NULL,
+     before_ms INTEGER NOT NULL,
+     done_ms INTEGER,
+     PRIMARY KEY (series_id, resolution)
+   ) WITHOUT ROWID;`,
 ];
 
 const sameWindow = (row: 'NEW' | 'OLD'): string =>
@@ -144,12 +174,16 @@ export function openWindowOutbox(database: SqliteDatabase, target: string): Wind
   markAll.immediate();
 
   /** What is deleted within it is not to be emptied elsewhere. */
-  const quietly = database.transaction((work: () => number): number => {
+  const quietTransaction = database.transaction((work: () => void): void => {
     sql.setQuiet.run(1);
-    const went = work();
+    work();
     sql.setQuiet.run(0);
-    return went;
   });
+  const quietly = <T>(work: () => T): T => {
+    let result: { readonly of: T } | undefined;
+    quietTransaction.immediate(() => (result = { of: work() }));
+    return (result as unknown as { readonly of: T }).of;
+  };
 
   return {
     pending: (limit, endedByMs) =>
@@ -193,7 +227,7 @@ export function openWindowOutbox(database: SqliteDatabase, target: string): Wind
           fromMs = Math.min(fromMs, found.first * minuteMs);
         }
         yield { gridId: grid_id, deviceId: device_id, metric, seriesId: id, counts, fromMs };
-        went += quietly.immediate(() =>
+        went += quietly(() =>
           resolutions.reduce(
             (sum, one) => sum + sql.release.run(id, resolutionCodes[one], beforeMin, newestPart).changes,
             0,
@@ -214,21 +248,34 @@ export function openWindowOutbox(database: SqliteDatabase, target: string): Wind
       const found = sql.series.get(gridId, deviceId, metric);
       return found && { id: found.id, factor: 10 ** found.precision };
     },
-    prune: (resolution, beforeMs, remove) =>
-      quietly.immediate(() => {
-        const removed = remove();
-        sql.dropMarks.run(resolutionCodes[resolution], beforeMs / minuteMs);
-        sql.dropOldParts.run(resolutionCodes[resolution], beforeMs / minuteMs);
-        sql.setPruned.run(resolutionCodes[resolution], beforeMs);
-        return removed;
-      }),
-    prunedMs: (resolution) => sql.pruned.get(resolutionCodes[resolution]) ?? -Infinity,
-    prunes: () =>
-      sql.prunes.all().map(({ resolution, before_ms }) => ({
-        resolution: resolutions.find((one) => resolutionCodes[one] === resolution) as StoredResolution,
-        beforeMs: before_ms,
+    *prune({ gridId, resolution, beforeMs, spares }, steps) {
+      const code = resolutionCodes[resolution];
+      const series = sql.allSeries
+        .all()
+        .filter((one) => (gridId === undefined || one.grid_id === gridId) && spares?.(one.metric) !== true);
+      for (const { id } of series) sql.setPruned.run(id, code, beforeMs);
+      for (;;) {
+        const step = quietly(() => steps.next());
+        if (step.done === true) break;
+        yield step.value;
+      }
+      for (const { id } of series) {
+        sql.dropMarks.run(id, code, beforeMs / minuteMs);
+        sql.dropOldParts.run(id, code, beforeMs / minuteMs);
+      }
+    },
+    prunedMs: (seriesId, resolution) => sql.pruned.get(seriesId, resolutionCodes[resolution]) ?? -Infinity,
+    prunes: (atLeastMs) =>
+      sql.prunes.all(atLeastMs).map((row) => ({
+        gridId: row.grid_id,
+        deviceId: row.device_id,
+        metric: row.metric,
+        seriesId: row.series_id,
+        resolution: resolutions.find((one) => resolutionCodes[one] === row.resolution) as StoredResolution,
+        beforeMs: row.before_ms,
       })),
-    pruneDone: (resolution, beforeMs) => void sql.pruneDone.run(resolutionCodes[resolution], beforeMs),
+    pruneDone: ({ seriesId, resolution, beforeMs }) =>
+      void sql.pruneDone.run(beforeMs, seriesId, resolutionCodes[resolution]),
   };
 }
 
@@ -299,7 +346,7 @@ function statements(database: SqliteDatabase) {
     unmark: database.prepare<[number, number, number, number]>(
       'DELETE FROM telemetry_outbox WHERE series_id = ? AND resolution = ? AND window_min = ? AND version = ?',
     ),
-    waiting: database.prepare<[], number>('SELECT count(*) FROM telemetry_outbox').pluck(),
+    waiting: database.prepare<[], number>('SELECT count(*) FROM (SELECT 1 FROM telemetry_outbox LIMIT 100000)').pluck(),
     horizon: database.prepare<[], number>('SELECT horizon_min FROM telemetry_elsewhere').pluck(),
     nextPart: database.prepare<[], number>('SELECT next_part FROM telemetry_elsewhere').pluck(),
     setQuiet: database.prepare<[number]>('UPDATE telemetry_elsewhere SET quiet = ?'),
@@ -338,22 +385,42 @@ function statements(database: SqliteDatabase) {
     series: database.prepare<[string, string, string], { id: number; precision: number }>(
       'SELECT id, precision FROM telemetry_series WHERE grid_id = ? AND device_id = ? AND metric = ?',
     ),
-    dropMarks: database.prepare<[number, number]>(
-      'DELETE FROM telemetry_outbox WHERE resolution = ? AND window_min < ?',
+    dropMarks: database.prepare<[number, number, number]>(
+      `DELETE FROM telemetry_outbox AS o WHERE series_id = ? AND resolution = ? AND window_min < ? AND NOT EXISTS (
+         SELECT 1 FROM telemetry_rollup AS w WHERE w.series_id = o.series_id AND w.resolution = o.resolution
+           AND w.window_min = o.window_min)`,
     ),
-    dropOldParts: database.prepare<[number, number]>(
-      'DELETE FROM telemetry_part WHERE resolution = ? AND window_min < ?',
+    dropOldParts: database.prepare<[number, number, number]>(
+      `DELETE FROM telemetry_part AS p WHERE series_id = ? AND resolution = ? AND window_min < ? AND NOT EXISTS (
+         SELECT 1 FROM telemetry_rollup AS w WHERE w.series_id = p.series_id AND w.resolution = p.resolution
+           AND w.window_min = p.window_min)`,
     ),
-    setPruned: database.prepare<[number, number]>(
-      `INSERT INTO telemetry_pruned VALUES (?, ?, 0) ON CONFLICT (resolution) DO UPDATE
-       SET before_ms = max(before_ms, excluded.before_ms), done = done AND excluded.before_ms <= before_ms`,
+    setPruned: database.prepare<[number, number, number]>(
+      `INSERT INTO telemetry_pruned VALUES (?, ?, ?, NULL) ON CONFLICT (series_id, resolution) DO UPDATE
+       SET before_ms = max(before_ms, excluded.before_ms)`,
     ),
-    pruned: database.prepare<[number], number>('SELECT before_ms FROM telemetry_pruned WHERE resolution = ?').pluck(),
-    prunes: database.prepare<[], { resolution: number; before_ms: number }>(
-      'SELECT resolution, before_ms FROM telemetry_pruned WHERE done = 0',
+    pruned: database
+      .prepare<[number, number], number>(
+        'SELECT before_ms FROM telemetry_pruned WHERE series_id = ? AND resolution = ?',
+      )
+      .pluck(),
+    prunes: database.prepare<
+      [number],
+      {
+        series_id: number;
+        resolution: number;
+        before_ms: number;
+        grid_id: string;
+        device_id: string;
+        metric: string;
+      }
+    >(
+      `SELECT series_id, resolution, before_ms, grid_id, device_id, metric
+       FROM telemetry_pruned JOIN telemetry_series ON id = series_id
+       WHERE done_ms IS NULL OR before_ms - done_ms >= max(1, ?)`,
     ),
-    pruneDone: database.prepare<[number, number]>(
-      'UPDATE telemetry_pruned SET done = 1 WHERE resolution = ? AND before_ms = ?',
+    pruneDone: database.prepare<[number, number, number]>(
+      'UPDATE telemetry_pruned SET done_ms = ? WHERE series_id = ? AND resolution = ?',
     ),
   };
 }

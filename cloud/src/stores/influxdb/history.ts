@@ -4,7 +4,8 @@
  * be away for as long as there is disk, and what is recent is read here without asking it.
  */
 import {
-  foldWindow,
+  emptyColumns,
+  localDayStartMs,
   messageOf,
   VillagridError,
   type Clock,
@@ -21,11 +22,10 @@ import {
   type SeriesKey,
   type StoredResolution,
   type WindowOutbox,
-  type WindowPart,
 } from '@villagrid/runtime';
 import type { HistoryState, WindowHistory } from '../window-history.js';
 import { InfluxFailure, mostLines, type InfluxClient } from './client.js';
-import { countIn, countOf, lineOf, measurementOf, partsOf, selectOf } from './lines.js';
+import { countIn, countOf, deleteOf, foldParts, lineOf, partsOf, selectOf } from './lines.js';
 
 export interface InfluxHistoryOptions {
   readonly client: InfluxClient;
@@ -46,7 +46,10 @@ export interface InfluxHistoryOptions {
 /** Between two rounds of sending, so that a window which still gains is not sent at each gain. */
 const roundMs = 10_000;
 const retryLimits = { minMs: 1000, maxMs: 300_000 };
-const dayMs = 86_400_000;
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+/** Deletions of a series are gathered: each is a search for InfluxDB. */
+const deleteEveryMs = 7 * dayMs;
 /** Refused points that are told one by one in a round. */
 const mostTold = 5;
 
@@ -133,11 +136,14 @@ export function createInfluxHistory(options: InfluxHistoryOptions): WindowHistor
 
   /** Retention: readers do not see what is over, whether InfluxDB deletes it or not. */
   const deleteOld = async (): Promise<void> => {
-    for (const { resolution, beforeMs } of outbox.prunes()) {
-      if (cannotDelete) return;
+    for (const deletion of outbox.prunes(deleteEveryMs)) {
+      if (cannotDelete || stopped) return;
+      const { gridId, resolution, beforeMs } = deletion;
       try {
-        await client.command(`DELETE FROM "${measurementOf(resolution)}" WHERE time < ${beforeMs}ms`);
-        outbox.pruneDone(resolution, beforeMs);
+        // Where days begin within an hour they are folded from quarter hours for ever.
+        if (resolution !== '15m' || localDayStartMs(zoneOf(gridId), beforeMs) % hourMs === 0)
+          await client.command(deleteOf(gridId, deletion, resolution, beforeMs));
+        outbox.pruneDone(deletion);
       } catch (error) {
         if (!(error instanceof InfluxFailure) || error.kind !== 'settings') throw error;
         cannotDelete = true;
@@ -207,54 +213,24 @@ export function createInfluxHistory(options: InfluxHistoryOptions): WindowHistor
     });
   };
 
-  /** Windows in [fromMs, toMs), whole and in order: parts from there and here folded. */
-  const together = (far: readonly WindowPart[], near: readonly WindowPart[]): RollupWindow[] => {
-    const byWindow = new Map<number, Map<number, RollupWindow | undefined>>();
-    const partsOfWindow = (startMs: number): Map<number, RollupWindow | undefined> => {
-      let parts = byWindow.get(startMs);
-      if (!parts) byWindow.set(startMs, (parts = new Map()));
-      return parts;
-    };
-    for (const { startMs, part, window } of far) {
-      const parts = partsOfWindow(startMs);
-      // InfluxDB 3 may give both of what was written twice; the fuller one is newer, for samples only come.
-      if ((window?.count ?? 0) >= (parts.get(part)?.count ?? 0)) parts.set(part, window);
-    }
-    // What is here is never older than the same part there.
-    for (const { startMs, part, window } of near) partsOfWindow(startMs).set(part, window);
-    const windows: RollupWindow[] = [];
-    for (const [, parts] of [...byWindow].sort(([a], [b]) => a - b)) {
-      let whole: RollupWindow | undefined;
-      for (const [, window] of [...parts].sort(([a], [b]) => a - b)) {
-        if (window === undefined) continue;
-        if (whole) foldWindow(whole, window);
-        else whole = { ...window };
-      }
-      if (whole) windows.push(whole);
-    }
-    return windows;
-  };
-
   const read = async (
     gridId: string,
     key: SeriesKey,
+    { id, factor }: { readonly id: number; readonly factor: number },
     resolution: StoredResolution,
     fromMs: number,
     toMs: number,
   ): Promise<RollupWindow[]> => {
-    const series = outbox.series(gridId, key);
-    const startMs = Math.max(fromMs, outbox.prunedMs(resolution));
-    if (!series || startMs >= toMs) return [];
     // Here first: what is let go while InfluxDB is asked is in its answer.
-    const near = outbox.here(series.id, resolution, startMs, toMs);
+    const near = outbox.here(id, resolution, fromMs, toMs);
     const farEndMs = Math.min(toMs, outbox.horizonMs);
-    if (startMs >= farEndMs) return together([], near);
+    if (fromMs >= farEndMs) return foldParts([], near);
     const answer = await client
-      .query(selectOf(gridId, key, resolution, startMs, farEndMs))
+      .query(selectOf(gridId, key, resolution, fromMs, farEndMs))
       .catch((error: unknown): never => {
         throw new VillagridError('E_TELEMETRY_AWAY', `InfluxDB: ${messageOf(error)}.`, { cause: error });
       });
-    return together(partsOf(answer, series.factor), near);
+    return foldParts(partsOf(answer, factor), near);
   };
 
   return {
@@ -279,16 +255,25 @@ export function createInfluxHistory(options: InfluxHistoryOptions): WindowHistor
     },
     async windows(gridId, deviceId, metric, resolution, fromMs, toMs) {
       const key = { deviceId, metric };
-      const factor = outbox.series(gridId, key)?.factor ?? 1;
-      const question = { resolution, fromMs, toMs, zone: zoneOf(gridId), factor };
-      if (!(toMs > fromMs)) return windowColumns(question, () => []);
-      let asked: [StoredResolution, number, number] | undefined;
-      windowColumns(question, (...wanted) => {
-        asked = wanted;
+      const series = outbox.series(gridId, key);
+      if (!series || !(toMs > fromMs)) return emptyColumns();
+      const question = { resolution, fromMs, toMs, zone: zoneOf(gridId), factor: series.factor };
+      // What is asked for is the same whatever there is: it is fetched at once, however many pieces it is folded from.
+      const asked = new Map<StoredResolution, readonly [fromMs: number, toMs: number]>();
+      windowColumns(question, (stored, from, to) => {
+        const [first, last] = asked.get(stored) ?? [from, to];
+        asked.set(stored, [Math.min(first, from), Math.max(last, to)]);
         return [];
       });
-      const found = asked ? await read(gridId, key, ...asked) : [];
-      return windowColumns(question, () => found);
+      const found = new Map<StoredResolution, readonly RollupWindow[]>();
+      for (const [stored, [from, to]] of asked) {
+        // Days outlive the windows that they are folded from where these are asked for themselves.
+        const startMs = stored === resolution ? Math.max(from, outbox.prunedMs(series.id, stored)) : from;
+        found.set(stored, startMs < to ? await read(gridId, key, series, stored, startMs, to) : []);
+      }
+      return windowColumns(question, (stored, from, to) =>
+        (found.get(stored) ?? []).filter(({ startMs }) => startMs >= from && startMs < to),
+      );
     },
     state(): HistoryState {
       const waiting = outbox.waiting();

@@ -2,7 +2,7 @@
  * Windows as InfluxDB's points and back. Pure: the same window is always the same line, so that a repeat overwrites.
  * A point per window and series; every field is a float, for a field that was once an integer refuses floats for ever.
  */
-import type { RollupWindow } from '@villagrid/contracts';
+import { foldWindow, type RollupWindow } from '@villagrid/contracts';
 import type { OutgoingWindow, SeriesKey, StoredResolution, WindowPart } from '@villagrid/runtime';
 
 const fields = ['count', 'last', 'last_after_ms', 'max', 'mean', 'min'] as const;
@@ -47,6 +47,10 @@ export function selectOf(
   return `SELECT ${wanted} FROM "${measurementOf(resolution)}" WHERE ${where} GROUP BY "part"`;
 }
 
+/** Deletes the windows of a series before a time, as an InfluxQL statement. */
+export const deleteOf = (gridId: string, key: SeriesKey, resolution: StoredResolution, beforeMs: number): string =>
+  `DELETE FROM "${measurementOf(resolution)}" WHERE ${whereOf(gridId, key, undefined, beforeMs)}`;
+
 /** How many windows of a series there are of part 0, as an InfluxQL question. */
 export function countOf(
   gridId: string,
@@ -59,9 +63,9 @@ export function countOf(
   return `SELECT count("count") AS "windows" FROM "${measurementOf(resolution)}" WHERE ${where} AND "part" = '0'`;
 }
 
-const whereOf = (gridId: string, { deviceId, metric }: SeriesKey, fromMs: number, toMs: number): string =>
+const whereOf = (gridId: string, { deviceId, metric }: SeriesKey, fromMs: number | undefined, toMs: number): string =>
   `"grid" = ${text(gridId)} AND "device" = ${text(deviceId)} AND "metric" = ${text(metric)} ` +
-  `AND time >= ${fromMs}ms AND time < ${toMs}ms`;
+  `${fromMs === undefined ? '' : `AND time >= ${fromMs}ms `}AND time < ${toMs}ms`;
 
 /** The number in an answer to `countOf`; without windows there is no answer. */
 export function countIn([series]: readonly AnsweredSeries[]): number {
@@ -111,6 +115,34 @@ export function partsOf(answer: readonly AnsweredSeries[], factor: number): Wind
     }
   }
   return parts;
+}
+
+/** Whole windows in order, from the parts InfluxDB has (`far`) and those that are here (`near`). */
+export function foldParts(far: readonly WindowPart[], near: readonly WindowPart[]): RollupWindow[] {
+  const byWindow = new Map<number, Map<number, RollupWindow | undefined>>();
+  const partsOfWindow = (startMs: number): Map<number, RollupWindow | undefined> => {
+    let parts = byWindow.get(startMs);
+    if (!parts) byWindow.set(startMs, (parts = new Map()));
+    return parts;
+  };
+  for (const { startMs, part, window } of far) {
+    const parts = partsOfWindow(startMs);
+    // InfluxDB 3 may give both of what was written twice; the fuller one is newer, for samples only come.
+    if ((window?.count ?? 0) >= (parts.get(part)?.count ?? 0)) parts.set(part, window);
+  }
+  // What is here is never older than the same part there.
+  for (const { startMs, part, window } of near) partsOfWindow(startMs).set(part, window);
+  const windows: RollupWindow[] = [];
+  for (const [, parts] of [...byWindow].sort(([a], [b]) => a - b)) {
+    let whole: RollupWindow | undefined;
+    for (const [, window] of [...parts].sort(([a], [b]) => a - b)) {
+      if (window === undefined) continue;
+      if (whole) foldWindow(whole, window);
+      else whole = { ...window };
+    }
+    if (whole) windows.push(whole);
+  }
+  return windows;
 }
 
 const tag = (value: string): string => value.replace(/[\\,= \n]/g, (found) => (found === '\n' ? '' : `\\${found}`));
