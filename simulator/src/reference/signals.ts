@@ -1,5 +1,5 @@
 /** What each device of the reference village sees of it: named values, metric ids where there is one. */
-import { inverterId } from '../village/plant.js';
+import { inverterId, type Plant } from '../village/plant.js';
 import { inverterStates, type VillageSnapshot } from '../village/state.js';
 
 /** Values a device can be asked for, by metric id or by a name of its own. */
@@ -116,4 +116,17 @@ export function batterySignal(batteryKwh: number): Signal {
     alarm_high_temperature: v.batteryC > 50 ? 2 : 0,
     alarm: v.batteryVoltageV < 46 || v.batterySocPct < 15 || v.batteryC > 50 ? 2 : 0,
   });
+}
+
+/** What the meters of the feeders, and of the mill on one of them, see of all that is used. */
+const feederShares = { 'feeder-1-meter': 0.62, 'feeder-2-meter': 0.38, 'mill-meter': 0.11 } as const;
+
+/** Signals of all devices of a village with the plant, by device id. */
+export function villageSignals(plant: Plant): ReadonlyMap<string, Signal> {
+  const signals = new Map<string, Signal>(Object.entries(nodeSignals));
+  for (let i = 0; i < plant.inverters; i += 1) signals.set(inverterId(i), inverterSignal(i));
+  signals.set('village-meter', meterSignal());
+  for (const [deviceId, share] of Object.entries(feederShares)) signals.set(deviceId, meterSignal(share));
+  signals.set('battery-monitor', batterySignal(plant.batteryKwh));
+  return signals;
 }

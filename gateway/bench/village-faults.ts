@@ -1,0 +1,253 @@
+/**
+ * What goes wrong in a watched village, when, how much, and which alert has to tell it: each kind in shapes for tuning and
+ * in other ones that figures are taken from.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { loadMeasured, noise, villageDevices, type MeasuredData } from '@villagrid/simulator';
+import { watchVillage, type Ended, type Hands, type Told } from './watched-village.js';
+
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
+
+/** Which family of shapes: those that limits may be chosen with, and those that figures are taken from. */
+export type ShapeFamily = 'tuning' | 'judging';
+
+/** A fault of one kind in one shape. */
+export interface VillageFault {
+  readonly name: string;
+  /** The shape in a few words. */
+  readonly shape: string;
+  /** Within so many minutes of its beginning it has to be told; undefined where nothing is to be told at all. */
+  readonly withinMinutes: number | undefined;
+  /** Devices that are right to name. */
+  readonly devices: readonly string[];
+  /** Rules that tell it. */
+  readonly rules: readonly string[];
+  readonly fromMs: number;
+  readonly toMs: number;
+  switch(hands: Hands, on: boolean): void;
+  readonly measured?: MeasuredData;
+  readonly line?: readonly string[];
+}
+
+const bus = ['pv-inverter-1', 'pv-inverter-2', 'village-meter', 'battery-monitor'];
+const inverters = ['pv-inverter-1', 'pv-inverter-2'];
+const feeders = ['feeder-1-meter', 'feeder-2-meter'];
+const nodes = ['meteo-1', 'powerhouse', 'battery-room', 'transformer', 'bus-meter', 'tie-switch', 'feeder-1'];
+
+/** Sensors that vary by nature, as `device/metric`. */
+const sensors = villageDevices()
+  .filter((one) => one.simulated && one.kind !== 'switch')
+  .flatMap(({ device_id, metrics }) =>
+    metrics.filter((metric) => !metric.includes('energy')).map((metric) => `${device_id}/${metric}`),
+  );
+const sensorsOfTuning = new Set([
+  'meteo-1/irradiance_w_m2',
+  'battery-room/equipment_temp_c.battery',
+  'bus-meter/dc_bus_current_a',
+  'village-meter/consumption_kw',
+  'feeder-1/ac_output_voltage_v',
+]);
+
+/** Every kind of fault in the shape that the seed draws, on the day that begins at the local midnight given. */
+export function faultsOf(family: ShapeFamily, seed: number, dayMs: number): VillageFault[] {
+  const draw = (name: string): number => noise(seed, `alerts ${family} ${name}`, 11);
+  const pick = <T>(name: string, from: readonly T[]): T => from[Math.floor(draw(name) * from.length)] as T;
+  const between = (name: string, low: number, high: number): number => low + draw(name) * (high - low);
+  const isJudging = family === 'judging';
+  const span = (name: string, low: number, high: number, hours: number) => {
+    const fromMs = dayMs + Math.round(between(`${name} at`, low, high) * 60) * minuteMs;
+    return { fromMs, toMs: fromMs + hours * hourMs, at: `${new Date(fromMs - dayMs).toISOString().slice(11, 16)}` };
+  };
+
+  const hot = pick('hot', inverters);
+  const hotSpan = span('hot', isJudging ? 0 : 8, isJudging ? 23 : 16, 2);
+  const collapse = span('collapse', isJudging ? 0 : 8, isJudging ? 22 : 20, 2);
+  const tripped = pick('tripped', inverters);
+  const trip = span('trip', isJudging ? 6.5 : 9, isJudging ? 16.5 : 14, 3);
+  const stuck = pick('stuck', isJudging ? sensors.filter((one) => !sensorsOfTuning.has(one)) : [...sensorsOfTuning]);
+  const [stuckDevice = '', stuckMetric = ''] = stuck.split('/');
+  const stuckSpan = span('stuck', isJudging ? 0 : 9, isJudging ? 21 : 15, 4);
+  const dead = pick('dead', isJudging ? nodes : ['bus-meter', 'transformer', 'feeder-1']);
+  const deadSpan = span('dead', 0, 23, 1);
+  const mute = pick('mute', bus);
+  const muteSpan = span('mute', 0, 23, 1);
+  const line = pick('line', [feeders, bus]);
+  const isCut = draw('cut') < 0.5;
+  const lineSpan = span('line', 0, 23, 1);
+  const deepV = isJudging ? between('deep', 36, 90) : between('deep', 45, 60);
+  const deep = span('deep', isJudging ? 0 : 17, isJudging ? 23 : 21, 1);
+  const lowV = isJudging ? between('sag', 9, 20) : between('sag', 15, 25);
+  const low = span('sag', isJudging ? 0 : 18, isJudging ? 22 : 21, 2);
+  const isWide = isJudging && draw('wide') < 0.5;
+  const sag =
+    (volts: number) =>
+    (hands: Hands, on: boolean): void => {
+      hands.shows = on
+        ? (deviceId, metric, value) =>
+            metric === 'ac_output_voltage_v' && value > 50 && (isWide || deviceId === 'feeder-1')
+              ? value - volts
+              : value
+        : undefined;
+    };
+  const grey = between('grey', isJudging ? 0.25 : 0.35, isJudging ? 0.5 : 0.45);
+  const measured = loadMeasured();
+  const sagDevices = isWide ? ['feeder-1', ...bus, ...feeders] : ['feeder-1'];
+  return [
+    {
+      name: 'inverter overheats',
+      shape: `${hot} at ${hotSpan.at}`,
+      withinMinutes: 5,
+      devices: [hot, 'powerhouse'],
+      rules: ['high_equipment_temperature'],
+      ...hotSpan,
+      switch: ({ plant }, on) => void (on ? plant.overheating.add(hot) : plant.overheating.delete(hot)),
+    },
+    {
+      name: 'battery collapses',
+      shape: `at ${collapse.at}`,
+      withinMinutes: 10,
+      devices: ['battery-monitor', 'bus-meter'],
+      rules: ['battery_falling_fast', 'low_battery', 'critical_battery'],
+      ...collapse,
+      switch({ plant }, on) {
+        plant.batteryCollapsed = on;
+      },
+    },
+    {
+      name: 'inverter trips',
+      shape: `${tripped} at ${trip.at}`,
+      withinMinutes: 60,
+      devices: [tripped],
+      rules: ['inverter_stopped', 'inverter_fault', 'out_of_the_ordinary'],
+      ...trip,
+      switch: ({ plant }, on) => void (on ? plant.tripped.add(tripped) : plant.tripped.delete(tripped)),
+    },
+    {
+      name: 'sensor stuck',
+      shape: `${stuck} at ${stuckSpan.at}`,
+      withinMinutes: 120,
+      devices: [stuckDevice],
+      rules: ['out_of_the_ordinary', 'meter_disagrees'],
+      ...stuckSpan,
+      switch({ sensors, read }, on) {
+        if (on) sensors.stick(stuckDevice, stuckMetric, read(stuckDevice));
+        else sensors.release(stuckDevice, stuckMetric);
+      },
+    },
+    {
+      name: 'node dead',
+      shape: `${dead} at ${deadSpan.at}`,
+      withinMinutes: 11,
+      devices: [dead],
+      rules: ['device_silent'],
+      ...deadSpan,
+      switch: ({ silent }, on) => void (on ? silent.add(dead) : silent.delete(dead)),
+    },
+    {
+      name: 'device on its own line dead',
+      shape: `${mute} at ${muteSpan.at}`,
+      withinMinutes: 11,
+      devices: [mute],
+      rules: ['device_silent'],
+      ...muteSpan,
+      switch: ({ silent }, on) => void (on ? silent.add(mute) : silent.delete(mute)),
+    },
+    {
+      name: 'bus dead',
+      shape: `${line.length} devices, ${isCut ? 'cable cut' : 'adapter gone'} at ${lineSpan.at}`,
+      withinMinutes: 7,
+      devices: line,
+      rules: ['line_down'],
+      line,
+      ...lineSpan,
+      switch({ silent, adapter }, on) {
+        if (!isCut) return adapter(!on);
+        for (const one of line)
+          if (on) silent.add(one);
+          else silent.delete(one);
+      },
+    },
+    {
+      name: 'voltage sags below its limit',
+      shape: `${deepV.toFixed(0)} V ${isWide ? 'everywhere' : 'at feeder 1'} at ${deep.at}`,
+      withinMinutes: 1,
+      devices: sagDevices,
+      rules: ['ac_voltage_out_of_limits'],
+      ...deep,
+      switch: sag(deepV),
+    },
+    {
+      name: 'voltage sags within its limits',
+      shape: `${lowV.toFixed(0)} V ${isWide ? 'everywhere' : 'at feeder 1'} at ${low.at}`,
+      withinMinutes: 60,
+      devices: sagDevices,
+      rules: ['out_of_the_ordinary'],
+      ...low,
+      switch: sag(lowV),
+    },
+    {
+      name: 'cloudy day (no fault)',
+      shape: `${(grey * 100).toFixed(0)} % of the light`,
+      withinMinutes: undefined,
+      devices: [],
+      rules: [],
+      fromMs: dayMs,
+      toMs: dayMs + 24 * hourMs,
+      switch() {},
+      measured: { ...measured, cloudTexture: measured.cloudTexture.map((one) => Math.min(0.5, one * grey)) },
+    },
+  ];
+}
+
+/** What became of a fault. */
+export interface FaultResult {
+  readonly fault: VillageFault;
+  /** Minutes until it was told, right rule and device; undefined when it was not while it lasted. */
+  readonly minutes: number | undefined;
+  /** Whether the first that was told since it began named a right device. */
+  readonly isNamed: boolean;
+  /** What else was told since. */
+  readonly others: readonly Told[];
+}
+
+/** Lives from where a village ended through a fault: minutes until it, then every five seconds. */
+export async function liveThrough(
+  ended: Ended,
+  seed: number,
+  fault: VillageFault,
+  folder: string,
+): Promise<FaultResult> {
+  const own = mkdtempSync(join(folder, 'fault-'));
+  const village = watchVillage({
+    folder: own,
+    seed,
+    startMs: ended.atMs,
+    from: ended,
+    ...(fault.measured === undefined ? {} : { measured: fault.measured }),
+    ...(fault.line === undefined ? {} : { line: fault.line }),
+  });
+  const isFault = fault.withinMinutes !== undefined;
+  if (isFault) {
+    const stepMs = 5000;
+    const nearMs = fault.fromMs - 20 * minuteMs;
+    if (nearMs > ended.atMs) await village.live(nearMs, minuteMs);
+    await village.live(fault.fromMs, stepMs);
+    fault.switch(village.hands, true);
+    await village.live(fault.toMs, stepMs);
+  } else await village.live(fault.toMs, minuteMs);
+  const since = village.told.filter(({ atMs }) => atMs > fault.fromMs);
+  await village.end();
+  rmSync(own, { recursive: true });
+  const isRight = (one: Told): boolean =>
+    fault.rules.includes(one.ruleId) && one.devices.some((id) => fault.devices.includes(id));
+  const right = since.find(isRight);
+  const [first] = since;
+  return {
+    fault,
+    minutes: right === undefined ? undefined : (right.atMs - fault.fromMs) / minuteMs,
+    isNamed: first?.devices.some((id) => fault.devices.includes(id)) === true,
+    others: since.filter((one) => one !== right),
+  };
+}
