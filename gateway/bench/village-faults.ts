@@ -4,6 +4,7 @@
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseMetricId } from '@villagrid/contracts';
 import { loadMeasured, noise, villageDevices, type MeasuredData } from '@villagrid/simulator';
 import { watchVillage, type Ended, type Hands, type Told } from './watched-village.js';
 
@@ -27,6 +28,8 @@ export interface VillageFault {
   readonly fromMs: number;
   readonly toMs: number;
   switch(hands: Hands, on: boolean): void;
+  /** Whether it shows at all by now; the time is counted from then. Left out, it does at once. */
+  isFelt?(hands: Hands): boolean;
   readonly measured?: MeasuredData;
   readonly line?: readonly string[];
 }
@@ -50,6 +53,22 @@ const sensorsOfTuning = new Set([
   'feeder-1/ac_output_voltage_v',
 ]);
 
+/** What is shown wrong by less than this harms nobody, by metric. */
+const bands: Readonly<Record<string, number>> = {
+  irradiance_w_m2: 50,
+  ambient_temp_c: 1.5,
+  humidity_pct: 4,
+  equipment_temp_c: 1.5,
+  dc_bus_voltage_v: 0.3,
+  dc_bus_current_a: 10,
+  battery_power_kw: 0.5,
+  battery_soc_pct: 2,
+  generation_kw: 0.5,
+  consumption_kw: 0.5,
+  ac_output_voltage_v: 1,
+  ac_frequency_hz: 0.1,
+};
+
 /** Every kind of fault in the shape that the seed draws, on the day that begins at the local midnight given. */
 export function faultsOf(family: ShapeFamily, seed: number, dayMs: number): VillageFault[] {
   const draw = (name: string): number => noise(seed, `alerts ${family} ${name}`, 11);
@@ -68,7 +87,10 @@ export function faultsOf(family: ShapeFamily, seed: number, dayMs: number): Vill
   const trip = span('trip', isJudging ? 6.5 : 9, isJudging ? 16.5 : 14, 3);
   const stuck = pick('stuck', isJudging ? sensors.filter((one) => !sensorsOfTuning.has(one)) : [...sensorsOfTuning]);
   const [stuckDevice = '', stuckMetric = ''] = stuck.split('/');
-  const stuckSpan = span('stuck', isJudging ? 0 : 9, isJudging ? 21 : 15, 4);
+  const isOfSun = /generation|irradiance/.test(stuckMetric);
+  const stuckSpan = span('stuck', isOfSun ? 8 : isJudging ? 0 : 9, isOfSun ? 14 : isJudging ? 21 : 15, 6);
+  let stuckAt = Number.NaN;
+  const stuckBand = bands[parseMetricId(stuckMetric).base] ?? 1;
   const dead = pick('dead', isJudging ? nodes : ['bus-meter', 'transformer', 'feeder-1']);
   const deadSpan = span('dead', 0, 23, 1);
   const mute = pick('mute', bus);
@@ -107,7 +129,7 @@ export function faultsOf(family: ShapeFamily, seed: number, dayMs: number): Vill
     {
       name: 'battery collapses',
       shape: `at ${collapse.at}`,
-      withinMinutes: 10,
+      withinMinutes: 15,
       devices: ['battery-monitor', 'bus-meter'],
       rules: ['battery_falling_fast', 'low_battery', 'critical_battery'],
       ...collapse,
@@ -132,9 +154,11 @@ export function faultsOf(family: ShapeFamily, seed: number, dayMs: number): Vill
       rules: ['out_of_the_ordinary', 'meter_disagrees'],
       ...stuckSpan,
       switch({ sensors, read }, on) {
+        stuckAt = read(stuckDevice)[stuckMetric] ?? Number.NaN;
         if (on) sensors.stick(stuckDevice, stuckMetric, read(stuckDevice));
         else sensors.release(stuckDevice, stuckMetric);
       },
+      isFelt: ({ truth }) => Math.abs((truth(stuckDevice)[stuckMetric] ?? Number.NaN) - stuckAt) > stuckBand,
     },
     {
       name: 'node dead',
@@ -206,6 +230,8 @@ export interface FaultResult {
   readonly fault: VillageFault;
   /** Minutes until it was told, right rule and device; undefined when it was not while it lasted. */
   readonly minutes: number | undefined;
+  /** Whether it ever showed. */
+  readonly isFelt: boolean;
   /** Whether the first that was told since it began named a right device. */
   readonly isNamed: boolean;
   /** What else was told since. */
@@ -229,12 +255,18 @@ export async function liveThrough(
     ...(fault.line === undefined ? {} : { line: fault.line }),
   });
   const isFault = fault.withinMinutes !== undefined;
+  let feltMs: number | undefined;
   if (isFault) {
     const stepMs = 5000;
     const nearMs = fault.fromMs - 20 * minuteMs;
     if (nearMs > ended.atMs) await village.live(nearMs, minuteMs);
     await village.live(fault.fromMs, stepMs);
     fault.switch(village.hands, true);
+    feltMs = fault.isFelt === undefined ? fault.fromMs : undefined;
+    for (let timeMs = fault.fromMs + minuteMs; feltMs === undefined && timeMs < fault.toMs; timeMs += minuteMs) {
+      await village.live(timeMs, stepMs);
+      if (fault.isFelt?.(village.hands) === true) feltMs = timeMs;
+    }
     await village.live(fault.toMs, stepMs);
   } else await village.live(fault.toMs, minuteMs);
   const since = village.told.filter(({ atMs }) => atMs > fault.fromMs);
@@ -244,9 +276,12 @@ export async function liveThrough(
     fault.rules.includes(one.ruleId) && one.devices.some((id) => fault.devices.includes(id));
   const right = since.find(isRight);
   const [first] = since;
+  // Who is told before it matters is told in time; the time until then is the time since it began.
+  const countedMs = right !== undefined && feltMs !== undefined && feltMs <= right.atMs ? feltMs : fault.fromMs;
   return {
     fault,
-    minutes: right === undefined ? undefined : (right.atMs - fault.fromMs) / minuteMs,
+    isFelt: feltMs !== undefined,
+    minutes: right === undefined ? undefined : (right.atMs - countedMs) / minuteMs,
     isNamed: first?.devices.some((id) => fault.devices.includes(id)) === true,
     others: since.filter((one) => one !== right),
   };

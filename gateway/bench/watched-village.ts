@@ -69,8 +69,9 @@ const keptMs = 2 * dayMs;
 export interface Hands {
   readonly plant: VillageFaults;
   readonly sensors: StickingSensors;
-  /** What a device would say now. */
+  /** What a device would say now, and what is true. */
   read(deviceId: string): Values;
+  truth(deviceId: string): Values;
   /** Devices that say nothing. */
   readonly silent: Set<string>;
   /** The shared line's adapter is gone. */
@@ -335,8 +336,7 @@ export function watchVillage(options: WatchedOptions): WatchedVillage {
     village.faults.batteryCollapsed = faults?.batteryCollapsed ?? false;
     return village;
   };
-  const rawOf = (deviceId: string): Values =>
-    sensors.apply(deviceId, signals.get(deviceId)?.((village as Village).snapshot()) ?? {});
+  const truthOf = (deviceId: string): Values => signals.get(deviceId)?.((village as Village).snapshot()) ?? {};
 
   const devices = villageDevices()
     .filter((one) => one.simulated)
@@ -366,7 +366,8 @@ export function watchVillage(options: WatchedOptions): WatchedVillage {
       return villageFor(madeWithMs === 0 ? 60_000 : madeWithMs).faults;
     },
     sensors,
-    read: rawOf,
+    read: (deviceId) => sensors.apply(deviceId, truthOf(deviceId)),
+    truth: truthOf,
     silent: new Set(),
     adapter(isThere) {
       isAdapterThere = isThere;

@@ -96,7 +96,8 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
         ],
         unless: [{ metric: 'battery_soc_pct', above: 95 }],
         max_age_ms: 120_000,
-        on_delay_ms: minutes(5),
+        // What tells the cause (an inverter that stopped, a battery that takes nothing) is to come first.
+        on_delay_ms: minutes(10),
         off_delay_ms: minutes(5),
       },
     }),

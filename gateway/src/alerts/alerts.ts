@@ -154,6 +154,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
       keepsBack: (deviceId) => options.lines.keepsBack(deviceId),
       sources: ({ device_id, metric }) =>
         device_id !== null ? [device_id] : (site.wiring[metric ?? '']?.terms ?? []).map((term) => term.device_id),
+      kindOf: (deviceId) => site.devices.find((one) => one.device_id === deviceId)?.kind,
       maintenance: () => planned,
       graceMs: comeBackMs * (options.speed ?? 1),
       newAlertId: () => newId(Math.round(clock.nowMs()), random),

@@ -60,6 +60,7 @@ function village() {
         silence: ({ rule_id }) =>
           rule_id === 'line_down' ? 'line' : rule_id === 'device_silent' ? 'device' : undefined,
         keepsBack: (deviceId) => state.back.has(deviceId),
+        kindOf: (deviceId) => (deviceId.startsWith('pv-') ? 'inverter' : undefined),
         sources: ({ device_id, metric }) => (device_id !== null ? [device_id] : metric === 'soc' ? ['battery'] : []),
         maintenance: () => state.planned,
         graceMs: minute,
@@ -280,6 +281,34 @@ t.test('an alert that is worse than what explains it speaks for itself', async (
   t.equal(v.alert(worse).suppressed_by, null);
   t.equal(v.alert(same).suppressed_by, cut);
   t.same(v.woken, ['raised line_down', 'raised device_silent clinic']);
+});
+
+t.test(
+  "what an inverter and a probe at it tell alike is one alert, the inverter's; a second inverter is another",
+  async (t) => {
+    const v = village();
+    const hot = (device_id: string, metric: string) => v.raise(subjectOf({ device_id, metric, severity: 'high' }));
+    const probe = hot('powerhouse', 'equipment_temp_c.inverter');
+    const own = hot('pv-1', 'equipment_temp_c');
+    t.equal(v.alert(probe).suppressed_by, own);
+    const second = hot('pv-2', 'equipment_temp_c');
+    const battery = hot('battery-room', 'equipment_temp_c.battery');
+    for (const id of [second, battery]) t.equal(v.alert(id).suppressed_by, null);
+  },
+);
+
+t.test('what stopped, collapsed or is dead takes in what follows from it', async (t) => {
+  for (const [cause, follows] of [
+    ['inverter_stopped', 'low_generation'],
+    ['battery_falling_fast', 'low_generation'],
+    ['battery_falling_fast', 'low_battery'],
+    ['no_power', 'battery_will_be_empty'],
+  ] as const) {
+    const v = village();
+    const parent = v.raise(subjectOf({ rule_id: cause, severity: 'high' }));
+    t.equal(v.alert(v.raise(subjectOf({ rule_id: follows }))).suppressed_by, parent, `${follows} of ${cause}`);
+    t.equal(v.woken.length, 1);
+  }
 });
 
 t.test(

@@ -8,6 +8,7 @@ import {
   compareSeverity,
   isMaintenanceInForce,
   maintenanceCovers,
+  parseMetricId,
   type Alert,
   type AlertEvent,
   type AlertSubject,
@@ -31,6 +32,8 @@ export interface GroupingPorts {
   readonly keepsBack: (deviceId: string) => boolean;
   /** The devices whose values an alert is about; none for the gateway itself. */
   readonly sources: (subject: Pick<AlertSubject, 'device_id' | 'metric'>) => readonly string[];
+  /** What kind of device it is, as `inverter`. */
+  readonly kindOf?: (deviceId: string) => string | undefined;
   readonly maintenance: () => readonly Maintenance[];
   /** How long a child has, once its parent is over, to be over too: it is one recovery then. Milliseconds. */
   readonly graceMs: number;
@@ -68,13 +71,16 @@ interface Cause {
   readonly because: SuppressionReason;
 }
 
-/** Alerts that say the same with more weight: while one of these stands, the other is part of it. */
-const partOf: Readonly<Record<string, string>> = {
-  low_battery: 'critical_battery',
-  ac_voltage_out_of_limits: 'no_power',
-  ac_frequency_out_of_limits: 'no_power',
-};
 const villageDark = 'no_power';
+/** Alerts that say the same with more weight, or nearer to the cause: while one of these stands, the other is part of it. */
+const partOf: Readonly<Record<string, readonly string[]>> = {
+  low_battery: ['critical_battery', 'battery_falling_fast'],
+  battery_will_be_empty: ['critical_battery', 'battery_falling_fast', villageDark],
+  // A battery that collapses takes little, and a dead line nothing: the sun is held back then.
+  low_generation: ['inverter_stopped', 'battery_falling_fast', villageDark],
+  ac_voltage_out_of_limits: [villageDark],
+  ac_frequency_out_of_limits: [villageDark],
+};
 
 export class Grouping {
   readonly #ports: GroupingPorts;
@@ -218,10 +224,19 @@ export class Grouping {
       if (silence === 'device' && other.silence === 'line') return sources.some(this.#ports.keepsBack);
       if (silence === 'device' && subject.metric !== null && other.silence === 'device')
         return other.subject.metric === null && other.subject.device_id === subject.device_id;
-      const above =
-        partOf[subject.rule_id] ?? (subject.rule_id.startsWith(`${villageDark}_`) ? villageDark : undefined);
-      return above !== undefined && other.subject.rule_id === above;
+      if (this.#isOfSameThing(subject, other.subject)) return true;
+      const above = partOf[subject.rule_id] ?? (subject.rule_id.startsWith(`${villageDark}_`) ? [villageDark] : []);
+      return above.includes(other.subject.rule_id);
     });
+  }
+
+  /** Whether a sensor's alert is about a thing that tells the same of itself: a probe at the inverters, and an inverter. */
+  #isOfSameThing(sensor: AlertSubject, thing: AlertSubject): boolean {
+    if (sensor.rule_id !== thing.rule_id || sensor.device_id === thing.device_id) return false;
+    if (sensor.metric === null || thing.metric === null || thing.device_id === null) return false;
+    const [probe, own] = [parseMetricId(sensor.metric), parseMetricId(thing.metric)];
+    if (probe.suffix === undefined || own.suffix !== undefined || probe.base !== own.base) return false;
+    return this.#ports.kindOf?.(thing.device_id) === probe.suffix;
   }
 
   #causeOf(one: Open, nowMs: number): Cause | undefined {
