@@ -13,19 +13,19 @@ const seeds = (process.env.VILLAGRID_ALERT_SEEDS ?? '2001,2002,2003,2004,2005,20
 const dayMs = 86_400_000;
 /** The village's local midnight. */
 const firstMs = Date.UTC(2026, 4, 1) - 3 * 3_600_000;
-const learnDays = 14;
+const learnDays = 10;
 const cleanDays = 30;
 /** The most that may ring in a week without anything wrong. */
 const mostPerWeek = 2;
 
 const learnt = new Map<number, Ended>();
 
-/** A village after its first two weeks; the same for both benches. */
+/** A village after its first days; the same for both benches. */
 async function villageOf(seed: number, folder: string): Promise<Ended> {
   const known = learnt.get(seed);
   if (known !== undefined) return known;
   const village = watchVillage({ folder: mkdtempSync(join(folder, 'learning-')), seed, startMs: firstMs });
-  await village.live(firstMs + learnDays * dayMs, 60_000);
+  await village.live(firstMs + learnDays * dayMs, 120_000);
   const ended = await village.end();
   learnt.set(seed, ended);
   return ended;

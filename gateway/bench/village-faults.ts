@@ -244,6 +244,8 @@ export async function liveThrough(
   seed: number,
   fault: VillageFault,
   folder: string,
+  /** Stop as soon as it is told; steps until shortly before, ms. */
+  { untilTold = false, beforeStepMs = minuteMs }: { readonly untilTold?: boolean; readonly beforeStepMs?: number } = {},
 ): Promise<FaultResult> {
   const own = mkdtempSync(join(folder, 'fault-'));
   const village = watchVillage({
@@ -254,26 +256,26 @@ export async function liveThrough(
     ...(fault.measured === undefined ? {} : { measured: fault.measured }),
     ...(fault.line === undefined ? {} : { line: fault.line }),
   });
+  const isRight = (one: Told): boolean =>
+    one.atMs > fault.fromMs && fault.rules.includes(one.ruleId) && one.devices.some((id) => fault.devices.includes(id));
   const isFault = fault.withinMinutes !== undefined;
   let feltMs: number | undefined;
   if (isFault) {
     const stepMs = 5000;
     const nearMs = fault.fromMs - 20 * minuteMs;
-    if (nearMs > ended.atMs) await village.live(nearMs, minuteMs);
+    if (nearMs > ended.atMs) await village.live(nearMs, beforeStepMs);
     await village.live(fault.fromMs, stepMs);
     fault.switch(village.hands, true);
     feltMs = fault.isFelt === undefined ? fault.fromMs : undefined;
-    for (let timeMs = fault.fromMs + minuteMs; feltMs === undefined && timeMs < fault.toMs; timeMs += minuteMs) {
+    for (let timeMs = fault.fromMs + minuteMs; timeMs <= fault.toMs; timeMs += minuteMs) {
       await village.live(timeMs, stepMs);
-      if (fault.isFelt?.(village.hands) === true) feltMs = timeMs;
+      if (feltMs === undefined && fault.isFelt?.(village.hands) === true) feltMs = timeMs;
+      if (untilTold && village.told.some(isRight)) break;
     }
-    await village.live(fault.toMs, stepMs);
-  } else await village.live(fault.toMs, minuteMs);
+  } else await village.live(fault.toMs, beforeStepMs);
   const since = village.told.filter(({ atMs }) => atMs > fault.fromMs);
   await village.end();
   rmSync(own, { recursive: true });
-  const isRight = (one: Told): boolean =>
-    fault.rules.includes(one.ruleId) && one.devices.some((id) => fault.devices.includes(id));
   const right = since.find(isRight);
   const [first] = since;
   // Who is told before it matters is told in time; the time until then is the time since it began.

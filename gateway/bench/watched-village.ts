@@ -215,6 +215,7 @@ function meterNoise(seed: number, id: number, timeMs: number): number {
 const isExact = (metric: string): boolean => /energy|soc|grid_tie/.test(metric);
 
 const lineName = 'rs485-1';
+const nothing: Values = {};
 
 /** Makes the village and the parts that watch it. */
 export function watchVillage(options: WatchedOptions): WatchedVillage {
@@ -289,7 +290,9 @@ export function watchVillage(options: WatchedOptions): WatchedVillage {
       windows.read(`${deviceId}/${metric}`, fromMs, toMs),
     raw: async () => ({ t: [], value: [], quality: [] }),
     limits: () => figureBands(alerts.limits),
-    alerts: async (query: Parameters<typeof alerts.shown.list>[1]) => alerts.shown.list(site.grid_id, query),
+    // Mostly there is none: the store need not be asked then.
+    alerts: async (query: Parameters<typeof alerts.shown.list>[1]) =>
+      query?.status === 'active' && alerts.openCount() === 0 ? [] : alerts.shown.list(site.grid_id, query),
   };
   const kept: Record<string, string> = { ...from?.kept };
   // What was learnt is kept with a commit; here it is kept when the life ends.
@@ -392,20 +395,18 @@ export function watchVillage(options: WatchedOptions): WatchedVillage {
       one.isDown = false;
       lines.setDevice(deviceId, 'up');
     }
-    const raw = signals.get(deviceId)?.((village as Village).snapshot()) ?? {};
-    const noisy: Record<string, number> = {};
-    for (let index = 0; index < metrics.length; index += 1) {
-      const metric = metrics[index] as string;
+    const raw = truthOf(deviceId);
+    const noisy = (index: number): number => {
       const hash = one.hashes[index];
-      const real = raw[metric] ?? Number.NaN;
-      noisy[metric] = hash === undefined ? real : real * (1 + meterNoise(seed, hash, timeMs));
-    }
-    // What sticks is the shown value, noise and all.
-    const values = sensors.apply(deviceId, noisy);
+      const real = raw[metrics[index] as string] ?? Number.NaN;
+      return hash === undefined ? real : real * (1 + meterNoise(seed, hash, timeMs));
+    };
+    // What sticks is what was shown, noise and all.
+    const stuck = sensors.apply(deviceId, nothing);
     for (let index = 0; index < metrics.length; index += 1) {
       const metric = metrics[index] as string;
-      const shown = hands.shows?.(deviceId, metric, values[metric] as number) ?? (values[metric] as number);
-      row[index] = Math.round(shown * (series.factors[index] as number));
+      const value = stuck[metric] ?? noisy(index);
+      row[index] = Math.round((hands.shows?.(deviceId, metric, value) ?? value) * (series.factors[index] as number));
     }
     samples += metrics.length;
     const odd = one.oddities(row, timeMs);
@@ -436,6 +437,7 @@ export function watchVillage(options: WatchedOptions): WatchedVillage {
       await store.log.flush();
     }
   };
+  let lookedAt = Number.NaN;
   let [figuresMs, lookMs, balanceMs] = [startMs, startMs + 60_000, startMs + lookEveryMs];
 
   return {
@@ -463,7 +465,10 @@ export function watchVillage(options: WatchedOptions): WatchedVillage {
         if (isCommitting) await settle();
         if (timeMs >= lookMs) {
           lookMs = timeMs + lookEveryMs;
-          await insight.look();
+          // A look finds something new once a window has settled.
+          const settled = Math.floor((timeMs - 120_000) / anomalyWindowMs);
+          if (settled !== lookedAt) await insight.look();
+          lookedAt = settled;
         }
         if (timeMs >= balanceMs) {
           balanceMs = timeMs + balanceEveryMs;

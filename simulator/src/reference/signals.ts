@@ -9,6 +9,13 @@ export type Signal = (village: VillageSnapshot) => Values;
 
 const phaseShares = [0.35, 0.34, 0.31] as const;
 const phaseVolts = [0.4, -0.7, 0.3] as const;
+const phaseKeys = ['l1', 'l2', 'l3'].map((phase) => ({
+  volts: `ac_output_voltage_v.${phase}`,
+  kw: `consumption_kw.${phase}`,
+  amps: `current_a.${phase}`,
+  kva: `apparent_kva.${phase}`,
+  kvar: `reactive_kvar.${phase}`,
+}));
 const powerFactor = 0.97;
 const cellCount = 16;
 
@@ -73,17 +80,16 @@ export const meterSignal =
       thd_pct: 2.1 + allKw / 20,
     };
     let sumA = 0;
-    for (const [index, share] of phaseShares.entries()) {
-      const phase = `l${index + 1}`;
+    for (const [index, keys] of phaseKeys.entries()) {
       const volts = v.acVoltageV <= 0 ? 0 : v.acVoltageV + (phaseVolts[index] ?? 0);
-      const kw = allKw * share;
+      const kw = allKw * (phaseShares[index] ?? 0);
       const amps = volts <= 0 ? 0 : (kw * 1000) / powerFactor / volts;
       sumA += amps;
-      values[`ac_output_voltage_v.${phase}`] = volts;
-      values[`consumption_kw.${phase}`] = kw;
-      values[`current_a.${phase}`] = amps;
-      values[`apparent_kva.${phase}`] = kw / powerFactor;
-      values[`reactive_kvar.${phase}`] = kw * Math.tan(Math.acos(powerFactor));
+      values[keys.volts] = volts;
+      values[keys.kw] = kw;
+      values[keys.amps] = amps;
+      values[keys.kva] = kw / powerFactor;
+      values[keys.kvar] = kw * Math.tan(Math.acos(powerFactor));
     }
     values.current_sum_a = sumA;
     values.current_mean_a = sumA / 3;
