@@ -225,6 +225,9 @@ export function faultsOf(family: ShapeFamily, seed: number, dayMs: number): Vill
   ];
 }
 
+/** So long after it was told it is looked what else is, ms. */
+const afterMs = hourMs;
+
 /** What became of a fault. */
 export interface FaultResult {
   readonly fault: VillageFault;
@@ -234,25 +237,42 @@ export interface FaultResult {
   readonly isFelt: boolean;
   /** Whether the first that was told since it began named a right device. */
   readonly isNamed: boolean;
-  /** What else was told since. */
+  /** What else was told since it began, until an hour after it was told. */
   readonly others: readonly Told[];
 }
 
-/** Lives from where a village ended through a fault: minutes until it, then every five seconds. */
-export async function liveThrough(
-  ended: Ended,
-  seed: number,
-  fault: VillageFault,
-  folder: string,
-  /** Stop as soon as it is told; steps until shortly before, ms. */
-  { untilTold = false, beforeStepMs = minuteMs }: { readonly untilTold?: boolean; readonly beforeStepMs?: number } = {},
-): Promise<FaultResult> {
+/** How a fault is lived through. */
+export interface LivingThrough {
+  /** Where the village ended; left out, a new one begins shortly before, which has learnt nothing. */
+  readonly ended?: Ended;
+  readonly seed: number;
+  readonly fault: VillageFault;
+  readonly folder: string;
+  /** Stop as soon as it is told. */
+  readonly untilTold?: boolean;
+  /** Steps until shortly before, and how long before it they become those of five seconds, ms. */
+  readonly beforeStepMs?: number;
+  readonly leadMs?: number;
+}
+
+/** Lives up to a fault and through it, every five seconds. */
+export async function liveThrough({
+  ended,
+  seed,
+  fault,
+  folder,
+  untilTold = false,
+  beforeStepMs = minuteMs,
+  leadMs = 20 * minuteMs,
+}: LivingThrough): Promise<FaultResult> {
   const own = mkdtempSync(join(folder, 'fault-'));
+  const nearMs = fault.fromMs - leadMs;
+  const startMs = ended?.atMs ?? nearMs - beforeStepMs;
   const village = watchVillage({
     folder: own,
     seed,
-    startMs: ended.atMs,
-    from: ended,
+    startMs,
+    ...(ended === undefined ? {} : { from: ended }),
     ...(fault.measured === undefined ? {} : { measured: fault.measured }),
     ...(fault.line === undefined ? {} : { line: fault.line }),
   });
@@ -262,15 +282,15 @@ export async function liveThrough(
   let feltMs: number | undefined;
   if (isFault) {
     const stepMs = 5000;
-    const nearMs = fault.fromMs - 20 * minuteMs;
-    if (nearMs > ended.atMs) await village.live(nearMs, beforeStepMs);
+    if (nearMs > startMs) await village.live(nearMs, beforeStepMs);
     await village.live(fault.fromMs, stepMs);
     fault.switch(village.hands, true);
     feltMs = fault.isFelt === undefined ? fault.fromMs : undefined;
     for (let timeMs = fault.fromMs + minuteMs; timeMs <= fault.toMs; timeMs += minuteMs) {
       await village.live(timeMs, stepMs);
       if (feltMs === undefined && fault.isFelt?.(village.hands) === true) feltMs = timeMs;
-      if (untilTold && village.told.some(isRight)) break;
+      const told = village.told.find(isRight);
+      if (told !== undefined && timeMs - told.atMs >= (untilTold ? 0 : afterMs)) break;
     }
   } else await village.live(fault.toMs, beforeStepMs);
   const since = village.told.filter(({ atMs }) => atMs > fault.fromMs);

@@ -133,7 +133,7 @@ interface Due {
   run: () => void;
 }
 
-/** Time that moves by hand: what is due runs at once, in order. */
+/** Time that moves by hand. */
 class HandClock implements Clock {
   #nowMs: number;
   #waiting: Due[] = [];
@@ -150,7 +150,7 @@ class HandClock implements Clock {
   every(periodMs: number, run: () => void): Timer {
     const entry = { dueMs: this.#nowMs + periodMs, run: () => {} };
     entry.run = () => {
-      entry.dueMs += periodMs;
+      entry.dueMs = this.#nowMs + periodMs;
       this.#waiting.push(entry);
       run();
     };
@@ -160,18 +160,13 @@ class HandClock implements Clock {
   sleep(delayMs: number): Promise<void> {
     return new Promise((resolve) => void this.after(delayMs, resolve));
   }
-  /** Goes on to a time. */
+  /** Goes on to a time. Between steps nothing happens, so what is due more than once by then runs once. */
   to(timeMs: number): void {
-    for (;;) {
-      let first: Due | undefined;
-      for (const one of this.#waiting)
-        if (one.dueMs <= timeMs && (first === undefined || one.dueMs < first.dueMs)) first = one;
-      if (first === undefined) break;
-      this.#waiting.splice(this.#waiting.indexOf(first), 1);
-      this.#nowMs = Math.max(this.#nowMs, first.dueMs);
-      first.run();
-    }
     this.#nowMs = timeMs;
+    const due = this.#waiting.filter((one) => one.dueMs <= timeMs).sort((a, b) => a.dueMs - b.dueMs);
+    if (due.length === 0) return;
+    this.#waiting = this.#waiting.filter((one) => one.dueMs > timeMs);
+    for (const one of due) one.run();
   }
 }
 
