@@ -14,6 +14,7 @@ import {
 import { createApi } from './api-server.js';
 import type { CloudConfig } from './config/load.js';
 import { createDirectory, type Directory } from './directory/directory.js';
+import { createBoost } from './downlink/boost.js';
 import { createDownlink } from './downlink/downlink.js';
 import { siteOf } from './grids/grid.js';
 import { createGrids, type CloudGrids } from './grids/grids.js';
@@ -25,10 +26,11 @@ import { createHealth } from './observe/health.js';
 import { createActStore } from './stores/act-store.js';
 import { cloudFiles, openCloudDatabase } from './stores/database.js';
 import { createGatewayStore } from './stores/gateway-store.js';
+import { openHistory } from './stores/history.js';
 import { createLinkStore } from './stores/link-store.js';
 import { createSqliteUplinkStore, type SqliteUplinkStore } from './stores/sqlite-uplink-store.js';
-import { createProjectedTelemetry } from './stores/telemetry.js';
 import { createLanes } from './uplink/lanes.js';
+import type { WindowHistory } from './stores/window-history.js';
 import { createWatch, type Watch } from './watch/watch.js';
 import { createPresence } from './uplink/presence.js';
 import { createUplinkBroker } from './uplink/uplink-broker.js';
@@ -41,6 +43,8 @@ export interface CloudPorts {
   readonly realClock: Clock;
   readonly random: RandomSource;
   readonly log: Logger;
+  /** Environment variables, for settings that name one. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
   /** For tests that end the process between two durable steps. */
   readonly afterCommit?: (step: 'archived' | 'projected') => void;
 }
@@ -64,6 +68,7 @@ export interface Cloud {
   readonly grids: CloudGrids;
   readonly directory: Directory;
   readonly store: SqliteUplinkStore;
+  readonly history: WindowHistory;
   readonly counters: Counters;
   readonly broker: GuardedBroker;
   /** The cloud's own rules. */
@@ -90,9 +95,16 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
   const frames = ledger.reader({
     framesOverlapping: (fromMs, toMs, gridId) => decodeAll(store.framesBetween(gridId, fromMs, toMs, projector.cursor)),
   });
-  const telemetry = createProjectedTelemetry({
+  const { telemetry, history } = openHistory(config, {
     database,
     frames,
+    store,
+    directory,
+    clock,
+    realClock,
+    random,
+    log: log.child('history'),
+    environment: ports.environment ?? {},
     zoneOf: (gridId) => {
       const gateway = directory.ofGrid(gridId);
       return gateway ? (grids.get(gridId)?.site() ?? siteOf(gateway, gateways)).zone : 'UTC';
@@ -137,6 +149,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     database,
     store,
     telemetry,
+    history,
     frames,
     ledger,
     alerts,
@@ -148,6 +161,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     projector,
     live,
     clock,
+    onWatched: (gridId, on) => boost.watched(gridId, on),
   });
   const acceptor = createAcceptor({
     store,
@@ -159,6 +173,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     sendReceipt: (gateway, receipt) => downlink.sendReceipt(gateway, receipt),
     onAccepted: () => projector.run(),
   });
+  const boost = createBoost({ directory, presence, downlink, realClock });
   const lanes = createLanes({
     database,
     gateways,
@@ -169,6 +184,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     clock,
     log: log.child('session'),
     counters,
+    onPlan: (gateway, plan) => boost.plan(gateway, plan),
     onSite: (gateway) => grids.get(gateway.grid_id)?.siteChanged(),
     onAlerts: (gateway, alertIds) =>
       grids
@@ -192,6 +208,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     counters,
     database,
     store,
+    history,
     acts,
     projector,
     directory,
@@ -233,6 +250,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
       accountsDatabase.close();
     },
   });
+  lifecycle.add({ name: 'history', start: () => history.start(), stop: () => history.stop(), stopDeadlineMs: 500 });
   lifecycle.add({ name: 'projection', start: () => projector.run(), stop: () => projector.stop() });
   lifecycle.add(directory);
   lifecycle.add(watch);
@@ -243,6 +261,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     stopDeadlineMs: 1000,
   });
   lifecycle.add(downlink);
+  lifecycle.add(boost);
   lifecycle.add({ name: 'ingest', start() {}, stop: () => acceptor.drained(), stopDeadlineMs: 1000 });
   lifecycle.add({ name: 'mqtts', start: () => broker.start(), stop: () => broker.stop(), stopDeadlineMs: 1500 });
 
@@ -269,6 +288,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     grids,
     directory,
     store,
+    history,
     counters,
     broker,
     watch,

@@ -207,10 +207,12 @@ class Windows {
 function meterNoise(seed: number, id: number, timeMs: number): number {
   return (hashNumbers(seed, id, timeMs / 1000) / 2 ** 32 - 0.5) * 0.001;
 }
-const isExact = (metric: string): boolean => /energy|soc|grid_tie/.test(metric);
+const isExact = (metric: string): boolean => /energy|soc|grid_tie|fault/.test(metric);
 
 const lineName = 'rs485-1';
 const nothing: Values = {};
+/** Operating state of a SunSpec inverter that has a fault. */
+const sunSpecFault = 7;
 
 /** Makes the village and the parts that watch it. */
 export function watchVillage(options: WatchedOptions): WatchedVillage {
@@ -334,11 +336,16 @@ export function watchVillage(options: WatchedOptions): WatchedVillage {
     village.faults.batteryCollapsed = faults?.batteryCollapsed ?? false;
     return village;
   };
-  const truthOf = (deviceId: string): Values => signals.get(deviceId)?.((village as Village).snapshot()) ?? {};
+  const truthOf = (deviceId: string): Values => {
+    const values = signals.get(deviceId)?.((village as Village).snapshot()) ?? {};
+    // As the profile of these inverters reads their state.
+    return values.state === undefined ? values : { ...values, fault_state: values.state === sunSpecFault ? 2 : 0 };
+  };
 
   const devices = villageDevices()
     .filter((one) => one.simulated)
-    .map(({ device_id: deviceId, metrics, period_s, protocol }) => {
+    .map(({ device_id: deviceId, kind, metrics: listed, period_s, protocol }) => {
+      const metrics = kind === 'inverter' ? [...listed, 'fault_state'] : listed;
       const series = new DeviceSeries(deviceId, metrics);
       const watch = new DeviceWatch();
       return {

@@ -218,13 +218,17 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     random,
     logger: logger.child('alerts'),
     usual: usual.at,
+    usualChanges: usual.changes,
     ownWords(ruleId) {
       if (ruleId === notifyFailingRuleId) return notifier?.words();
       if (ruleId === meterDisagreesRuleId) return balance.words();
       return ruleId === lineDownRuleId ? lines.words(nameOf) : insight.words(ruleId);
     },
+    saidBy: (deviceId) => faultWords(deviceId),
     tell,
   });
+  // The rules went on with what they knew; people are not told that it is of now.
+  if (!isTrusted(clock.trust())) live.markLastKnown();
   const intake = createIntake({
     log,
     sequences,
@@ -350,6 +354,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     restamped(frames) {
       for (const { id, alert_id, at_ms } of frames.flatMap(({ events }) => events))
         if (alertStore.retime(alert_id, id, at_ms)) live.tell({ type: 'alert', alertId: alert_id });
+      alerts.retimed();
     },
     realClock,
     logger: logger.child('projector'),
@@ -379,11 +384,12 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     logger: logger.child('history'),
   });
-  const { parts, uplink, quality, write, line } = gatewayParts({
+  const { parts, uplink, quality, write, line, faultWords } = gatewayParts({
     config,
     profiles,
     version: gatewayVersion,
     log,
+    telemetryDatabase,
     formerEpochs: formerEpochs(log),
     sink,
     onActs: async (events) => void (await Promise.all(events.map((event) => alerts.append(event)))),
@@ -460,7 +466,18 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     clock,
   });
   const accounts = createAccounts({ database: settingsDatabase, realClock, random, log: logger.child('accounts') });
-  const grid = createGridPort({ site, live, quality, log, alerts, telemetry, projector, commands });
+  const grid = createGridPort({
+    site,
+    nowMs: () => clock.nowMs(),
+    uplink: () => uplink?.stats(),
+    live,
+    quality,
+    log,
+    alerts,
+    telemetry,
+    projector,
+    commands,
+  });
   const balance = createBalanceCheck({
     grid,
     log,
@@ -524,7 +541,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     async start() {
       // What was committed since the last seal is read again from the log. A long way to go is gone in the background:
       // devices are not kept waiting for it.
-      const restored = projector.catchUp().then(() => live.restore(telemetry.latest(gridId)));
+      const restored = projector.catchUp().then(() => live.restore(telemetry.latest(gridId), isTrusted(clock.trust())));
       restored.catch(() => {});
       if (projector.behind() <= framesWorthWaiting) await Promise.race([restored, realClock.sleep(longestWaitMs)]);
     },

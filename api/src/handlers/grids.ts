@@ -100,4 +100,9 @@ export const completeness: Handler<'completeness'> = async ({ services, grid, qu
   };
 };
 
+export const uplink: Handler<'uplink'> = async ({ grid }) => ({
+  grid_id: grid.gridId,
+  uplink: grid.uplink?.() ?? null,
+});
+
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

@@ -27,6 +27,7 @@ import type { ActStore } from '../stores/act-store.js';
 import type { GatewayStore } from '../stores/gateway-store.js';
 import type { LinkStore } from '../stores/link-store.js';
 import type { SqliteUplinkStore } from '../stores/sqlite-uplink-store.js';
+import type { WindowHistory } from '../stores/window-history.js';
 import type { Presence } from '../uplink/presence.js';
 import { proofOf } from '../receipts/proof.js';
 import { defaultBands } from './bands.js';
@@ -40,6 +41,7 @@ export interface GridServices {
   readonly database: SqliteDatabase;
   readonly store: SqliteUplinkStore;
   readonly telemetry: TelemetryStore;
+  readonly history: Pick<WindowHistory, 'windows'>;
   readonly frames: FrameReader;
   readonly ledger: ClockLedger;
   readonly alerts: AlertStore;
@@ -51,6 +53,8 @@ export interface GridServices {
   readonly projector: Pick<Projector, 'behind'>;
   readonly live: LiveBus;
   readonly clock: Clock;
+  /** Somebody begins to watch live values of a grid, or the last one stopped. */
+  readonly onWatched: (gridId: string, on: boolean) => void;
 }
 
 /** A grid with what the rest of the cloud tells it. */
@@ -130,8 +134,8 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
       return state === 'online' && gatewayState === 'up' ? 'up' : undefined;
     },
     lastReportedMs: () => presence.heardMs(gateway),
-    windows: async (deviceId, metric, resolution, fromMs, toMs) =>
-      telemetry.windows(gridId, deviceId, metric, resolution, fromMs, toMs),
+    windows: (deviceId, metric, resolution, fromMs, toMs) =>
+      services.history.windows(gridId, deviceId, metric, resolution, fromMs, toMs),
     raw: async (deviceId, metric, fromMs, toMs) => telemetry.raw(gridId, deviceId, metric, fromMs, toMs),
     async samples(series, fromMs, toMs) {
       const steps = frameSamples(services.frames, gridId, series, fromMs, toMs);
@@ -143,7 +147,7 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
     },
     completeness: async (untilMs) => completeness(untilMs),
     proof: async (days) => proofOf(store, gateway, days),
-    alerts: async ({ status }) => alerts.list(gridId, status === undefined ? {} : { status }),
+    alerts: async (query) => alerts.list(gridId, query),
     async alert(alertId) {
       const alert = alerts.get(alertId);
       return alert?.grid_id === gridId ? alert : undefined;
@@ -167,6 +171,7 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
       downlink.sendActs(gateway, [event]);
     },
     subscribe: (listener) => live.subscribe(gridId, listener),
+    watched: (on) => services.onWatched(gridId, on),
     // What rules a gateway has of its own is not told here yet: these are the defaults for its plant.
     rules: () => (rules ??= defaultRules(defaultLimits(currentSite().plant), currentSite())),
     limits: () => (bands ??= defaultBands(currentSite().plant)),

@@ -104,4 +104,6 @@ export const cloudMigrations: readonly Migration[] = [
      FROM gap JOIN cloud_ledger_range AS range
        ON range.log_id = gap.log_id AND range.first <= gap.last AND range.last >= gap.first
      WHERE gap.first <= gap.last;`,
+  // A sealed frame stands for several log numbers; null: for its own alone.
+  'ALTER TABLE cloud_frame ADD COLUMN last_number INTEGER',
 ];

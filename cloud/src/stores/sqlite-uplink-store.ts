@@ -121,8 +121,27 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
     const holesBefore = log.ledger.later.length;
     let added = 0;
     let repeated = 0;
+    let explained = false;
     const conflicts: number[] = [];
-    for (const { number, bytes, hash, bad, fromMs, toMs } of frames) {
+    for (const { number, last = number, bytes, hash, bad, fromMs, toMs } of frames) {
+      // A sealed frame is taken as a whole or not at all: of what a part says already, it would say twice.
+      const near = log.ledger.hasAny(number, last) ? sql.nearest.get(log.id, last) : undefined;
+      if (near !== undefined && near.last >= number && (near.number !== number || near.last !== last)) {
+        conflicts.push(number);
+        const reason = `log numbers ${number} to ${last} came with other content of a part of them; the first stays`;
+        keepDeadLetter(
+          { stage: 'conflict', gatewayId, gridId, epoch, number, code: 'E_ENVELOPE_CONFLICT', reason, bytes },
+          nowMs,
+        );
+        // What no frame stands for is explained all the same: sent again, the same would come again.
+        const missing = log.ledger.missingUpTo(last).filter(([, to]) => to >= number);
+        for (const [from, to] of missing) {
+          log.ledger.giveUp(Math.max(from, number), to);
+          sql.addGivenUp.run(log.id, Math.max(from, number), to);
+          explained = true;
+        }
+        continue;
+      }
       const inserted = sql.addFrame.run(
         log.id,
         number,
@@ -133,10 +152,11 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
         bad === null ? fromMs : null,
         bad === null ? toMs : null,
         bad,
+        last === number ? null : last,
       );
       if (inserted.changes > 0) {
         // A refused frame is explained, but proves nothing: it does not count in the sum.
-        log.ledger.add(number, bad === null ? hashTerm(hash) : 0n);
+        log.ledger.add(number, bad === null ? hashTerm(hash) : 0n, last);
         added += 1;
         if (bad !== null)
           keepDeadLetter(
@@ -145,8 +165,8 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
           );
         continue;
       }
-      const known = sql.hashOf.get(log.id, number);
-      if (known !== undefined && Buffer.compare(known, hash) === 0) {
+      const before = sql.hashOf.get(log.id, number);
+      if (before !== undefined && Buffer.compare(before, hash) === 0) {
         repeated += 1;
         continue;
       }
@@ -157,7 +177,7 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
         nowMs,
       );
     }
-    if (added > 0) saveLedger(log);
+    if (added > 0 || explained) saveLedger(log);
     return { added, repeated, conflicts, upTo: log.ledger.upTo, gapClosed: log.ledger.later.length < holesBefore };
   };
 
@@ -230,6 +250,7 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
         gridId: row.grid_id,
         epoch: row.epoch,
         number: row.number,
+        last: row.last_number ?? row.number,
         bytes: row.bytes,
       })),
     // Read as a whole: the caller may write while it walks, which an open cursor would forbid.
@@ -256,23 +277,28 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
   };
 }
 
-/** What is left of a range without some of its numbers, which are in order. */
-function without(first: number, last: number, numbers: readonly number[]): NumberRange[] {
+/** What is left of a range without what frames stand for, which are in order. */
+function without(first: number, last: number, frames: readonly NumberedRow[]): NumberRange[] {
   const left: NumberRange[] = [];
   let next = first;
-  for (const number of [...numbers, last + 1]) {
-    if (number > next) left.push([next, number - 1]);
-    next = number + 1;
+  for (const frame of [...frames, { number: last + 1, last }]) {
+    if (frame.number > next) left.push([next, frame.number - 1]);
+    next = Math.max(next, frame.last + 1);
   }
   return left;
 }
 
+interface NumberedRow {
+  readonly number: number;
+  readonly last: number;
+}
 interface FrameRow {
   readonly seq: number;
   readonly gateway_id: string;
   readonly grid_id: string;
   readonly epoch: string;
   readonly number: number;
+  readonly last_number: number | null;
   readonly bytes: Buffer;
 }
 interface LetterRow {
@@ -306,11 +332,10 @@ function statements(database: SqliteDatabase) {
     givenUp: database.prepare<[number], { first: number; last: number }>(
       'SELECT first, last FROM cloud_given_up WHERE log_id = ? ORDER BY first',
     ),
-    numbersIn: database
-      .prepare<[number, number, number], number>(
-        'SELECT number FROM cloud_frame WHERE log_id = ? AND number >= ? AND number <= ? ORDER BY number',
-      )
-      .pluck(),
+    numbersIn: database.prepare<[number, number, number], NumberedRow>(
+      `SELECT number, coalesce(last_number, number) AS last FROM cloud_frame
+       WHERE log_id = ? AND number >= ? AND number <= ? ORDER BY number`,
+    ),
     allBad: database.prepare<[number], { number: number; bad: string }>(
       'SELECT number, bad FROM cloud_frame WHERE log_id = ? AND bad IS NOT NULL',
     ),
@@ -351,10 +376,25 @@ function statements(database: SqliteDatabase) {
     clearRanges: database.prepare<[number]>('DELETE FROM cloud_ledger_range WHERE log_id = ?'),
     addRange: database.prepare<[number, number, number, string]>('INSERT INTO cloud_ledger_range VALUES (?, ?, ?, ?)'),
     addFrame: database.prepare<
-      [number, number, string, Uint8Array, Uint8Array, number, number | null, number | null, string | null]
+      [
+        number,
+        number,
+        string,
+        Uint8Array,
+        Uint8Array,
+        number,
+        number | null,
+        number | null,
+        string | null,
+        number | null,
+      ]
     >(
-      `INSERT INTO cloud_frame (log_id, number, grid_id, hash, bytes, received_ms, from_ms, to_ms, bad)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (log_id, number) DO NOTHING`,
+      `INSERT INTO cloud_frame (log_id, number, grid_id, hash, bytes, received_ms, from_ms, to_ms, bad, last_number)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (log_id, number) DO NOTHING`,
+    ),
+    nearest: database.prepare<[number, number], NumberedRow>(
+      `SELECT number, coalesce(last_number, number) AS last FROM cloud_frame
+       WHERE log_id = ? AND number <= ? ORDER BY number DESC LIMIT 1`,
     ),
     hashOf: database
       .prepare<[number, number], Buffer>('SELECT hash FROM cloud_frame WHERE log_id = ? AND number = ?')
@@ -363,7 +403,7 @@ function statements(database: SqliteDatabase) {
       'SELECT number, bad FROM cloud_frame WHERE log_id = ? AND bad IS NOT NULL ORDER BY number DESC LIMIT ?',
     ),
     framesAfter: database.prepare<[number, number], FrameRow>(
-      `SELECT seq, gateway_id, grid_id, epoch, number, bytes FROM cloud_frame JOIN cloud_log ON cloud_log.id = log_id
+      `SELECT seq, gateway_id, grid_id, epoch, number, last_number, bytes FROM cloud_frame JOIN cloud_log ON cloud_log.id = log_id
        WHERE seq > ? AND bad IS NULL ORDER BY seq LIMIT ?`,
     ),
     hasFramesBetween: database

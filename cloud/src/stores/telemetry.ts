@@ -1,14 +1,23 @@
 /** The telemetry store as the projection needs it: inside its transaction, and forgetting what a rollback took back. */
-import { createTelemetryStore, type TelemetryStore, type TelemetryStoreOptions } from '@villagrid/runtime';
+import {
+  createTelemetryStore,
+  openWindowOutbox,
+  type TelemetryStore,
+  type TelemetryStoreOptions,
+  type WindowOutbox,
+} from '@villagrid/runtime';
 
 export interface ProjectedTelemetry extends TelemetryStore {
   /** To be called when a transaction around `applyFrames` failed: the store remembers series that were rolled back. */
   forget(): void;
+  /** What is to be sent where windows are kept elsewhere. */
+  readonly outbox: WindowOutbox | undefined;
 }
 
-/** Opens the store; throws E_STORE_OPEN. */
-export function createProjectedTelemetry(options: TelemetryStoreOptions): ProjectedTelemetry {
+/** Opens the store; `elsewhere` names the store windows are sent to, if any. Throws E_STORE_OPEN. */
+export function createProjectedTelemetry(options: TelemetryStoreOptions, elsewhere?: string): ProjectedTelemetry {
   let store = createTelemetryStore(options);
+  const outbox = elsewhere === undefined ? undefined : openWindowOutbox(options.database, elsewhere);
   return {
     applyFrames: (...args) => store.applyFrames(...args),
     replaceSamples: (...args) => store.replaceSamples(...args),
@@ -20,7 +29,11 @@ export function createProjectedTelemetry(options: TelemetryStoreOptions): Projec
     windows: (...args) => store.windows(...args),
     raw: (...args) => store.raw(...args),
     completeness: (...args) => store.completeness(...args),
-    pruneWindows: (...args) => store.pruneWindows(...args),
+    pruneWindows: (resolution, beforeMs) => {
+      const prune = () => store.pruneWindows(resolution, beforeMs);
+      return outbox ? outbox.prune(resolution, beforeMs, prune) : prune();
+    },
+    outbox,
     forget: () => {
       store = createTelemetryStore(options);
     },

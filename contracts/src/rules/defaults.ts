@@ -42,6 +42,11 @@ export function defaultLimits(plant: { readonly pv_kwp?: number | undefined } = 
 /** The rule of lines that are down: its alert stands for the silence of every device on them. */
 export const lineDownRuleId = 'line_down' satisfies WordedRule;
 
+/** The rule of an inverter that reports a fault. */
+export const inverterFaultRuleId = 'inverter_fault' satisfies WordedRule;
+/** The rule of a village without power: what is only a part of that says so. */
+const noPowerRuleId = 'no_power' satisfies WordedRule;
+
 /** The rule of the energy balance, and the gateway's own figure it watches: the number of what was found, 0 for nothing. */
 export const meterDisagreesRuleId = 'meter_disagrees' satisfies WordedRule;
 export const meterFindingFigure = 'gateway_meter_finding';
@@ -86,6 +91,8 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       parameters: { above: limits.equipment_temp_high_c, deadband: 3, on_delay_ms: 0, off_delay_ms: minutes(1) },
     }),
     worded('low_generation', {
+      // A battery that collapses takes little, and a dead line nothing: the sun is held back then.
+      part_of: ['inverter_stopped', inverterFaultRuleId, 'battery_falling_fast', noPowerRuleId],
       kind: 'comparison',
       severity: 'medium',
       selector: { scope: 'figure', metric: 'generation_kw' },
@@ -101,15 +108,23 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
         off_delay_ms: minutes(5),
       },
     }),
+    worded(inverterFaultRuleId, {
+      kind: 'state',
+      severity: 'high',
+      selector: { scope: 'series', metric: 'fault_state', device_class: 'inverter' },
+      parameters: { is: [2], on_delay_ms: minutes(1), off_delay_ms: minutes(2) },
+    }),
     worded('inverter_stopped', {
       kind: 'expression',
       severity: 'high',
       selector: { scope: 'device', device_class: 'inverter' },
       parameters: {
-        when: `generation_kw < 0.1 && sun > ${limits.irradiance_strong_w_m2} && charge < 95`,
+        // A full battery holds it back; that it is switched off is its own word. A fault has an alert of its own.
+        when: `(generation_kw < 0.1 && charge < 95 || own == 1) && own < 2 && sun > ${limits.irradiance_strong_w_m2}`,
         // It makes something again, or the sun no longer tells.
-        clear_when: 'generation_kw >= 0.1 || sun < 50',
+        clear_when: 'generation_kw >= 0.1 && own == 0 || own >= 2 || sun < 50',
         inputs: {
+          own: { metric: 'fault_state', otherwise: 0 },
           sun: { metric: 'irradiance_w_m2', of: 'grid' },
           // A plant without a battery has no charge that holds it back.
           charge: { metric: 'battery_soc_pct', of: 'grid', otherwise: 0 },
@@ -120,6 +135,7 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       },
     }),
     worded('low_battery', {
+      part_of: ['critical_battery', 'battery_falling_fast'],
       kind: 'threshold',
       severity: 'medium',
       selector: { scope: 'figure', metric: 'battery_soc_pct' },
@@ -153,7 +169,7 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
         off_delay_ms: minutes(5),
       },
     }),
-    worded('no_power', {
+    worded(noPowerRuleId, {
       kind: 'threshold',
       severity: 'critical',
       selector: { scope: 'figure', metric: villageVoltage },
@@ -163,6 +179,7 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       .filter((metric) => metric !== villageVoltage)
       .map((metric) => feederRule(metric, deadV)),
     worded('ac_voltage_out_of_limits', {
+      part_of: noPowerRuleId,
       kind: 'threshold',
       severity: 'high',
       selector: { scope: 'figure', metric: 'ac_output_voltage_v' },
@@ -177,6 +194,7 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       },
     }),
     worded('ac_frequency_out_of_limits', {
+      part_of: noPowerRuleId,
       kind: 'threshold',
       severity: 'medium',
       selector: { scope: 'figure', metric: 'ac_frequency_hz' },
@@ -234,6 +252,7 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       parameters: { confirmations: 1, clear_after: 2 },
     }),
     worded(batteryEndsRuleId, {
+      part_of: ['critical_battery', 'battery_falling_fast', noPowerRuleId],
       kind: 'finding',
       severity: 'high',
       selector: { scope: 'figure', metric: findingFigures[batteryEndsRuleId] },
@@ -255,7 +274,7 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
   ];
 }
 
-type Watch = Pick<Rule, 'kind' | 'severity' | 'selector' | 'parameters'>;
+type Watch = Pick<Rule, 'kind' | 'severity' | 'selector' | 'parameters' | 'part_of'>;
 
 /** A rule with its English texts; others are found by its id. */
 function worded(id: WordedRule, watch: Watch, values: Readonly<Record<string, string>> = {}): Rule {
@@ -277,6 +296,7 @@ function own(severity: Severity, metric: string, parameters: Readonly<Record<str
 function feederRule(metric: string, deadV: number): Rule {
   const feeder = parseMetricId(metric).suffix ?? metric;
   const watch: Watch = {
+    part_of: noPowerRuleId,
     kind: 'comparison',
     severity: 'critical',
     selector: { scope: 'figure', metric },
