@@ -25,6 +25,8 @@ import {
 } from '@villagrid/contracts';
 import { holds, same } from './property.js';
 
+t.setTimeout(120_000);
+
 const start = 1_767_225_600_000;
 const noFigures: RuleContext = { figure: () => undefined };
 
