@@ -9,14 +9,7 @@ import { type RunningLineDevice, startLine, type VirtualLine } from './modbus/li
 import { registerMap } from './modbus/maps.js';
 import { createNode, type VirtualNode } from './nodes/node.js';
 import { type ProfileId, villageDevices, villageLine } from './reference/devices.js';
-import {
-  batterySignal,
-  inverterSignal,
-  meterSignal,
-  nodeSignals,
-  type Signal,
-  type Values,
-} from './reference/signals.js';
+import { villageSignals, type Values } from './reference/signals.js';
 import { readSaved, stateFile, writeSaved } from './state-file.js';
 import type { MeasuredData } from './village/measured.js';
 import { hashNumbers, hashText } from './village/noise.js';
@@ -63,8 +56,6 @@ export interface RunningGrid {
 }
 
 const slowAnswerMs = 3000;
-/** What the meters of the feeders, and of the mill on one of them, see of all that is used. */
-const feederShares = { 'feeder-1-meter': 0.62, 'feeder-2-meter': 0.38, 'mill-meter': 0.11 } as const;
 
 /** Starts a village and everything that speaks for it. */
 export async function startGrid(config: GridConfig, context: GridContext): Promise<RunningGrid> {
@@ -87,11 +78,7 @@ export async function startGrid(config: GridConfig, context: GridContext): Promi
     return village.snapshot();
   };
   const sticking = createStickingSensors();
-  const signals = new Map<string, Signal>(Object.entries(nodeSignals));
-  for (let i = 0; i < config.plant.inverters; i += 1) signals.set(inverterId(i), inverterSignal(i));
-  signals.set('village-meter', meterSignal());
-  for (const [deviceId, share] of Object.entries(feederShares)) signals.set(deviceId, meterSignal(share));
-  signals.set('battery-monitor', batterySignal(config.plant.batteryKwh));
+  const signals = villageSignals(config.plant);
   const read = (deviceId: string): Values => sticking.apply(deviceId, signals.get(deviceId)?.(live()) ?? {});
 
   const devices = villageDevices();

@@ -3,7 +3,7 @@ export { type Simulator, type SimulatorPorts, startSimulator } from './app.js';
 export { loadSimulatorConfig, type SimulatorConfig } from './config.js';
 export { askSimulator, type ControlAnswer, type ControlRequest, controlSocketPath } from './control/control.js';
 export { loadMeasured } from './data/load.js';
-export { faultCatalogue, type FaultName } from './faults/faults.js';
+export { createStickingSensors, faultCatalogue, type FaultName, type StickingSensors } from './faults/faults.js';
 export { clearRoad, slowRoad, startWanProxy, type WanCondition, type WanProxy } from './link/wan-proxy.js';
 export { startModbusDevice } from './modbus/device.js';
 export { renderImage } from './modbus/image.js';
@@ -21,7 +21,10 @@ export {
   villageSite,
   villageWiring,
 } from './reference/devices.js';
+export { villageSignals, type Signal, type Values } from './reference/signals.js';
 export { defaultPlace, type Place } from './village/place.js';
 export { defaultPlant, type Plant } from './village/plant.js';
-export type { VillageSnapshot, VillageState } from './village/state.js';
+export { hashNumbers, hashText, noise } from './village/noise.js';
+export type { MeasuredData } from './village/measured.js';
+export type { VillageFaults, VillageSnapshot, VillageState } from './village/state.js';
 export { createVillage, type Village, type VillageOptions } from './village/village.js';

@@ -177,6 +177,7 @@ export function checksOf(site: Site, watched: readonly WatchedSeries[]): Check[]
       const others = byBase(metric).filter((one) => one.id !== series.id);
       if (others.length === 0) continue;
       const scale = metric === 'generation_kw' ? ratedKw / (others.length + 1) : metricCatalogue.dc_bus_voltage_v.max;
+      const isFrequency = metric === 'ac_frequency_hz';
       const mean = (v: WindowValues): number => {
         let [sum, count] = [0, 0];
         for (const other of others) {
@@ -194,8 +195,10 @@ export function checksOf(site: Site, watched: readonly WatchedSeries[]): Check[]
         inputs: others.map((one) => one.id),
         words: others.length === 1 ? `the ${seriesWords(others[0] as WatchedSeries)}` : 'the others like it',
         raises: true,
-        target: (v) => v.mean(series.id),
+        // All of a grid have the same frequency, and what it varies by is too little beside it to be learnt as a factor.
+        target: (v) => v.mean(series.id) - (isFrequency ? mean(v) : 0),
         features: (v) => {
+          if (isFrequency) return [1];
           const load = metric === 'ac_output_voltage_v' ? v.figure('consumption_kw') / 10 : 0;
           return [1, mean(v) / scale, Number.isNaN(load) ? 0 : load];
         },
@@ -205,7 +208,7 @@ export function checksOf(site: Site, watched: readonly WatchedSeries[]): Check[]
           if (metric === 'dc_bus_current_a') return 1 + 0.02 * size;
           if (metric === 'dc_bus_voltage_v') return 0.1 + 0.002 * size;
           if (isDead(v)) return Number.NaN;
-          return metric === 'ac_frequency_hz' ? 0.03 : 0.5;
+          return isFrequency ? 0.03 : 0.5;
         },
       });
     }

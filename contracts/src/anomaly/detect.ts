@@ -4,7 +4,7 @@
  */
 import { resolutionMs } from '../history/resolution.js';
 import { isRecord } from '../json/record.js';
-import { metricDefinition } from '../metrics/catalogue.js';
+import { metricDefinition, parseMetricId } from '../metrics/catalogue.js';
 import type { Site } from '../site/site.js';
 import {
   learnQuarter,
@@ -278,17 +278,24 @@ export function createDetector(
 
   function stillStands(startMs: number, hour: number, windows: ReadonlyMap<string, SeriesWindow>): StillStand[] {
     const out: StillStand[] = [];
+    const flows = (site.wiring.battery_power_kw?.terms ?? []).map((term) =>
+      windows.get(`${term.device_id}/${term.metric}`),
+    );
+    const swingKw = Math.max(0, ...flows.map((flow) => (flow === undefined ? 0 : flow.max - flow.min)));
+    /** A battery's voltage moves when what flows into it or out of it does. */
+    const isPulled = (metric: string): boolean =>
+      isBatteryVoltage(metric) && swingKw > pulledShare * (site.plant.battery_kwh ?? Number.POSITIVE_INFINITY);
     for (const one of series) {
       const own = memory.series.get(one.id) as SeriesMemory;
       const window = windows.get(one.id);
       const isSilent = window === undefined;
       const limit = metricDefinition(one.metric)?.stuck;
+      const isSame = window !== undefined && window.min === window.max;
       // What rests (nothing flows, night, a full battery) may stay as it is.
       const isStill =
-        window !== undefined &&
-        window.min === window.max &&
-        limit !== undefined &&
-        Math.abs(window.mean) >= limit.restsBelow;
+        isSame && limit !== undefined ? Math.abs(window.mean) >= limit.restsBelow : isSame && isPulled(one.metric);
+      // A voltage that nothing pulls at tells neither way.
+      const tellsNothing = isSame && limit === undefined && !isStill && isBatteryVoltage(one.metric);
       const knows = own.heard >= learntFrom && (own.seen[hour] ?? 0) >= 8;
       const chance = (shares: readonly number[]): number => Math.max(leastChance, shares[hour] ?? 1);
 
@@ -300,7 +307,7 @@ export function createDetector(
       if (isStill && knows) {
         if (own.stuck === 0) own.stuckSinceMs = startMs;
         own.stuck = Math.min(2 * stillRaisesAt, own.stuck - Math.log(chance(own.stillShare)));
-      } else if (!isSilent) own.stuck = 0;
+      } else if (!isSilent && !tellsNothing) own.stuck = 0;
       own.stuckFires = own.stuck >= stillRaisesAt;
       if (own.silent > 0)
         out.push({
@@ -318,7 +325,7 @@ export function createDetector(
       // What raises is no longer learnt from: else silence would be usual by the time somebody comes.
       if (!own.silentFires)
         own.silentShare[hour] = mixed(own.silentShare[hour] ?? 0, isSilent ? 1 : 0, own.seen[hour] ?? 0);
-      if (!isSilent && !own.stuckFires)
+      if (!isSilent && !own.stuckFires && !tellsNothing)
         own.stillShare[hour] = mixed(own.stillShare[hour] ?? 0, isStill ? 1 : 0, own.seen[hour] ?? 0);
       own.seen[hour] = (own.seen[hour] ?? 0) + 1;
     }
@@ -347,6 +354,10 @@ export function createDetector(
     }),
   };
 }
+
+const isBatteryVoltage = (metric: string): boolean => parseMetricId(metric).base === 'dc_bus_voltage_v';
+/** Swing of a battery's power within a window, kW for each kWh it holds, that its voltage cannot but show. */
+const pulledShare = 0.008;
 
 /** Evidence of a still series from which it is not learnt from. */
 const leastStill = 3.5;

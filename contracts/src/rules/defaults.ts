@@ -91,6 +91,8 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       parameters: { above: limits.equipment_temp_high_c, deadband: 3, on_delay_ms: 0, off_delay_ms: minutes(1) },
     }),
     worded('low_generation', {
+      // A battery that collapses takes little, and a dead line nothing: the sun is held back then.
+      part_of: ['inverter_stopped', inverterFaultRuleId, 'battery_falling_fast', noPowerRuleId],
       kind: 'comparison',
       severity: 'medium',
       selector: { scope: 'figure', metric: 'generation_kw' },
@@ -101,7 +103,8 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
         ],
         unless: [{ metric: 'battery_soc_pct', above: 95 }],
         max_age_ms: 120_000,
-        on_delay_ms: minutes(5),
+        // What tells the cause (an inverter that stopped, a battery that takes nothing) is to come first.
+        on_delay_ms: minutes(10),
         off_delay_ms: minutes(5),
       },
     }),
@@ -132,7 +135,7 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       },
     }),
     worded('low_battery', {
-      part_of: 'critical_battery',
+      part_of: ['critical_battery', 'battery_falling_fast'],
       kind: 'threshold',
       severity: 'medium',
       selector: { scope: 'figure', metric: 'battery_soc_pct' },
@@ -249,6 +252,7 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       parameters: { confirmations: 1, clear_after: 2 },
     }),
     worded(batteryEndsRuleId, {
+      part_of: ['critical_battery', 'battery_falling_fast', noPowerRuleId],
       kind: 'finding',
       severity: 'high',
       selector: { scope: 'figure', metric: findingFigures[batteryEndsRuleId] },

@@ -108,8 +108,9 @@ export const ruleSchema = Type.Object(
       }),
     ),
     part_of: Type.Optional(
-      Type.String({
-        description: 'id of a rule that says the same with more weight: while its alert stands, this one wakes nobody',
+      Type.Union([Type.String(), Type.Array(Type.String())], {
+        description:
+          'id of a rule that says the same with more weight, or several: while an alert of theirs stands, this one wakes nobody',
       }),
     ),
     message: Type.String({ minLength: 1, description: 'plain message, e.g. high temperature on equipment' }),

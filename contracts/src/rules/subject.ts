@@ -2,6 +2,7 @@
 import type { AlertSubject } from '../alerts/events.js';
 import { metricDefinition, parseMetricId } from '../metrics/catalogue.js';
 import type { RuleTransition } from './engine.js';
+import { shownMetric, type ExpressionParameters } from './kinds/expression.js';
 import { en } from './texts/en.js';
 import { fillText, namesComponent, shortNumber } from './texts/fill.js';
 
@@ -34,7 +35,10 @@ export function alertSubject(found: RuleTransition, deviceName: string | null, s
       : rule.kind === 'no_data'
         ? Math.round(Number((rule.parameters as { silent_for_ms?: number }).silent_for_ms ?? 0) / 60_000)
         : null;
-  const unit = metric === null ? null : (own ?? metricDefinition(metric)?.unit ?? null);
+  // A formula over a device shows the value it names first.
+  const shown =
+    metric ?? (rule.kind === 'expression' ? shownMetric(rule.parameters as ExpressionParameters) : undefined);
+  const unit = shown === undefined ? null : (own ?? metricDefinition(shown)?.unit ?? null);
   const named = found.foldedMetric ?? metric;
   const suffix = named === null ? undefined : parseMetricId(named).suffix;
   const said = rule.what.includes('{said}') ? saidNow?.slice(0, longestSaid) : undefined;

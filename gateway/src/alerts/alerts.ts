@@ -170,7 +170,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
       sources: ({ device_id, metric }) =>
         device_id !== null ? [device_id] : (site.wiring[metric ?? '']?.terms ?? []).map((term) => term.device_id),
       maintenance: () => planned,
-      partOf: (ruleId) => rulesById.get(ruleId)?.part_of,
+      partOf: (ruleId) => [rulesById.get(ruleId)?.part_of ?? []].flat(),
       kindOf: (deviceId) => site.devices.find(({ device_id }) => device_id === deviceId)?.kind,
       graceMs: comeBackMs * (options.speed ?? 1),
       newAlertId: () => newId(Math.round(clock.nowMs()), random),

@@ -71,7 +71,7 @@ function village({ restartsAlways = false }: { readonly restartsAlways?: boolean
                 ? ['meter-1', 'meter-2']
                 : [],
         maintenance: () => state.planned,
-        partOf: (ruleId) => rules.find(({ id }) => id === ruleId)?.part_of,
+        partOf: (ruleId) => [rules.find(({ id }) => id === ruleId)?.part_of ?? []].flat(),
         kindOf: (deviceId) => deviceId.replace(/-.*/, ''),
         graceMs: minute,
         newAlertId: () => newId(state.nowMs, random),
@@ -359,6 +359,21 @@ t.test("a rule says itself what it is part of: a site's own rule whose name begi
   const feeder = v.raise(critical('no_power_clinic'));
   const own = v.raise(critical('no_power_at_the_pump'));
   t.same([v.alert(feeder).suppressed_by, v.alert(own).suppressed_by], [dark, null]);
+});
+
+t.test('what stopped, collapsed or is dead takes in what follows from it', async (t) => {
+  for (const [cause, follows] of [
+    ['inverter_stopped', 'low_generation'],
+    ['inverter_fault', 'low_generation'],
+    ['battery_falling_fast', 'low_generation'],
+    ['battery_falling_fast', 'low_battery'],
+    ['no_power', 'battery_will_be_empty'],
+  ] as const) {
+    const v = village();
+    const parent = v.raise(subjectOf({ rule_id: cause, severity: 'high' }));
+    t.equal(v.alert(v.raise(subjectOf({ rule_id: follows }))).suppressed_by, parent, `${follows} of ${cause}`);
+    t.equal(v.woken.length, 1);
+  }
 });
 
 t.test(

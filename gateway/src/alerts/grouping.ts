@@ -33,8 +33,8 @@ export interface GroupingPorts {
   /** The devices whose values an alert is about; none for the gateway itself. */
   readonly sources: (subject: Pick<AlertSubject, 'device_id' | 'metric'>) => readonly string[];
   readonly maintenance: () => readonly Maintenance[];
-  /** Of a rule: the one that says the same with more weight. */
-  readonly partOf: (ruleId: string) => string | undefined;
+  /** Of a rule: those that say the same with more weight, or nearer to its cause. */
+  readonly partOf: (ruleId: string) => readonly string[];
   /** What a device is, as the site says: `inverter`. */
   readonly kindOf: (deviceId: string) => string | undefined;
   /** How long a child has, once its parent is over, to be over too: it is one recovery then. Milliseconds. */
@@ -264,7 +264,7 @@ export class Grouping {
       if (silence === 'device' && other.silence === 'line') return sources.some(this.#ports.keepsBack);
       if (silence === 'device' && subject.metric !== null && other.silence === 'device')
         return other.subject.metric === null && other.subject.device_id === subject.device_id;
-      if (other.subject.rule_id === this.#ports.partOf(subject.rule_id)) return true;
+      if (this.#ports.partOf(subject.rule_id).includes(other.subject.rule_id)) return true;
       if (other.suppressed !== undefined || !this.#isSameThing(subject, other.subject)) return false;
       // Of two inverters that run hot the sensor beside them stands for one: the other speaks for itself.
       return !this.#explains(other, one) && !this.#explains(one);

@@ -12,6 +12,7 @@ import {
 import {
   findingNumber,
   anomalyRuleId,
+  anomalyWindowMs,
   anomalyWords,
   batteryEndsRuleId,
   findingFigures,
@@ -40,6 +41,9 @@ const ringsForMs = 2_700_000;
 /** The battery's end is worth an alert so long before, when so many of the courses end so. */
 const warnBeforeMs = 8 * 3_600_000;
 const warnChance = 0.8;
+/** An anomaly of which others tell so much is not told by itself; nor so long after they were over. */
+const explainedShare = 0.3;
+const explainsForMs = 2 * 3_600_000;
 /** Forecasts of a site that is known for fewer days are shown, but ring no bell. */
 const leastDays = 7;
 
@@ -81,6 +85,8 @@ export function createInsight(options: InsightOptions): Insight {
   /** States that wait to be kept: one with each commit, so that none takes long. */
   const waiting: (typeof insightStateNames)[number][] = [];
   let anomaly: AnomalySpan | undefined;
+  /** Until when an anomaly counts as told by others that are over. */
+  let toldUntilMs = { sinceMs: 0, untilMs: 0 };
   let battery: BatteryForecast | undefined;
   let hot: TemperatureForecast | undefined;
   let running: Promise<void> | undefined;
@@ -115,7 +121,7 @@ export function createInsight(options: InsightOptions): Insight {
     const open = site.anomaly();
     // One cause, one alert: what another rule has told of the same device or figure is explained, not told again.
     const isNew = open !== undefined && open !== anomaly;
-    if (open === undefined || !isNew || !isTold(open, active)) {
+    if (open === undefined || !isNew || !(await isTold(open, active))) {
       if (isNew) logger.info('out of the ordinary', { found: anomalyWords(open.explanation).headline });
       anomaly = open;
     }
@@ -133,7 +139,11 @@ export function createInsight(options: InsightOptions): Insight {
       forecast.days >= leastDays;
     // Once told it stays until it is out of danger: an end that moves by minutes is the same one.
     const isStill =
-      battery !== undefined && forecast !== undefined && ends !== null && forecast.chance >= warnChance / 2;
+      battery !== undefined &&
+      forecast !== undefined &&
+      ends !== null &&
+      forecast.chance >= warnChance / 2 &&
+      forecast.socPct > forecast.floorPct;
     battery = isNear || isStill ? forecast : undefined;
     figure(findingFigures[batteryEndsRuleId], battery === undefined ? 0 : 1);
 
@@ -141,18 +151,30 @@ export function createInsight(options: InsightOptions): Insight {
     figure(findingFigures[temperatureRisesRuleId], hot === undefined ? 0 : findingNumber(hot.series.id));
   }
 
-  const isTold = ({ explanation }: AnomalySpan, active: readonly Alert[]): boolean =>
-    active.some(
-      (alert) =>
-        alert.rule_id !== anomalyRuleId &&
-        explanation.inputs.some(
-          ({ share, series }) =>
-            share >= 0.3 &&
-            (alert.device_id === null
-              ? alert.metric !== null && parseMetricId(alert.metric).base === parseMetricId(series.metric).base
-              : alert.device_id === series.deviceId),
-        ),
+  /** Whether another rule tells of it, or told of it until a while ago: an inverter that tripped cools down, and is still odd. */
+  const isTold = async (open: AnomalySpan, active: readonly Alert[]): Promise<boolean> => {
+    if (toldUntilMs.sinceMs === open.sinceMs && clock.nowMs() < toldUntilMs.untilMs) return true;
+    if (explains(open, active)) return true;
+    const over = (await grid.alerts({})).filter(
+      ({ cleared_at_ms }) => cleared_at_ms !== null && cleared_at_ms >= open.sinceMs - anomalyWindowMs,
     );
+    const latestMs = Math.max(...over.filter((one) => explains(open, [one])).map((one) => one.cleared_at_ms ?? 0));
+    toldUntilMs = { sinceMs: open.sinceMs, untilMs: latestMs + explainsForMs };
+    return clock.nowMs() < toldUntilMs.untilMs;
+  };
+
+  /** Whether alerts are about what makes a good part of an anomaly. */
+  const explains = ({ explanation }: AnomalySpan, alerts: readonly Alert[]): boolean => {
+    const of = alerts.filter((alert) => alert.rule_id !== anomalyRuleId);
+    const isMeant = ({ deviceId, metric }: { readonly deviceId: string; readonly metric: string }): boolean =>
+      of.some((alert) =>
+        alert.device_id === null
+          ? alert.metric !== null && parseMetricId(alert.metric).base === parseMetricId(metric).base
+          : alert.device_id === deviceId,
+      );
+    const share = explanation.inputs.reduce((sum, one) => sum + (isMeant(one.series) ? one.share : 0), 0);
+    return share >= explainedShare;
+  };
 
   const look = (): Promise<void> => {
     running ??= check().finally(() => (running = undefined));

@@ -1,5 +1,5 @@
 /** What each device of the reference village sees of it: named values, metric ids where there is one. */
-import { inverterId } from '../village/plant.js';
+import { inverterId, type Plant } from '../village/plant.js';
 import { inverterStates, type VillageSnapshot } from '../village/state.js';
 
 /** Values a device can be asked for, by metric id or by a name of its own. */
@@ -9,6 +9,13 @@ export type Signal = (village: VillageSnapshot) => Values;
 
 const phaseShares = [0.35, 0.34, 0.31] as const;
 const phaseVolts = [0.4, -0.7, 0.3] as const;
+const phaseKeys = ['l1', 'l2', 'l3'].map((phase) => ({
+  volts: `ac_output_voltage_v.${phase}`,
+  kw: `consumption_kw.${phase}`,
+  amps: `current_a.${phase}`,
+  kva: `apparent_kva.${phase}`,
+  kvar: `reactive_kvar.${phase}`,
+}));
 const powerFactor = 0.97;
 const cellCount = 16;
 
@@ -73,17 +80,16 @@ export const meterSignal =
       thd_pct: 2.1 + allKw / 20,
     };
     let sumA = 0;
-    for (const [index, share] of phaseShares.entries()) {
-      const phase = `l${index + 1}`;
+    for (const [index, keys] of phaseKeys.entries()) {
       const volts = v.acVoltageV <= 0 ? 0 : v.acVoltageV + (phaseVolts[index] ?? 0);
-      const kw = allKw * share;
+      const kw = allKw * (phaseShares[index] ?? 0);
       const amps = volts <= 0 ? 0 : (kw * 1000) / powerFactor / volts;
       sumA += amps;
-      values[`ac_output_voltage_v.${phase}`] = volts;
-      values[`consumption_kw.${phase}`] = kw;
-      values[`current_a.${phase}`] = amps;
-      values[`apparent_kva.${phase}`] = kw / powerFactor;
-      values[`reactive_kvar.${phase}`] = kw * Math.tan(Math.acos(powerFactor));
+      values[keys.volts] = volts;
+      values[keys.kw] = kw;
+      values[keys.amps] = amps;
+      values[keys.kva] = kw / powerFactor;
+      values[keys.kvar] = kw * Math.tan(Math.acos(powerFactor));
     }
     values.current_sum_a = sumA;
     values.current_mean_a = sumA / 3;
@@ -116,4 +122,17 @@ export function batterySignal(batteryKwh: number): Signal {
     alarm_high_temperature: v.batteryC > 50 ? 2 : 0,
     alarm: v.batteryVoltageV < 46 || v.batterySocPct < 15 || v.batteryC > 50 ? 2 : 0,
   });
+}
+
+/** What the meters of the feeders, and of the mill on one of them, see of all that is used. */
+const feederShares = { 'feeder-1-meter': 0.62, 'feeder-2-meter': 0.38, 'mill-meter': 0.11 } as const;
+
+/** Signals of all devices of a village with the plant, by device id. */
+export function villageSignals(plant: Plant): ReadonlyMap<string, Signal> {
+  const signals = new Map<string, Signal>(Object.entries(nodeSignals));
+  for (let i = 0; i < plant.inverters; i += 1) signals.set(inverterId(i), inverterSignal(i));
+  signals.set('village-meter', meterSignal());
+  for (const [deviceId, share] of Object.entries(feederShares)) signals.set(deviceId, meterSignal(share));
+  signals.set('battery-monitor', batterySignal(plant.batteryKwh));
+  return signals;
 }

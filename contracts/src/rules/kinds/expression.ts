@@ -107,6 +107,11 @@ function compile(p: ExpressionParameters): Compiled {
   };
 }
 
+/** Metric of the value that an alert of such a rule shows: the one its formula names first. Throws for a formula that is none. */
+export function shownMetric(parameters: ExpressionParameters): string | undefined {
+  return compiled(parameters).inputs[0]?.one.metric;
+}
+
 /** A formula over several values, with delays. */
 export const expression: RuleKind<ExpressionParameters, ExpressionState> = {
   kind: 'expression',
