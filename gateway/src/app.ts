@@ -68,6 +68,7 @@ import { createProjector } from './project/projector.js';
 import { createRetention } from './retention/retention.js';
 import { createFileRoom } from './store/file-room.js';
 import { createHistoryKeeper } from './store/keeper.js';
+import { createSealStore } from './log/seal-store.js';
 import { createHistoryStore } from './store/store.js';
 
 // For whoever reads a log's file without a gateway: the bench, tools.
@@ -396,7 +397,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     profiles,
     version: gatewayVersion,
     log,
-    telemetryDatabase,
+    seals: createSealStore(telemetryDatabase),
     formerEpochs: formerEpochs(log),
     sink,
     onActs: async (events) => void (await Promise.all(events.map((event) => alerts.append(event)))),

@@ -1,6 +1,6 @@
 /** The byte budget of a day of the village: what may still go, and when the history will be complete. Pure but for its store. */
 import { zoneOffsetMs } from '@villagrid/contracts';
-import type { SealStore } from './seal-store.js';
+import type { SealStore } from '../log/seal-store.js';
 
 const dayMs = 86_400_000;
 /** The use of live is known after so long. */

@@ -1,7 +1,7 @@
 /** The seals at hand, found by number. A store that fails costs only that a restart may seal anew. */
 import { messageOf } from '@villagrid/contracts';
 import type { Logger } from '@villagrid/runtime';
-import type { Seal, SealStore } from './seal-store.js';
+import type { Seal, SealStore } from '../log/seal-store.js';
 
 export class Seals {
   readonly #store: SealStore;

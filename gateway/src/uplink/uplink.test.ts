@@ -34,8 +34,9 @@ import { memoryLog, tempDir } from '@villagrid/runtime/testing';
 import t, { type Test } from 'tap';
 import { openLog } from '../log/log.js';
 import { completeAtMs, DayBudget, localDay } from './budget.js';
-import { createMqttDestination, createSealStore, createUplink, type UplinkOptions, type UplinkStats } from './index.js';
-import { memorySealStore } from './seal-store.js';
+import { createSealStore } from '../log/seal-store.js';
+import { createMqttDestination, createUplink, type UplinkOptions, type UplinkStats } from './index.js';
+import { memorySealStore } from './memory-seal-store.js';
 import { stallingProxy } from './testing/destination-suite.js';
 import { type FarSide, startFarSide } from './testing/far-side.js';
 

@@ -30,7 +30,8 @@ import { addToSum, sumHex } from './frame-sums.js';
 import { headersOf } from './line-bytes.js';
 import { packEnvelope } from './pack.js';
 import { boosted, planForm } from './plans.js';
-import { memorySealStore, type SealStore } from './seal-store.js';
+import type { SealStore } from '../log/seal-store.js';
+import { memorySealStore } from './memory-seal-store.js';
 import { Seals } from './seals.js';
 
 /** Numbers of the uplink for health, metrics and the app. */

@@ -1,9 +1,9 @@
 /**
- * What was sealed and is not receipted: by this a resend is the same bytes, also after a restart. It is no second queue:
- * what is to be sent is the distance from the cursor to the log's end. What is lost here costs a conflict at worst.
+ * What was sealed for the uplink and is not receipted: by this a resend is the same bytes, also after a restart. It is no
+ * second queue: what is to be sent is the distance from the cursor to the log's end. What is lost here costs a conflict at
+ * worst.
  */
-import type { SqliteDatabase } from '@villagrid/runtime';
-import { migrateModule } from '@villagrid/runtime';
+import { migrateModule, type SqliteDatabase } from '@villagrid/runtime';
 
 /** A sealed frame: the log numbers it stands for and its bytes. */
 export interface Seal {
@@ -61,21 +61,5 @@ export function createSealStore(database: SqliteDatabase): SealStore {
       write.run(day, bytes);
       trim.run(keptDays);
     },
-  };
-}
-
-/** In memory: for tests, and where nothing is gathered. */
-export function memorySealStore(): SealStore {
-  const seals = new Map<number, Seal>();
-  const days = new Map<string, number>();
-  return {
-    all: () => [...seals.values()].sort((a, b) => a.first - b.first),
-    put: (seal) => void seals.set(seal.first, seal),
-    forgetUpTo(number) {
-      for (const { first, last } of seals.values()) if (last <= number) seals.delete(first);
-    },
-    forget: (first) => void seals.delete(first),
-    dayBytes: (day) => days.get(day) ?? 0,
-    setDayBytes: (day, bytes) => void days.set(day, bytes),
   };
 }

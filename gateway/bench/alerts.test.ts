@@ -3,8 +3,8 @@ import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { tempDir } from '@villagrid/runtime/testing';
 import t from 'tap';
-import { faultsOf, liveThrough } from '../../gateway/bench/village-faults.js';
-import { watchVillage } from '../../gateway/bench/watched-village.js';
+import { faultsOf, liveThrough } from './village-faults.js';
+import { watchVillage } from './watched-village.js';
 
 t.setTimeout(300_000);
 
