@@ -9,6 +9,7 @@ import type {
   CommandAnswer,
   CommandList,
   DeviceLink,
+  Granularity,
   GridRecord,
   Health,
   NotifyChannelName,
@@ -71,6 +72,8 @@ export interface RawColumns {
 
 /** Count and hash per series of samples measured before a time. */
 export interface CompletenessFacts {
+  /** Where counting ended, when that is not where it was asked to. */
+  readonly untilMs?: number;
   readonly epoch: string | null;
   readonly completeUntilNumber: number | null;
   readonly series: ReadonlyArray<{
@@ -149,6 +152,8 @@ export interface GridPort {
    * their times. Left out where `raw` does as well.
    */
   samples?(series: readonly SeriesName[], fromMs: number, toMs: number): Promise<readonly SeriesSamples[]>;
+  /** How long each is kept, milliseconds; what is not named is kept for ever. Left out where nothing is deleted. */
+  kept?(): Readonly<Partial<Record<Granularity, number>>>;
   /** Samples measured before `untilMs`. */
   completeness(untilMs: number): Promise<CompletenessFacts>;
   /** What of the gateway's log is here, missing, given up, refused. Left out where the log itself is kept: at the gateway. */

@@ -5,6 +5,7 @@ import {
   ClockLedger,
   createAccounts,
   createAlertStore,
+  createFileRoom,
   createLifecycle,
   openDatabase,
   type GuardedBroker,
@@ -22,7 +23,10 @@ import { createAcceptor } from './ingest/accept.js';
 import { createProjector } from './ingest/project.js';
 import { newCounters, type Counters } from './observe/counters.js';
 import { createHealth } from './observe/health.js';
+import { keptOf } from './retention/policy.js';
+import { createRetention, type Retention } from './retention/retention.js';
 import { createActStore } from './stores/act-store.js';
+import { createCursorStore } from './stores/cursor-store.js';
 import { cloudFiles, openCloudDatabase } from './stores/database.js';
 import { createGatewayStore } from './stores/gateway-store.js';
 import { createLinkStore } from './stores/link-store.js';
@@ -68,6 +72,8 @@ export interface Cloud {
   readonly broker: GuardedBroker;
   /** The cloud's own rules. */
   readonly watch: Watch;
+  /** Deletes what was kept long enough. */
+  readonly retention: Retention;
 }
 
 /** Opens the stores and makes every part; nothing listens before `start`. */
@@ -90,13 +96,14 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
   const frames = ledger.reader({
     framesOverlapping: (fromMs, toMs, gridId) => decodeAll(store.framesBetween(gridId, fromMs, toMs, projector.cursor)),
   });
+  const zoneOf = (gridId: string): string => {
+    const gateway = directory.ofGrid(gridId);
+    return gateway ? (grids.get(gridId)?.site() ?? siteOf(gateway, gateways)).zone : 'UTC';
+  };
   const telemetry = createProjectedTelemetry({
     database,
     frames,
-    zoneOf: (gridId) => {
-      const gateway = directory.ofGrid(gridId);
-      return gateway ? (grids.get(gridId)?.site() ?? siteOf(gateway, gateways)).zone : 'UTC';
-    },
+    zoneOf,
   });
   const live = createLiveBus(log.child('live'));
   const presence = createPresence({
@@ -129,7 +136,10 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     log: log.child('projection'),
     counters,
     inTransaction: () => presence.save(),
-    onProjected: (gridId, changed) => grids.get(gridId)?.projected(changed),
+    onProjected: (gridId, changed) => {
+      retention.projected(gridId, changed);
+      grids.get(gridId)?.projected(changed);
+    },
     afterCommit: () => ports.afterCommit?.('projected'),
   });
   const grids = createGrids(directory, {
@@ -148,6 +158,21 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     projector,
     live,
     clock,
+    kept: (organisation) => keptOf(config.retention, organisation),
+  });
+  const retention = createRetention({
+    settings: config.retention,
+    directory,
+    store,
+    telemetry,
+    projector,
+    ledger,
+    cursors: createCursorStore(database),
+    file: createFileRoom(cloudFiles(config.data_dir).cloud, () => database),
+    zoneOf,
+    clock,
+    realClock,
+    log: log.child('retention'),
   });
   const acceptor = createAcceptor({
     store,
@@ -235,6 +260,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
   });
   lifecycle.add({ name: 'projection', start: () => projector.run(), stop: () => projector.stop() });
   lifecycle.add(directory);
+  lifecycle.add(retention);
   lifecycle.add(watch);
   lifecycle.add({
     name: 'api',
@@ -272,6 +298,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     counters,
     broker,
     watch,
+    retention,
   };
 }
 

@@ -18,6 +18,7 @@ import {
   createAccounts,
   ClockLedger,
   createCommandStore,
+  createFileRoom,
   createLifecycle,
   createNotifyStore,
   type Accounts,
@@ -66,7 +67,6 @@ import { createPressure } from './project/pressure.js';
 import { loadSiteRules, siteDefaults } from './rules/index.js';
 import { createProjector } from './project/projector.js';
 import { createRetention } from './retention/retention.js';
-import { createFileRoom } from './store/file-room.js';
 import { createHistoryKeeper } from './store/keeper.js';
 import { createHistoryStore } from './store/store.js';
 

@@ -464,11 +464,16 @@ t.test('completeness asks a cloud what it can prove, and ends with 0 only when a
   const ask = (...words: string[]) =>
     cli(['completeness', 'kisima', ...words, '--url', url, '--username', 'asha', '--password-stdin'], 'a password\n');
 
-  answer = { ...whole, logs: [log], days: [{ ...day, state: 'proven' }] };
+  const kept = [
+    { granularity: 'raw', since_ms: Date.UTC(2026, 9, 29) },
+    { granularity: '1h', since_ms: null },
+  ];
+  answer = { ...whole, kept, logs: [log], days: [{ ...day, state: 'proven' }] };
   const proven = await ask('2026-11-22');
   t.equal(proven.code, 0, proven.err);
   t.equal(asked.at(-1), 'GET /api/completeness/kisima?day=2026-11-22');
   t.match(proven.out, /2026-11-22 +proven +2880/);
+  t.match(proven.out, /samples as measured since 2026-10-29, hours for ever/);
 
   const holes = {
     ...{ explained_up_to: 7, missing: [[8, 8]], missing_count: 1, given_up: [[1, 2]], given_up_count: 2 },

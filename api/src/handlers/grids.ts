@@ -1,10 +1,12 @@
 /** Grids, summary, devices, completeness. */
 import {
+  granularities,
   localDays,
   localDayStartMs,
   mayOnGrid,
   VillagridError,
   zoneOffsetMs,
+  type Granularity,
   type TimeSpan,
 } from '@villagrid/contracts';
 import { freshen } from '../insight/insights.js';
@@ -82,7 +84,7 @@ export const completeness: Handler<'completeness'> = async ({ services, grid, qu
   return {
     grid_id: grid.gridId,
     side: services.ports.identity.kind,
-    until_ms: untilMs,
+    until_ms: facts.untilMs ?? untilMs,
     complete_until_number: facts.completeUntilNumber,
     epoch: facts.epoch,
     // A series without samples yet may be known on one side only.
@@ -90,6 +92,7 @@ export const completeness: Handler<'completeness'> = async ({ services, grid, qu
       .filter(({ count }) => count > 0)
       .map(({ deviceId, metric, count, hash }) => ({ device_id: deviceId, metric, count, hash }))
       .sort((a, b) => compare(a.device_id, b.device_id) || compare(a.metric, b.metric)),
+    ...(grid.kept === undefined ? {} : { kept: keptSince(grid.kept(), services.clock.nowMs()) }),
     ...(proof === undefined
       ? {}
       : {
@@ -99,5 +102,12 @@ export const completeness: Handler<'completeness'> = async ({ services, grid, qu
         }),
   };
 };
+
+/** Since when each granularity is kept. */
+const keptSince = (kept: Readonly<Partial<Record<Granularity, number>>>, nowMs: number) =>
+  granularities.map((granularity) => {
+    const keptMs = kept[granularity];
+    return { granularity, since_ms: keptMs === undefined ? null : Math.max(0, Math.floor(nowMs - keptMs)) };
+  });
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

@@ -260,6 +260,13 @@ t.test('history of windows: sums, means, alignment, completeness, days of the vi
     ten,
   );
   t.same(own.series[0]?.times_ms, [from, from + hour]);
+  Object.assign(grid, { kept: () => ({ raw: hour, '1m': hour }) });
+  const minutes = { metric: 'consumption_kw', period: '6h', granularity: '1m' } as const;
+  t.match(
+    await historyView(grid, minutes, ten),
+    { granularity: '15m', not_kept: { granularity: '1m', since_ms: ten - hour }, series: [{ mean: [3, 3, 3, 3] }] },
+    'minutes that are gone are answered from what is kept, and that is said',
+  );
   const days = await historyView(grid, { metric: 'consumption_kw', period: '7d', granularity: '1d' }, ten);
   t.same(days.series[0]?.times_ms, [localDayStartMs('Africa/Nairobi', ten)]);
   t.equal(days.series[0]?.completeness_pct, 0, 'today is not over, the days before are empty');
@@ -346,6 +353,17 @@ t.test('questions about time: local dates, offsets, contradictions, too many poi
     code: 'E_REQUEST_INVALID',
     detail: /12000 points/,
   });
+  const day = 24 * hour;
+  const kept = { raw: 30 * day, '1m': 30 * day, '15m': 730 * day };
+  const asked = (query: Parameters<typeof historyRange>[0]) => historyRange(query, 'UTC', ten, 10, kept);
+  const ago = (days: number) => ({ from: String(ten - days * day), to: String(ten - days * day + hour) });
+  t.match(asked({ ...ago(30), granularity: 'raw' }), { granularity: 'raw', notKept: undefined });
+  const notKept = { granularity: 'raw', since_ms: ten - 30 * day };
+  t.match(asked({ ...ago(31), granularity: 'raw' }), { granularity: '15m', notKept });
+  t.match(asked({ ...ago(31) }), { granularity: '15m', notKept }, 'also when nothing was asked for');
+  t.match(asked({ from: String(ten - 60 * day), granularity: 'raw' }).granularity, '15m', 'the whole of one kind');
+  t.match(asked({ ...ago(731), granularity: '15m' }), { granularity: '1h', notKept: { since_ms: ten - 730 * day } });
+  t.match(asked({ ...ago(4000), granularity: '1d' }), { granularity: '1d', notKept: undefined });
   t.throws(() => historyRange({ period: '24h', from: '0' }, 'UTC', ten, 10), {
     code: 'E_REQUEST_INVALID',
     detail: /contradict/,

@@ -29,6 +29,7 @@ import type { LinkStore } from '../stores/link-store.js';
 import type { SqliteUplinkStore } from '../stores/sqlite-uplink-store.js';
 import type { Presence } from '../uplink/presence.js';
 import { proofOf } from '../receipts/proof.js';
+import type { Kept } from '../retention/policy.js';
 import { defaultBands } from './bands.js';
 import type { LiveBus } from './live.js';
 import { Snapshot } from './snapshot.js';
@@ -51,6 +52,7 @@ export interface GridServices {
   readonly projector: Pick<Projector, 'behind'>;
   readonly live: LiveBus;
   readonly clock: Clock;
+  readonly kept: (organisation: string | undefined) => Kept;
 }
 
 /** A grid with what the rest of the cloud tells it. */
@@ -101,17 +103,24 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
   const tellOfEvent = (alertId: string): void =>
     live.tell(gridId, alerts.get(alertId) === undefined ? { type: 'site' } : { type: 'alert', alertId });
 
-  const completeness = (untilMs: number): CompletenessFacts => {
+  const kept = (): Kept => services.kept(gateway.organisation_id);
+  const hourMs = 3_600_000;
+
+  const completeness = (askedMs: number): CompletenessFacts => {
+    // Of an hour whose samples are gone only the whole is known.
+    const wholeMs = Math.floor(askedMs / hourMs) * hourMs;
+    const untilMs = store.hasRemovedBetween(gridId, wholeMs, askedMs) ? wholeMs : askedMs;
+    const end = untilMs === askedMs ? {} : { untilMs };
     const epoch = gateways.get(gateway.gateway_id, gridId)?.epoch ?? null;
     const series = telemetry.completeness(gridId, untilMs);
-    if (epoch === null) return { epoch, completeUntilNumber: null, series };
+    if (epoch === null) return { epoch, completeUntilNumber: null, series, ...end };
     // What is archived is proven; while the projection is behind, what is counted here is less.
     const upTo = store.receipt(gateway.gateway_id, epoch).up_to;
     const counted = services.projector.behind ? Math.min(upTo, telemetry.cursor(gateway.gateway_id, epoch)) : upTo;
     // While times are being put right, what lies before that place is as it will stay.
     const repair = services.ledger.pending(gridId);
     const settled = repair === undefined ? counted : Math.min(counted, repair.nextNumber - 1);
-    return { epoch, completeUntilNumber: settled, series };
+    return { epoch, completeUntilNumber: settled, series, ...end };
   };
 
   return {
@@ -141,6 +150,7 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
         if (step.done === true) return step.value;
       }
     },
+    kept,
     completeness: async (untilMs) => completeness(untilMs),
     proof: async (days) => proofOf(store, gateway, days),
     alerts: async ({ status }) => alerts.list(gridId, status === undefined ? {} : { status }),

@@ -104,4 +104,16 @@ export const cloudMigrations: readonly Migration[] = [
      FROM gap JOIN cloud_ledger_range AS range
        ON range.log_id = gap.log_id AND range.first <= gap.last AND range.last >= gap.first
      WHERE gap.first <= gap.last;`,
+  // What is left of frames that were kept long enough: consecutive numbers of one local day without a pause in between.
+  `CREATE TABLE cloud_removed (
+     log_id INTEGER NOT NULL,
+     first INTEGER NOT NULL,
+     last INTEGER NOT NULL,
+     grid_id TEXT NOT NULL,
+     frames INTEGER NOT NULL,
+     from_ms INTEGER,
+     to_ms INTEGER,
+     PRIMARY KEY (log_id, first)
+   ) WITHOUT ROWID;
+   CREATE INDEX cloud_removed_by_time ON cloud_removed (grid_id, to_ms, from_ms) WHERE to_ms IS NOT NULL;`,
 ];

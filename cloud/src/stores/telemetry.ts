@@ -1,7 +1,7 @@
 /** The telemetry store as the projection needs it: inside its transaction, and forgetting what a rollback took back. */
-import { createTelemetryStore, type TelemetryStore, type TelemetryStoreOptions } from '@villagrid/runtime';
+import { createTelemetryStore, type RowTelemetryStore, type TelemetryStoreOptions } from '@villagrid/runtime';
 
-export interface ProjectedTelemetry extends TelemetryStore {
+export interface ProjectedTelemetry extends RowTelemetryStore {
   /** To be called when a transaction around `applyFrames` failed: the store remembers series that were rolled back. */
   forget(): void;
 }
@@ -21,6 +21,8 @@ export function createProjectedTelemetry(options: TelemetryStoreOptions): Projec
     raw: (...args) => store.raw(...args),
     completeness: (...args) => store.completeness(...args),
     pruneWindows: (...args) => store.pruneWindows(...args),
+    grids: () => store.grids(),
+    removeWindows: (which) => store.removeWindows(which),
     forget: () => {
       store = createTelemetryStore(options);
     },

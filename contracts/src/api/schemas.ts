@@ -283,6 +283,12 @@ export const historySchema = Type.Object({
       description: 'width of a window, several of the granularity where `points` folds them; null for raw',
     }),
   ),
+  not_kept: Type.Optional(
+    Type.Object(
+      { granularity: literals(granularities), since_ms: time('since when it is kept') },
+      { description: 'what was wanted, where it is no longer kept: the answer is from the finest that is' },
+    ),
+  ),
   metric: Type.String({ description: 'as asked' }),
   series: Type.Array(historySeriesSchema),
 });
@@ -389,6 +395,15 @@ export const completenessSchema = Type.Object({
       count: Type.Integer(),
       hash: Type.String({ description: '16 hexadecimal digits, see contracts/src/codec/series-hash.ts' }),
     }),
+  ),
+  kept: Type.Optional(
+    Type.Array(
+      Type.Object({
+        granularity: literals(granularities),
+        since_ms: nullable(Type.Number({ description: 'Unix ms; null: for ever' })),
+      }),
+      { description: 'how far back each granularity is kept here; what went stays proven' },
+    ),
   ),
   logs: Type.Optional(
     Type.Array(logProofSchema, { description: 'at the cloud: epochs of the gateway’s log, oldest first' }),

@@ -4,9 +4,8 @@
  * by a clock that is not trusted.
  */
 import { clockTrusts, type Clock, type ClockTrust, type FrameEntry, type Timer } from '@villagrid/contracts';
-import { nextTurn, type LifecyclePart, type Logger } from '@villagrid/runtime';
+import { nextTurn, type FileRoom, type LifecyclePart, type Logger } from '@villagrid/runtime';
 import type { DurableLog } from '../log/log.js';
-import type { FileRoom } from '../store/file-room.js';
 import type { HistoryStore } from '../store/store.js';
 
 const dayMs = 86_400_000;

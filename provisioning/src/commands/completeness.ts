@@ -77,7 +77,7 @@ function codeOf({ logs, days }: Completeness, ofDay: boolean): number {
   return logs.every((log) => log.missing_count + log.given_up_count + log.refused_count === 0) ? 0 : 1;
 }
 
-function linesOf({ logs, days, complete_until_number: until, side }: Completeness): string[] {
+function linesOf({ logs, days, kept, complete_until_number: until, side }: Completeness): string[] {
   if (logs === undefined || days === undefined)
     return [
       side === 'gateway'
@@ -92,9 +92,28 @@ function linesOf({ logs, days, complete_until_number: until, side }: Completenes
     'day         state      frames  missing  given up  refused',
     ...days.map(dayLine),
     '',
+    ...keptLines(kept),
     'A hole counts for every day it may be of. What cannot be known here: what the gateway never wrote down, and days of',
     'samples whose clock was wrong and is not put right yet.',
   ];
+}
+
+const keptNames = {
+  raw: 'samples as measured',
+  '1m': 'minutes',
+  '15m': 'quarter hours',
+  '1h': 'hours',
+  '1d': 'days',
+} as const;
+
+/** How far back the cloud keeps what; nothing where it does not tell. */
+function keptLines(kept: Completeness['kept']): string[] {
+  if (kept === undefined) return [];
+  const since = kept.map(({ granularity, since_ms: ms }) => {
+    const date = ms === null ? 'for ever' : `since ${new Date(ms).toISOString().slice(0, 10)}`;
+    return `${keptNames[granularity]} ${date}`;
+  });
+  return [`Kept there: ${since.join(', ')}. What went for its age stays proven.`, ''];
 }
 
 function logLines(log: LogProof): string[] {
