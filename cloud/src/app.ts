@@ -23,6 +23,7 @@ import { createAcceptor } from './ingest/accept.js';
 import { createProjector } from './ingest/project.js';
 import { newCounters, type Counters } from './observe/counters.js';
 import { createHealth } from './observe/health.js';
+import { createManifestCheck, type ManifestCheck } from './receipts/manifest-check.js';
 import { keptOf } from './retention/policy.js';
 import { createRetention, type Retention } from './retention/retention.js';
 import { createActStore } from './stores/act-store.js';
@@ -30,6 +31,7 @@ import { createCursorStore } from './stores/cursor-store.js';
 import { cloudFiles, openCloudDatabase } from './stores/database.js';
 import { createGatewayStore } from './stores/gateway-store.js';
 import { createLinkStore } from './stores/link-store.js';
+import { createManifestStore } from './stores/manifest-store.js';
 import { createSqliteUplinkStore, type SqliteUplinkStore } from './stores/sqlite-uplink-store.js';
 import { createProjectedTelemetry } from './stores/telemetry.js';
 import { createLanes } from './uplink/lanes.js';
@@ -74,6 +76,8 @@ export interface Cloud {
   readonly watch: Watch;
   /** Deletes what was kept long enough. */
   readonly retention: Retention;
+  /** Compares days with what gateways say of them. */
+  readonly manifestCheck: ManifestCheck;
 }
 
 /** Opens the stores and makes every part; nothing listens before `start`. */
@@ -158,7 +162,15 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     projector,
     live,
     clock,
+    manifestOf: (gridId, day) => manifestCheck.proofOf(gridId, day),
     kept: (organisation) => keptOf(config.retention, organisation),
+  });
+  const manifestCheck = createManifestCheck({
+    manifests: createManifestStore(database),
+    ...{ store, telemetry, projector, ledger, clock, realClock },
+    gateway: (gatewayId) => directory.gateway(gatewayId),
+    ask: (gateway, message) => downlink.send(gateway, message),
+    log: log.child('manifest'),
   });
   const retention = createRetention({
     settings: config.retention,
@@ -261,6 +273,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
   lifecycle.add({ name: 'projection', start: () => projector.run(), stop: () => projector.stop() });
   lifecycle.add(directory);
   lifecycle.add(retention);
+  lifecycle.add(manifestCheck);
   lifecycle.add(watch);
   lifecycle.add({
     name: 'api',
@@ -299,6 +312,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     broker,
     watch,
     retention,
+    manifestCheck,
   };
 }
 

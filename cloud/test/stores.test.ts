@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { localDays, type AlertEvent } from '@villagrid/contracts';
+import { localDays, type AlertEvent, type Resend } from '@villagrid/contracts';
 import {
   ClockLedger,
   createAlertStore,
@@ -14,6 +14,7 @@ import { examineFrame } from '../src/etl/frame.js';
 import { createProjector, type Projected } from '../src/ingest/project.js';
 import { Snapshot } from '../src/grids/snapshot.js';
 import { newCounters } from '../src/observe/counters.js';
+import { createManifestCheck } from '../src/receipts/manifest-check.js';
 import { proofOf } from '../src/receipts/proof.js';
 import { keptOf } from '../src/retention/policy.js';
 import { createRetention } from '../src/retention/retention.js';
@@ -21,6 +22,7 @@ import { createActStore } from '../src/stores/act-store.js';
 import { createCursorStore } from '../src/stores/cursor-store.js';
 import { createLinkStore } from '../src/stores/link-store.js';
 import { cloudMigrations } from '../src/stores/schema.js';
+import { createManifestStore } from '../src/stores/manifest-store.js';
 import { createSqliteUplinkStore } from '../src/stores/sqlite-uplink-store.js';
 import { createProjectedTelemetry } from '../src/stores/telemetry.js';
 import type { FrameToArchive } from '../src/stores/uplink-store.js';
@@ -187,7 +189,7 @@ t.test(
     const one = projection(t, testStartMs + 60_000);
     const { database, clock, store, telemetry, accept } = one;
     const entry = { gateway_id: 'gw-1', grid_id: 'alpha', organisation_id: 'sun' };
-    const settings = { raw_days: 30, minute_days: 30, quarter_days: 730, organisations: { other: { raw_days: 5 } } };
+    const settings = { raw_days: 30, minute_days: 30, quarter_days: 90, organisations: { other: { raw_days: 5 } } };
     const projector = one.make();
     const retention = createRetention({
       settings,
@@ -259,15 +261,90 @@ t.test(
     t.same(proofOf(createSqliteUplinkStore(database), entry, days), late);
 
     // The clock of the server jumps: only a day's worth is believed with each look.
-    await clock.advance(900 * 86_400_000);
+    await clock.advance(300 * 86_400_000);
     const quarters = () => telemetry.windows('alpha', 'inv-01', 'generation_kw', '15m', 0, 9e12).t.length;
     await retention.look();
     t.ok(quarters() > 0);
-    for (let look = 0; look < 700; look += 1) await retention.look();
+    for (let look = 0; look < 40; look += 1) await retention.look();
     t.equal(quarters(), 0);
     t.ok(telemetry.windows('alpha', 'inv-01', 'generation_kw', '1h', 0, 9e12).t.length > 0, 'hours stay');
     t.same(keptOf(settings, 'other')['raw'], 5 * 86_400_000);
     t.same(keptOf(settings, undefined), keptOf(settings, 'sun'));
+  },
+);
+
+t.test(
+  'a day is compared with what its gateway says of it; what could not be used of it is asked for again',
+  async (t) => {
+    const { database, clock, log, lines, ledger, store, telemetry, accept, make } = projection(t);
+    const projector = make();
+    const asked: Resend[] = [];
+    const entry = { gateway_id: 'gw-1', grid_id: 'alpha' };
+    const check = createManifestCheck({
+      ...{
+        manifests: createManifestStore(database),
+        store,
+        telemetry,
+        projector,
+        ledger,
+        clock,
+        realClock: clock,
+        log,
+      },
+      gateway: () => entry,
+      ask: (_gateway, message) => asked.push(message),
+    });
+    const [day] = localDays('UTC', testStartMs, testStartMs + 1);
+    if (day === undefined) throw new Error('no day');
+    const proof = () => proofOf(store, entry, [day], (one) => check.proofOf('alpha', one)).days[0]?.manifest;
+    /** Accepts a frame that tells of the day what a store with these frames has of it. */
+    const tell = (number: number, upTo: number, frames: readonly number[]) => {
+      const other = projection(t);
+      other.accept(frames.map((one) => toArchive(one)));
+      other.make().run();
+      const series = other.telemetry
+        .digests('alpha', day.fromMs, day.toMs)
+        .map(({ deviceId, metric, count, hash }) => [deviceId, metric, count, hash] as const);
+      const manifest = { type: 'manifest', from_ms: day.fromMs, to_ms: day.toMs, up_to: upTo, series } as const;
+      const bytes = testFrame(number, { samples: [], entries: [manifest] });
+      const hash = createHash('sha256').update(bytes).digest();
+      accept([{ number, bytes, hash, bad: null, fromMs: null, toMs: null }]);
+      projector.run();
+    };
+    const refused = { ...toArchive(3), bad: 'broken', fromMs: null, toMs: null };
+    accept([toArchive(1), refused]);
+    projector.run();
+    t.equal(proof(), undefined, 'nothing was told yet');
+    tell(5, 4, [1, 2, 3, 4]);
+    t.match(proof(), { state: 'waiting', samples: 8, samples_here: 2 }, 'some is on the way');
+    accept([toArchive(2), toArchive(4)]);
+    projector.run();
+    t.match(proof(), {
+      state: 'differs',
+      differing_count: 2,
+      differing: [{ device_id: 'bat-01', metric: 'battery_soc_pct', told: 4, here: 3 }, {}],
+    });
+    await check.look();
+    await check.look();
+    t.same(asked, [{ y: 'resend', epoch: 'E1', ranges: [[3, 3]] }], 'once in six hours');
+    accept([toArchive(3)]);
+    projector.run();
+    await check.look();
+    t.match(proof(), { state: 'equal', samples: 8, samples_here: 8, told_until_number: 4 });
+    // Later samples, of which the gateway tells in its next word.
+    accept([toArchive(6)]);
+    projector.run();
+    tell(7, 5, [1, 2, 3, 4]);
+    t.match(proof(), { state: 'waiting', samples_here: 10 });
+    tell(8, 7, [1, 2, 3, 4, 6]);
+    t.match(proof(), { state: 'equal', samples: 10 });
+    // The same count of other samples, and every frame is here.
+    tell(9, 8, [1, 2, 3, 4, 7]);
+    await check.look();
+    t.match(proof(), { state: 'differs', differing: [{ told: 5, here: 5 }, {}] });
+    t.ok(
+      lines.some(({ msg }) => msg === 'a day differs from what its gateway says of it, although every frame is here'),
+    );
   },
 );
 

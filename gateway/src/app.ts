@@ -66,6 +66,7 @@ import { uplinkCursor } from './uplink/index.js';
 import { createPressure } from './project/pressure.js';
 import { loadSiteRules, siteDefaults } from './rules/index.js';
 import { createProjector } from './project/projector.js';
+import { createManifests } from './manifest/manifest.js';
 import { createRetention } from './retention/retention.js';
 import { createHistoryKeeper } from './store/keeper.js';
 import { createHistoryStore } from './store/store.js';
@@ -461,6 +462,22 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   });
   const accounts = createAccounts({ database: settingsDatabase, realClock, random, log: logger.child('accounts') });
   const grid = createGridPort({ site, live, quality, log, alerts, telemetry, projector, commands });
+  const manifests = createManifests({
+    log,
+    zone: site.zone,
+    async countsBefore(timesMs) {
+      await projector.settle();
+      // Without a wait in between: all speak of the same frames.
+      return {
+        number: log.newestNumber() - projector.behind(),
+        counts: timesMs.map((timeMs) => telemetry.completeness(site.grid_id, timeMs)),
+      };
+    },
+    trust: () => clock.trust(),
+    clock,
+    realClock,
+    logger: logger.child('manifest'),
+  });
   const balance = createBalanceCheck({
     grid,
     log,
@@ -533,6 +550,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   lifecycle.add(history);
   lifecycle.add(retention);
   lifecycle.add(alerts);
+  if (uplink) lifecycle.add(manifests);
   lifecycle.add(balance);
   lifecycle.add(insight);
   if (notifier) lifecycle.add(notifier);

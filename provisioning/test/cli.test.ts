@@ -464,15 +464,16 @@ t.test('completeness asks a cloud what it can prove, and ends with 0 only when a
   const ask = (...words: string[]) =>
     cli(['completeness', 'kisima', ...words, '--url', url, '--username', 'asha', '--password-stdin'], 'a password\n');
 
+  const counted = { state: 'equal', told_until_number: 9, samples: 77, samples_here: 77, differing_count: 0 };
   const kept = [
     { granularity: 'raw', since_ms: Date.UTC(2026, 9, 29) },
     { granularity: '1h', since_ms: null },
   ];
-  answer = { ...whole, kept, logs: [log], days: [{ ...day, state: 'proven' }] };
+  answer = { ...whole, kept, logs: [log], days: [{ ...day, state: 'proven', manifest: counted }] };
   const proven = await ask('2026-11-22');
   t.equal(proven.code, 0, proven.err);
   t.equal(asked.at(-1), 'GET /api/completeness/kisima?day=2026-11-22');
-  t.match(proven.out, /2026-11-22 +proven +2880/);
+  t.match(proven.out, /2026-11-22 +proven +2880 .* the same 77 samples/);
   t.match(proven.out, /samples as measured since 2026-10-29, hours for ever/);
 
   const holes = {
@@ -494,6 +495,11 @@ t.test('completeness asks a cloud what it can prove, and ends with 0 only when a
   t.equal((await ask()).code, 1);
   answer = { ...whole, logs: [log], days: [{ ...day, state: 'open' }] };
   t.equal((await ask('2026-11-22')).code, 3, 'more may come');
+  const other = { ...counted, state: 'differs', samples_here: 70, differing_count: 2 };
+  answer = { ...whole, logs: [log], days: [{ ...day, state: 'proven', manifest: other }] };
+  const differs = await ask('2026-11-22');
+  t.equal(differs.code, 1, 'the frames are there, but not the same samples');
+  t.match(differs.out, /differs: 77 samples, here 70 \(2 series\)/);
   const both = await ask('--folder', 'x');
   t.equal(both.code, 2);
   t.match(both.err, /one of --folder and --url/);

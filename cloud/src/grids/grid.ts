@@ -7,9 +7,11 @@ import {
   VillagridError,
   type AlertEvent,
   type Clock,
+  type ManifestProof,
   type Plant,
   type Rule,
   type Site,
+  type TimeSpan,
 } from '@villagrid/contracts';
 import {
   frameSamples,
@@ -52,6 +54,7 @@ export interface GridServices {
   readonly projector: Pick<Projector, 'behind'>;
   readonly live: LiveBus;
   readonly clock: Clock;
+  readonly manifestOf: (gridId: string, day: TimeSpan) => ManifestProof | undefined;
   readonly kept: (organisation: string | undefined) => Kept;
 }
 
@@ -152,7 +155,7 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
     },
     kept,
     completeness: async (untilMs) => completeness(untilMs),
-    proof: async (days) => proofOf(store, gateway, days),
+    proof: async (days) => proofOf(store, gateway, days, (day) => services.manifestOf(gridId, day)),
     alerts: async ({ status }) => alerts.list(gridId, status === undefined ? {} : { status }),
     async alert(alertId) {
       const alert = alerts.get(alertId);

@@ -25,6 +25,7 @@ import type { Counters } from '../observe/counters.js';
 import type { ActStore } from '../stores/act-store.js';
 import { createCursorStore } from '../stores/cursor-store.js';
 import type { LinkStore } from '../stores/link-store.js';
+import { createManifestStore } from '../stores/manifest-store.js';
 import type { SqliteUplinkStore } from '../stores/sqlite-uplink-store.js';
 import type { ProjectedTelemetry } from '../stores/telemetry.js';
 import type { ArchivedFrame, DeadLetter } from '../stores/uplink-store.js';
@@ -78,6 +79,7 @@ const cursorName = 'projection';
 export function createProjector(options: ProjectorOptions): Projector {
   const { database, store, telemetry, ledger, alerts, links, acts, clock, realClock, log, counters } = options;
   const cursors = createCursorStore(database);
+  const manifests = createManifestStore(database);
   let cursor = cursors.get(cursorName) ?? 0;
   let behind = true;
   let failures = 0;
@@ -127,6 +129,7 @@ export function createProjector(options: ProjectorOptions): Projector {
       }
     }
     takeLinks(from, frame, changed);
+    for (const entry of frame.entries) if (entry.type === 'manifest') manifests.note(entry, from);
     for (const { what, reason, text } of findings)
       letterOf(from, what, 'E_ENVELOPE_INVALID', reason, Buffer.from(text));
   };

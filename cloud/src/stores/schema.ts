@@ -104,7 +104,8 @@ export const cloudMigrations: readonly Migration[] = [
      FROM gap JOIN cloud_ledger_range AS range
        ON range.log_id = gap.log_id AND range.first <= gap.last AND range.last >= gap.first
      WHERE gap.first <= gap.last;`,
-  // What is left of frames that were kept long enough: consecutive numbers of one local day without a pause in between.
+  // cloud_removed is what is left of frames that were kept long enough: consecutive numbers of one local day without a pause
+  // in between. cloud_manifest is what gateways say of their days; the series go once found equal, which `equal_ms` tells.
   `CREATE TABLE cloud_removed (
      log_id INTEGER NOT NULL,
      first INTEGER NOT NULL,
@@ -115,5 +116,20 @@ export const cloudMigrations: readonly Migration[] = [
      to_ms INTEGER,
      PRIMARY KEY (log_id, first)
    ) WITHOUT ROWID;
-   CREATE INDEX cloud_removed_by_time ON cloud_removed (grid_id, to_ms, from_ms) WHERE to_ms IS NOT NULL;`,
+   CREATE INDEX cloud_removed_by_time ON cloud_removed (grid_id, to_ms, from_ms) WHERE to_ms IS NOT NULL;
+   CREATE TABLE cloud_manifest (
+     grid_id TEXT NOT NULL,
+     from_ms INTEGER NOT NULL,
+     to_ms INTEGER NOT NULL,
+     gateway_id TEXT NOT NULL,
+     epoch TEXT NOT NULL,
+     number INTEGER NOT NULL,
+     up_to INTEGER NOT NULL,
+     samples INTEGER NOT NULL,
+     series TEXT,
+     equal_ms INTEGER,
+     asked_ms INTEGER,
+     PRIMARY KEY (grid_id, from_ms)
+   ) WITHOUT ROWID;
+   CREATE INDEX cloud_manifest_open ON cloud_manifest (grid_id, from_ms) WHERE equal_ms IS NULL;`,
 ];

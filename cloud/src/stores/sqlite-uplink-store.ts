@@ -167,6 +167,8 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
     let repeated = 0;
     const conflicts: number[] = [];
     for (const { number, bytes, hash, bad, fromMs, toMs } of frames) {
+      // What was refused once and is good to this program takes its place; it is read anew, after all that came before.
+      if (bad === null && number <= log.ledger.upTo) sql.dropRefused.run(log.id, number, hash);
       if (number <= log.removedUpTo && (sql.removedFrom.get(log.id, number)?.last ?? 0) >= number) {
         // It was here once and projected; what it held then can no longer be compared.
         repeated += 1;
@@ -471,6 +473,9 @@ function statements(database: SqliteDatabase) {
     removable: database.prepare<[number, number, number], RemovableRow>(
       `SELECT seq, number, grid_id, received_ms, from_ms, to_ms, bad FROM cloud_frame
        WHERE log_id = ? AND number > ? ORDER BY number LIMIT ?`,
+    ),
+    dropRefused: database.prepare<[number, number, Uint8Array]>(
+      'DELETE FROM cloud_frame WHERE log_id = ? AND number = ? AND hash = ? AND bad IS NOT NULL',
     ),
     deleteFrame: database.prepare<[number]>('DELETE FROM cloud_frame WHERE seq = ?'),
     clearBytes: database.prepare<[number]>("UPDATE cloud_frame SET bytes = x'' WHERE seq = ? AND length(bytes) > 0"),

@@ -21,6 +21,7 @@ export function createProjectedTelemetry(options: TelemetryStoreOptions): Projec
     raw: (...args) => store.raw(...args),
     completeness: (...args) => store.completeness(...args),
     pruneWindows: (...args) => store.pruneWindows(...args),
+    digests: (...args) => store.digests(...args),
     grids: () => store.grids(),
     removeWindows: (which) => store.removeWindows(which),
     forget: () => {

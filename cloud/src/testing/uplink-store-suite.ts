@@ -100,6 +100,22 @@ export function uplinkStoreSuite(t: Test, name: string, make: (t: Test) => Uplin
     t.same(Buffer.from(letters.find(({ stage }) => stage === 'conflict')?.bytes ?? []), contents(1, '!'));
   });
 
+  t.test(`${name}: what was refused is taken when it comes again and is good to a newer program`, async (t) => {
+    const { store } = make(t);
+    const refused = { ...frame(2), bad: 'E_X: not known here', fromMs: null, toMs: null };
+    await store.accept([{ ...log, frames: [frame(1), refused, frame(3)] }], [], nowMs);
+    const [{ seq: last } = { seq: 0 }] = (await store.framesAfter(0, 10)).slice(-1);
+    t.match((await store.accept([{ ...log, frames: [refused] }], [], nowMs))[0], { added: 0, repeated: 1 });
+    t.match((await store.accept([{ ...log, frames: [frame(2)] }], [], nowMs))[0], { added: 1, upTo: 3 });
+    const receipt = await store.receipt('gw-1', 'E1');
+    t.same([receipt.sum, receipt.bad], [sumOf([frame(1), frame(2), frame(3)]), []]);
+    t.same(
+      (await store.framesAfter(last, 10)).map(({ number }) => number),
+      [2],
+    );
+    t.match((await store.accept([{ ...log, frames: [frame(2)] }], [], nowMs))[0], { added: 0, repeated: 1 });
+  });
+
   t.test(`${name}: frames are read in order of arrival and by time, up to a place`, async (t) => {
     const { store } = make(t);
     await store.accept([{ ...log, frames: [frame(7), frame(8)] }], [], nowMs);

@@ -364,6 +364,20 @@ export const logProofSchema = Type.Object({
 });
 export type LogProof = Static<typeof logProofSchema>;
 
+/** What the gateway says that it holds of a day, compared with what is here. */
+export const manifestProofSchema = Type.Object({
+  state: literals(['equal', 'differs', 'waiting']),
+  told_until_number: Type.Integer({ description: 'frames of the log up to this number were counted' }),
+  samples: Type.Integer({ description: 'samples the gateway counted' }),
+  samples_here: Type.Integer(),
+  differing_count: Type.Integer({ description: 'series whose count or hash is another' }),
+  differing: Type.Array(
+    Type.Object({ device_id: Type.String(), metric: Type.String(), told: Type.Integer(), here: Type.Integer() }),
+    { description: 'the first 20 of them' },
+  ),
+});
+export type ManifestProof = Static<typeof manifestProofSchema>;
+
 /** What can be said of one day, by the times that the frames around a hole carry. */
 export const dayProofSchema = Type.Object({
   day: Type.String({ description: 'YYYY-MM-DD in the zone of the grid' }),
@@ -379,6 +393,7 @@ export const dayProofSchema = Type.Object({
   missing: Type.Integer({ description: 'missing numbers that may be of this day' }),
   given_up: Type.Integer({ description: 'given up numbers that may be of this day' }),
   refused: Type.Integer({ description: 'refused numbers that may be of this day' }),
+  manifest: Type.Optional(manifestProofSchema),
 });
 export type DayProof = Static<typeof dayProofSchema>;
 

@@ -133,7 +133,14 @@ export interface ActsDown {
   readonly events: readonly AlertEvent[];
 }
 
+/** Down, JSON: numbers of a log that the cloud could not use; the gateway sends again what it still has of them. */
+export interface Resend {
+  readonly y: 'resend';
+  readonly epoch: string;
+  readonly ranges: ReadonlyArray<readonly [first: number, last: number]>;
+}
+
 /** Any message on the `down` topic. */
-export type DownMessage = Welcome | Receipt | ActsDown;
+export type DownMessage = Welcome | Receipt | ActsDown | Resend;
 /** Any JSON message up. */
 export type UpMessage = Hello | Goodbye | AlertsUp;

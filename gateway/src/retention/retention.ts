@@ -192,7 +192,9 @@ export function createRetention(options: RetentionOptions): Retention {
       reason: 'disk',
     };
     // What the log itself told stays told: earlier tombstones and clock corrections too.
-    const entries = gone.flatMap(({ frame }) => frame.entries.filter(({ type }) => type !== 'link_state'));
+    const entries = gone.flatMap(({ frame }) =>
+      frame.entries.filter(({ type }) => type !== 'link_state' && type !== 'manifest'),
+    );
     const events = gone.flatMap(({ frame }) => frame.events);
     await log.append({ events, entries: [...entries, tombstone] }, { urgent: true });
     const deleted = await deleteFrames(last.number);

@@ -16,6 +16,7 @@ import {
   type Hello,
   type Plan,
   type Receipt,
+  type Resend,
   type Site,
   type Timer,
   topics,
@@ -86,6 +87,8 @@ const longestAnswerMs = 60_000;
 /** Frames looked through at a time for events that go ahead, and events per message. */
 const lookAhead = 500;
 const eventsPerMessage = 50;
+/** Ranges that are sent again for one question. */
+const mostRangesAgain = 20;
 
 /** Makes the uplink. */
 export function createUplink(options: UplinkOptions): Uplink {
@@ -171,6 +174,19 @@ export function createUplink(options: UplinkOptions): Uplink {
     void pump();
   };
 
+  const envelopeOf = (frames: readonly CommittedFrame[]): Buffer => {
+    const body = encodeEnvelopeBody({
+      epoch: span.epoch,
+      first: (frames[0]?.number ?? 1) - span.after,
+      plan: options.plan,
+      receiptWanted: true,
+      frames: frames.map((one) => one.bytes),
+    });
+    const packed = deflateRawSync(body);
+    const smaller = packed.length < body.length;
+    return Buffer.concat([Buffer.from([smaller ? envelopeDeflated : envelopePlain]), smaller ? packed : body]);
+  };
+
   const pump = async (): Promise<void> => {
     if (pumping) return;
     pumping = true;
@@ -181,19 +197,7 @@ export function createUplink(options: UplinkOptions): Uplink {
         const frames = log.read(next, { maxFrames, maxBytes: bytesPerEnvelope });
         const first = frames[0];
         if (first === undefined) break;
-        const body = encodeEnvelopeBody({
-          epoch: span.epoch,
-          first: first.number - span.after,
-          plan: options.plan,
-          receiptWanted: true,
-          frames: frames.map((one) => one.bytes),
-        });
-        const packed = deflateRawSync(body);
-        const smaller = packed.length < body.length;
-        const bytes = Buffer.concat([
-          Buffer.from([smaller ? envelopeDeflated : envelopePlain]),
-          smaller ? packed : body,
-        ]);
+        const bytes = envelopeOf(frames);
         next = first.number + frames.length;
         if (unreceipted === 0) askedMs = clock.monotonicMs();
         unreceipted += 1;
@@ -320,6 +324,32 @@ export function createUplink(options: UplinkOptions): Uplink {
       }
     } else if (message.y === 'receipt') takeReceipt(message);
     else if (message.y === 'acts') void takeActs(message);
+    else if (message.y === 'resend') void sendAgain(message);
+  };
+
+  /** Sends frames again that the cloud could not use, as far as they are here; what waits for receipts is not touched. */
+  const sendAgain = async ({ epoch, ranges }: Resend) => {
+    if (epoch !== span.epoch || !welcomed) return;
+    const own = connection;
+    try {
+      for (const [first, last] of ranges.slice(0, mostRangesAgain)) {
+        const end = Math.min(last + span.after, receipted);
+        for (let number = Math.max(first + span.after, log.oldestNumber()); number <= end; ) {
+          const frames = log.read(number, {
+            maxFrames: Math.min(framesPerEnvelope, end - number + 1),
+            maxBytes: bytesPerEnvelope,
+          });
+          if (frames.length === 0 || own !== connection || !destination.connected) return;
+          counts.resends += 1;
+          // What the cloud takes now counts in its sum, though it lies before the base.
+          base = undefined;
+          await destination.publish(up('backfill'), envelopeOf(frames));
+          number += frames.length;
+        }
+      }
+    } catch (error) {
+      logger.debug('frames were not sent again', { reason: String(error) });
+    }
   };
 
   const takeActs = async ({ events }: ActsDown) => {

@@ -71,6 +71,7 @@ Examples:
 function codeOf({ logs, days }: Completeness, ofDay: boolean): number {
   if (logs === undefined || days === undefined || logs.length === 0) return 3;
   if (ofDay) {
+    if (days.some(({ manifest }) => manifest?.state === 'differs')) return 1;
     if (days.length > 0 && days.every(({ state }) => state === 'proven')) return 0;
     return days.some(({ state }) => state !== 'proven' && state !== 'open' && state !== 'empty') ? 1 : 3;
   }
@@ -89,7 +90,7 @@ function linesOf({ logs, days, kept, complete_until_number: until, side }: Compl
   return [
     ...logs.flatMap(logLines),
     '',
-    'day         state      frames  missing  given up  refused',
+    'day         state      frames  missing  given up  refused  gateway says',
     ...days.map(dayLine),
     '',
     ...keptLines(kept),
@@ -137,7 +138,15 @@ function logLines(log: LogProof): string[] {
   ];
 }
 
-const dayLine = ({ day, state, frames, missing, given_up, refused }: DayProof): string =>
+/** Whether the gateway counted the same samples. */
+const manifestWords = (manifest: DayProof['manifest']): string => {
+  if (manifest === undefined) return ' nothing yet';
+  const { state, samples, samples_here: here, differing_count: differing } = manifest;
+  if (state === 'equal') return ` the same ${samples} samples`;
+  return ` ${state}: ${samples} samples, here ${here} (${differing} series)`;
+};
+
+const dayLine = ({ day, state, frames, missing, given_up, refused, manifest }: DayProof): string =>
   [
     day.padEnd(11),
     state.replace('_', ' ').padEnd(8),
@@ -145,4 +154,5 @@ const dayLine = ({ day, state, frames, missing, given_up, refused }: DayProof): 
     String(missing).padStart(8),
     String(given_up).padStart(9),
     String(refused).padStart(8),
+    manifestWords(manifest),
   ].join(' ');

@@ -15,7 +15,14 @@ import { gather, hourMs, type SeriesGain } from './accumulate.js';
 import { NumberRanges } from './number-ranges.js';
 import { createReplacement } from './replace.js';
 import { resolutionCodes, telemetryMigrations, type StoredResolution } from './schema.js';
-import type { FrameReader, LatestSample, NumberedFrame, SeriesKey, TelemetryStore } from './types.js';
+import type {
+  FrameReader,
+  LatestSample,
+  NumberedFrame,
+  SeriesCompleteness,
+  SeriesKey,
+  TelemetryStore,
+} from './types.js';
 import { bySeries, dividedHours, windowColumns } from './windows.js';
 
 export interface TelemetryStoreOptions {
@@ -59,6 +66,8 @@ export interface WindowRemoval {
 export interface RowTelemetryStore extends TelemetryStore {
   /** Grids that ever had a sample. */
   grids(): string[];
+  /** Count and hash per series of samples in [fromMs, toMs), whole UTC hours; series without any are left out. */
+  digests(gridId: string, fromMs: number, toMs: number): SeriesCompleteness[];
   /**
    * Deletes windows of a grid, at most some hundreds of one series with each step, and yields how many went. Quarter hours
    * that days are folded from stay.
@@ -185,6 +194,16 @@ export function createTelemetryStore({ database, frames, zoneOf }: TelemetryStor
   return {
     grids: () => sql.grids.all(),
     removeWindows,
+    digests: (gridId, fromMs, toMs) =>
+      sql.digestsBetween
+        .all(gridId, fromMs / hourMs, toMs / hourMs)
+        .map(({ device_id, metric, count, a, b }) => ({
+          deviceId: device_id,
+          metric,
+          count,
+          hash: digestHex({ count, a: a | 0, b: b | 0 }),
+        }))
+        .sort(bySeries),
     applyFrames(gridId, source, epoch, batch) {
       try {
         return apply.immediate(gridId, source, epoch, batch);
@@ -343,6 +362,14 @@ function statements(database: SqliteDatabase) {
       .pluck(),
     removeWindow: database.prepare<[number, number, number]>(
       'DELETE FROM telemetry_rollup WHERE series_id = ? AND resolution = ? AND window_min = ?',
+    ),
+    digestsBetween: database.prepare<
+      [string, number, number],
+      { device_id: string; metric: string; count: number; a: number; b: number }
+    >(
+      `SELECT device_id, metric, sum(count) AS count, sum(a) & 4294967295 AS a, sum(b) & 4294967295 AS b
+       FROM telemetry_series JOIN telemetry_digest ON series_id = id
+       WHERE grid_id = ? AND hour >= ? AND hour < ? GROUP BY id HAVING sum(count) > 0`,
     ),
     prune: database.prepare<[number, number]>('DELETE FROM telemetry_rollup WHERE resolution = ? AND window_min < ?'),
   };

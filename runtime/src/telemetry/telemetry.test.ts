@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import t from 'tap';
+import { withoutDigest } from '@villagrid/contracts';
 import { createTelemetryStore, frameSamples, NumberRanges, openDatabase, seededRandom } from '../index.js';
 import { telemetryFrame, telemetryStoreSuite, tempDir } from '../testing/index.js';
 
@@ -62,6 +63,14 @@ t.test(
       const untilMs = fromMs + days * 86_400_000;
       const windows = (grid: string, metric: string, resolution: '1m' | '15m' | '1d') =>
         store.windows(grid, 'a', metric, resolution, fromMs, untilMs);
+      const [dayMs, nextMs] = [fromMs + 3 * 86_400_000, fromMs + 4 * 86_400_000];
+      const [until, part] = [nextMs, dayMs].map((timeMs) => store.completeness('g', timeMs));
+      t.same(
+        store.digests('g', dayMs, nextMs).map(({ count, hash }) => ({ count, hash })),
+        until?.map((one, at) => withoutDigest(one, part?.[at])),
+        'a day is what came before its end without what came before its start',
+      );
+      t.equal(store.digests('g', dayMs, nextMs)[0]?.count, 144);
       const before = windows('g', 'generation_kw', '1d');
       const spares = (metric: string) => metric !== 'generation_kw';
       const steps = [...store.removeWindows({ gridId: 'g', resolution: '15m', fromMs: 0, beforeMs: untilMs, spares })];

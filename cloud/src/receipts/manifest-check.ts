@@ -1,0 +1,114 @@
+/**
+ * Compares days with what gateways say of them, and asks for what differs: frames of the log that could not be used, as far
+ * as the gateway still has them. A day that differs although every frame is here is an error of this program, and is told.
+ */
+import type { Clock, ManifestProof, Resend, TimeSpan, Timer } from '@villagrid/contracts';
+import { nextTurn, type ClockLedger, type LifecyclePart, type Logger } from '@villagrid/runtime';
+import type { GatewayEntry } from '../config/schema.js';
+import type { Projector } from '../ingest/project.js';
+import type { KeptManifest, ManifestStore } from '../stores/manifest-store.js';
+import type { SqliteUplinkStore } from '../stores/sqlite-uplink-store.js';
+import type { ProjectedTelemetry } from '../stores/telemetry.js';
+import { compareDay } from './manifest.js';
+
+const hourMs = 3_600_000;
+const lookEveryMs = 60_000;
+/** Open days compared with one look, and how long until frames are asked for again. */
+const daysPerLook = 200;
+const askAgainMs = 6 * hourMs;
+/** Ranges asked for at a time. */
+const mostRanges = 20;
+
+export interface ManifestCheckOptions {
+  readonly manifests: ManifestStore;
+  readonly store: Pick<SqliteUplinkStore, 'logs' | 'receipt'>;
+  readonly telemetry: Pick<ProjectedTelemetry, 'digests'>;
+  readonly projector: Pick<Projector, 'behind'>;
+  readonly ledger: Pick<ClockLedger, 'pending'>;
+  readonly gateway: (gatewayId: string) => GatewayEntry | undefined;
+  readonly ask: (gateway: GatewayEntry, message: Resend) => void;
+  readonly clock: Clock;
+  readonly realClock: Clock;
+  readonly log: Logger;
+}
+
+export interface ManifestCheck extends LifecyclePart {
+  /** Compares what was not found equal yet. */
+  look(): Promise<void>;
+  /** What the gateway of a grid says of a day, and whether the same is here; undefined when it said nothing. */
+  proofOf(gridId: string, day: TimeSpan): ManifestProof | undefined;
+}
+
+/** Makes it. */
+export function createManifestCheck(options: ManifestCheckOptions): ManifestCheck {
+  const { manifests, store, telemetry, projector, ledger, clock, realClock, log } = options;
+  let timer: Timer | undefined;
+  let running: Promise<void> | undefined;
+
+  const judge = (one: KeptManifest): ManifestProof => {
+    const told = { told_until_number: one.up_to };
+    if (one.series === null)
+      return {
+        ...told,
+        state: 'equal',
+        samples: one.samples,
+        samples_here: one.samples,
+        differing_count: 0,
+        differing: [],
+      };
+    const explained = store.receipt(one.gatewayId, one.epoch).up_to >= Math.max(one.up_to, one.number);
+    const settled = explained && !projector.behind && ledger.pending(one.gridId) === undefined;
+    return { ...told, ...compareDay(one.series, telemetry.digests(one.gridId, one.from_ms, one.to_ms), settled) };
+  };
+
+  const askFor = (one: KeptManifest, proof: ManifestProof): void => {
+    const nowMs = clock.nowMs();
+    if (one.askedMs !== null && nowMs - one.askedMs < askAgainMs) return;
+    manifests.setAsked(one, nowMs);
+    const found = store.logs(one.gatewayId).find(({ epoch }) => epoch === one.epoch);
+    const unusable = [
+      ...(found?.givenUp ?? []),
+      ...(found?.refused ?? []).map(({ number }) => [number, number] as const),
+    ];
+    const facts = { grid_id: one.gridId, from_ms: one.from_ms, samples: proof.samples, here: proof.samples_here };
+    if (unusable.length === 0) {
+      log.error('a day differs from what its gateway says of it, although every frame is here', facts);
+      return;
+    }
+    log.warn('a day differs from what its gateway says of it; frames that cannot be used are asked for again', facts);
+    const gateway = options.gateway(one.gatewayId);
+    if (gateway) options.ask(gateway, { y: 'resend', epoch: one.epoch, ranges: unusable.slice(-mostRanges) });
+  };
+
+  const look = async (): Promise<void> => {
+    for (const one of manifests.open(daysPerLook)) {
+      const proof = judge(one);
+      if (proof.state === 'equal') manifests.setEqual(one, clock.nowMs());
+      else if (proof.state === 'differs') askFor(one, proof);
+      await nextTurn();
+    }
+  };
+  const lookOnce = (): Promise<void> => {
+    running ??= look().finally(() => (running = undefined));
+    return running;
+  };
+
+  return {
+    name: 'comparison of days',
+    look: lookOnce,
+    proofOf(gridId, { fromMs }) {
+      // A manifest's day begins with the hour in which the local day begins.
+      const [one] = manifests.between(gridId, fromMs - hourMs + 1, fromMs + 1);
+      return one && judge(one);
+    },
+    start() {
+      timer = realClock.every(lookEveryMs, () => {
+        lookOnce().catch((error: unknown) => log.error('days could not be compared; it is tried again', { error }));
+      });
+    },
+    async stop() {
+      timer?.cancel();
+      await running?.catch(() => {});
+    },
+  };
+}
