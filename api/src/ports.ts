@@ -90,6 +90,23 @@ export interface ProofFacts {
   readonly days: ReadonlyArray<Omit<DayProof, 'day'>>;
 }
 
+/** What a cloud knows of a gateway. */
+export interface GatewayFacts {
+  readonly gatewayId: string;
+  /** As its last HELLO told; null before the first. */
+  readonly version: string | null;
+  readonly clockTrust: ClockTrust | null;
+  readonly helloMs: number | null;
+  readonly diskUsedPct: number | null;
+  readonly cardLifeUsedPct: number | null;
+  /** Frames of its log that are not here, as far as it told of them. */
+  readonly backlogFrames: number;
+  /** Up to this time everything it measured is here; null before the first sample. */
+  readonly completeUntilMs: number | null;
+  /** Last days of which it counts other samples than are here. */
+  readonly differingDays: number;
+}
+
 /** Which alerts of a grid are wanted; newest first within the order of `compareAlerts`. */
 export interface AlertQuery {
   readonly status?: 'active' | 'resolved';
@@ -152,6 +169,8 @@ export interface GridPort {
    * their times. Left out where `raw` does as well.
    */
   samples?(series: readonly SeriesName[], fromMs: number, toMs: number): Promise<readonly SeriesSamples[]>;
+  /** What is known of the gateway of this grid, without reading much. Left out at a gateway. */
+  gateway?(): GatewayFacts;
   /** How long each is kept, milliseconds; what is not named is kept for ever. Left out where nothing is deleted. */
   kept?(): Readonly<Partial<Record<Granularity, number>>>;
   /** Samples measured before `untilMs`. */

@@ -163,6 +163,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     live,
     clock,
     manifestOf: (gridId, day) => manifestCheck.proofOf(gridId, day),
+    differingDays: (gridId) => manifestCheck.differingDays(gridId),
     kept: (organisation) => keptOf(config.retention, organisation),
   });
   const manifestCheck = createManifestCheck({

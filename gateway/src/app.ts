@@ -39,6 +39,7 @@ import { systemTimeSources, type TimeSources } from './clock/sources.js';
 import type { GatewayConfig } from './config/schema.js';
 import { registerCommands, resolveProfiles, withPollPeriods, type DriverSink } from './drivers/index.js';
 import { createGridPort, createGridsPort } from './grid/grid-port.js';
+import { storageFigures } from './health/card.js';
 import { createHealth, diskUsedPct } from './health/health.js';
 import { createInsight } from './insight/insight.js';
 import { createUsual } from './insight/usual.js';
@@ -393,6 +394,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     random,
     logger,
     clockTrust,
+    storage: () => storageFigures(config.data_dir),
     clockOffsetMs: () => clock.offsetMs(),
     onCloudTime: (nowMs, exactToMs) => void keeper.offerCloud(nowMs, exactToMs),
   });

@@ -505,6 +505,40 @@ t.test('completeness asks a cloud what it can prove, and ends with 0 only when a
   t.match(both.err, /one of --folder and --url/);
 });
 
+t.test('fleet lists the grids of a cloud, those that want somebody first', async (t) => {
+  const asked: string[] = [];
+  const gateway = {
+    version: '1.4.0',
+    clock_trust: 'ntp',
+    disk_used_pct: 40,
+    backlog_age_s: 7300,
+    complete_until_ms: 0,
+  };
+  const grids = [
+    { grid_id: 'alpha', needs: [], state: 'powered, no alerts' },
+    { grid_id: 'beta', needs: ['silent', 'card'], state: 'not reached for 3 h', gateway },
+  ];
+  const server = createServer((request, response) => {
+    asked.push(`${request.method} ${request.url}`);
+    response.end(JSON.stringify(request.method === 'POST' ? { token: 'x' } : { grids, now_ms: 1 }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => server.close());
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const fleet = (...words: string[]) =>
+    cli(['fleet', '--url', url, '--username', 'asha', '--password-stdin', ...words], 'a password\n');
+  const all = await fleet();
+  t.equal(all.code, 1, all.err);
+  t.match(all.out, /beta +silent card +1970-01-01T00:00Z +2 h +1\.4\.0 +ntp +40 % +- +not reached[^]*alpha +- /);
+  t.match(all.out, /1 of 2 want somebody/);
+  await fleet('--needs', 'silent', '--search', 'b');
+  t.equal(asked.at(-1), 'GET /api/grids?search=b&needs=silent');
+  await fleet('--needs');
+  t.equal(asked.at(-1), 'GET /api/grids?needs=any');
+  t.equal((await fleet('--needs', 'money')).code, 2);
+  t.same(JSON.parse((await fleet('--json')).out).grids[0].grid_id, 'beta');
+});
+
 t.test('the doctor tells our server on a port from another program', async (t) => {
   const folder = join(tempDir(t), 'kisima');
   await cli(['init', '--folder', folder, '--grid', 'kisima', '--name', 'Kisima']);

@@ -12,10 +12,10 @@ import {
 import { freshen } from '../insight/insights.js';
 import { deviceViews } from '../views/devices.js';
 import { parseTime } from '../views/history-request.js';
-import { gridState } from '../views/state.js';
+import { gridState, matchesSearch } from '../views/state.js';
 import { Answer, type Handler } from './handler.js';
 
-export const grids: Handler<'grids'> = async ({ services, principal }) => {
+export const grids: Handler<'grids'> = async ({ services, principal, query }) => {
   const { ports, clock } = services;
   const nowMs = Math.floor(clock.nowMs());
   const visible = ports.grids
@@ -26,7 +26,11 @@ export const grids: Handler<'grids'> = async ({ services, principal }) => {
       gridState(grid, ports.identity.silentAfterMs, await services.board(grid).active(), nowMs),
     ),
   );
-  return { grids: states, now_ms: nowMs };
+  const { search = '', needs } = query;
+  const wanted = states
+    .filter((state) => search.trim() === '' || matchesSearch(state, search.trim()))
+    .filter((state) => needs === undefined || state.needs?.some((need) => needs === 'any' || need === needs) === true);
+  return { grids: wanted, now_ms: nowMs };
 };
 
 export const summary: Handler<'summary'> = ({ services, grid }) => {

@@ -4,6 +4,7 @@ import { testClock } from '@villagrid/runtime/testing';
 import t from 'tap';
 import { completenessUntilMs } from '../handlers/grids.js';
 import { GridBoard } from '../board.js';
+import type { GatewayFacts } from '../ports.js';
 import { MemoryGrid, memorySite } from '../testing/index.js';
 import { alertPage } from './alerts.js';
 import { deviceViews, seenDevices } from './devices.js';
@@ -12,7 +13,7 @@ import { historyRange, parseMetrics, parseTime } from './history-request.js';
 import { historyView } from './history.js';
 import { legacyRealtime } from './legacy.js';
 import { addRaw, fillRaw } from './raw-series.js';
-import { ageWords, gridState } from './state.js';
+import { ageWords, gridState, matchesSearch } from './state.js';
 import { recentBatteryPowerKw } from './summary.js';
 import { todayView } from './today.js';
 
@@ -239,6 +240,29 @@ t.test('a village whose feeders are all dead is without power, whatever its inve
   t.equal(gridState(fed, null, [], ten).power, 'partly');
   fed.feed('meter-a', { ac_output_voltage_v: 1 }, ten);
   t.match(gridState(fed, null, [], ten), { power: 'off', state: 'no power, no alerts' });
+});
+
+t.test('a grid says why it wants somebody, and is found by words of its names', async (t) => {
+  const { grid } = make();
+  grid.feed('meter-a', { consumption_kw: 2 }, ten);
+  const facts: GatewayFacts = {
+    ...{ gatewayId: 'gw-7', version: '1.4.0', clockTrust: 'ntp', helloMs: ten, diskUsedPct: 40, cardLifeUsedPct: null },
+    ...{ backlogFrames: 0, completeUntilMs: ten - 3 * hour, differingDays: 0 },
+  };
+  const state = (more: Partial<GatewayFacts>, nowMs = ten) =>
+    gridState(Object.assign(grid, { gateway: () => ({ ...facts, ...more }) }), hour, [], nowMs);
+  t.match(state({}), { needs: [], gateway: { backlog_age_s: 0, version: '1.4.0', disk_used_pct: 40 } });
+  t.match(state({ backlogFrames: 9 }), { needs: ['backlog'], gateway: { backlog_age_s: 3 * 3600 } });
+  t.match(state({}, ten + 2 * hour), { needs: ['silent'], gateway: { backlog_age_s: 5 * 3600 } });
+  t.same(state({ clockTrust: 'none', diskUsedPct: 95, cardLifeUsedPct: 90, differingDays: 1 }).needs, [
+    'differs',
+    'clock',
+    'disk',
+    'card',
+  ]);
+  const named = { ...state({}), name: 'Kétou Nord', organisation_id: 'soleil' };
+  for (const words of ['ketou', 'NORD gw-7', 'soleil 1.4']) t.ok(matchesSearch(named, words), words);
+  t.notOk(matchesSearch(named, 'ketou sud'));
 });
 
 t.test('history of windows: sums, means, alignment, completeness, days of the village', async (t) => {

@@ -1,5 +1,5 @@
 /** One grid as the API sees it, over the cloud's stores. */
-import type { CompletenessFacts, GridPort } from '@villagrid/api';
+import type { CompletenessFacts, GatewayFacts, GridPort } from '@villagrid/api';
 import {
   defaultLimits,
   defaultRules,
@@ -55,12 +55,15 @@ export interface GridServices {
   readonly live: LiveBus;
   readonly clock: Clock;
   readonly manifestOf: (gridId: string, day: TimeSpan) => ManifestProof | undefined;
+  /** Days that were found to differ from what the gateway says of them. */
+  readonly differingDays: (gridId: string) => number;
   readonly kept: (organisation: string | undefined) => Kept;
 }
 
 /** A grid with what the rest of the cloud tells it. */
 export interface CloudGrid extends GridPort {
-  readonly gateway: GatewayEntry;
+  /** Its gateway as the directory has it. */
+  readonly entry: GatewayEntry;
   /** Its site document changed. */
   siteChanged(): void;
   /** Frames of it were projected. */
@@ -126,9 +129,35 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
     return { epoch, completeUntilNumber: settled, series, ...end };
   };
 
+  /** Where the log was complete, and the time found for it. */
+  let complete: { readonly key: string; readonly untilMs: number | null } | undefined;
+  const gatewayFacts = (): GatewayFacts => {
+    const known = gateways.get(gateway.gateway_id, gridId);
+    const epoch = known?.epoch ?? null;
+    const progress = epoch === null ? undefined : store.progress(gateway.gateway_id, epoch);
+    const key = `${epoch} ${progress?.explainedUpTo}`;
+    if (complete?.key !== key) {
+      const next = (progress?.explainedUpTo ?? 0) + 1;
+      const untilMs = epoch === null ? null : store.timesAround(gateway.gateway_id, epoch, [next, next]).beforeMs;
+      complete = { key, untilMs };
+    }
+    return {
+      gatewayId: gateway.gateway_id,
+      version: known?.version ?? null,
+      clockTrust: known?.clockTrust ?? null,
+      helloMs: known?.helloMs ?? null,
+      diskUsedPct: known?.diskUsedPct ?? null,
+      cardLifeUsedPct: known?.cardLifeUsedPct ?? null,
+      backlogFrames: progress?.missing ?? 0,
+      completeUntilMs: complete.untilMs,
+      differingDays: services.differingDays(gridId),
+    };
+  };
+
   return {
     gridId,
-    gateway,
+    gateway: gatewayFacts,
+    entry: gateway,
     origin: { kind: 'cloud', id: services.cloudId },
     site: currentSite,
     latest: (deviceId, metric) => currentSnapshot().get(deviceId, metric),

@@ -35,6 +35,8 @@ export interface ManifestCheckOptions {
 export interface ManifestCheck extends LifecyclePart {
   /** Compares what was not found equal yet. */
   look(): Promise<void>;
+  /** Days of a grid that the last look found to differ. */
+  differingDays(gridId: string): number;
   /** What the gateway of a grid says of a day, and whether the same is here; undefined when it said nothing. */
   proofOf(gridId: string, day: TimeSpan): ManifestProof | undefined;
 }
@@ -42,6 +44,7 @@ export interface ManifestCheck extends LifecyclePart {
 /** Makes it. */
 export function createManifestCheck(options: ManifestCheckOptions): ManifestCheck {
   const { manifests, store, telemetry, projector, ledger, clock, realClock, log } = options;
+  let differing = new Map<string, number>();
   let timer: Timer | undefined;
   let running: Promise<void> | undefined;
 
@@ -81,12 +84,17 @@ export function createManifestCheck(options: ManifestCheckOptions): ManifestChec
   };
 
   const look = async (): Promise<void> => {
+    const found = new Map<string, number>();
     for (const one of manifests.open(daysPerLook)) {
       const proof = judge(one);
       if (proof.state === 'equal') manifests.setEqual(one, clock.nowMs());
-      else if (proof.state === 'differs') askFor(one, proof);
+      else if (proof.state === 'differs') {
+        found.set(one.gridId, (found.get(one.gridId) ?? 0) + 1);
+        askFor(one, proof);
+      }
       await nextTurn();
     }
+    differing = found;
   };
   const lookOnce = (): Promise<void> => {
     running ??= look().finally(() => (running = undefined));
@@ -96,6 +104,7 @@ export function createManifestCheck(options: ManifestCheckOptions): ManifestChec
   return {
     name: 'comparison of days',
     look: lookOnce,
+    differingDays: (gridId) => differing.get(gridId) ?? 0,
     proofOf(gridId, { fromMs }) {
       // A manifest's day begins with the hour in which the local day begins.
       const [one] = manifests.between(gridId, fromMs - hourMs + 1, fromMs + 1);

@@ -131,5 +131,8 @@ export const cloudMigrations: readonly Migration[] = [
      asked_ms INTEGER,
      PRIMARY KEY (grid_id, from_ms)
    ) WITHOUT ROWID;
-   CREATE INDEX cloud_manifest_open ON cloud_manifest (grid_id, from_ms) WHERE equal_ms IS NULL;`,
+   CREATE INDEX cloud_manifest_open ON cloud_manifest (grid_id, from_ms) WHERE equal_ms IS NULL;
+   ALTER TABLE cloud_gateway ADD COLUMN clock_trust TEXT;
+   ALTER TABLE cloud_gateway ADD COLUMN disk_used_pct REAL;
+   ALTER TABLE cloud_gateway ADD COLUMN card_life_used_pct REAL;`,
 ];

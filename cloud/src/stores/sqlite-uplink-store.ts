@@ -55,6 +55,8 @@ export interface SqliteUplinkStore extends UplinkStore {
   ): ReadonlyArray<Pick<ArchivedFrame, 'number' | 'bytes'> & { readonly withdrawn: boolean }>;
   /** Takes a good frame out of reading by time: its samples could not be projected. */
   withdraw(seq: number): void;
+  /** How far a log is here, without going through it; undefined for an unknown one. */
+  progress(gatewayId: string, epoch: string): LogProgress | undefined;
   /** Whether samples of a stretch of time were removed. */
   hasRemovedBetween(gridId: string, fromMs: number, toMs: number): boolean;
   /** Every log that was ever heard of. */
@@ -64,6 +66,15 @@ export interface SqliteUplinkStore extends UplinkStore {
   keepDeadLetter(letter: DeadLetter, nowMs: number): void;
   deadLetters(limit: number): readonly KeptDeadLetter[];
   deadLetterCount(): number;
+}
+
+/** How far a log is here. */
+export interface LogProgress {
+  readonly explainedUpTo: number;
+  /** Newest number the gateway told of, or that came. */
+  readonly newestNumber: number;
+  /** Numbers after `explainedUpTo` that are not here. */
+  readonly missing: number;
 }
 
 /** Which frames of a log may go in one step. */
@@ -94,6 +105,8 @@ interface Log {
   readonly ledger: Ledger;
   /** Last number that was removed; 0 for none. */
   removedUpTo: number;
+  /** As noted; undefined until it is asked for. */
+  newestNumber?: number;
 }
 
 /** Consecutive numbers that were removed; times are those of their samples. */
@@ -294,7 +307,11 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
         return missing;
       }),
     noteNewest: (gatewayId, epoch, number, nowMs) =>
-      guarded(() => void sql.noteNewest.run(number, openLog(gatewayId, epoch, nowMs).id)),
+      guarded(() => {
+        const log = openLog(gatewayId, epoch, nowMs);
+        sql.noteNewest.run(number, log.id);
+        log.newestNumber = number;
+      }),
     logs: (gatewayId) =>
       sql.logsOf.all(gatewayId).map(({ id, epoch, newest_number }): LogFacts => {
         const ledger = findLog(gatewayId, epoch)?.ledger ?? new Ledger();
@@ -357,6 +374,15 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
         .map(({ number, bytes, from_ms }) => ({ number, bytes, withdrawn: from_ms === null }));
     },
     withdraw: (seq) => void sql.withdraw.run(seq),
+    progress(gatewayId, epoch) {
+      const log = findLog(gatewayId, epoch);
+      if (log === undefined) return undefined;
+      const { upTo, ranges } = log.ledger;
+      log.newestNumber ??= sql.newestOf.get(log.id) ?? 0;
+      const newestNumber = Math.max(log.newestNumber, ranges.at(-1)?.last ?? 0);
+      const later = log.ledger.later.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+      return { explainedUpTo: upTo, newestNumber, missing: newestNumber - upTo - later };
+    },
     hasRemovedBetween: (gridId, fromMs, toMs) => sql.hasRemovedBetween.get(gridId, fromMs, toMs) === 1,
     allLogs: () => sql.allLogs.all().map(({ gateway_id, epoch }) => ({ gatewayId: gateway_id, epoch })),
     removeFrames: (gatewayId, epoch, step) =>
@@ -434,6 +460,7 @@ function statements(database: SqliteDatabase) {
       'INSERT INTO cloud_log (gateway_id, epoch, first_ms) VALUES (?, ?, ?)',
     ),
     noteNewest: database.prepare<[number, number]>('UPDATE cloud_log SET newest_number = ? WHERE id = ?'),
+    newestOf: database.prepare<[number], number | null>('SELECT newest_number FROM cloud_log WHERE id = ?').pluck(),
     logsOf: database.prepare<[string], { id: number; epoch: string; newest_number: number | null }>(
       'SELECT id, epoch, newest_number FROM cloud_log WHERE gateway_id = ? ORDER BY id',
     ),

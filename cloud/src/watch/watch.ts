@@ -112,7 +112,7 @@ export function createWatch(options: WatchOptions): Watch {
     return {
       nowMs,
       heardMs,
-      isConnected: presence.state(grid.gateway) === 'up',
+      isConnected: presence.state(grid.entry) === 'up',
       socPct: value(grid, 'battery_soc_pct'),
       floorPct: plant.battery_floor_pct,
       wasDark: volts !== null && volts < 100,
@@ -124,7 +124,7 @@ export function createWatch(options: WatchOptions): Watch {
 
   /** Raises and ends the alert of one gateway's silence; gives since when it is silent while that is an alert. */
   const lookAtGateway = (grid: CloudGrid): number | undefined => {
-    const heardMs = presence.heardMs(grid.gateway);
+    const heardMs = presence.heardMs(grid.entry);
     if (heardMs === null) return undefined;
     const nowMs = clock.nowMs();
     const open = openOf(grid).find(({ rule_id }) => rule_id === gatewaySilentRuleId);
@@ -138,7 +138,7 @@ export function createWatch(options: WatchOptions): Watch {
     if (silentMs < baseMs) return undefined;
     const facts = factsOf(grid, heardMs);
     if (silentMs < silencePatienceMs(facts, baseMs)) return undefined;
-    const alertId = raise(grid, silenceSubject(facts, { id: grid.gateway.gateway_id }));
+    const alertId = raise(grid, silenceSubject(facts, { id: grid.entry.gateway_id }));
     const work = reduceMaintenance(alerts.records(grid.gridId)).find(
       (one) => one.device_ids === null && isMaintenanceInForce(one, nowMs),
     );

@@ -57,6 +57,26 @@ export type LoginResponse = Static<typeof loginResponseSchema>;
 
 const powerState = literals(['powered', 'off', 'partly', 'unknown']);
 
+/** Why a grid wants somebody's attention. */
+export const gridNeeds = ['alert', 'silent', 'backlog', 'differs', 'clock', 'disk', 'card', 'never_heard'] as const;
+/** Why a grid wants somebody's attention. */
+export type GridNeed = (typeof gridNeeds)[number];
+
+export const gridGatewaySchema = Type.Object({
+  gateway_id: Type.String(),
+  version: nullable(Type.String()),
+  clock_trust: nullable(Type.String()),
+  told_ms: nullable(time('when it told the above and below')),
+  disk_used_pct: nullable(Type.Number()),
+  card_life_used_pct: nullable(Type.Number({ description: 'where its card tells' })),
+  backlog_frames: Type.Integer({ description: 'frames of its log that are not here, as far as it told of them' }),
+  backlog_age_s: nullable(
+    Type.Number({ description: 'how long ago the last sample was measured before which none is missing' }),
+  ),
+  complete_until_ms: nullable(time('up to here nothing that it wrote down is missing')),
+  differing_days: Type.Integer({ description: 'last days of which it counts other samples than are here' }),
+});
+
 export const gridStateSchema = Type.Object({
   grid_id: Type.String(),
   name: Type.String(),
@@ -75,6 +95,11 @@ export const gridStateSchema = Type.Object({
   /** A paused alert is the worst one only while no other is as pressing. Absent from answers of older servers. */
   worst_paused_until_ms: Type.Optional(nullable(time('until when the worst alert is paused; null when it is not'))),
   state: Type.String({ description: 'the state in one line' }),
+  /** Absent from answers of older servers. */
+  needs: Type.Optional(Type.Array(literals(gridNeeds), { description: 'why it wants attention; empty: it does not' })),
+  gateway: Type.Optional(
+    Type.Object(gridGatewaySchema.properties, { description: 'at the cloud: what is known of its gateway' }),
+  ),
 });
 export type GridState = Static<typeof gridStateSchema>;
 

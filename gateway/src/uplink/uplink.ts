@@ -53,6 +53,8 @@ export interface UplinkOptions {
   readonly plan: Plan;
   readonly site: () => Site;
   readonly clockTrust: () => ClockTrust;
+  /** Disk and card, as HELLO tells of them. */
+  readonly storage?: () => Partial<Pick<Hello, 'disk_used_pct' | 'card_life_used_pct'>>;
   /** What the cloud's clock shows now, to within so many milliseconds either way. */
   readonly onCloudTime?: (nowMs: number, exactToMs: number) => void;
   /** The village's time, for what messages say. */
@@ -82,6 +84,8 @@ const framesPerEnvelope = 64;
 const bytesPerEnvelope = 80 * 1024;
 /** How long new frames wait for company, and how long an answer may take, real milliseconds. */
 const lingerMs = 200;
+/** How often HELLO is said again on a connection that holds: version, clock, disk and card change meanwhile. */
+const helloEveryMs = 6 * 3_600_000;
 const answerWithinMs = 10_000;
 const longestAnswerMs = 60_000;
 /** Frames looked through at a time for events that go ahead, and events per message. */
@@ -108,6 +112,7 @@ export function createUplink(options: UplinkOptions): Uplink {
   let linger: Timer | undefined;
   let answer: Timer | undefined;
   let unsubscribe: (() => void) | undefined;
+  let again: Timer | undefined;
   /** Rises with each connection, so that what belongs to a former one is recognised. */
   let connection = 0;
   /** When what is to be answered next was sent, by the village's monotonic time; undefined when that is not known. */
@@ -152,6 +157,7 @@ export function createUplink(options: UplinkOptions): Uplink {
       clock_ms: clock.nowMs(),
       clock_trust: options.clockTrust(),
       plan: options.plan,
+      ...options.storage?.(),
       site: options.site(),
     };
     // Asked again, the answer may be one to the first question: that is the time that counts.
@@ -368,6 +374,9 @@ export function createUplink(options: UplinkOptions): Uplink {
 
   return {
     start() {
+      again = realClock.every(helloEveryMs, () => {
+        if (destination.connected && welcomed && answer === undefined) hello();
+      });
       unsubscribe = log.onCommit((committed) => {
         if (!destination.connected || !welcomed) return;
         if (committed.frame.events.length > 0) {
@@ -409,6 +418,7 @@ export function createUplink(options: UplinkOptions): Uplink {
     },
     async stop() {
       unsubscribe?.();
+      again?.cancel();
       linger?.cancel();
       nothingExpected();
       if (destination.connected) {
