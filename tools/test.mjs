@@ -16,6 +16,7 @@ const packages = [
   ['python3-pymodbus', '/usr/share/doc/python3-pymodbus', 'the test with a foreign Modbus device'],
   ['python3-serial-asyncio', '/usr/share/doc/python3-serial-asyncio', 'the same on a serial line'],
   ['mosquitto-clients', '/usr/bin/mosquitto_pub', 'the tests with a foreign MQTT client'],
+  ['influxdb', '/usr/bin/influxd', 'the tests of history in InfluxDB'],
 ];
 const missing = packages.filter(([, file]) => !existsSync(file));
 if (missing.length > 0) {
@@ -24,7 +25,10 @@ if (missing.length > 0) {
   if (process.getuid?.() === 0 && (process.env.CI === 'true' || words.includes('--install'))) {
     process.stderr.write(`Installing ${names.join(', ')} …\n`);
     spawnSync('apt-get', ['update', '-qq'], { stdio: 'inherit' });
-    spawnSync('sh', ['-c', `DEBIAN_FRONTEND=noninteractive ${command} >/dev/null`], { stdio: 'inherit' });
+    const install = (line) =>
+      spawnSync('sh', ['-c', `DEBIAN_FRONTEND=noninteractive ${line} >/dev/null`], { stdio: 'inherit' });
+    // Where one of them is not to be had, the others still are.
+    if (install(command).status !== 0) for (const name of names) install(command.replace(names.join(' '), name));
   } else {
     for (const [name, , what] of missing) process.stderr.write(`${name} is not installed: ${what} will be skipped.\n`);
     process.stderr.write(`To run them too: sudo ${command}\n`);

@@ -1,8 +1,18 @@
 import { roles } from '@villagrid/contracts';
-import { cryptoRandom, realClock, silentLogger } from '@villagrid/runtime';
+import { cryptoRandom, nextTurn, realClock, seededRandom, silentLogger } from '@villagrid/runtime';
+import { testClock } from '@villagrid/runtime/testing';
 import t from 'tap';
 import { createApiServer } from './index.js';
-import { apiConformanceSuite, fakePorts, memoryPerson, memorySite, type ConformanceServer } from './testing/index.js';
+import { RuleTests } from './rule-tests/rule-tests.js';
+import { askedTest } from './rule-tests/run.js';
+import {
+  apiConformanceSuite,
+  fakePorts,
+  MemoryGrid,
+  memoryPerson,
+  memorySite,
+  type ConformanceServer,
+} from './testing/index.js';
 
 const makeServer = (kind: 'gateway' | 'cloud') => async (): Promise<ConformanceServer> => {
   const clock = realClock();
@@ -45,3 +55,34 @@ const makeServer = (kind: 'gateway' | 'cloud') => async (): Promise<ConformanceS
 
 t.test('over ports in memory, as a gateway', (t) => apiConformanceSuite(t, makeServer('gateway')));
 t.test('over ports in memory, as the cloud', (t) => apiConformanceSuite(t, makeServer('cloud')));
+
+t.test('a test that was cancelled while it reads is over before the next one begins', async (t) => {
+  const clock = testClock(Date.UTC(2026, 10, 25, 7));
+  const random = seededRandom(1);
+  const grid = new MemoryGrid(memorySite('amani'), { clock, random });
+  grid.feed('inverter', { generation_kw: 4 });
+  const going: (() => void)[] = [];
+  let reads = 0;
+  grid.raw = async () => {
+    reads += 1;
+    await new Promise<void>((resolve) => going.push(resolve));
+    return { t: [], value: [], quality: [] };
+  };
+  const tests = new RuleTests({ realClock: clock, random, log: silentLogger() });
+  const selector = { scope: 'figure' as const, metric: 'generation_kw' };
+  const body = { rule: { kind: 'threshold', selector, parameters: { above: 3 } } };
+  const asked = askedTest(grid, body, clock.nowMs());
+  const first = tests.begin(grid, asked);
+  const second = tests.begin(grid, asked);
+  while (reads === 0) await nextTurn();
+  t.equal(tests.cancel('amani', first.test_id).state, 'cancelled');
+  const third = tests.begin(grid, asked);
+  for (let turn = 0; turn < 5; turn += 1) await nextTurn();
+  const states = () => [second, third].map(({ test_id }) => tests.get('amani', test_id).state);
+  t.same([reads, states()], [1, ['waiting', 'waiting']]);
+  going[0]?.();
+  while (reads === 1) await nextTurn();
+  t.same(states(), ['running', 'waiting']);
+  tests.close();
+  for (const go of going) go();
+});

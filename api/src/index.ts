@@ -7,3 +7,5 @@ export { anomalyView, insightView } from './views/insight.js';
 export { judgeBalance, readBalanceDay } from './views/balance.js';
 export { completenessUntilMs } from './handlers/grids.js';
 export { Answer, type Handlers } from './handlers/handler.js';
+export { gridFigures } from './views/figures.js';
+export { nominal } from './views/supply-spans.js';

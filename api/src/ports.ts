@@ -26,6 +26,7 @@ import type {
   DayProof,
   LogProof,
   TimeSpan,
+  UplinkStatus,
 } from '@villagrid/contracts';
 
 import type { SiteInsight } from './insight/site-insight.js';
@@ -110,6 +111,9 @@ export interface GatewayFacts {
 /** Which alerts of a grid are wanted; newest first within the order of `compareAlerts`. */
 export interface AlertQuery {
   readonly status?: 'active' | 'resolved';
+  /** Raised in [fromMs, toMs), Unix ms: all of these. */
+  readonly raised?: { readonly fromMs: number; readonly toMs: number };
+  readonly ruleId?: string;
 }
 
 /** What changed in a grid, for the live channel. */
@@ -177,7 +181,11 @@ export interface GridPort {
   completeness(untilMs: number): Promise<CompletenessFacts>;
   /** What of the gateway's log is here, missing, given up, refused. Left out where the log itself is kept: at the gateway. */
   proof?(days: readonly TimeSpan[]): Promise<ProofFacts>;
-  /** Alerts of the grid, reduced. All active ones are always included when status is not `resolved`; at most 2,000 in all, newest first. */
+  /** The link to the cloud. Left out where there is none: at the cloud. */
+  uplink?(): UplinkStatus | undefined;
+  /** Somebody begins to watch live values, or the last one stopped. */
+  watched?(on: boolean): void;
+  /** Alerts of the grid, reduced. All active ones are always included when status is not `resolved`; of the resolved the newest 2,000, or all of the time asked for. */
   alerts(query: AlertQuery): Promise<readonly Alert[]>;
   alert(alertId: string): Promise<Alert | undefined>;
   /** What people said of the grid as a whole: planned work and hand-over notes. */

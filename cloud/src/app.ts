@@ -15,6 +15,7 @@ import {
 import { createApi } from './api-server.js';
 import type { CloudConfig } from './config/load.js';
 import { createDirectory, type Directory } from './directory/directory.js';
+import { createBoost } from './downlink/boost.js';
 import { createDownlink } from './downlink/downlink.js';
 import { siteOf } from './grids/grid.js';
 import { createGrids, type CloudGrids } from './grids/grids.js';
@@ -30,11 +31,12 @@ import { createActStore } from './stores/act-store.js';
 import { createCursorStore } from './stores/cursor-store.js';
 import { cloudFiles, openCloudDatabase } from './stores/database.js';
 import { createGatewayStore } from './stores/gateway-store.js';
+import { openHistory } from './stores/history.js';
 import { createLinkStore } from './stores/link-store.js';
 import { createManifestStore } from './stores/manifest-store.js';
 import { createSqliteUplinkStore, type SqliteUplinkStore } from './stores/sqlite-uplink-store.js';
-import { createProjectedTelemetry } from './stores/telemetry.js';
 import { createLanes } from './uplink/lanes.js';
+import type { WindowHistory } from './stores/window-history.js';
 import { createWatch, type Watch } from './watch/watch.js';
 import { createPresence } from './uplink/presence.js';
 import { createUplinkBroker } from './uplink/uplink-broker.js';
@@ -47,6 +49,8 @@ export interface CloudPorts {
   readonly realClock: Clock;
   readonly random: RandomSource;
   readonly log: Logger;
+  /** Environment variables, for settings that name one. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
   /** For tests that end the process between two durable steps. */
   readonly afterCommit?: (step: 'archived' | 'projected') => void;
 }
@@ -70,6 +74,7 @@ export interface Cloud {
   readonly grids: CloudGrids;
   readonly directory: Directory;
   readonly store: SqliteUplinkStore;
+  readonly history: WindowHistory;
   readonly counters: Counters;
   readonly broker: GuardedBroker;
   /** The cloud's own rules. */
@@ -104,9 +109,16 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     const gateway = directory.ofGrid(gridId);
     return gateway ? (grids.get(gridId)?.site() ?? siteOf(gateway, gateways)).zone : 'UTC';
   };
-  const telemetry = createProjectedTelemetry({
+  const { telemetry, history } = openHistory(config, {
     database,
     frames,
+    store,
+    directory,
+    clock,
+    realClock,
+    random,
+    log: log.child('history'),
+    environment: ports.environment ?? {},
     zoneOf,
   });
   const live = createLiveBus(log.child('live'));
@@ -151,6 +163,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     database,
     store,
     telemetry,
+    history,
     frames,
     ledger,
     alerts,
@@ -162,15 +175,18 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     projector,
     live,
     clock,
+    onWatched: (gridId, on) => boost.watched(gridId, on),
     manifestOf: (gridId, day) => manifestCheck.proofOf(gridId, day),
     differingDays: (gridId) => manifestCheck.differingDays(gridId),
-    kept: (organisation) => keptOf(config.retention, organisation),
+    kept(organisation) {
+      const kept = keptOf(config.retention, organisation);
+      // How long another store keeps windows is its own affair.
+      return telemetry.outbox === undefined ? kept : { raw: kept.raw };
+    },
   });
   const manifestCheck = createManifestCheck({
     manifests: createManifestStore(database),
     ...{ store, telemetry, projector, ledger, clock, realClock },
-    gateway: (gatewayId) => directory.gateway(gatewayId),
-    ask: (gateway, message) => downlink.send(gateway, message),
     log: log.child('manifest'),
   });
   const retention = createRetention({
@@ -181,6 +197,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     projector,
     ledger,
     cursors: createCursorStore(database),
+    hasWindows: telemetry.outbox === undefined,
     file: createFileRoom(cloudFiles(config.data_dir).cloud, () => database),
     zoneOf,
     clock,
@@ -197,6 +214,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     sendReceipt: (gateway, receipt) => downlink.sendReceipt(gateway, receipt),
     onAccepted: () => projector.run(),
   });
+  const boost = createBoost({ directory, presence, downlink, realClock });
   const lanes = createLanes({
     database,
     gateways,
@@ -207,6 +225,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     clock,
     log: log.child('session'),
     counters,
+    onPlan: (gateway, plan) => boost.plan(gateway, plan),
     onSite: (gateway) => grids.get(gateway.grid_id)?.siteChanged(),
     onAlerts: (gateway, alertIds) =>
       grids
@@ -230,6 +249,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     counters,
     database,
     store,
+    history,
     acts,
     projector,
     directory,
@@ -271,6 +291,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
       accountsDatabase.close();
     },
   });
+  lifecycle.add({ name: 'history', start: () => history.start(), stop: () => history.stop(), stopDeadlineMs: 500 });
   lifecycle.add({ name: 'projection', start: () => projector.run(), stop: () => projector.stop() });
   lifecycle.add(directory);
   lifecycle.add(retention);
@@ -283,6 +304,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     stopDeadlineMs: 1000,
   });
   lifecycle.add(downlink);
+  lifecycle.add(boost);
   lifecycle.add({ name: 'ingest', start() {}, stop: () => acceptor.drained(), stopDeadlineMs: 1000 });
   lifecycle.add({ name: 'mqtts', start: () => broker.start(), stop: () => broker.stop(), stopDeadlineMs: 1500 });
 
@@ -309,6 +331,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     grids,
     directory,
     store,
+    history,
     counters,
     broker,
     watch,

@@ -40,6 +40,7 @@ try {
     clock: acceleratedClock({ realEpochMs: real_epoch_ms, villageEpochMs: village_epoch_ms, speed }),
     realClock: real,
     random: cryptoRandom(),
+    environment: process.env,
     log,
   });
 } catch (error) {

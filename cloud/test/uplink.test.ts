@@ -145,6 +145,21 @@ t.test('HELLO is answered with the server time, the receipt for that log and the
   );
 });
 
+t.test('who watches a grid has its gateway send more, for a while, unless it sends every sample anyway', async (t) => {
+  const { gateway, cloud } = await run(t);
+  const side = await gateway();
+  const boosts = () => side.down.filter(({ y }) => y === 'boost');
+  await side.hello({ plan: 'raw' });
+  await side.welcome();
+  cloud.grids.get('alpha')?.watched?.(true);
+  await side.hello({ plan: 'standard' });
+  const boost = await side.next(({ y }) => y === 'boost');
+  t.same([boost, boosts().length], [{ y: 'boost', for_s: 120 }, 1], 'told what it sends, it is asked at once');
+  cloud.grids.get('alpha')?.watched?.(false);
+  cloud.grids.get('alpha')?.watched?.(true);
+  await until(t, 'somebody new', () => boosts().length === 2);
+});
+
 t.test(
   'frames that come twice, in any order and in other cuts are there once; receipt and completeness are exact',
   async (t) => {

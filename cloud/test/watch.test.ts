@@ -6,7 +6,7 @@ import { createCloud, loadCloudConfig, openCloudDatabase } from '../src/index.js
 import { createGatewayStore } from '../src/stores/gateway-store.js';
 import { cloudFixture } from '../src/testing/cloud-fixture.js';
 import { testSite } from '../src/testing/gateway-side.js';
-import { silenceCause, silencePatienceMs, type SilenceFacts } from '../src/watch/silence.js';
+import { silenceCause, silencePatienceMs, wasDark, type SilenceFacts } from '../src/watch/silence.js';
 
 const minute = 60_000;
 
@@ -40,6 +40,11 @@ t.test(
       'a dark village does not wait',
     );
     t.same(of({ wasDark: true, socPct: null }), ['village_dark', 1]);
+    const volts = (value: number) => ({ value, timeMs: 1e12, quality: 0 as const, sources: [], usedFallback: false });
+    const [one, two] = ['ac_output_voltage_v.feeder-1', 'ac_output_voltage_v.feeder-2'] as const;
+    t.ok(wasDark({ [one]: volts(0), [two]: volts(3) }, 230));
+    t.notOk(wasDark({ [one]: volts(0), [two]: volts(229) }, 230), 'a feeder still had power');
+    t.notOk(wasDark({}, 230));
   },
 );
 
@@ -56,6 +61,7 @@ t.test(
     const clock: Clock = { ...realClock(), nowMs: () => nowMs };
     const database = openCloudDatabase(config.data_dir);
     const gateways = createGatewayStore(database);
+    const store = createAlertStore({ database });
     const hear = (...heard: readonly string[]) => {
       for (const name of heard) gateways.received(`gw-${name}`, name, nowMs);
     };
@@ -98,6 +104,14 @@ t.test(
       )
         .flat()
         .sort();
+    /** What whoever looks at each change sees. */
+    const shown = new Set<string>();
+    for (const grid of cloud.grids.list())
+      grid.subscribe((change) => {
+        if (change.type !== 'alert') return;
+        const alert = store.get(change.alertId);
+        shown.add(`${grid.gridId} ${alert?.rule_id}${alert?.suppressed_by === null ? '' : ' (explained)'}`);
+      });
     const pass = (minutes: number, ...heard: readonly string[]) => {
       for (let at = 0; at < minutes; at += 5) {
         nowMs += 5 * minute;
@@ -114,6 +128,7 @@ t.test(
       'b gateway_silent (explained)',
       'c gateway_silent (explained)',
     ]);
+    t.same([...shown].sort(), await open(), 'nobody ever saw one of them on its own');
     const [lead] = cloud.grids.list();
     t.match(
       (await lead?.alerts({ status: 'active' }))?.find(({ rule_id }) => rule_id === 'fleet_silent')?.what,

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import {
   alertLoad,
+  loadFacts,
   checkAlertEvent,
   compareAlerts,
   isAlertEvent,
@@ -289,7 +290,7 @@ t.test(
       alert('b', 300, { timeline: [quiet] }),
       ...[720, 722, 725].map((at) => alert('c', at)),
     ];
-    const load = alertLoad(few, { fromMs, toMs, nowMs: toMs + 1, zone: 'Africa/Nairobi' });
+    const load = alertLoad(few.map(loadFacts), { fromMs, toMs, nowMs: toMs + 1, zone: 'Africa/Nairobi' });
     t.match(load, {
       alerts: 4,
       suppressed: 1,
@@ -311,7 +312,7 @@ t.test(
     });
     // Twelve within ten minutes: from the eleventh on, until the first of them is ten minutes old.
     const many = Array.from({ length: 12 }, (_, at) => alert('d', 600 + at * 0.5));
-    const flood = alertLoad(many, { fromMs, toMs, nowMs: toMs, zone: 'Africa/Nairobi' });
+    const flood = alertLoad(many.map(loadFacts), { fromMs, toMs, nowMs: toMs, zone: 'Africa/Nairobi' });
     t.equal(flood.judgement, 'poor');
     t.equal(Math.round(flood.flood_share * (toMs - fromMs)), 5.5 * minute);
     t.match(alertLoad([], { fromMs, toMs, nowMs: toMs, zone: 'UTC' }), {

@@ -753,6 +753,81 @@ t.test('expression: several values and windows together; one that is not known c
   t.same(found, ['300 raise inv-2', '720 clear inv-2'], 'each device of the class by itself, with the sun of the grid');
 });
 
+t.test(
+  'a tripped inverter is one alert with its own words, whatever the charge; one that is off in the sun is one too',
+  (t) => {
+    const rules = defaultRules(defaultLimits()).filter(({ id }) => ['inverter_fault', 'inverter_stopped'].includes(id));
+    /** What is raised and cleared in 40 minutes; each lists [from minute, kW, own state] with the sun and the charge. */
+    const run = (
+      charge: number,
+      sun: number,
+      ...parts: ReadonlyArray<readonly [number, number, number | undefined]>
+    ) => {
+      const inventory = [{ device_id: 'inv-1', kind: 'inverter' }];
+      const engine = createRuleEngine({ rules, devices: ['inv-1'], inventory, context: noFigures });
+      const found: string[] = [];
+      for (let second = 0; second <= 2400; second += 10) {
+        const timeMs = start + second * 1000;
+        engine.onFigures([
+          { metric: 'irradiance_w_m2', timeMs, value: sun },
+          { metric: 'battery_soc_pct', timeMs, value: charge },
+        ]);
+        const [, power = 0, own] = parts.findLast(([minute]) => second >= minute * 60) ?? [];
+        for (const [metric, value] of [
+          ['generation_kw', power],
+          ['fault_state', own],
+        ] as const) {
+          if (value === undefined) continue;
+          for (const { transition, rule } of engine.onSeriesSample({ deviceId: 'inv-1', metric, timeMs, value }))
+            found.push(`${second} ${transition.type} ${rule.id}`);
+        }
+      }
+      return found;
+    };
+    t.same(run(98, 800, [0, 12, 0], [10, 0, 2], [30, 12, 0]), [
+      '660 raise inverter_fault',
+      '1920 clear inverter_fault',
+    ]);
+    t.same(run(60, 800, [0, 12, 0], [10, 0, 2]), ['660 raise inverter_fault'], 'one cause, one alert');
+    t.same(run(60, 0, [0, 0, 0], [10, 0, 2]), ['660 raise inverter_fault'], 'at night too');
+    t.same(run(98, 800, [0, 12, 0], [10, 0, 1]), ['900 raise inverter_stopped'], 'off in the sun, the battery full');
+    t.same(run(98, 800, [0, 12, 0], [10, 0, 0]), [], 'held back by a full battery');
+    t.same(run(98, 0, [0, 0, 1]), [], 'off at night');
+    t.same(
+      run(60, 800, [0, 12, undefined], [10, 0, undefined]),
+      ['900 raise inverter_stopped'],
+      'it tells nothing of itself',
+    );
+    t.same(
+      run(60, 800, [0, 12, 0], [10, 0, 0], [20, 0, 2]),
+      ['900 raise inverter_stopped', '1260 raise inverter_fault', '1320 clear inverter_stopped'],
+      'the better explanation takes over',
+    );
+    const rule = rules[0] as Rule;
+    const transition: Transition = { type: 'raise', atMs: start, value: 2, limit: null };
+    const found = { rule, subject: 's', deviceId: 'inv-1', metric: 'fault_state', transition };
+    const subject = alertSubject(found, 'Inverter 1', 'over temp, cabinet open');
+    t.match(subject, {
+      severity: 'high',
+      what: 'Inverter 1 has stopped with a fault. It says: over temp, cabinet open.',
+      said: 'over temp, cabinet open',
+    });
+    t.equal(
+      alertWords(subject, 'fr')?.what,
+      'Inverter 1 s’est arrêté sur un défaut. Il indique : over temp, cabinet open.',
+    );
+    const wordless = alertSubject(found, 'Inverter 1');
+    t.equal(wordless.what, 'Inverter 1 has stopped with a fault. It says: fault.');
+    t.notOk('said' in wordless);
+    t.match(alertWords(wordless, 'sw')?.what, /Inaonyesha: hitilafu\.$/);
+    t.notOk(
+      'said' in alertSubject({ ...found, rule: rules[1] as Rule }, 'Inverter 1', 'x'),
+      'others do not ask for it',
+    );
+    t.end();
+  },
+);
+
 t.test('a formula that loops, explodes or means nothing is refused with its place and the reason', async (t) => {
   const nested = (depth: number) => `${'('.repeat(depth)}a${')'.repeat(depth)} > 1`;
   for (const [text, reason] of [
@@ -968,6 +1043,7 @@ t.test('every default rule is worded in every language, with the same figures an
     'feeder-2 haina umeme',
   );
   t.equal(alertWords({ ...alert, rule_id: 'our_own' }, 'fr'), undefined);
+  t.equal(alertWords({ ...alert, rule_id: 'no_power_at_the_pump', metric: 'ac_output_voltage_v' }, 'fr'), undefined);
   for (const id of wordedRules)
     for (const language of ruleLanguages) {
       const words = alertWords({ ...alert, rule_id: id }, language);

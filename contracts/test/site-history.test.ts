@@ -405,6 +405,12 @@ t.test('a value is live for two of its periods, late for ten minutes or six peri
   t.same([at(600_000, minute), at(600_001, minute)], ['late', 'stale']);
   t.same([at(90 * minute, 15 * minute), at(90 * minute + 1, 15 * minute)], ['late', 'stale']);
   t.equal(freshness(null, now, 1000), 'unknown');
+  t.equal(
+    freshness(now, now, 1000, qualityCodes.uncertain_last_known),
+    'stale',
+    'from before a restart of unknown length',
+  );
+  t.equal(linkState(now, now, 1000, 'down', qualityCodes.uncertain_last_known), 'offline');
   t.equal(at(-5000, 1000), 'live', 'a little ahead');
   const link = (ageMs: number | null, said?: 'up' | 'down') =>
     linkState(ageMs === null ? null : now - ageMs, now, 10_000, said);

@@ -1,7 +1,7 @@
 /** The page of device models: what each has, what it feeds, where its facts are from and how it was verified. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { loadProfiles, type ModelPoint, type Profile, type ProfilePoint } from '@villagrid/gateway/field';
+import { faultMetric, loadProfiles, type ModelPoint, type Profile, type ProfilePoint } from '@villagrid/gateway/field';
 
 const fixtures = fileURLToPath(new URL('../../gateway/src/devices/fixtures/README.md', import.meta.url));
 const simulated = fileURLToPath(new URL('../../simulator/src/reference/devices.ts', import.meta.url));
@@ -50,7 +50,10 @@ const pointsOf = ({ points = [], sunspec }: Profile): ReadonlyArray<ProfilePoint
 ];
 
 const metricsOf = (profile: Profile): string[] => [
-  ...new Set([...pointsOf(profile), ...(profile.computed ?? [])].flatMap(({ metric }) => metric ?? [])),
+  ...new Set([
+    ...[...pointsOf(profile), ...(profile.computed ?? [])].flatMap(({ metric }) => metric ?? []),
+    ...(pointsOf(profile).some(({ trouble }) => trouble?.off ?? trouble?.fault) ? [faultMetric] : []),
+  ]),
 ];
 
 const steps = ({ scale, offset, scale_factor: factor, mask }: ProfilePoint | ModelPoint): string =>
@@ -74,6 +77,13 @@ function metricOf({
   return factor < 0 ? `\`${metric}\`, turned round` : `\`${metric}\``;
 }
 
+/** What a point feeds, and what it tells of the device itself. */
+function feeds(point: ProfilePoint | ModelPoint): string {
+  const { trouble } = point;
+  const tells = trouble && (trouble.off || trouble.fault ? `\`${faultMetric}\`` : 'words of a fault');
+  return [metricOf(point), tells].filter(Boolean).join(', ');
+}
+
 function row(profile: Profile, point: ProfilePoint | ModelPoint): string[] {
   const { repeat } = point;
   const where = 'address' in point ? point.address : `+${point.model_offset}`;
@@ -85,7 +95,7 @@ function row(profile: Profile, point: ProfilePoint | ModelPoint): string[] {
     `${point.function ?? profile.function}`,
     [point.type, steps(point)].filter(Boolean).join(' '),
     point.unit ?? '',
-    metricOf(point),
+    feeds(point),
   ];
 }
 
@@ -111,7 +121,9 @@ function section(profile: Profile): string {
   for (const { key, multiply, unit, ...fed } of profile.computed ?? [])
     parts.push(`Computed: \`${key}\` = ${multiply.join(' × ')}, ${unit}, feeds ${metricOf(fed)}.`);
   parts.push(profile.quirks.map((quirk) => `- ${quirk}`).join('\n'));
-  const sources = Object.entries(profile.sources).map(([name, commit]) => `${name} (${commit.slice(0, 10)})`);
+  const sources = Object.entries(profile.sources).map(
+    ([name, version]) => `${name} (${/^[0-9a-f]{40}$/.test(version) ? version.slice(0, 10) : version})`,
+  );
   if (sources.length > 0) parts.push(`Facts from: ${sources.join(', ')}.`);
   return parts.filter(Boolean).join('\n\n');
 }
@@ -136,7 +148,8 @@ const notRead = `## What is not read
 - **Solarman Wi-Fi sticks** of Deye and Sunsynk, Wi-Fi dongles of SRNE: they wrap frames their own way. Use the RS-485 port.
 - **Coils and discrete inputs** (functions 1 and 2): the status bits of Seplos, "over temperature" and "night" of EPEver.
 - **Named alarms** of DSE controllers: their layout differs from model to model.
-- **Nothing is written** to any device.`;
+- **Nothing is written** to any device unless a site switches commands on and names them
+  ([what it can be told](../how-to/add-a-device-model.md#what-it-can-be-told)).`;
 
 /** The page as text. */
 export function devicesPage(): string {

@@ -220,13 +220,17 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     random,
     logger: logger.child('alerts'),
     usual: usual.at,
+    usualChanges: usual.changes,
     ownWords(ruleId) {
       if (ruleId === notifyFailingRuleId) return notifier?.words();
       if (ruleId === meterDisagreesRuleId) return balance.words();
       return ruleId === lineDownRuleId ? lines.words(nameOf) : insight.words(ruleId);
     },
+    saidBy: (deviceId) => faultWords(deviceId),
     tell,
   });
+  // The rules went on with what they knew; people are not told that it is of now.
+  if (!isTrusted(clock.trust())) live.markLastKnown();
   const intake = createIntake({
     log,
     sequences,
@@ -352,6 +356,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     restamped(frames) {
       for (const { id, alert_id, at_ms } of frames.flatMap(({ events }) => events))
         if (alertStore.retime(alert_id, id, at_ms)) live.tell({ type: 'alert', alertId: alert_id });
+      alerts.retimed();
     },
     realClock,
     logger: logger.child('projector'),
@@ -381,11 +386,12 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     realClock,
     logger: logger.child('history'),
   });
-  const { parts, uplink, quality, write, line } = gatewayParts({
+  const { parts, uplink, quality, write, line, faultWords } = gatewayParts({
     config,
     profiles,
     version: gatewayVersion,
     log,
+    telemetryDatabase,
     formerEpochs: formerEpochs(log),
     sink,
     onActs: async (events) => void (await Promise.all(events.map((event) => alerts.append(event)))),
@@ -463,7 +469,18 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     clock,
   });
   const accounts = createAccounts({ database: settingsDatabase, realClock, random, log: logger.child('accounts') });
-  const grid = createGridPort({ site, live, quality, log, alerts, telemetry, projector, commands });
+  const grid = createGridPort({
+    site,
+    nowMs: () => clock.nowMs(),
+    uplink: () => uplink?.stats(),
+    live,
+    quality,
+    log,
+    alerts,
+    telemetry,
+    projector,
+    commands,
+  });
   const manifests = createManifests({
     log,
     zone: site.zone,
@@ -543,7 +560,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     async start() {
       // What was committed since the last seal is read again from the log. A long way to go is gone in the background:
       // devices are not kept waiting for it.
-      const restored = projector.catchUp().then(() => live.restore(telemetry.latest(gridId)));
+      const restored = projector.catchUp().then(() => live.restore(telemetry.latest(gridId), isTrusted(clock.trust())));
       restored.catch(() => {});
       if (projector.behind() <= framesWorthWaiting) await Promise.race([restored, realClock.sleep(longestWaitMs)]);
     },
@@ -552,7 +569,8 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   lifecycle.add(history);
   lifecycle.add(retention);
   lifecycle.add(alerts);
-  if (uplink) lifecycle.add(manifests);
+  // Only what is sent as measured can be compared sample by sample.
+  if (uplink && config.uplink?.plan === 'raw') lifecycle.add(manifests);
   lifecycle.add(balance);
   lifecycle.add(insight);
   if (notifier) lifecycle.add(notifier);

@@ -9,7 +9,7 @@ import {
   type RandomSource,
   topics,
 } from '@villagrid/contracts';
-import type { LifecyclePart, Logger } from '@villagrid/runtime';
+import type { LifecyclePart, Logger, SqliteDatabase } from '@villagrid/runtime';
 import type { GatewayConfig } from './config/schema.js';
 import {
   createModbusDrivers,
@@ -20,7 +20,7 @@ import {
   type WriteOutcome,
 } from './drivers/index.js';
 import type { Log } from './log/port.js';
-import { createMqttDestination, createUplink, type Uplink } from './uplink/index.js';
+import { createMqttDestination, createSealStore, createUplink, uplinkKeepaliveS, type Uplink } from './uplink/index.js';
 
 /** A system's clock that is off by more cannot judge certificates, milliseconds. */
 const systemWrongMs = 3_600_000;
@@ -32,6 +32,8 @@ export interface PartsContext {
   readonly profiles: ReadonlyMap<string, Profile>;
   readonly version: string;
   readonly log: Log;
+  /** Where the uplink keeps what it sealed: what is lost of it can be made anew. */
+  readonly telemetryDatabase: SqliteDatabase;
   readonly formerEpochs: readonly { readonly epoch: string; readonly last: number }[];
   /** Where drivers put what they learn. */
   readonly sink: DriverSink;
@@ -55,6 +57,8 @@ export interface GatewayParts {
   readonly uplink: Uplink | undefined;
   /** How a device that is asked answers. */
   quality(deviceId: string): DeviceLink | undefined;
+  /** What a device says of its own fault, in its maker's words. */
+  faultWords(deviceId: string): string | undefined;
   /** The line of that name, for who may borrow it. */
   line(endpoint: string): ReturnType<NonNullable<Driver['line']>>;
   /** Writes to a point of a device, as `Driver.write`. Rejects with LinkError. */
@@ -92,6 +96,13 @@ export function gatewayParts(context: PartsContext): GatewayParts {
       }
       return undefined;
     },
+    faultWords(deviceId) {
+      for (const driver of drivers) {
+        const words = driver.faultWords?.(deviceId);
+        if (words !== undefined) return words;
+      }
+      return undefined;
+    },
     line(endpoint) {
       for (const driver of drivers) {
         const known = driver.line?.(endpoint);
@@ -121,6 +132,7 @@ function makeUplink(context: PartsContext): Uplink | undefined {
     keyFile: settings.key_file,
     clientId: site.gateway_id,
     will: { topic: topics.gatewayStatus(site.grid_id, site.gateway_id), payload: 'offline' },
+    keepaliveS: uplinkKeepaliveS(settings.plan),
     realClock,
     random,
     log: logger,
@@ -138,6 +150,9 @@ function makeUplink(context: PartsContext): Uplink | undefined {
     gridId: site.grid_id,
     version,
     plan: settings.plan,
+    gatherS: settings.gather_s,
+    dailyBytes: settings.daily_mb === undefined ? undefined : settings.daily_mb * 1_000_000,
+    seals: createSealStore(context.telemetryDatabase),
     site: () => site,
     clockTrust,
     storage: context.storage,

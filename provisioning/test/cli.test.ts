@@ -14,9 +14,11 @@ import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
 import { createGateway, loadGatewayConfig } from '@villagrid/gateway';
+import { loadProfile } from '@villagrid/gateway/field';
 import { createLogger, cryptoRandom, describeCertificate, realClock, verifySecret } from '@villagrid/runtime';
 import { tempDir, testClock } from '@villagrid/runtime/testing';
 import t, { type Test } from 'tap';
+import { playedCase, startPlayedDevice } from '../src/commands/profile-play.js';
 import { spanOf } from '../src/commands/maintenance.js';
 import { momentOf } from '../src/site/village-time.js';
 import { runCli, setSetting, withAccounts } from '../src/index.js';
@@ -624,7 +626,7 @@ t.test('a profile is checked and tried before a gateway uses it', async (t) => {
   const checked = await cli(['profile', 'check', file]);
   t.equal(checked.code, 0, checked.err);
   t.match(checked.out, /own-meter: the form is right. 3 points/);
-  t.match(checked.out, /A poll asks 1 times for 2 registers \(10-11\), 2[78] ms of the line at 9600 baud/);
+  t.match(checked.out, /A poll asks once for 2 registers \(10-11\), 2[78] ms of the line at 9600 baud/);
   t.match(checked.out, /No vectors/);
 
   writeFileSync(file, ownProfile.replace('type: enum16', 'type: enum17'));
@@ -636,13 +638,14 @@ t.test('a profile is checked and tried before a gateway uses it', async (t) => {
   mkdirSync(join(folder, 'vectors'));
   writeFileSync(
     join(folder, 'vectors/own-meter.yaml'),
-    'cases:\n  - name: one\n    read: [{ address: 10, words: [0xEC78, 0xFFFF, 2] }]\n    points: { power: 500, state: 2 }\n',
+    'cases:\n  - name: one\n    read: [{ address: 10, words: [0xEC78, 0xFFFF, 2] }]\n    points: { power: 500, state: 2, stat: 2, absent: 1 }\n',
   );
   const differs = await cli(['profile', 'check', file, '--json']);
   t.equal(differs.code, 1);
   t.same((JSON.parse(differs.out) as { vectors: string[] }).vectors, [
     'case "one": power is -500, it should be 500',
-    'no case has a value of: absent',
+    'case "one": the profile has no point stat',
+    'case "one": absent has no registers under read, by function and address',
     'no case has a negative value of the signed: power',
     'no case compares the metrics consumption_kw',
   ]);
@@ -661,6 +664,28 @@ t.test('a profile is checked and tried before a gateway uses it', async (t) => {
   const noSunSpec = await cli(['profile', 'try', 'sunspec', ...place]);
   t.equal(noSunSpec.code, 1);
   t.match(noSunSpec.err, /E_DEVICE_SILENT.*no "SunS" at 40000, 50000, 0/s);
+
+  const limits =
+    'function: 3\nlimits: { max_registers: 3, max_gap: 2, forbidden: [[30, 31]] }\nmissing: { u16: [0xFFFF] }\n';
+  writeFileSync(file, ownProfile.replace('points:\n', `${limits}points:\n`));
+  const vectors =
+    'cases:\n  - name: two\n    read: [{ address: 10, words: [1, 0, 2] }, { address: 15, words: [7] }, { address: 19, words: [230] }]\n    points: { absent: 230 }\n';
+  writeFileSync(join(folder, 'vectors/own-meter.yaml'), vectors);
+  t.match((await cli(['profile', 'check', file])).out, /BAD  no case shows the code of no value of: absent\./);
+  const { name, read } = playedCase(file, loadProfile(file));
+  t.equal(name, 'two');
+  t.same(read(3, 10, 3), [1, 0, 2], 'a played device has the registers of the case');
+  t.same(read(3, 12, 3), [2, 0, 0], 'and those that may be read along');
+  t.same([read(3, 16, 1), read(3, 15, 4), read(3, 30, 1), read(4, 10, 1)], [2, 3, 2, 1], 'and refuses the others');
+  const played = await startPlayedDevice(read, { port: 0, unit: 1 });
+  t.teardown(() => played.close());
+  const there = ['--host', '127.0.0.1', '--port', String(played.port)];
+  const own = await cli(['profile', 'try', file, ...there]);
+  t.match(own.out, /absent +00e6 +230 V/, own.err);
+  const wrongUnit = await cli(['profile', 'try', file, ...there, '--unit', '9']);
+  t.match(wrongUnit.err, /E_DEVICE_SILENT.*unit 9: .*the unit behind the gateway does not answer/);
+  t.throws(() => playedCase(file, loadProfile(file), 'three'), /no case "three"; there are "two"/);
+  t.equal((await cli(['profile', 'play', 'sunspec'])).code, 2);
 
   const nowhere = await cli(['profile', 'try', file]);
   t.equal(nowhere.code, 2);
@@ -744,6 +769,21 @@ steps:
     [mill.replace('kind: expression', 'kind: magic'), /mill_at_night\.yaml:2: kind: .*threshold/],
     [mill.replace("'21:00'", '25'), /mill_at_night\.yaml:9: schedule\.hours\[0\]\.from/],
     [mill.replace('why: The', 'why: The: x: y'), /mill_at_night\.yaml:\d+: /],
+    [
+      mill.replace('severity: low', 'severity: loud').replace('> 5', '> ').replace('on_delay_ms', 'on_delay'),
+      /mill_at_night\.yaml:3: severity: .*\n(.*\n)*.*mill_at_night\.yaml:14: parameters\.on_delay: there is no parameter/,
+    ],
+    [
+      mill.replace('consumption_kw > 5', 'consumption_kw > ').replace(', otherwise: 0', ', fold: mean'),
+      /yaml:11: parameters\.when: .*\n.*yaml:13: parameters\.inputs\.soc: .*no window_ms/,
+    ],
+    [
+      mill
+        .replace('expression', 'deviation')
+        .replace(/  when[\s\S]*otherwise: 0 }\n/, '')
+        .replace('device\n', 'series\n  metric: power_factor\n'),
+      /yaml:6: selector\.metric: what is usual of "power_factor" is not learnt, so a deviation rule would conclude nothing/,
+    ],
   ] as const) {
     write('mill_at_night.yaml', change);
     const bad = await check();

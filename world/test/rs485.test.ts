@@ -24,7 +24,9 @@ import { acceleratedClock, cryptoRandom, realClock, seededRandom, silentLogger }
 import { tempDir } from '@villagrid/runtime/testing';
 import { runCli, setSetting } from '@villagrid/provisioning';
 import {
+  askSimulator,
   canOpenPty,
+  loadSimulatorConfig,
   openPty,
   registerMap,
   renderImage,
@@ -32,6 +34,7 @@ import {
   rtuSlave,
   type SlaveBurst,
   type SlaveRequest,
+  startSimulator,
 } from '@villagrid/simulator';
 import t, { type Test } from 'tap';
 import { freePortBase } from './port-base.js';
@@ -40,7 +43,7 @@ const clock = realClock();
 const seed = Number(process.env.SEED ?? 7);
 const soak = process.env.VILLAGRID_SOAK === 'full';
 const skip = canOpenPty() ? false : 'pseudo-terminals need python3';
-const until = async (what: string, met: () => boolean, timeoutMs = 20_000) => {
+const until = async (what: string, met: () => boolean, timeoutMs = 60_000) => {
   const endMs = clock.monotonicMs() + timeoutMs;
   while (!met()) {
     if (clock.monotonicMs() > endMs) throw new Error(`waited in vain for: ${what}`);
@@ -166,14 +169,19 @@ function busyNowAndThen(): () => void {
   return () => (ended = true);
 }
 
-/** So many reads of three units; says how they ended, and each lie. */
-async function readMuch(t: Test, link: Link, slave: RtuSlave, reads: number, longestMs: number) {
+/** So many reads of three units on each line, all lines at once; says how they ended, and each lie. */
+async function readMuch(
+  t: Test,
+  lines: ReadonlyArray<{ readonly link: Link; readonly slave: RtuSlave }>,
+  reads: number,
+  longestMs: number,
+) {
   const random = seededRandom(seed + 1);
   const outcomes = new Map<string, number>();
   const wrong: string[] = [];
   let left = reads;
   const begunMs = clock.monotonicMs();
-  const reader = async (unit: number) => {
+  const reader = async ({ link, slave }: (typeof lines)[number], unit: number) => {
     while (left > 0) {
       left -= 1;
       const places = [
@@ -189,11 +197,14 @@ async function readMuch(t: Test, link: Link, slave: RtuSlave, reads: number, lon
       if (!known) wrong.push(outcome);
     }
   };
-  await Promise.all([reader(1), reader(2), reader(3)]);
+  await Promise.all(lines.flatMap((one) => [1, 2, 3].map((unit) => reader(one, unit))));
   const tookS = (clock.monotonicMs() - begunMs) / 1000;
   t.comment(`seed ${seed}: ${reads} reads in ${tookS.toFixed(1)} s: ${JSON.stringify([...outcomes])}`);
   return { wrong, good: outcomes.get('good') ?? 0 };
 }
+
+/** Reads mostly wait for silence: lines side by side share that time. */
+const linesAtOnce = 4;
 
 t.test(
   'late, doubled, spoiled, cut off and noisy answers on a serial line: not one wrong value',
@@ -202,16 +213,20 @@ t.test(
     const longestMs = 20;
     const reads = soak ? 10_000 : 1000;
     const spoiled = spoiler(longestMs, 0.12);
-    const { link, slave } = await line(t, (write) => {
+    const make = (write: (bytes: Uint8Array) => void) => {
       const self: RtuSlave = rtuSlave({ write, clock, answer: tellingAnswer(() => self), spoil: spoiled.spoil });
       return self;
-    });
-    const { wrong, good } = await readMuch(t, link, slave, reads, longestMs);
+    };
+    const lines = await Promise.all(Array.from({ length: linesAtOnce }, () => line(t, make)));
+    const { wrong, good } = await readMuch(t, lines, reads, longestMs);
     t.comment(`spoiled: ${JSON.stringify([...spoiled.kinds])}`);
     t.same(wrong, []);
     t.ok(good > reads * 0.5, 'most reads succeed all the same');
     t.same(spoiled.unseen(), [], 'there was each way');
-    t.equal(slave.others.length, 0, 'nothing but reads was ever sent');
+    t.ok(
+      lines.every(({ slave }) => slave.others.length === 0),
+      'nothing but reads was ever sent',
+    );
   },
 );
 
@@ -257,7 +272,7 @@ t.test(
     const reads = soak ? 3000 : 150;
     const spoiled = spoiler(longestMs, 0.2);
     let spoils = true;
-    const converter = await rtuConverter(t, (write) => {
+    const make = (write: (bytes: Uint8Array) => void) => {
       const self: RtuSlave = rtuSlave({
         write,
         clock,
@@ -265,19 +280,26 @@ t.test(
         spoil: (bytes) => (spoils ? spoiled.spoil(bytes) : [{ afterMs: 0, bytes }]),
       });
       return self;
-    });
-    const place = { host: '127.0.0.1', port: converter.port, framing: 'rtu' } as const;
-    const link = openLink(
-      { name: 'converter', ...place, devices: [] },
-      { clock, random: seededRandom(seed), log: silentLogger() },
+    };
+    const converters = await Promise.all([rtuConverter(t, make), rtuConverter(t, make), rtuConverter(t, make)]);
+    const places = converters.map(({ port }) => ({ host: '127.0.0.1', port, framing: 'rtu' }) as const);
+    const links = places.map((place) =>
+      openLink(
+        { name: 'converter', ...place, devices: [] },
+        { clock, random: seededRandom(seed), log: silentLogger() },
+      ),
     );
     const calm = busyNowAndThen();
-    const { wrong, good } = await readMuch(t, link, converter.slave, reads, longestMs);
+    const lines = links.map((link, i) => ({ link, slave: (converters[i] ?? converters[0]).slave }));
+    const { wrong, good } = await readMuch(t, lines, reads, longestMs);
     calm();
+    const [converter] = converters;
+    const [place] = places;
+    if (!place) throw new Error('no place');
     t.same(wrong, []);
     t.ok(good > reads * 0.5, 'most reads succeed all the same');
     t.same(spoiled.unseen(), [], 'there was each way');
-    await link.close();
+    await Promise.all(links.map((link) => link.close()));
     await until('the converter is free', () => !converter.busy());
     spoils = false;
     converter.taken = 0;
@@ -348,6 +370,27 @@ async function drive(
   return { readings, links, stop };
 }
 
+/** Adds up the time this process was not run when it should have been, real milliseconds. */
+function awayMeter() {
+  const everyMs = 20;
+  let awayMs = 0;
+  let dueMs = clock.monotonicMs() + everyMs;
+  let timer = clock.after(everyMs, tick);
+  function tick(): void {
+    const nowMs = clock.monotonicMs();
+    // Timers are a few milliseconds late on any machine.
+    if (nowMs - dueMs > everyMs) awayMs += nowMs - dueMs;
+    dueMs = nowMs + everyMs;
+    timer = clock.after(everyMs, tick);
+  }
+  return {
+    end() {
+      timer.cancel();
+      return Math.round(awayMs);
+    },
+  };
+}
+
 t.test(
   'an adapter that is unplugged is told within three polls, and read again within ten seconds of coming back',
   { skip },
@@ -364,13 +407,16 @@ t.test(
     const second = serialLine({ path, baud: 9600, parity: 'none', stopBits: 1 });
     const quiet = { bytes: () => undefined, lost: () => undefined };
     await t.rejects(second(quiet), /in use by another program/, 'a line has one owner');
+    const away = awayMeter();
     const goneMs = clock.monotonicMs();
     await pty.close();
     await until('all are told down', () => told.links.filter((one) => one.includes(' down: ')).length >= 3);
     // Half of it is for a machine that does other things too.
-    t.ok(clock.monotonicMs() - goneMs < 3 * 600 * 2, `told after ${Math.round(clock.monotonicMs() - goneMs)} ms`);
+    t.ok(
+      clock.monotonicMs() - goneMs < 3 * 600 * 2 + away.end(),
+      `told after ${Math.round(clock.monotonicMs() - goneMs)} ms`,
+    );
     t.match(told.links.at(-1), /gone|failed|not there/);
-    await clock.sleep(500);
     const before = told.readings.length;
     const backMs = clock.monotonicMs();
     await line(t, make, { path });
@@ -381,7 +427,7 @@ t.test(
 );
 
 // The line of 9,600 baud, devices and periods, all so many times as fast; in the soak as they are.
-const scale = soak ? 1 : 6;
+const scale = soak ? 1 : 8;
 const periodMs = 15_000;
 /** Longest pause between readings of a device, in village milliseconds, for each that is neither dead nor slow. */
 function longestPauses(readings: ReadonlyArray<DriverReading & { atMs: number }>, sick: readonly string[]) {
@@ -438,15 +484,29 @@ t.test(
       new Map([['twenty', twentyRegisters(1000 / scale)]]),
       speed,
     );
-    await clock.sleep((periodMs * (soak ? 24 : 4.3)) / scale);
+    const away = awayMeter();
+    const readOften = (ids: readonly string[], times: number) =>
+      ids.every((id) => told.readings.filter((one) => one.deviceId === id).length >= times);
+    const living = ['s', 't'].flatMap((name) =>
+      devices(name).flatMap(({ device_id: id, unit }) => (unit === dead ? [] : [id])),
+    );
+    await until(
+      'all that are not dead are read again and again, the slow ones too',
+      () => readOften(living, soak ? 23 : 3),
+      soak ? 500_000 : 60_000,
+    );
     await told.stop();
-    const pauses = longestPauses(told.readings, ['s7', 's13', 't7', 't13']);
-    t.equal(pauses.size, 36, 'all that are well are read again and again');
+    const pauses = longestPauses(told.readings, ['s13', 't13']);
+    t.equal(pauses.size, 36);
     const longest = Math.max(...pauses.values());
-    t.comment(`longest pause ${(longest / 1000).toFixed(1)} s of village time at a period of 15 s`);
-    t.ok(longest < 2 * periodMs, `late by one interval at most: ${JSON.stringify([...pauses])}`);
-    for (const id of ['s13', 't13'])
-      t.ok(told.readings.filter((one) => one.deviceId === id).length >= 3, `the slow one is read too: ${id}`);
+    const awayMs = away.end() * scale;
+    t.comment(
+      `longest pause ${(longest / 1000).toFixed(1)} s of village time at a period of 15 s; away ${awayMs} ms of it`,
+    );
+    t.ok(
+      longest < 2 * periodMs + awayMs,
+      `late by one interval at most, but for ${awayMs} ms that this machine was away: ${JSON.stringify([...pauses])}`,
+    );
     t.ok(told.readings.every(({ values }) => values['equipment_temp_c.r19'] === 21.9));
   },
 );
@@ -555,45 +615,35 @@ t.test(
             return [{ afterMs: 0, bytes: unit === 7 ? random.bytes(14) : bytes }];
           },
         }),
-      { only: 19_200 },
+      { only: 115_200 },
     );
-    const common = [
-      'scan',
-      path,
-      '--folder',
-      folder,
-      '--parity',
-      'none',
-      '--units',
-      '1,3,5,7',
-      '--timeout',
-      '100',
-      '--gap',
-      '2',
-    ];
-    const scanned = await villagrid(...common, '--write');
+    const asks = (units: string, timeoutMs: number) =>
+      `scan ${path} --folder ${folder} --parity none --units ${units} --timeout ${timeoutMs} --gap 2`.split(' ');
+    // Nobody is usually at 9, so it is asked the least.
+    const common = asks('9,3,5,7', 100);
+    const scanned = await villagrid(...common, '--period', '1', '--write');
     t.equal(scanned.code, 0, scanned.err);
-    t.match(scanned.out, /unit 3 at 19200 baud, parity none, 1 stop bit: Villagrid Virtual inverter 20 serial S-3/);
+    t.match(scanned.out, /unit 3 at 115200 baud, parity none, 1 stop bit: Villagrid Virtual inverter 20 serial S-3/);
     t.match(scanned.out, /sunspec[a-z-]*: 95 % sure/);
-    t.match(scanned.out, /unit 5 at 19200 baud.*Eastron/);
+    t.match(scanned.out, /unit 5 at 115200 baud.*Eastron/);
     t.match(scanned.out, /eastron-sdm630: 65 % sure/);
     t.match(scanned.out, /unit 7 .*garbled.*Two devices with this address/);
     t.match(scanned.out, /2 found, \d+ questions asked/);
     t.equal(slave.others.length, 0, 'nothing but reads was ever sent');
     t.ok(lost);
-    t.equal(slave.requests.filter(({ unit }) => unit === 1).length, 2, 'a silent address is asked twice, no more');
-    const again = JSON.parse((await villagrid(...common, '--json', '--baud', '19200')).out) as {
+    t.equal(slave.requests.filter(({ unit }) => unit === 9).length, 2, 'a silent address is asked twice, no more');
+    const again = JSON.parse((await villagrid(...asks('3,5', 100), '--json', '--baud', '115200')).out) as {
       entries: { devices: unknown[] };
     };
     t.same(again.entries.devices, [], 'what is there already is not written twice');
     const plan = await villagrid('device', 'plan', '--folder', folder);
     t.equal(plan.code, 0, plan.err);
     t.match(plan.out, /: 2 devices, one round [0-9.]+ s, [0-9.]+ % of its time/);
-    t.match(plan.out, /function 4 +\d+ \+\d+ +every 15 s, [0-9.]+ ms/);
+    t.match(plan.out, /function 4 +\d+ \+\d+ +every 1 s, [0-9.]+ ms/);
     const plans = JSON.parse((await villagrid('device', 'plan', '--folder', folder, '--json')).out) as {
       load: number;
     }[];
-    t.ok((plans[0]?.load ?? 1) < 0.1);
+    t.ok((plans[0]?.load ?? 1) < 0.5);
     // The gateway reads it by what was written.
     const { modbus, site } = loadGatewayConfig({ path: join(folder, 'gateway.yaml') });
     t.same(
@@ -605,7 +655,7 @@ t.test(
     await until('both are read', () => new Set(told.readings.map((one) => one.deviceId)).size === 2);
     t.ok(told.readings.some(({ values }) => values.ac_output_voltage_v === 231));
     // A port has one owner.
-    const refused = await villagrid(...common, '--baud', '19200');
+    const refused = await villagrid(...common, '--baud', '115200');
     t.equal(refused.code, 1);
     t.match(refused.err, /E_LINK_UNREACHABLE.*in use by another program/s);
     await told.stop();
@@ -626,14 +676,15 @@ t.test(
     });
     t.teardown(() => gateway.stop());
     await gateway.start();
-    const polled = () => gateway.log.stats.samples;
-    await until('the gateway reads', () => polled() > 0);
+    const polled = () => slave.requests.filter(({ unit, count }) => unit === 5 && count === 20).length;
+    const lone = polled();
+    await until('the gateway reads', () => polled() > lone);
     const others = await villagrid(...common, '--baud', '9600');
-    t.match(others.err, /E_LINK_OWNED.*at 19200 baud, parity none.*for others the gateway has to be stopped/s);
+    t.match(others.err, /E_LINK_OWNED.*at 115200 baud, parity none.*for others the gateway has to be stopped/s);
     const before = slave.requests.length;
-    const lent = await villagrid(...common.slice(0, -4), '--timeout', '400', '--gap', '2');
+    const lent = await villagrid(...asks('3,5,7', 250));
     t.match(lent.out, /The gateway reads this line and goes on; the scan asks in between, at its speed/);
-    t.match(lent.out, /unit 3 at 19200 baud.*95 % sure.*unit 5 .*65 % sure/s);
+    t.match(lent.out, /unit 3 at 115200 baud.*95 % sure.*unit 5 .*65 % sure/s);
     t.match(lent.out, /unit 7 .*garbled/);
     t.notMatch(lent.out, /For gateway\.yaml/, 'both are known already');
     t.ok(slave.requests.length > before + 8);
@@ -656,7 +707,7 @@ t.test(
         units,
         profiles: loadProfiles(),
         everySetting,
-        timeoutMs: 80,
+        timeoutMs: 40,
         gapMs: 1,
         clock,
         open(setting) {
@@ -740,6 +791,93 @@ t.test('two devices of one address that answer at once are told as a clash, not 
   t.match(clashes, [{ unit: 1, reason: /two devices with one address/ }]);
 });
 
+t.test(
+  'an inverter of the simulator that trips is one High alert in its own words, and clears when it runs again',
+  async (t) => {
+    const folder = join(tempDir(t), 'kisima');
+    const speed = 60;
+    const nowMs = clock.nowMs();
+    const config = loadSimulatorConfig({
+      path: 'simulator.json',
+      text: JSON.stringify({
+        seed,
+        // Noon, so that only its fault keeps it from making anything.
+        clock: { real_epoch_ms: nowMs, village_epoch_ms: Date.UTC(2026, 5, 1, 9), speed },
+        control_socket: join(folder, 'simulator.sock'),
+        state_dir: join(folder, 'simulator'),
+        grids: [
+          {
+            grid_id: 'kisima',
+            name: 'Kisima',
+            zone: 'Africa/Nairobi',
+            plant: { pv_kwp: 45, battery_kwh: 160, battery_floor_pct: 20, inverters: 1 },
+            mqtt: { host: '127.0.0.1', port: 1, nodes: [] },
+            modbus: { host: '127.0.0.1', devices: [{ device_id: 'pv-inverter-1', port: 0, unit: 1 }] },
+          },
+        ],
+      }),
+    });
+    const village = acceleratedClock(config.clock);
+    const simulator = await startSimulator(config, {
+      realClock: clock,
+      villageClock: village,
+      random: seededRandom(seed),
+      log: silentLogger(),
+    });
+    t.teardown(() => simulator.stop());
+    await villagrid('init', '--folder', folder, '--grid', 'kisima', '--name', 'Kisima', '--zone', 'Africa/Nairobi');
+    const file = join(folder, 'gateway.yaml');
+    const base = await freePortBase(2);
+    for (const [i, section] of ['http', 'https', 'mqtt_plain', 'mqtts'].entries())
+      setSetting(file, [section, 'port'], base + i);
+    const common = { protocol: 'modbus', period_s: 5, expected: true };
+    setSetting(file, ['site', 'devices'], [{ device_id: 'inv-1', name: 'Inverter 1', kind: 'inverter', ...common }]);
+    const device = { device_id: 'inv-1', profile: 'sunspec-inverter', unit: 1, period_s: 5 };
+    const port = simulator.grids[0]?.ports.modbus['pv-inverter-1'];
+    setSetting(file, ['modbus', 'connections'], [{ name: 'inverter', host: '127.0.0.1', port, devices: [device] }]);
+    const gateway = createGateway(loadGatewayConfig({ path: file }), {
+      clock: village,
+      realClock: clock,
+      random: cryptoRandom(),
+      log: silentLogger(),
+    });
+    t.teardown(() => gateway.stop());
+    await gateway.start();
+    const [grid] = gateway.api.grids.list();
+    const trip = (on: boolean) =>
+      askSimulator(
+        simulator.controlSocket,
+        { command: 'fault', name: 'inverter-trips', target: 'pv-inverter-1', on },
+        clock,
+      );
+    const told = async () => (await grid?.alerts({}))?.filter(({ device_id: id }) => id === 'inv-1') ?? [];
+    let now: Awaited<ReturnType<typeof told>> = [];
+    const alertIs = async (status: string) => {
+      for (const endMs = clock.monotonicMs() + 60_000; clock.monotonicMs() < endMs; await clock.sleep(50)) {
+        now = await told();
+        if (now[0]?.status === status) return;
+      }
+      throw new Error(`the alert never was ${status}`);
+    };
+    await until('it makes power', () => (grid?.latest('inv-1', 'generation_kw')?.value ?? 0) > 1);
+    t.equal(grid?.latest('inv-1', 'fault_state')?.value, 0);
+    t.match(await trip(true), { ok: true });
+    await alertIs('active');
+    t.match(now, [
+      {
+        type: 'inverter_fault',
+        severity: 'high',
+        message: 'an inverter has switched itself off with a fault',
+        what: 'Inverter 1 has stopped with a fault. It says: fault.',
+        said: 'fault',
+      },
+    ]);
+    t.match(await trip(false), { ok: true });
+    await alertIs('resolved');
+    t.equal(now.length, 1, 'one cause, one alert');
+  },
+);
+
 const foreign = spawnSync('/usr/bin/python3', ['-c', 'import pymodbus.server']).status === 0;
 
 /** A device served by somebody else's program; its registers are those of the simulator's SunSpec inverter. */
@@ -762,13 +900,12 @@ t.test(
   { skip: skip || (foreign ? false : 'needs the Debian packages python3-pymodbus and python3-serial-asyncio') },
   async (t) => {
     const port = 21_000 + (process.pid % 9000);
-    await foreignDevice(t, { tcp: port });
     const folder = tempDir(t);
     const [near, far] = await Promise.all([openPty(join(folder, 'near')), openPty(join(folder, 'far'))]);
     t.teardown(() => Promise.all([near.close(), far.close()]));
     near.onBytes((data) => far.write(data));
     far.onBytes((data) => near.write(data));
-    await foreignDevice(t, { serial: far.path, baud: 115_200 });
+    await Promise.all([foreignDevice(t, { tcp: port }), foreignDevice(t, { serial: far.path, baud: 115_200 })]);
     // Both servers say they are ready just before they listen.
     const listens = (at: number) =>
       new Promise<boolean>((answer) => {
@@ -780,7 +917,7 @@ t.test(
       await clock.sleep(50);
     const profiles = loadProfiles();
     const serial = { path: near.path, baud: 115_200, parity: 'none', stop_bits: 1 } as const;
-    for (const place of [{ host: '127.0.0.1', port }, { serial }]) {
+    const readsIt = async (place: { host: string; port: number } | { serial: typeof serial }) => {
       const open = () =>
         openLink(
           { name: 'foreign', devices: [], ...place },
@@ -806,6 +943,7 @@ t.test(
       await until('it is read', () => told.readings.length >= 2);
       t.match(told.readings[0]?.values, { generation_kw: 12.5, ac_frequency_hz: 50 });
       await told.stop();
-    }
+    };
+    await Promise.all([readsIt({ host: '127.0.0.1', port }), readsIt({ serial })]);
   },
 );

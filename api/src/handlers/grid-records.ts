@@ -1,6 +1,5 @@
 /** Planned work, the hand-over note, and what the alerts of a grid ask of its people. */
 import {
-  alertLoad as loadOf,
   isGridRecord,
   newId,
   reduceHandOver,
@@ -10,6 +9,7 @@ import {
   type Principal,
 } from '@villagrid/contracts';
 import type { GridPort } from '../ports.js';
+import { readAlertLoad } from '../views/alert-load.js';
 import { handOverView, maintenanceList } from '../views/grid-records.js';
 import { parseTime } from '../views/history-request.js';
 import type { Handler, Services } from './handler.js';
@@ -87,7 +87,7 @@ export const alertLoad: Handler<'alertLoad'> = async ({ services, grid, query })
   const toMs = query.to === undefined ? nowMs : parseTime(query.to, 'to', zone);
   const fromMs = query.from === undefined ? toMs - loadPeriodMs : parseTime(query.from, 'from', zone);
   if (fromMs >= toMs) throw new VillagridError('E_REQUEST_INVALID', 'query.from must be before query.to.');
-  return { grid_id: grid.gridId, now_ms: nowMs, load: loadOf(await grid.alerts({}), { fromMs, toMs, nowMs, zone }) };
+  return { grid_id: grid.gridId, now_ms: nowMs, load: await readAlertLoad(grid, { fromMs, toMs }, nowMs) };
 };
 
 type Said = {

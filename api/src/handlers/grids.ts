@@ -114,4 +114,9 @@ const keptSince = (kept: Readonly<Partial<Record<Granularity, number>>>, nowMs: 
     return { granularity, since_ms: keptMs === undefined ? null : Math.max(0, Math.floor(nowMs - keptMs)) };
   });
 
+export const uplink: Handler<'uplink'> = async ({ grid }) => ({
+  grid_id: grid.gridId,
+  uplink: grid.uplink?.() ?? null,
+});
+
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

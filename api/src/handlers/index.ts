@@ -45,6 +45,7 @@ export const handlers: Handlers = {
   ruleTestState: rules.ruleTestState,
   cancelRuleTest: rules.cancelRuleTest,
   completeness: grids.completeness,
+  uplink: grids.uplink,
   offerClock: clock.offerClock,
   notifyStatus: notify.notifyStatus,
   notifyTest: notify.notifyTest,

@@ -197,7 +197,7 @@ export function createSiteInsight(grid: Reads, saved: Partial<InsightStates> = {
       return detector.newestMs === 0 ? null : detector.newestMs + anomalyWindowMs;
     },
     get learntDays() {
-      return Math.max(0, ...[...detector.usualDay.metrics.values()].map((one) => one.days.size));
+      return Math.max(0, ...[...detector.usualDay.metrics.values()].map((one) => wholeDays(one.days)));
     },
     anomaly: () => recent.find((one) => one.untilMs === null),
     recent: () => recent,
@@ -212,6 +212,17 @@ export function createSiteInsight(grid: Reads, saved: Partial<InsightStates> = {
       return JSON.stringify(name === 'usual_day' ? usualDay : { detector: others, recent });
     },
   };
+}
+
+/** Days of which at least as much was measured as a village that is off at night measures. */
+function wholeDays(days: ReadonlyMap<number, Float64Array>): number {
+  let whole = 0;
+  for (const quarters of days.values()) {
+    let measured = 0;
+    for (const value of quarters) if (!Number.isNaN(value)) measured += 1;
+    if (measured >= quarters.length / 2) whole += 1;
+  }
+  return whole;
 }
 
 /** The series that a saved state of the detector is about. */

@@ -78,6 +78,7 @@ export class LiveGrid {
     this.#readers.add(reader);
     if (this.#unsubscribe !== undefined) return;
     this.#unsubscribe = this.grid.subscribe((change) => this.#note(change));
+    this.grid.watched?.(true);
     this.#ageing = unrefTimer(this.#clock.every(ageingMs, () => this.#age()));
     this.#rememberStates(deviceViews(this.grid, this.#board.nowMs()));
   }
@@ -88,6 +89,7 @@ export class LiveGrid {
     if (this.#readers.size > 0) return;
     this.#unsubscribe?.();
     this.#unsubscribe = undefined;
+    this.grid.watched?.(false);
     this.#ageing?.cancel();
     this.#pending?.cancel();
     this.#pending = undefined;

@@ -34,6 +34,8 @@ export class RuleTests {
   readonly #options: { readonly realClock: Clock; readonly random: RandomSource; readonly log: Logger };
   /** In the order in which they were begun, per grid. */
   readonly #jobs = new Map<string, Job[]>();
+  /** Grids whose history a test reads: one that was cancelled ends with its next step, and only then another begins. */
+  readonly #reading = new Set<string>();
   #closed = false;
 
   constructor(options: { readonly realClock: Clock; readonly random: RandomSource; readonly log: Logger }) {
@@ -109,9 +111,13 @@ export class RuleTests {
   #next(gridId: string): void {
     const jobs = this.#jobs.get(gridId) ?? [];
     const next = jobs.find(({ state }) => state === 'waiting');
-    if (next === undefined || jobs.some(({ state }) => state === 'running')) return;
+    if (next === undefined || this.#reading.has(gridId)) return;
     next.state = 'running';
-    void this.#run(next).finally(() => this.#next(gridId));
+    this.#reading.add(gridId);
+    void this.#run(next).finally(() => {
+      this.#reading.delete(gridId);
+      this.#next(gridId);
+    });
   }
 
   async #run(job: Job): Promise<void> {

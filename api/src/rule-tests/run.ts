@@ -151,7 +151,7 @@ export async function runTest(
       ...countsView(site, counts, occurrences, isNight),
     };
   });
-  const real = isLive ? liveOccurrences(await grid.alerts({}), rule.id, fromMs, toMs) : undefined;
+  const real = isLive ? liveOccurrences(await grid.alerts({ ruleId: rule.id }), fromMs, toMs) : undefined;
   return {
     rule_id: rule.id,
     kind: rule.kind,
@@ -240,9 +240,8 @@ function countsView(
 }
 
 /** What a rule really raised in a stretch, and whether that is all of it. */
-function liveOccurrences(alerts: readonly Alert[], ruleId: string, fromMs: number, toMs: number) {
+function liveOccurrences(alerts: readonly Alert[], fromMs: number, toMs: number) {
   const found = alerts
-    .filter((one) => one.rule_id === ruleId)
     .map(
       (one): Occurrence => ({
         deviceId: one.device_id,

@@ -132,6 +132,28 @@ t.test('completeness takes its end as `to`, like every other question, or as unt
     t.equal((await ask(url, `/api/completeness/amani?${query}`, { token })).status, 400, query);
 });
 
+t.test('the link to the cloud is told where there is one, and is null elsewhere', async (t) => {
+  const ports = makePorts();
+  const url = await started(t, { ports });
+  const token = await logIn(url, viewer);
+  const get = () => ask(url, '/api/uplink/amani', { token });
+  t.same((await get()).json, { grid_id: 'amani', uplink: null });
+  const uplink = {
+    connected: true,
+    plan: 'standard' as const,
+    boosted: false,
+    waiting_frames: 7,
+    waiting_since_ms: 5,
+    held: null,
+    complete_at_ms: 9,
+    day: '2026-11-26',
+    used_bytes: 3_100_000,
+    budget_bytes: 20_000_000,
+  };
+  ports.grid('amani').uplink = () => uplink;
+  t.same((await get()).json, { grid_id: 'amani', uplink });
+});
+
 t.test('completeness tells what the cloud can prove, for a day of the grid or the last seven', async (t) => {
   const ports = makePorts();
   const spans: (readonly TimeSpan[])[] = [];

@@ -24,7 +24,7 @@ import {
   type RollupWindow,
   type Site,
 } from '@villagrid/contracts';
-import type { GridChange, GridPort } from '../ports.js';
+import type { AlertQuery, GridChange, GridPort } from '../ports.js';
 
 /** A sample of a series in memory. */
 interface Sample {
@@ -194,6 +194,8 @@ export class MemoryGrid implements GridPort {
 
   /** What a cloud could prove; a test may give it. */
   proof?: NonNullable<GridPort['proof']>;
+  /** The link of a gateway to its cloud; a test may give it. */
+  uplink?: NonNullable<GridPort['uplink']>;
 
   async completeness(untilMs: number) {
     const series = [...this.#series].map(([key, samples]) => {
@@ -212,10 +214,17 @@ export class MemoryGrid implements GridPort {
     return [...byAlert.values()].map(reduceAlert).filter((alert) => alert !== undefined);
   }
 
-  async alerts({ status }: { readonly status?: 'active' | 'resolved' }) {
-    return this.#reduced()
+  async alerts({ status, raised, ruleId }: AlertQuery) {
+    const found = this.#reduced()
       .filter((alert) => status === undefined || alert.status === status)
+      .filter((alert) => ruleId === undefined || alert.rule_id === ruleId)
+      .filter(
+        ({ raised_at_ms }) => raised === undefined || (raised_at_ms >= raised.fromMs && raised_at_ms < raised.toMs),
+      )
       .sort((a, b) => b.raised_at_ms - a.raised_at_ms);
+    // As the stores: of what is over the newest, unless a time is asked for.
+    let left = raised === undefined ? 2000 : Number.POSITIVE_INFINITY;
+    return found.filter((alert) => alert.status === 'active' || (left -= 1) >= 0);
   }
 
   async alert(alertId: string) {

@@ -30,6 +30,7 @@ export function alertView(alert: Alert, nowMs: number): AlertView {
     steps: [...alert.steps],
     recommended_action: alert.steps.join(' '),
     ...(alert.how_long === undefined ? {} : { how_long: alert.how_long }),
+    ...(alert.said === undefined ? {} : { said: alert.said }),
     device_id: alert.device_id,
     device_name: alert.device_name,
     metric: alert.metric,

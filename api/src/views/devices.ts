@@ -3,6 +3,7 @@ import {
   legacyDeviceId,
   linkState,
   metricDefinition,
+  qualityCodes,
   qualityName,
   type DeviceView,
   type SiteDevice,
@@ -13,9 +14,11 @@ import type { GridPort } from '../ports.js';
 export function deviceView(grid: GridPort, device: SiteDevice, nowMs: number): DeviceView {
   const metrics: DeviceView['metrics'] = [];
   let lastSeenMs: number | null = null;
+  let heard = false;
   for (const metric of [...grid.metricsOf(device.device_id)].sort()) {
     const sample = grid.latest(device.device_id, metric);
     if (sample === undefined) continue;
+    heard ||= sample.quality !== qualityCodes.uncertain_last_known;
     lastSeenMs = Math.max(lastSeenMs ?? sample.timeMs, sample.timeMs);
     metrics.push({
       metric,
@@ -32,7 +35,13 @@ export function deviceView(grid: GridPort, device: SiteDevice, nowMs: number): D
     kind: device.kind,
     protocol: device.protocol,
     location: device.location ?? null,
-    link_state: linkState(lastSeenMs, nowMs, device.period_s * 1000, grid.link(device.device_id)),
+    link_state: linkState(
+      lastSeenMs,
+      nowMs,
+      device.period_s * 1000,
+      grid.link(device.device_id),
+      heard ? qualityCodes.good : qualityCodes.uncertain_last_known,
+    ),
     last_seen_ms: lastSeenMs,
     ...(link ? { link } : {}),
     period_s: device.period_s,

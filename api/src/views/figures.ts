@@ -57,7 +57,8 @@ export function gridFigures(grid: GridPort, nowMs: number): GridFigures {
 
 function hotter(site: Site, nowMs: number, a: Figure, b: Figure): boolean {
   if (a.value === null || b.value === null) return a.value !== null;
-  const stale = (figure: Figure) => freshness(figure.timeMs, nowMs, figurePeriodS(site, figure) * 1000) === 'stale';
+  const stale = (figure: Figure) =>
+    freshness(figure.timeMs, nowMs, figurePeriodS(site, figure) * 1000, figure.quality) === 'stale';
   if (stale(a) !== stale(b)) return stale(b);
   return a.value > b.value;
 }
@@ -79,7 +80,7 @@ export function figureView(
     time_ms: figure.timeMs,
     age_s: figure.timeMs === null ? null : Math.max(0, Math.round((nowMs - figure.timeMs) / 100) / 10),
     quality: qualityName(silent ? qualityCodes.bad_no_value : figure.quality),
-    freshness: freshness(figure.timeMs, nowMs, periodS * 1000),
+    freshness: freshness(figure.timeMs, nowMs, periodS * 1000, figure.quality),
     period_s: periodS,
     sources: figure.sources.map((source) => ({
       device_id: source.deviceId,

@@ -1,6 +1,5 @@
 /** The report of a grid: gathers its columns through the port, and lets the formulas of contracts speak. */
 import {
-  alertLoad,
   countedQuarters,
   denseQuarters,
   integratedQuarters,
@@ -30,6 +29,7 @@ import {
 } from '@villagrid/contracts';
 import { nextTurn } from '@villagrid/runtime';
 import type { GridPort } from '../ports.js';
+import { readAlertLoad } from './alert-load.js';
 import { devicePeriodS, hottestMetric } from './figures.js';
 import { reportRange, type ReportQuery } from './report-request.js';
 import { slicedWindows } from './slices.js';
@@ -131,8 +131,8 @@ export async function reportView(grid: GridPort, query: ReportQuery, nowMs: numb
 }
 
 /** What the alerts of the period asked of people. */
-async function loadOf(grid: GridPort, { fromMs, toMs }: TimeSpan, nowMs: number): Promise<Report['alert_load']> {
-  const load = alertLoad(await grid.alerts({}), { fromMs, toMs, nowMs, zone: grid.site().zone });
+async function loadOf(grid: GridPort, span: TimeSpan, nowMs: number): Promise<Report['alert_load']> {
+  const load = await readAlertLoad(grid, span, nowMs);
   return { ...load, worst_rules: [...load.worst_rules], chattering: [...load.chattering] };
 }
 

@@ -6,6 +6,7 @@ import { completenessUntilMs } from '../handlers/grids.js';
 import { GridBoard } from '../board.js';
 import type { GatewayFacts } from '../ports.js';
 import { MemoryGrid, memorySite } from '../testing/index.js';
+import { readAlertLoad } from './alert-load.js';
 import { alertPage } from './alerts.js';
 import { deviceViews, seenDevices } from './devices.js';
 import { figureViews, gridFigures } from './figures.js';
@@ -432,6 +433,16 @@ t.test(`pages of alerts are the list, whatever comes between (SEED=${seed})`, as
     );
     t.equal(new Set(walked).size, walked.length);
   }
+});
+
+t.test('the load of a time counts all of its alerts, also where lists are cut', async (t) => {
+  const { grid } = make();
+  const from = ten - 20 * 24 * hour;
+  for (let at = 0; at < 2100; at += 1) grid.clear(grid.raise({ severity: 'low' }, from + at * 13 * minute));
+  grid.raise({ severity: 'high' }, from - hour);
+  t.equal((await grid.alerts({})).length, 2001);
+  const span = { fromMs: from, toMs: ten };
+  t.match(await readAlertLoad(grid, span, ten), { alerts: 2100, by_severity: { low: 2100 }, standing: 1, stale: 1 });
 });
 
 t.test('the prototype: its fields, percent of full sun, null for what is not known', async (t) => {

@@ -21,8 +21,22 @@ export function loadCloudConfig(options: LoadCloudConfigOptions): CloudConfig {
   const config = loadConfig(cloudConfigSchema, options);
   const beside = (path: string) => resolve(dirname(options.path), path);
   requireOneToOne(config.gateways, options.path);
+  const { telemetry } = config;
+  if (telemetry.kind === 'influxdb') {
+    for (const key of ['url', 'bucket'] as const) {
+      if (telemetry[key] === undefined)
+        throw new VillagridError(
+          'E_CONFIG_INVALID',
+          `${options.path}: telemetry.${key} is missing; InfluxDB needs it.`,
+        );
+    }
+  }
   return {
     ...config,
+    telemetry: {
+      ...telemetry,
+      ...(telemetry.token_file === undefined ? {} : { token_file: beside(telemetry.token_file) }),
+    },
     data_dir: beside(config.data_dir),
     directory_file: beside(config.directory_file),
     ...(config.app_dir === undefined ? {} : { app_dir: beside(config.app_dir) }),

@@ -146,6 +146,40 @@ export const cloudConfigSchema = Type.Object(
       { additionalProperties: false, description: 'the village’s time beside real time; as on its gateway' },
     ),
     retention: retentionSchema,
+    telemetry: Type.Object(
+      {
+        kind: Type.Enum(['sqlite', 'influxdb'] as const, {
+          default: 'sqlite',
+          description: 'where history is kept: in this process’s own database, or in InfluxDB',
+        }),
+        url: Type.Optional(
+          Type.String({ pattern: '^https?://[^\\s?#]+$', description: 'InfluxDB’s address, without /api/v2' }),
+        ),
+        org: Type.String({ default: '', description: 'its organisation; InfluxDB 3 Core and Enterprise have none' }),
+        bucket: Type.Optional(Type.String({ minLength: 1, description: 'bucket (InfluxDB 3: database) to write to' })),
+        database: Type.Optional(
+          Type.String({
+            minLength: 1,
+            description: 'database that InfluxQL reads the bucket by; left out: named as the bucket',
+          }),
+        ),
+        token_file: Type.Optional(file('file that holds the token alone')),
+        token_environment: Type.Optional(
+          Type.String({
+            pattern: '^[A-Za-z_][A-Za-z0-9_]*$',
+            description: 'environment variable that holds the token',
+          }),
+        ),
+        keep_here_days: Type.Integer({
+          default: 35,
+          minimum: 1,
+          maximum: 3650,
+          description:
+            'days that history sent to InfluxDB is also kept here, for reading without it and for times put right later',
+        }),
+      },
+      { additionalProperties: false, description: 'where history of measured values is kept' },
+    ),
     silent_after_s: Type.Number({
       default: staleAfterMs / 1000,
       minimum: 1,

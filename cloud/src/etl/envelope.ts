@@ -3,6 +3,7 @@ import {
   messageOf,
   CodecError,
   decodeEnvelopeBody,
+  envelopeBrotli,
   envelopeDeflated,
   envelopePlain,
   maxEnvelopeBytes,
@@ -10,8 +11,8 @@ import {
   type Envelope,
 } from '@villagrid/contracts';
 
-/** Inflates deflate-raw bytes; must throw when the result would be longer than `limitBytes`. */
-export type Inflate = (bytes: Uint8Array, limitBytes: number) => Uint8Array;
+/** Inflates what was compressed; must throw when the result would be longer than `limitBytes`. */
+export type Inflate = (bytes: Uint8Array, limitBytes: number, form: 'deflate' | 'brotli') => Uint8Array;
 
 /** An envelope, or why it is none. */
 export type DecodedEnvelope =
@@ -28,11 +29,12 @@ export function decodeEnvelope(payload: Uint8Array, inflate: Inflate): DecodedEn
     return refuse(`${payload.length} bytes; at most ${maxEnvelopeBytes} are taken`);
   const form = payload[0];
   if (form === undefined) return refuse('empty');
-  if (form !== envelopePlain && form !== envelopeDeflated) return refuse(`first byte is ${form}; known are 2 and 3`);
+  if (form !== envelopePlain && form !== envelopeDeflated && form !== envelopeBrotli)
+    return refuse(`first byte is ${form}; known are 2, 3 and 4`);
   let body = payload.subarray(1);
-  if (form === envelopeDeflated) {
+  if (form !== envelopePlain) {
     try {
-      body = inflate(body, maxInflatedBytes);
+      body = inflate(body, maxInflatedBytes, form === envelopeBrotli ? 'brotli' : 'deflate');
     } catch (error) {
       return refuse(`cannot be inflated: ${messageOf(error)}`);
     }
@@ -45,6 +47,7 @@ export function decodeEnvelope(payload: Uint8Array, inflate: Inflate): DecodedEn
     throw error;
   }
   if (!epochForm.test(envelope.epoch)) return refuse('the epoch has not the form of one');
-  if (!Number.isSafeInteger(envelope.first + envelope.frames.length)) return refuse('log numbers beyond 2^53');
+  const numbers = envelope.counts?.reduce((sum, count) => sum + count, 0) ?? envelope.frames.length;
+  if (!Number.isSafeInteger(envelope.first + numbers)) return refuse('log numbers beyond 2^53');
   return { ok: true, envelope };
 }

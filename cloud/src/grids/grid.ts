@@ -29,6 +29,7 @@ import type { ActStore } from '../stores/act-store.js';
 import type { GatewayStore } from '../stores/gateway-store.js';
 import type { LinkStore } from '../stores/link-store.js';
 import type { SqliteUplinkStore } from '../stores/sqlite-uplink-store.js';
+import type { WindowHistory } from '../stores/window-history.js';
 import type { Presence } from '../uplink/presence.js';
 import { proofOf } from '../receipts/proof.js';
 import type { Kept } from '../retention/policy.js';
@@ -43,6 +44,7 @@ export interface GridServices {
   readonly database: SqliteDatabase;
   readonly store: SqliteUplinkStore;
   readonly telemetry: TelemetryStore;
+  readonly history: Pick<WindowHistory, 'windows'>;
   readonly frames: FrameReader;
   readonly ledger: ClockLedger;
   readonly alerts: AlertStore;
@@ -58,6 +60,8 @@ export interface GridServices {
   /** Days that were found to differ from what the gateway says of them. */
   readonly differingDays: (gridId: string) => number;
   readonly kept: (organisation: string | undefined) => Kept;
+  /** Somebody begins to watch live values of a grid, or the last one stopped. */
+  readonly onWatched: (gridId: string, on: boolean) => void;
 }
 
 /** A grid with what the rest of the cloud tells it. */
@@ -171,8 +175,8 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
       return state === 'online' && gatewayState === 'up' ? 'up' : undefined;
     },
     lastReportedMs: () => presence.heardMs(gateway),
-    windows: async (deviceId, metric, resolution, fromMs, toMs) =>
-      telemetry.windows(gridId, deviceId, metric, resolution, fromMs, toMs),
+    windows: (deviceId, metric, resolution, fromMs, toMs) =>
+      services.history.windows(gridId, deviceId, metric, resolution, fromMs, toMs),
     raw: async (deviceId, metric, fromMs, toMs) => telemetry.raw(gridId, deviceId, metric, fromMs, toMs),
     async samples(series, fromMs, toMs) {
       const steps = frameSamples(services.frames, gridId, series, fromMs, toMs);
@@ -185,7 +189,7 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
     kept,
     completeness: async (untilMs) => completeness(untilMs),
     proof: async (days) => proofOf(store, gateway, days, (day) => services.manifestOf(gridId, day)),
-    alerts: async ({ status }) => alerts.list(gridId, status === undefined ? {} : { status }),
+    alerts: async (query) => alerts.list(gridId, query),
     async alert(alertId) {
       const alert = alerts.get(alertId);
       return alert?.grid_id === gridId ? alert : undefined;
@@ -209,6 +213,7 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
       downlink.sendActs(gateway, [event]);
     },
     subscribe: (listener) => live.subscribe(gridId, listener),
+    watched: (on) => services.onWatched(gridId, on),
     // What rules a gateway has of its own is not told here yet: these are the defaults for its plant.
     rules: () => (rules ??= defaultRules(defaultLimits(currentSite().plant), currentSite())),
     limits: () => (bands ??= defaultBands(currentSite().plant)),

@@ -3,7 +3,7 @@
  * so does a receipt. What is shown is projected later and elsewhere.
  */
 import { createHash } from 'node:crypto';
-import { inflateRawSync } from 'node:zlib';
+import { brotliDecompressSync, inflateRawSync } from 'node:zlib';
 import type { Clock, Lane, Receipt } from '@villagrid/contracts';
 import type { Logger } from '@villagrid/runtime';
 import type { GatewayEntry } from '../config/schema.js';
@@ -44,7 +44,10 @@ export interface Acceptor {
 /** Most envelopes of one commit. */
 const mostPerCommit = 100;
 
-const inflate: Inflate = (bytes, limitBytes) => inflateRawSync(bytes, { maxOutputLength: limitBytes });
+const inflate: Inflate = (bytes, limitBytes, form) =>
+  form === 'brotli'
+    ? brotliDecompressSync(bytes, { maxOutputLength: limitBytes })
+    : inflateRawSync(bytes, { maxOutputLength: limitBytes });
 
 interface Prepared {
   readonly gateway: GatewayEntry;
@@ -67,14 +70,17 @@ function prepare({ gateway, payload }: Arrival): Prepared {
       receiptWanted: false,
     };
   }
-  const { epoch, first, frames, receiptWanted } = decoded.envelope;
+  const { epoch, first, frames, counts, receiptWanted } = decoded.envelope;
+  let next = first;
   const toArchive = frames.map((bytes, index): FrameToArchive => {
     const examined = examineFrame(bytes, gridId);
     const hash = createHash('sha256').update(bytes).digest();
-    const number = first + index;
+    const number = next;
+    next += counts?.[index] ?? 1;
+    const last = next - 1;
     return examined.ok
-      ? { number, bytes, hash, bad: null, fromMs: examined.fromMs, toMs: examined.toMs }
-      : { number, bytes, hash, bad: `E_ENVELOPE_INVALID: ${examined.reason}`, fromMs: null, toMs: null };
+      ? { number, last, bytes, hash, bad: null, fromMs: examined.fromMs, toMs: examined.toMs }
+      : { number, last, bytes, hash, bad: `E_ENVELOPE_INVALID: ${examined.reason}`, fromMs: null, toMs: null };
   });
   return { gateway, batch: { gatewayId, gridId, epoch, frames: toArchive }, letters: [], receiptWanted };
 }

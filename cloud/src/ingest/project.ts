@@ -145,7 +145,7 @@ export function createProjector(options: ProjectorOptions): Projector {
 
   const projectSlice = database.transaction((slice: readonly ArchivedFrame[]): Map<string, Projected> => {
     const byGrid = new Map<string, Projected>();
-    const byLog = new Map<string, { from: ArchivedFrame; frames: NumberedFrame[] }>();
+    const byLog = new Map<string, { from: ArchivedFrame; frames: NumberedFrame[]; spans: [number, number][] }>();
     const good: { from: ArchivedFrame; frame: Frame; findings: readonly FrameFinding[] }[] = [];
     for (const from of slice) {
       const examined = examineFrame(from.bytes, from.gridId);
@@ -164,12 +164,15 @@ export function createProjector(options: ProjectorOptions): Projector {
       const frame = ledger.take(from.gridId, raw);
       takeEvents(from, frame, findings, changed);
       const key = `${from.gridId} ${from.gatewayId} ${from.epoch}`;
-      const group = byLog.get(key) ?? { from, frames: [] };
+      const group = byLog.get(key) ?? { from, frames: [], spans: [] };
       byLog.set(key, group);
       group.frames.push({ number: from.number, frame });
+      if (from.last > from.number) group.spans.push([from.number + 1, from.last]);
     }
-    for (const { from, frames } of byLog.values()) {
+    for (const { from, frames, spans } of byLog.values()) {
       telemetry.applyFrames(from.gridId, from.gatewayId, from.epoch, frames);
+      // The other numbers of a sealed frame are in it.
+      for (const [first, last] of spans) telemetry.skipNumbers(from.gatewayId, from.epoch, first, last);
       const samples = byGrid.get(from.gridId)?.samples;
       for (const { frame } of frames) for (const sample of frame.samples) samples?.push(sample);
     }

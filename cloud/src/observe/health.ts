@@ -6,6 +6,7 @@ import type { Directory } from '../directory/directory.js';
 import type { Projector } from '../ingest/project.js';
 import type { ActStore } from '../stores/act-store.js';
 import type { UplinkStore } from '../stores/uplink-store.js';
+import type { WindowHistory } from '../stores/window-history.js';
 import type { Presence } from '../uplink/presence.js';
 import type { Counters } from './counters.js';
 
@@ -13,6 +14,7 @@ export interface HealthOptions {
   readonly counters: Counters;
   readonly database: SqliteDatabase;
   readonly store: UplinkStore;
+  readonly history: Pick<WindowHistory, 'state'>;
   readonly acts: ActStore;
   readonly projector: Projector;
   readonly directory: Directory;
@@ -25,7 +27,7 @@ export interface HealthOptions {
 
 /** Makes the port. */
 export function createHealth(options: HealthOptions): HealthPort {
-  const { counters, database, store, acts, projector, directory, presence, broker, clock } = options;
+  const { counters, database, store, history, acts, projector, directory, presence, broker, clock } = options;
   const newest = database.prepare<[], number | null>('SELECT max(seq) FROM cloud_frame').pluck();
   const lagFrames = () => Math.max(0, (newest.get() ?? 0) - projector.cursor);
   const silent = () =>
@@ -41,6 +43,7 @@ export function createHealth(options: HealthOptions): HealthPort {
       deadLetters = await store.deadLetterCount();
       const lag = lagFrames();
       const storeWorks = worksNow(database);
+      const kept = history.state();
       const checks = [
         { name: 'store', ok: storeWorks, detail: storeWorks ? 'the database answers' : 'the database does not answer' },
         {
@@ -48,6 +51,7 @@ export function createHealth(options: HealthOptions): HealthPort {
           ok: lag < 1000,
           detail: lag === 0 ? 'everything archived is shown' : `${lag} frames wait to be shown`,
         },
+        { name: 'history', ok: kept.ok, detail: kept.detail },
         {
           name: 'gateways',
           ok: names.length === 0,
@@ -66,6 +70,7 @@ export function createHealth(options: HealthOptions): HealthPort {
 
     prometheus() {
       const { clients, published, failed, forbidden, loginsRefused, oversized } = broker.stats();
+      const kept = history.state();
       const lines: Array<readonly [name: string, type: 'counter' | 'gauge', help: string, value: number]> = [
         ['envelopes_total', 'counter', 'Envelopes accepted', counters.envelopes],
         ['envelopes_refused_total', 'counter', 'Envelopes that could not be decoded', counters.envelopesRefused],
@@ -79,6 +84,9 @@ export function createHealth(options: HealthOptions): HealthPort {
         ['samples_total', 'counter', 'Samples projected', counters.samplesProjected],
         ['projection_failures_total', 'counter', 'Failed tries of the projection', counters.projectionFailures],
         ['projection_lag_frames', 'gauge', 'Archived frames not yet projected', lagFrames()],
+        ['history_up', 'gauge', 'Whether the store of history takes what it is sent', kept.ok ? 1 : 0],
+        ['history_waiting_windows', 'gauge', 'Windows not yet in the store of history', kept.waiting],
+        ['history_refused_total', 'counter', 'Points the store of history refused for good', kept.refused],
         ['alert_events_total', 'counter', 'Alert events new here', counters.alertEvents],
         ['acts_sent_total', 'counter', 'Acts of people sent down', counters.actsSent],
         ['acts_waiting', 'gauge', 'Acts of people their gateway has not confirmed', acts.waitingCount()],

@@ -55,9 +55,15 @@ export class Ledger {
     return range !== undefined && range.first <= number;
   }
 
-  /** Notes a frame that is new in the archive; also one whose number was given up before. */
-  add(number: number, term: bigint): void {
-    this.#merge({ first: number, last: number, sum: term % modulus });
+  /** Notes a frame that is new in the archive and stands for numbers up to `last`; also one that was given up before. */
+  add(number: number, term: bigint, last = number): void {
+    this.#merge({ first: number, last, sum: term % modulus });
+  }
+
+  /** Whether any number of a range is explained. */
+  hasAny(first: number, last: number): boolean {
+    const range = this.#ranges[this.#indexFrom(first)];
+    return range !== undefined && range.first <= last;
   }
 
   /** Explains numbers that will never come; what is here of them stays. */

@@ -1,10 +1,6 @@
-/**
- * Compares days with what gateways say of them, and asks for what differs: frames of the log that could not be used, as far
- * as the gateway still has them. A day that differs although every frame is here is an error of this program, and is told.
- */
-import type { Clock, ManifestProof, Resend, TimeSpan, Timer } from '@villagrid/contracts';
+/** Compares days with what gateways say of them, and tells of those that differ. */
+import type { Clock, ManifestProof, TimeSpan, Timer } from '@villagrid/contracts';
 import { nextTurn, type ClockLedger, type LifecyclePart, type Logger } from '@villagrid/runtime';
-import type { GatewayEntry } from '../config/schema.js';
 import type { Projector } from '../ingest/project.js';
 import type { KeptManifest, ManifestStore } from '../stores/manifest-store.js';
 import type { SqliteUplinkStore } from '../stores/sqlite-uplink-store.js';
@@ -13,11 +9,9 @@ import { compareDay } from './manifest.js';
 
 const hourMs = 3_600_000;
 const lookEveryMs = 60_000;
-/** Open days compared with one look, and how long until frames are asked for again. */
+/** Open days compared with one look, and how long until a difference is told again. */
 const daysPerLook = 200;
-const askAgainMs = 6 * hourMs;
-/** Ranges asked for at a time. */
-const mostRanges = 20;
+const tellAgainMs = 6 * hourMs;
 
 export interface ManifestCheckOptions {
   readonly manifests: ManifestStore;
@@ -25,8 +19,6 @@ export interface ManifestCheckOptions {
   readonly telemetry: Pick<ProjectedTelemetry, 'digests'>;
   readonly projector: Pick<Projector, 'behind'>;
   readonly ledger: Pick<ClockLedger, 'pending'>;
-  readonly gateway: (gatewayId: string) => GatewayEntry | undefined;
-  readonly ask: (gateway: GatewayEntry, message: Resend) => void;
   readonly clock: Clock;
   readonly realClock: Clock;
   readonly log: Logger;
@@ -64,9 +56,9 @@ export function createManifestCheck(options: ManifestCheckOptions): ManifestChec
     return { ...told, ...compareDay(one.series, telemetry.digests(one.gridId, one.from_ms, one.to_ms), settled) };
   };
 
-  const askFor = (one: KeptManifest, proof: ManifestProof): void => {
+  const tellOf = (one: KeptManifest, proof: ManifestProof): void => {
     const nowMs = clock.nowMs();
-    if (one.askedMs !== null && nowMs - one.askedMs < askAgainMs) return;
+    if (one.askedMs !== null && nowMs - one.askedMs < tellAgainMs) return;
     manifests.setAsked(one, nowMs);
     const found = store.logs(one.gatewayId).find(({ epoch }) => epoch === one.epoch);
     const unusable = [
@@ -78,9 +70,7 @@ export function createManifestCheck(options: ManifestCheckOptions): ManifestChec
       log.error('a day differs from what its gateway says of it, although every frame is here', facts);
       return;
     }
-    log.warn('a day differs from what its gateway says of it; frames that cannot be used are asked for again', facts);
-    const gateway = options.gateway(one.gatewayId);
-    if (gateway) options.ask(gateway, { y: 'resend', epoch: one.epoch, ranges: unusable.slice(-mostRanges) });
+    log.warn('a day differs from what its gateway says of it; some of its frames cannot be used', facts);
   };
 
   const look = async (): Promise<void> => {
@@ -90,7 +80,7 @@ export function createManifestCheck(options: ManifestCheckOptions): ManifestChec
       if (proof.state === 'equal') manifests.setEqual(one, clock.nowMs());
       else if (proof.state === 'differs') {
         found.set(one.gridId, (found.get(one.gridId) ?? 0) + 1);
-        askFor(one, proof);
+        tellOf(one, proof);
       }
       await nextTurn();
     }

@@ -7,12 +7,12 @@ const dayMs = 86_400_000;
 /** How long each is kept, milliseconds; what is not named is kept for ever. */
 export interface Kept extends Partial<Record<Granularity, number>> {
   readonly raw: number;
-  readonly '1m': number;
-  readonly '15m': number;
 }
 
+type KeptHere = Kept & Readonly<Record<'1m' | '15m', number>>;
+
 /** What holds for the grids of an organisation. */
-export function keptOf(settings: RetentionSettings, organisation: string | undefined): Kept {
+export function keptOf(settings: RetentionSettings, organisation: string | undefined): KeptHere {
   const { organisations, ...general } = settings;
   const own =
     organisation !== undefined && Object.hasOwn(organisations, organisation) ? organisations[organisation] : {};

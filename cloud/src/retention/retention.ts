@@ -28,6 +28,8 @@ export interface RetentionOptions {
   readonly projector: Pick<Projector, 'cursor'>;
   readonly ledger: Pick<ClockLedger, 'pending'>;
   readonly cursors: CursorStore;
+  /** Whether windows are kept here: another store deletes by its own settings. */
+  readonly hasWindows: boolean;
   readonly file: Pick<FileRoom, 'giveBack'>;
   readonly zoneOf: (gridId: string) => string;
   readonly clock: Clock;
@@ -122,7 +124,7 @@ export function createRetention(options: RetentionOptions): Retention {
       await removeFrames(gatewayId, epoch, entry?.grid_id ?? '', nowMs - kept.raw);
       if (stopped) return;
     }
-    for (const gridId of telemetry.grids()) {
+    for (const gridId of options.hasWindows ? telemetry.grids() : []) {
       const kept = keptOf(settings, directory.ofGrid(gridId)?.organisation_id);
       await removeWindows(gridId, '1m', nowMs - kept['1m'], 'others');
       await removeWindows(gridId, '1m', nowMs - Math.max(kept['1m'], kept['15m']), 'outages');

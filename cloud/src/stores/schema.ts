@@ -104,6 +104,8 @@ export const cloudMigrations: readonly Migration[] = [
      FROM gap JOIN cloud_ledger_range AS range
        ON range.log_id = gap.log_id AND range.first <= gap.last AND range.last >= gap.first
      WHERE gap.first <= gap.last;`,
+  // A sealed frame stands for several log numbers; null: for its own alone.
+  'ALTER TABLE cloud_frame ADD COLUMN last_number INTEGER',
   // cloud_removed is what is left of frames that were kept long enough: consecutive numbers of one local day without a pause
   // in between. cloud_manifest is what gateways say of their days; the series go once found equal, which `equal_ms` tells.
   `CREATE TABLE cloud_removed (

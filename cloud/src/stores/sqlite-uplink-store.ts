@@ -178,13 +178,32 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
     const holesBefore = log.ledger.later.length;
     let added = 0;
     let repeated = 0;
+    let explained = false;
     const conflicts: number[] = [];
-    for (const { number, bytes, hash, bad, fromMs, toMs } of frames) {
-      // What was refused once and is good to this program takes its place; it is read anew, after all that came before.
-      if (bad === null && number <= log.ledger.upTo) sql.dropRefused.run(log.id, number, hash);
-      if (number <= log.removedUpTo && (sql.removedFrom.get(log.id, number)?.last ?? 0) >= number) {
+    for (const { number, last = number, bytes, hash, bad, fromMs, toMs } of frames) {
+      const gone = number <= log.removedUpTo ? sql.removedFrom.get(log.id, last) : undefined;
+      if (gone !== undefined && gone.first <= number && gone.last >= last) {
         // It was here once and projected; what it held then can no longer be compared.
         repeated += 1;
+        continue;
+      }
+      // A sealed frame is taken as a whole or not at all: of what a part says already, it would say twice.
+      const near = log.ledger.hasAny(number, last) ? sql.nearest.get(log.id, last) : undefined;
+      const isPart = near !== undefined && near.last >= number && (near.number !== number || near.last !== last);
+      if (isPart || (gone !== undefined && gone.last >= number)) {
+        conflicts.push(number);
+        const reason = `log numbers ${number} to ${last} came with other content of a part of them; the first stays`;
+        keepDeadLetter(
+          { stage: 'conflict', gatewayId, gridId, epoch, number, code: 'E_ENVELOPE_CONFLICT', reason, bytes },
+          nowMs,
+        );
+        // What no frame stands for is explained all the same: sent again, the same would come again.
+        const missing = log.ledger.missingUpTo(last).filter(([, to]) => to >= number);
+        for (const [from, to] of missing) {
+          log.ledger.giveUp(Math.max(from, number), to);
+          sql.addGivenUp.run(log.id, Math.max(from, number), to);
+          explained = true;
+        }
         continue;
       }
       const inserted = sql.addFrame.run(
@@ -197,10 +216,11 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
         bad === null ? fromMs : null,
         bad === null ? toMs : null,
         bad,
+        last === number ? null : last,
       );
       if (inserted.changes > 0) {
         // A refused frame is explained, but proves nothing: it does not count in the sum.
-        log.ledger.add(number, bad === null ? hashTerm(hash) : 0n);
+        log.ledger.add(number, bad === null ? hashTerm(hash) : 0n, last);
         added += 1;
         if (bad !== null)
           keepDeadLetter(
@@ -209,8 +229,8 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
           );
         continue;
       }
-      const known = sql.hashOf.get(log.id, number);
-      if (known !== undefined && Buffer.compare(known, hash) === 0) {
+      const before = sql.hashOf.get(log.id, number);
+      if (before !== undefined && Buffer.compare(before, hash) === 0) {
         repeated += 1;
         continue;
       }
@@ -221,7 +241,7 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
         nowMs,
       );
     }
-    if (added > 0) saveLedger(log);
+    if (added > 0 || explained) saveLedger(log);
     return { added, repeated, conflicts, upTo: log.ledger.upTo, gapClosed: log.ledger.later.length < holesBefore };
   };
 
@@ -238,10 +258,10 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
         last.to_ms === null ||
         (dayOf(to_ms) === dayOf(last.to_ms) && Math.abs(from_ms - last.to_ms) <= pauseMs));
     if (!follows) {
-      ranges.push({ first: number, last: number, frames, from_ms, to_ms });
+      ranges.push({ first: number, last: row.last, frames, from_ms, to_ms });
       return;
     }
-    last.last = number;
+    last.last = row.last;
     last.frames += frames;
     last.from_ms ??= from_ms;
     last.to_ms = to_ms ?? last.to_ms;
@@ -265,7 +285,7 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
       }
       extend(ranges, row, dayOf);
       sql.deleteFrame.run(row.seq);
-      log.removedUpTo = Math.max(log.removedUpTo, row.number);
+      log.removedUpTo = Math.max(log.removedUpTo, row.last);
       removed += 1;
     }
     for (const [gridId, ranges] of byGrid)
@@ -329,9 +349,10 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
             without(
               first,
               last,
-              [...sql.numbersIn.all(id, first, last), ...sql.removedIn.all(id, first, last)].sort(
-                (a, b) => a.first - b.first,
-              ),
+              [
+                ...sql.numbersIn.all(id, first, last).map(({ number, last }) => ({ first: number, last })),
+                ...sql.removedIn.all(id, first, last),
+              ].sort((a, b) => a.first - b.first),
             ),
           ),
           refused: refused.sort((a, b) => a.number - b.number),
@@ -360,6 +381,7 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
         gridId: row.grid_id,
         epoch: row.epoch,
         number: row.number,
+        last: row.last_number ?? row.number,
         bytes: row.bytes,
       })),
     // Read as a whole: the caller may write while it walks, which an open cursor would forbid.
@@ -422,11 +444,17 @@ function without(
 interface RemovableRow {
   readonly seq: number;
   readonly number: number;
+  /** Last number it stands for. */
+  readonly last: number;
   readonly grid_id: string;
   readonly received_ms: number;
   readonly from_ms: number | null;
   readonly to_ms: number | null;
   readonly bad: string | null;
+}
+interface NumberedRow {
+  readonly number: number;
+  readonly last: number;
 }
 interface FrameRow {
   readonly seq: number;
@@ -434,6 +462,7 @@ interface FrameRow {
   readonly grid_id: string;
   readonly epoch: string;
   readonly number: number;
+  readonly last_number: number | null;
   readonly bytes: Buffer;
 }
 interface LetterRow {
@@ -468,8 +497,8 @@ function statements(database: SqliteDatabase) {
     givenUp: database.prepare<[number], { first: number; last: number }>(
       'SELECT first, last FROM cloud_given_up WHERE log_id = ? ORDER BY first',
     ),
-    numbersIn: database.prepare<[number, number, number], { first: number; last: number }>(
-      `SELECT number AS first, number AS last FROM cloud_frame
+    numbersIn: database.prepare<[number, number, number], NumberedRow>(
+      `SELECT number, coalesce(last_number, number) AS last FROM cloud_frame
        WHERE log_id = ? AND number >= ? AND number <= ? ORDER BY number`,
     ),
     removedIn: database.prepare<[number, number, number], { first: number; last: number }>(
@@ -498,11 +527,8 @@ function statements(database: SqliteDatabase) {
       )
       .pluck(),
     removable: database.prepare<[number, number, number], RemovableRow>(
-      `SELECT seq, number, grid_id, received_ms, from_ms, to_ms, bad FROM cloud_frame
+      `SELECT seq, number, coalesce(last_number, number) AS last, grid_id, received_ms, from_ms, to_ms, bad FROM cloud_frame
        WHERE log_id = ? AND number > ? ORDER BY number LIMIT ?`,
-    ),
-    dropRefused: database.prepare<[number, number, Uint8Array]>(
-      'DELETE FROM cloud_frame WHERE log_id = ? AND number = ? AND hash = ? AND bad IS NOT NULL',
     ),
     deleteFrame: database.prepare<[number]>('DELETE FROM cloud_frame WHERE seq = ?'),
     clearBytes: database.prepare<[number]>("UPDATE cloud_frame SET bytes = x'' WHERE seq = ? AND length(bytes) > 0"),
@@ -555,10 +581,25 @@ function statements(database: SqliteDatabase) {
     clearRanges: database.prepare<[number]>('DELETE FROM cloud_ledger_range WHERE log_id = ?'),
     addRange: database.prepare<[number, number, number, string]>('INSERT INTO cloud_ledger_range VALUES (?, ?, ?, ?)'),
     addFrame: database.prepare<
-      [number, number, string, Uint8Array, Uint8Array, number, number | null, number | null, string | null]
+      [
+        number,
+        number,
+        string,
+        Uint8Array,
+        Uint8Array,
+        number,
+        number | null,
+        number | null,
+        string | null,
+        number | null,
+      ]
     >(
-      `INSERT INTO cloud_frame (log_id, number, grid_id, hash, bytes, received_ms, from_ms, to_ms, bad)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (log_id, number) DO NOTHING`,
+      `INSERT INTO cloud_frame (log_id, number, grid_id, hash, bytes, received_ms, from_ms, to_ms, bad, last_number)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (log_id, number) DO NOTHING`,
+    ),
+    nearest: database.prepare<[number, number], NumberedRow>(
+      `SELECT number, coalesce(last_number, number) AS last FROM cloud_frame
+       WHERE log_id = ? AND number <= ? ORDER BY number DESC LIMIT 1`,
     ),
     hashOf: database
       .prepare<[number, number], Buffer>('SELECT hash FROM cloud_frame WHERE log_id = ? AND number = ?')
@@ -567,7 +608,7 @@ function statements(database: SqliteDatabase) {
       'SELECT number, bad FROM cloud_frame WHERE log_id = ? AND bad IS NOT NULL ORDER BY number DESC LIMIT ?',
     ),
     framesAfter: database.prepare<[number, number], FrameRow>(
-      `SELECT seq, gateway_id, grid_id, epoch, number, bytes FROM cloud_frame JOIN cloud_log ON cloud_log.id = log_id
+      `SELECT seq, gateway_id, grid_id, epoch, number, last_number, bytes FROM cloud_frame JOIN cloud_log ON cloud_log.id = log_id
        WHERE seq > ? AND bad IS NULL ORDER BY seq LIMIT ?`,
     ),
     hasFramesBetween: database

@@ -1,14 +1,23 @@
 /** The telemetry store as the projection needs it: inside its transaction, and forgetting what a rollback took back. */
-import { createTelemetryStore, type RowTelemetryStore, type TelemetryStoreOptions } from '@villagrid/runtime';
+import {
+  createTelemetryStore,
+  openWindowOutbox,
+  type RowTelemetryStore,
+  type TelemetryStoreOptions,
+  type WindowOutbox,
+} from '@villagrid/runtime';
 
 export interface ProjectedTelemetry extends RowTelemetryStore {
   /** To be called when a transaction around `applyFrames` failed: the store remembers series that were rolled back. */
   forget(): void;
+  /** What is to be sent where windows are kept elsewhere. */
+  readonly outbox: WindowOutbox | undefined;
 }
 
-/** Opens the store; throws E_STORE_OPEN. */
-export function createProjectedTelemetry(options: TelemetryStoreOptions): ProjectedTelemetry {
+/** Opens the store; `elsewhere` names the store windows are sent to, if any. Throws E_STORE_OPEN. */
+export function createProjectedTelemetry(options: TelemetryStoreOptions, elsewhere?: string): ProjectedTelemetry {
   let store = createTelemetryStore(options);
+  const outbox = elsewhere === undefined ? undefined : openWindowOutbox(options.database, elsewhere);
   return {
     applyFrames: (...args) => store.applyFrames(...args),
     replaceSamples: (...args) => store.replaceSamples(...args),
@@ -20,10 +29,14 @@ export function createProjectedTelemetry(options: TelemetryStoreOptions): Projec
     windows: (...args) => store.windows(...args),
     raw: (...args) => store.raw(...args),
     completeness: (...args) => store.completeness(...args),
-    pruneWindows: (...args) => store.pruneWindows(...args),
     digests: (...args) => store.digests(...args),
     grids: () => store.grids(),
     removeWindows: (which) => store.removeWindows(which),
+    pruneWindows: (resolution, beforeMs) => {
+      const prune = () => store.pruneWindows(resolution, beforeMs);
+      return outbox ? outbox.prune(resolution, beforeMs, prune) : prune();
+    },
+    outbox,
     forget: () => {
       store = createTelemetryStore(options);
     },

@@ -10,6 +10,8 @@ export type Awaitable<T> = T | Promise<T>;
 /** A frame as it is archived: its raw bytes and what examining them gave. */
 export interface FrameToArchive {
   readonly number: number;
+  /** Last log number it stands for, when it is sealed from several; left out: its own. */
+  readonly last?: number;
   readonly bytes: Uint8Array;
   /** SHA-256 of the bytes. */
   readonly hash: Uint8Array;
@@ -43,7 +45,17 @@ export interface Accepted {
 /** Something that was refused and is kept for a person to look at. */
 export interface DeadLetter {
   /** Which step refused it. */
-  readonly stage: 'envelope' | 'frame' | 'conflict' | 'event' | 'entry' | 'projection' | 'hello' | 'alerts' | 'acts';
+  readonly stage:
+    | 'envelope'
+    | 'frame'
+    | 'conflict'
+    | 'event'
+    | 'entry'
+    | 'projection'
+    | 'hello'
+    | 'alerts'
+    | 'acts'
+    | 'history';
   readonly gatewayId: string;
   readonly gridId: string;
   readonly epoch: string | null;
@@ -70,6 +82,8 @@ export interface ArchivedFrame {
   readonly gridId: string;
   readonly epoch: string;
   readonly number: number;
+  /** Last log number it stands for. */
+  readonly last: number;
   readonly bytes: Uint8Array;
 }
 

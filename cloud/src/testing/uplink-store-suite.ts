@@ -40,6 +40,41 @@ export function uplinkStoreSuite(t: Test, name: string, make: (t: Test) => Uplin
   };
 
   t.test(
+    `${name}: a sealed frame stands for all its numbers, comes once, and never beside what says a part of it`,
+    async (t) => {
+      const { store, reopen } = make(t);
+      const sealed = (number: number, last: number, salt = '') => ({ ...frame(number, { salt }), last });
+      const accept = async (...frames: FrameToArchive[]) => (await store.accept([{ ...log, frames }], [], nowMs))[0];
+      t.match(await accept(sealed(1, 10), sealed(21, 30)), { added: 2, upTo: 10 });
+      t.match(await accept(sealed(1, 10)), { added: 0, repeated: 1, conflicts: [] });
+      t.match(await accept(frame(5)), { added: 0, conflicts: [5], upTo: 10 }, 'a part alone');
+      t.match(await accept(sealed(1, 10, 'other')), { added: 0, conflicts: [1] });
+      t.match(await accept(sealed(18, 24)), { added: 0, conflicts: [18] });
+      t.same((await store.logs('gw-1'))[0]?.missing, [[11, 17]], 'what no frame says is explained as given up');
+      t.match(await accept(sealed(11, 17)), { added: 1, upTo: 30, gapClosed: true });
+      for (const from of [store, reopen()]) {
+        const receipt = await from.receipt('gw-1', 'E1');
+        t.equal(receipt.sum, sumOf([sealed(1, 10), sealed(21, 30), sealed(11, 17)]));
+        t.same(
+          (await from.framesAfter(0, 9)).map(({ number, last }) => [number, last]),
+          [
+            [1, 10],
+            [21, 30],
+            [11, 17],
+          ],
+        );
+      }
+      await store.giveUp('gw-1', 'alpha', 'E1', 40, nowMs);
+      t.match(await accept(sealed(33, 36)), { added: 1, conflicts: [] }, 'given up, and there all the same');
+      t.same((await store.logs('gw-1'))[0]?.givenUp, [
+        [18, 20],
+        [31, 32],
+        [37, 40],
+      ]);
+    },
+  );
+
+  t.test(
     `${name}: frames are there once however often they come; the receipt tells numbers, holes and sum`,
     async (t) => {
       const { store, reopen } = make(t);
@@ -98,22 +133,6 @@ export function uplinkStoreSuite(t: Test, name: string, make: (t: Test) => Uplin
     ]);
     t.equal(await store.deadLetterCount(), 3);
     t.same(Buffer.from(letters.find(({ stage }) => stage === 'conflict')?.bytes ?? []), contents(1, '!'));
-  });
-
-  t.test(`${name}: what was refused is taken when it comes again and is good to a newer program`, async (t) => {
-    const { store } = make(t);
-    const refused = { ...frame(2), bad: 'E_X: not known here', fromMs: null, toMs: null };
-    await store.accept([{ ...log, frames: [frame(1), refused, frame(3)] }], [], nowMs);
-    const [{ seq: last } = { seq: 0 }] = (await store.framesAfter(0, 10)).slice(-1);
-    t.match((await store.accept([{ ...log, frames: [refused] }], [], nowMs))[0], { added: 0, repeated: 1 });
-    t.match((await store.accept([{ ...log, frames: [frame(2)] }], [], nowMs))[0], { added: 1, upTo: 3 });
-    const receipt = await store.receipt('gw-1', 'E1');
-    t.same([receipt.sum, receipt.bad], [sumOf([frame(1), frame(2), frame(3)]), []]);
-    t.same(
-      (await store.framesAfter(last, 10)).map(({ number }) => number),
-      [2],
-    );
-    t.match((await store.accept([{ ...log, frames: [frame(2)] }], [], nowMs))[0], { added: 0, repeated: 1 });
   });
 
   t.test(`${name}: frames are read in order of arrival and by time, up to a place`, async (t) => {

@@ -1,11 +1,13 @@
 /** The JSON lanes: session (HELLO, goodbye) and alerts (events that must not wait for telemetry). */
 import {
   checkAlertEvent,
+  envelopeAbilities,
   gatewayOnlyEvents,
   VillagridError,
   type AlertEvent,
   type Clock,
   type Hello,
+  type Plan,
 } from '@villagrid/contracts';
 import type { AlertStore, Logger, SqliteDatabase } from '@villagrid/runtime';
 import type { GatewayEntry } from '../config/schema.js';
@@ -26,6 +28,8 @@ export interface LanesOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly counters: Counters;
+  /** What a gateway says it sends, at each HELLO, after it was answered. */
+  readonly onPlan: (gateway: GatewayEntry, plan: Plan) => void;
   readonly onSite: (gateway: GatewayEntry) => void;
   readonly onAlerts: (gateway: GatewayEntry, alertIds: ReadonlySet<string>) => void;
 }
@@ -77,8 +81,9 @@ export function createLanes(options: LanesOptions): Lanes {
         ranges: given.slice(0, 20),
       });
     const receipt = await store.receipt(gatewayId, message.epoch);
-    downlink.send(gateway, { y: 'welcome', server_time_ms: clock.nowMs(), receipt });
+    downlink.send(gateway, { y: 'welcome', server_time_ms: clock.nowMs(), receipt, takes: envelopeAbilities });
     downlink.sendWaiting(gateway);
+    options.onPlan(gateway, message.plan);
     if (site.ok && JSON.stringify(before?.site) !== JSON.stringify(site.value)) options.onSite(gateway);
   };
 

@@ -1,5 +1,5 @@
 /** What only the cloud sees: a gateway that says nothing. When that is worth an alert, and what is the likeliest cause. Pure. */
-import type { AlertSubject, Severity } from '@villagrid/contracts';
+import { powerState, type AlertSubject, type Figure, type Severity } from '@villagrid/contracts';
 
 /** Rule ids of the cloud's own alerts. */
 export const gatewaySilentRuleId = 'gateway_silent';
@@ -22,6 +22,12 @@ export interface SilenceFacts {
   /** Of its former silences: in how many it turned out that the gateway had run on. */
   readonly formerLinkOnly: number;
   readonly former: number;
+}
+
+/** Whether a village had no power by its own last word: not fresh any more, but all that is known. Every feeder counts. */
+export function wasDark(figures: Readonly<Record<string, Figure>>, nominalV: number): boolean {
+  const lastMs = Math.max(...Object.values(figures).map(({ timeMs }) => timeMs ?? Number.NEGATIVE_INFINITY));
+  return powerState(figures, lastMs, nominalV) === 'off';
 }
 
 export type SilenceCause = 'village_dark' | 'program' | 'link' | 'unknown';

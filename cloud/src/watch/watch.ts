@@ -13,6 +13,7 @@ import {
   type Clock,
   type RandomSource,
 } from '@villagrid/contracts';
+import { gridFigures, nominal } from '@villagrid/api';
 import type { AlertStore, LifecyclePart, Logger } from '@villagrid/runtime';
 import type { CloudGrid } from '../grids/grid.js';
 import type { Presence } from '../uplink/presence.js';
@@ -26,6 +27,7 @@ import {
   isNightAt,
   silencePatienceMs,
   silenceSubject,
+  wasDark,
   type SilenceFacts,
 } from './silence.js';
 
@@ -36,6 +38,8 @@ const leastSilenceMs = 30 * 60_000;
 /** Gateways that fell silent within this time did so together; grids that raised the same within an hour too. */
 const togetherMs = 15 * 60_000;
 const patternMs = 3_600_000;
+/** Former silences of a gateway that are looked at. */
+const formerLooked = 5;
 const ownRules = [gatewaySilentRuleId, fleetSilentRuleId, fleetPatternRuleId];
 
 export interface WatchOptions {
@@ -58,6 +62,15 @@ export interface Watch extends LifecyclePart {
   look(): void;
 }
 
+/** A gateway that says nothing, and the alert there is to raise of it. */
+interface Silence {
+  readonly sinceMs: number;
+  readonly subject?: AlertSubject;
+}
+
+/** What explains an alert. */
+type Cause = Pick<Extract<AlertEvent, { kind: 'suppressed' }>, 'parent_id' | 'because'>;
+
 /** Makes it; nothing is judged before the cloud itself has listened for long enough. */
 export function createWatch(options: WatchOptions): Watch {
   const { alerts, presence, clock, realClock, random, log, speed } = options;
@@ -71,59 +84,48 @@ export function createWatch(options: WatchOptions): Watch {
       'id' | 'alert_id' | 'grid_id' | 'at_ms' | 'origin'
     >;
   }[AlertEvent['kind']];
-  const say = (grid: CloudGrid, alertId: string, what: What): void => {
+  /** Says things of one alert at once: who sees the first of them sees all. */
+  const say = (grid: CloudGrid, alertId: string, ...all: readonly What[]): void => {
     const nowMs = clock.nowMs();
-    const event = {
-      ...what,
-      id: newId(nowMs, random),
-      alert_id: alertId,
-      grid_id: grid.gridId,
-      at_ms: nowMs,
-      origin: grid.origin,
-    } as AlertEvent;
-    alerts.append(event);
+    const base = { alert_id: alertId, grid_id: grid.gridId, at_ms: nowMs, origin: grid.origin };
+    alerts.appendAll(all.map((what) => ({ ...what, ...base, id: newId(nowMs, random) }) as AlertEvent));
     grid.projected({ samples: [], alertIds: new Set([alertId]), deviceIds: new Set(), restamped: false });
   };
-  const raise = (grid: CloudGrid, subject: AlertSubject): string => {
+  /** Raises an alert; one with a known cause is explained from the start, so that nobody is told of it. */
+  const raise = (grid: CloudGrid, subject: AlertSubject, cause?: Cause): string => {
     const alertId = newId(clock.nowMs(), random);
-    say(grid, alertId, { kind: 'raised', subject });
+    say(grid, alertId, { kind: 'raised', subject }, ...(cause ? [{ kind: 'suppressed', ...cause } as const] : []));
     log.info('alert raised', { grid_id: grid.gridId, alert_id: alertId, type: subject.type, what: subject.what });
     return alertId;
   };
 
   const openOf = (grid: CloudGrid): readonly Alert[] => alerts.list(grid.gridId, { status: 'active' });
-  const value = (grid: CloudGrid, metric: string): number | null => {
-    const [term] = grid.site().wiring[metric]?.terms ?? [];
-    return term === undefined ? null : (grid.latest(term.device_id, term.metric)?.value ?? null);
-  };
-
   const factsOf = (grid: CloudGrid, heardMs: number): SilenceFacts => {
     const nowMs = clock.nowMs();
     const { zone, plant, gateway_id } = grid.site();
     const former = alerts
-      .list(grid.gridId, { status: 'resolved' })
-      .filter(({ rule_id, device_id }) => rule_id === gatewaySilentRuleId && device_id === gateway_id)
-      .slice(0, 5);
+      .list(grid.gridId, { status: 'resolved', ruleId: gatewaySilentRuleId, mostResolved: formerLooked })
+      .filter(({ device_id }) => device_id === gateway_id);
     const ranOn = former.filter(({ raised_at_ms, cleared_at_ms }) => {
       const margin = ((cleared_at_ms ?? raised_at_ms) - raised_at_ms) / 4;
       return options.ranBetween(grid.gridId, raised_at_ms + margin, (cleared_at_ms ?? raised_at_ms) - margin);
     });
-    const volts = value(grid, 'ac_output_voltage_v');
+    const { figures } = gridFigures(grid, nowMs);
     return {
       nowMs,
       heardMs,
       isConnected: presence.state(grid.entry) === 'up',
-      socPct: value(grid, 'battery_soc_pct'),
+      socPct: figures.battery_soc_pct?.value ?? null,
       floorPct: plant.battery_floor_pct,
-      wasDark: volts !== null && volts < 100,
+      wasDark: wasDark(figures, nominal(grid).nominalV),
       isNight: isNightAt(nowMs + zoneOffsetMs(zone, nowMs)),
       formerLinkOnly: ranOn.length,
       former: former.length,
     };
   };
 
-  /** Raises and ends the alert of one gateway's silence; gives since when it is silent while that is an alert. */
-  const lookAtGateway = (grid: CloudGrid): number | undefined => {
+  /** Ends the alert of one gateway's silence; gives since when it is silent, and what there is to raise of it now. */
+  const lookAtGateway = (grid: CloudGrid): Silence | undefined => {
     const heardMs = presence.heardMs(grid.entry);
     if (heardMs === null) return undefined;
     const nowMs = clock.nowMs();
@@ -132,44 +134,54 @@ export function createWatch(options: WatchOptions): Watch {
       if (open !== undefined) say(grid, open.alert_id, { kind: 'cleared', value: null });
       return undefined;
     }
-    if (open !== undefined) return heardMs;
+    if (open !== undefined) return { sinceMs: heardMs };
     // While the cloud was off it heard nobody.
     const silentMs = nowMs - Math.max(heardMs, startedMs);
     if (silentMs < baseMs) return undefined;
     const facts = factsOf(grid, heardMs);
     if (silentMs < silencePatienceMs(facts, baseMs)) return undefined;
-    const alertId = raise(grid, silenceSubject(facts, { id: grid.entry.gateway_id }));
-    const work = reduceMaintenance(alerts.records(grid.gridId)).find(
-      (one) => one.device_ids === null && isMaintenanceInForce(one, nowMs),
-    );
-    if (work !== undefined)
-      say(grid, alertId, { kind: 'suppressed', parent_id: work.maintenance_id, because: 'maintenance' });
-    return heardMs;
+    return { sinceMs: heardMs, subject: silenceSubject(facts, { id: grid.entry.gateway_id }) };
   };
 
-  /** Many gateways that went silent together have one cause. */
-  const lookAtFleet = (silent: ReadonlyMap<CloudGrid, number>, all: readonly CloudGrid[]): void => {
-    const times = [...silent].sort(([, a], [, b]) => a - b);
+  /** Planned work on a whole grid that goes on. */
+  const workOn = (grid: CloudGrid): Cause | undefined => {
+    const work = reduceMaintenance(alerts.records(grid.gridId)).find(
+      (one) => one.device_ids === null && isMaintenanceInForce(one, clock.nowMs()),
+    );
+    return work && { parent_id: work.maintenance_id, because: 'maintenance' };
+  };
+
+  /** Raises what is silent; of many gateways that went silent together, first the one cause. */
+  const lookAtFleet = (silent: ReadonlyMap<CloudGrid, Silence>, all: readonly CloudGrid[]): void => {
+    const times = [...silent].sort(([, a], [, b]) => a.sinceMs - b.sinceMs);
     const together = times
-      .map(([, fromMs]) => times.filter(([, atMs]) => atMs >= fromMs && atMs < fromMs + togetherMs * speed))
+      .map(([, { sinceMs: from }]) =>
+        times.filter(([, { sinceMs }]) => sinceMs >= from && sinceMs < from + togetherMs * speed),
+      )
       .reduce<typeof times>((best, one) => (one.length > best.length ? one : best), []);
     const [found] = all.flatMap((grid) =>
       openOf(grid)
         .filter(({ rule_id }) => rule_id === fleetSilentRuleId)
         .map((alert) => ({ grid, alertId: alert.alert_id })),
     );
-    if (!isMany(together.length, all.length)) {
-      if (found !== undefined) say(found.grid, found.alertId, { kind: 'cleared', value: null });
-      for (const grid of all) release(grid);
-      return;
-    }
     const [lead] = together[0] ?? [];
-    if (lead === undefined) return;
-    const parentId = found?.alertId ?? raise(lead, fleetSilentSubject(together.length, all.length));
-    for (const [grid] of together)
-      for (const { alert_id, rule_id, suppressed_by } of openOf(grid))
-        if (rule_id === gatewaySilentRuleId && suppressed_by === null)
-          say(grid, alert_id, { kind: 'suppressed', parent_id: parentId, because: 'parent' });
+    const isFleet = lead !== undefined && isMany(together.length, all.length);
+    if (!isFleet && found !== undefined) say(found.grid, found.alertId, { kind: 'cleared', value: null });
+    const parent: Cause | undefined = isFleet
+      ? {
+          parent_id: found?.alertId ?? raise(lead, fleetSilentSubject(together.length, all.length)),
+          because: 'parent',
+        }
+      : undefined;
+    const members = new Set(together.map(([grid]) => grid));
+    for (const [grid, { subject }] of silent) {
+      const cause = members.has(grid) ? parent : undefined;
+      if (subject !== undefined) raise(grid, subject, workOn(grid) ?? cause);
+      else if (cause !== undefined)
+        for (const { alert_id, rule_id, suppressed_by } of openOf(grid))
+          if (rule_id === gatewaySilentRuleId && suppressed_by === null)
+            say(grid, alert_id, { kind: 'suppressed', ...cause });
+    }
     for (const grid of all) release(grid);
   };
 
@@ -219,10 +231,10 @@ export function createWatch(options: WatchOptions): Watch {
 
   const look = (): void => {
     const all = options.grids();
-    const silent = new Map<CloudGrid, number>();
+    const silent = new Map<CloudGrid, Silence>();
     for (const grid of all) {
-      const sinceMs = lookAtGateway(grid);
-      if (sinceMs !== undefined) silent.set(grid, sinceMs);
+      const silence = lookAtGateway(grid);
+      if (silence !== undefined) silent.set(grid, silence);
     }
     lookAtFleet(silent, all);
     lookForPatterns(all);

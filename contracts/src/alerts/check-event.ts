@@ -99,6 +99,7 @@ const subject = record({
   what: text(),
   why: text(),
   steps: list(text(), 50),
+  said: optional(text()),
   device_id: orNull(text(64)),
   device_name: orNull(text(200)),
   metric: orNull(text(128)),

@@ -56,6 +56,8 @@ export interface AlertSubject {
   readonly steps: readonly string[];
   /** How long there is to do it, a sentence; left out where nobody said. */
   readonly how_long?: string;
+  /** What the device itself says of its fault, in its maker's words; left out where it says nothing. */
+  readonly said?: string;
   /** Affected device; null when it concerns the grid as a whole. */
   readonly device_id: string | null;
   readonly device_name: string | null;

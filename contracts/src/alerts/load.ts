@@ -70,19 +70,55 @@ export interface AlertLoad {
   readonly judgement: 'good' | 'fair' | 'poor';
 }
 
+/** What the load is reckoned from: little of an alert, because there may be many thousands in a year. */
+export interface LoadFacts
+  extends Pick<
+    Alert,
+    | 'rule_id'
+    | 'message'
+    | 'device_id'
+    | 'device_name'
+    | 'metric'
+    | 'severity'
+    | 'status'
+    | 'raised_at_ms'
+    | 'acknowledged_at_ms'
+  > {
+  /** Kept back in the moment it was raised: nobody was woken for it. */
+  readonly quiet: boolean;
+}
+
+/** That of an alert. */
+export function loadFacts(alert: Alert): LoadFacts {
+  const { rule_id, message, device_id, device_name, metric, severity, status, raised_at_ms, acknowledged_at_ms } =
+    alert;
+  const known = {
+    rule_id,
+    message,
+    device_id,
+    device_name,
+    metric,
+    severity,
+    status,
+    raised_at_ms,
+    acknowledged_at_ms,
+  };
+  return { ...known, quiet: isQuietFromTheStart(alert) };
+}
+
 /**
  * The load of [fromMs, toMs) from the alerts of a grid; those of other times may be among them. `nowMs` bounds the time and
  * tells how long an alert stands.
  */
 export function alertLoad(
-  all: readonly Alert[],
+  all: readonly LoadFacts[],
   { fromMs, toMs, nowMs, zone }: { fromMs: number; toMs: number; nowMs: number; zone: string },
 ): AlertLoad {
   const untilMs = Math.max(fromMs + 1, Math.min(toMs, nowMs));
   const raised = all
     .filter(({ raised_at_ms }) => raised_at_ms >= fromMs && raised_at_ms < untilMs)
     .sort((a, b) => a.raised_at_ms - b.raised_at_ms);
-  const asked = raised.filter((alert) => !isQuietFromTheStart(alert));
+  const asked = raised.filter(({ quiet }) => !quiet);
   const days = (untilMs - fromMs) / 86_400_000;
   const times = asked.map(({ raised_at_ms }) => raised_at_ms);
   const local = times.map((timeMs) => timeMs + zoneOffsetMs(zone, timeMs));
@@ -132,7 +168,6 @@ export function alertLoad(
   };
 }
 
-/** Kept back in the moment it was raised: nobody was woken for it. */
 function isQuietFromTheStart({ timeline, raised_at_ms }: Alert): boolean {
   return (
     timeline.some(({ kind, at_ms }) => kind === 'suppressed' && at_ms <= raised_at_ms + 1000) &&
@@ -175,7 +210,7 @@ function floodMsOf(times: readonly number[]): number {
   return sumMs;
 }
 
-function worstOf(alerts: readonly Alert[]): RuleLoad[] {
+function worstOf(alerts: readonly LoadFacts[]): RuleLoad[] {
   return [...counts(alerts.map(({ rule_id }) => rule_id))]
     .map(([rule_id, count]) => ({
       rule_id,
@@ -187,8 +222,8 @@ function worstOf(alerts: readonly Alert[]): RuleLoad[] {
     .slice(0, 10);
 }
 
-function chatteringOf(alerts: readonly Alert[]): AlertLoad['chattering'] {
-  const bySubject = new Map<string, Alert[]>();
+function chatteringOf(alerts: readonly LoadFacts[]): AlertLoad['chattering'] {
+  const bySubject = new Map<string, LoadFacts[]>();
   for (const alert of alerts) {
     const key = `${alert.rule_id}|${alert.device_id ?? ''}|${alert.metric ?? ''}`;
     bySubject.set(key, [...(bySubject.get(key) ?? []), alert]);

@@ -1,5 +1,5 @@
 /** Planned work: what is raised while it lasts is recorded and wakes nobody. Same result for any order and repetition. */
-import type { Actor, AlertEvent, MaintenancePlannedEvent } from './events.js';
+import type { Actor, AlertEvent, MaintenancePlannedEvent, Severity } from './events.js';
 
 /** One planned work. */
 export interface Maintenance {
@@ -53,14 +53,42 @@ export function reduceMaintenance(events: Iterable<AlertEvent>): Maintenance[] {
     .sort((a, b) => a.from_ms - b.from_ms || (a.maintenance_id < b.maintenance_id ? -1 : 1));
 }
 
+/** A start this near to when it was said is "now" by the clock of who took it, milliseconds. */
+const atOnceMs = 5000;
+
+/**
+ * An event whose time is put right. Planned work that was to begin at once was dated by the same wrong clock, so it moves
+ * along; a start that a person named is the time on the wall and stays.
+ */
+export function retimedEvent<E extends AlertEvent>(event: E, atMs: number): E {
+  const moved = { ...event, at_ms: atMs };
+  if (moved.kind !== 'maintenance_planned' || Math.abs(moved.from_ms - event.at_ms) > atOnceMs) return moved;
+  const byMs = atMs - event.at_ms;
+  return { ...moved, from_ms: moved.from_ms + byMs, until_ms: moved.until_ms + byMs };
+}
+
 /** Whether work goes on at a time. One that somebody ended is over at once, by whosever clock. */
 export function isMaintenanceInForce({ from_ms, until_ms, ended_by }: Maintenance, nowMs: number): boolean {
   return ended_by === null && from_ms <= nowMs && nowMs < until_ms;
 }
 
-/** Whether it is about what these devices measure; of none of them (the grid as a whole) only work on the whole grid is. */
-export function maintenanceCovers({ device_ids }: Maintenance, deviceIds: readonly string[]): boolean {
-  return device_ids === null || deviceIds.some((id) => device_ids.includes(id));
+/** What planned work is compared with: an alert, and the devices whose values it is about. */
+export interface AlertOfWork {
+  /** The alert's device; null when it is about the grid as a whole. */
+  readonly deviceId: string | null;
+  readonly severity: Severity;
+  readonly sources: readonly string[];
+}
+
+/**
+ * Whether an alert belongs to the work. Work on devices covers what is about these devices. A figure of the grid that they are
+ * part of tells of others too: it is covered only where all of it is worked on, and never when it is critical, so that a
+ * village without power still wakes somebody.
+ */
+export function maintenanceCovers({ device_ids }: Maintenance, { deviceId, severity, sources }: AlertOfWork): boolean {
+  if (device_ids === null) return true;
+  if (deviceId !== null) return device_ids.includes(deviceId);
+  return severity !== 'critical' && sources.length > 0 && sources.every((id) => device_ids.includes(id));
 }
 
 /** One note of the hand-over from operator to operator. */

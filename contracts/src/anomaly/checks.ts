@@ -86,14 +86,18 @@ const someSunWm2 = 80;
 /** Phases and the like say the same as their whole. */
 const isPart = (metric: string): boolean => /^l\d/.test(parseMetricId(metric).suffix ?? '');
 
+/** Whether the usual day of a metric is learnt. */
+export const isLearnt = (metric: string): boolean =>
+  (Object.hasOwn(usualFloors, parseMetricId(metric).base) || relatedOnly.includes(parseMetricId(metric).base)) &&
+  !isPart(metric);
+
 /** The series of a site that are watched. */
 export function watchedSeries(
   site: Site,
   series: readonly { readonly deviceId: string; readonly metric: string }[],
 ): WatchedSeries[] {
-  const wanted = [...Object.keys(usualFloors), ...relatedOnly];
   return series
-    .filter(({ metric }) => wanted.includes(parseMetricId(metric).base) && !isPart(metric))
+    .filter(({ metric }) => isLearnt(metric))
     .flatMap(({ deviceId, metric }) => {
       const device = site.devices.find((one) => one.device_id === deviceId);
       if (device === undefined || !device.expected) return [];

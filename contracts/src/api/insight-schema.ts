@@ -52,7 +52,9 @@ export const anomalySchema = Type.Object({
 export const insightSchema = Type.Object({
   grid_id: Type.String(),
   until_ms: nullable(time('end of the newest quarter of an hour that was looked at')),
-  learnt_days: Type.Integer({ description: 'days that are known of the usual course; below 5 little can be said' }),
+  learnt_days: Type.Integer({
+    description: 'days that are known of the usual course, of each at least half; below 5 little can be said',
+  }),
   behind: Type.Boolean({ description: 'history is still being read' }),
   anomaly: nullable(anomalySchema),
   recent: Type.Array(anomalySchema, { description: 'the last ones, newest first' }),

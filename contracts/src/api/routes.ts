@@ -14,6 +14,7 @@ import { reportSchema } from './report-schema.js';
 import * as records from './grid-record-schema.js';
 import { ruleListSchema, ruleTestRequestSchema, ruleTestSchema } from './rule-schema.js';
 import * as s from './schemas.js';
+import { uplinkAnswerSchema } from './uplink-schema.js';
 
 /**
  * Who may call: anybody, anybody logged in, or a role on the grid. `grid` tells where the grid's id is found: in the
@@ -472,6 +473,16 @@ export const routes = [
       { additionalProperties: false },
     ),
     response: s.completenessSchema,
+  },
+  {
+    id: 'uplink',
+    method: 'GET',
+    path: '/api/uplink/{grid_id}',
+    summary:
+      'The link to the cloud: plan, what waits, bytes of the day and when history will be complete; null elsewhere',
+    access: viewer(),
+    params: gridParams,
+    response: uplinkAnswerSchema,
   },
   {
     id: 'offerClock',

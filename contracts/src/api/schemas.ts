@@ -195,6 +195,7 @@ export const alertSchema = Type.Object({
   steps: Type.Array(Type.String()),
   recommended_action: Type.String({ description: 'the steps in one text' }),
   how_long: Type.Optional(Type.String({ description: 'how long there is to do it; left out where nobody said' })),
+  said: Type.Optional(Type.String({ description: "the device's own words for its fault; left out where it has none" })),
   device_id: nullable(Type.String()),
   device_name: nullable(Type.String()),
   metric: nullable(Type.String()),

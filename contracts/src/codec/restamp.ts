@@ -4,6 +4,7 @@
  * by then, with this one function, on both sides of the link, in any order of arrival. Pure.
  */
 import type { AlertEvent } from '../alerts/events.js';
+import { retimedEvent } from '../alerts/maintenance.js';
 import { isTrusted, type ClockTrust } from '../ports/clock.js';
 import { qualityClass, qualityCodes } from '../quality/quality.js';
 import type { Frame, FrameEntry, Sample } from './frame.js';
@@ -103,7 +104,7 @@ export function restamp(frame: Frame, corrections: readonly ClockCorrection[]): 
 
 /** What a person did at the cloud has the cloud's time already. */
 const movedEvent = (event: AlertEvent, byMs: number): AlertEvent =>
-  event.origin.kind === 'gateway' ? { ...event, at_ms: Math.max(0, event.at_ms + byMs) } : event;
+  event.origin.kind === 'gateway' ? retimedEvent(event, Math.max(0, event.at_ms + byMs)) : event;
 
 const movedEntry = (entry: FrameEntry, byMs: number): FrameEntry =>
   entry.type === 'link_state' || entry.type === 'command' ? { ...entry, time_ms: entry.time_ms + byMs } : entry;

@@ -49,7 +49,7 @@ export function powerState(
   nominalVoltage = 230,
 ): PowerState {
   const fresh = (figure: Figure | undefined): number | null =>
-    figure === undefined || freshness(figure.timeMs, nowMs, 10_000) === 'stale' ? null : figure.value;
+    figure === undefined || freshness(figure.timeMs, nowMs, 10_000, figure.quality) === 'stale' ? null : figure.value;
   const judged = voltageFigures(Object.keys(figures)).filter((metric) => fresh(figures[metric]) !== null);
   const dead = judged.filter((metric) => (fresh(figures[metric]) as number) < deadVoltageV(nominalVoltage));
   if (judged.length === 0) return 'unknown';
@@ -94,13 +94,18 @@ export function makeVerdict(options: {
   const { figures, plant, nowMs, openAlerts } = options;
   const soc = figures.battery_soc_pct;
   const socPct =
-    soc !== undefined && soc.value !== null && freshness(soc.timeMs, nowMs, 10_000) !== 'stale' ? soc.value : null;
+    soc !== undefined && soc.value !== null && freshness(soc.timeMs, nowMs, 10_000, soc.quality) !== 'stale'
+      ? soc.value
+      : null;
   const present = figures.battery_power_kw;
   const presentKw =
-    present !== undefined && freshness(present.timeMs, nowMs, 10_000) !== 'stale' ? present.value : null;
+    present !== undefined && freshness(present.timeMs, nowMs, 10_000, present.quality) !== 'stale'
+      ? present.value
+      : null;
   const power = options.batteryPowerKw ?? presentKw;
   const used = figures.consumption_kw;
-  const usedKw = used !== undefined && freshness(used.timeMs, nowMs, 10_000) !== 'stale' ? used.value : null;
+  const usedKw =
+    used !== undefined && freshness(used.timeMs, nowMs, 10_000, used.quality) !== 'stale' ? used.value : null;
   const { lasting } = options;
   const atThisLoadMs = (): number | null => {
     const kwh = socPct === null ? undefined : usableKwh(socPct, plant);

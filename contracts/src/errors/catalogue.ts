@@ -188,6 +188,24 @@ export const errorCatalogue = {
     reader: 'installer',
     next: 'Check the folder, its owner and the free space.',
   },
+  E_TELEMETRY_SETTINGS: {
+    status: 500,
+    title: 'The telemetry store cannot be used as it is set up',
+    reader: 'installer',
+    next: 'Check url, org, bucket and token under `telemetry` in cloud.yaml; docs/how-to/keep-history-in-influxdb.md says what each product needs.',
+  },
+  E_TELEMETRY_AWAY: {
+    status: 503,
+    title: 'Older history cannot be read right now',
+    reader: 'operator',
+    next: 'Try again in a few minutes. What is measured meanwhile is kept and shown later.',
+  },
+  E_TELEMETRY_REFUSED: {
+    status: 500,
+    title: 'The telemetry store refused a point',
+    reader: 'administrator',
+    next: 'See what it says in the dead letter: the bucket’s retention may be shorter than the data is old, or another program writes the same measurement.',
+  },
   E_CERTIFICATE: {
     status: 500,
     title: 'A certificate or key cannot be used',

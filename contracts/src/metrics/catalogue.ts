@@ -9,7 +9,7 @@ export type Aggregation = 'mean' | 'last' | 'counter';
 /** What a metric is: unit as printed, decimals kept, plausible range and the meaning of its sign. */
 export interface MetricDefinition {
   readonly id: string;
-  /** Unit as printed beside the number; empty only for states (0 or 1). */
+  /** Unit as printed beside the number; empty only for states (0, 1, ...). */
   readonly unit: string;
   /** Decimals kept at intake: values are quantised to 10^-precision. */
   readonly precision: number;
@@ -119,6 +119,15 @@ const entries = {
   ac_frequency_hz: { unit: 'Hz', precision: 2, min: 0, max: 80, aggregation: 'mean', label: 'AC frequency' },
   grid_tie_enabled: { unit: '', precision: 0, min: 0, max: 1, aggregation: 'last', label: 'Grid tie switched on' },
   grid_tie_connected: { unit: '', precision: 0, min: 0, max: 1, aggregation: 'last', label: 'Mains connected' },
+  fault_state: {
+    unit: '',
+    precision: 0,
+    min: 0,
+    max: 2,
+    aggregation: 'last',
+    label: 'Own fault',
+    positive: '1 switched off, 2 fault',
+  },
   mains_power_kw: {
     unit: 'kW',
     precision: 3,

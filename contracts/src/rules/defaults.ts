@@ -42,6 +42,11 @@ export function defaultLimits(plant: { readonly pv_kwp?: number | undefined } = 
 /** The rule of lines that are down: its alert stands for the silence of every device on them. */
 export const lineDownRuleId = 'line_down' satisfies WordedRule;
 
+/** The rule of an inverter that reports a fault. */
+export const inverterFaultRuleId = 'inverter_fault' satisfies WordedRule;
+/** The rule of a village without power: what is only a part of that says so. */
+const noPowerRuleId = 'no_power' satisfies WordedRule;
+
 /** The rule of the energy balance, and the gateway's own figure it watches: the number of what was found, 0 for nothing. */
 export const meterDisagreesRuleId = 'meter_disagrees' satisfies WordedRule;
 export const meterFindingFigure = 'gateway_meter_finding';
@@ -100,15 +105,23 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
         off_delay_ms: minutes(5),
       },
     }),
+    worded(inverterFaultRuleId, {
+      kind: 'state',
+      severity: 'high',
+      selector: { scope: 'series', metric: 'fault_state', device_class: 'inverter' },
+      parameters: { is: [2], on_delay_ms: minutes(1), off_delay_ms: minutes(2) },
+    }),
     worded('inverter_stopped', {
       kind: 'expression',
       severity: 'high',
       selector: { scope: 'device', device_class: 'inverter' },
       parameters: {
-        when: `generation_kw < 0.1 && sun > ${limits.irradiance_strong_w_m2} && charge < 95`,
+        // A full battery holds it back; that it is switched off is its own word. A fault has an alert of its own.
+        when: `(generation_kw < 0.1 && charge < 95 || own == 1) && own < 2 && sun > ${limits.irradiance_strong_w_m2}`,
         // It makes something again, or the sun no longer tells.
-        clear_when: 'generation_kw >= 0.1 || sun < 50',
+        clear_when: 'generation_kw >= 0.1 && own == 0 || own >= 2 || sun < 50',
         inputs: {
+          own: { metric: 'fault_state', otherwise: 0 },
           sun: { metric: 'irradiance_w_m2', of: 'grid' },
           // A plant without a battery has no charge that holds it back.
           charge: { metric: 'battery_soc_pct', of: 'grid', otherwise: 0 },
@@ -119,6 +132,7 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       },
     }),
     worded('low_battery', {
+      part_of: 'critical_battery',
       kind: 'threshold',
       severity: 'medium',
       selector: { scope: 'figure', metric: 'battery_soc_pct' },
@@ -152,7 +166,7 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
         off_delay_ms: minutes(5),
       },
     }),
-    worded('no_power', {
+    worded(noPowerRuleId, {
       kind: 'threshold',
       severity: 'critical',
       selector: { scope: 'figure', metric: villageVoltage },
@@ -162,6 +176,7 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       .filter((metric) => metric !== villageVoltage)
       .map((metric) => feederRule(metric, deadV)),
     worded('ac_voltage_out_of_limits', {
+      part_of: noPowerRuleId,
       kind: 'threshold',
       severity: 'high',
       selector: { scope: 'figure', metric: 'ac_output_voltage_v' },
@@ -176,6 +191,7 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
       },
     }),
     worded('ac_frequency_out_of_limits', {
+      part_of: noPowerRuleId,
       kind: 'threshold',
       severity: 'medium',
       selector: { scope: 'figure', metric: 'ac_frequency_hz' },
@@ -254,7 +270,7 @@ export function defaultRules(limits: RuleLimits, site: RuleSite = {}): Rule[] {
   ];
 }
 
-type Watch = Pick<Rule, 'kind' | 'severity' | 'selector' | 'parameters'>;
+type Watch = Pick<Rule, 'kind' | 'severity' | 'selector' | 'parameters' | 'part_of'>;
 
 /** A rule with its English texts; others are found by its id. */
 function worded(id: WordedRule, watch: Watch, values: Readonly<Record<string, string>> = {}): Rule {
@@ -276,6 +292,7 @@ function own(severity: Severity, metric: string, parameters: Readonly<Record<str
 function feederRule(metric: string, deadV: number): Rule {
   const feeder = parseMetricId(metric).suffix ?? metric;
   const watch: Watch = {
+    part_of: noPowerRuleId,
     kind: 'comparison',
     severity: 'critical',
     selector: { scope: 'figure', metric },

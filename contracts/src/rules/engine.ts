@@ -43,6 +43,8 @@ export interface RuleEngine {
    * values scaled as in `DeviceSeries`. What no rule watches costs nothing then.
    */
   onReadings(series: DeviceSeries): (timeMs: number, values: Float64Array) => readonly RuleTransition[];
+  /** Whether any rule asks for a figure: of another one the engine need not be told. */
+  concerns(metric: string): boolean;
   /** A new value of a grid figure; null when it is not usable. */
   onFigure(metric: string, timeMs: number, value: number | null): readonly RuleTransition[];
   /** Values of figures that changed together: all are known before the first is judged. */
@@ -381,6 +383,7 @@ export function createRuleEngine(options: RuleEngineOptions): RuleEngine {
         return found ?? none;
       };
     },
+    concerns: (metric) => byFigure.has(metric) || compared.has(metric),
     onFigure(metric, timeMs, value) {
       const figure = { metric, timeMs, value };
       remember(figure);
@@ -424,7 +427,10 @@ export function createRuleEngine(options: RuleEngineOptions): RuleEngine {
         if (deviceId !== undefined && metric !== undefined && waiting(key) && !metric.endsWith(`.${othersSuffix}`))
           subjectsOfSeries(deviceId, metric);
       }
-      for (const [key, fold] of folds) fold.restarted(raised.has(key));
+      for (const [key, fold] of folds) {
+        const device = key.slice(0, key.lastIndexOf('/') + 1);
+        fold.restarted(raised.has(key), (metric) => raised.has(`${device}${metric}`));
+      }
       for (const [key, subject] of all) {
         const { kind, rule } = subject;
         const stands = subject.fold !== undefined && subject.metric !== null && subject.fold.of.holds(subject.metric);

@@ -38,9 +38,10 @@ export class Fold {
     return { raised: this.#raised, own: [...this.#own], folded: [...this.#folded] };
   }
 
-  /** After a restart: the open alerts say whether the shared one is raised. */
-  restarted(raised: boolean): void {
+  /** After a restart: the open alerts say whether the shared one is raised, and which series have one of their own. */
+  restarted(raised: boolean, hasOwn: (metric: string) => boolean): void {
     this.#raised = raised;
+    for (const metric of this.#own) if (!hasOwn(metric)) this.#own.delete(metric);
   }
 
   /** Whether a series is raised within the shared alert, with none of its own. */

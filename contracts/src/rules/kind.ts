@@ -56,8 +56,8 @@ export interface RuleKind<P, S> {
   readonly parameters: TSchema;
   /** What it may watch. */
   readonly scopes: ReadonlyArray<'figure' | 'series' | 'device'>;
-  /** What parameters of the right form still lack, as a sentence; undefined when nothing. */
-  missing?(parameters: P): string | undefined;
+  /** What parameters of the right form still lack, a sentence each; undefined or none when nothing. */
+  missing?(parameters: P): string | readonly string[] | undefined;
   initial(): S;
   /** Whether a stored document is a state of this kind. */
   isState(value: unknown): value is S;

@@ -90,7 +90,7 @@ export const scheduleSchema = Type.Object(
 );
 export type RuleSchedule = Static<typeof scheduleSchema>;
 
-/** A rule as configured. Texts may use {device}, {value}, {limit}, {unit}, {component}, {window}. */
+/** A rule as configured. Texts may use {device}, {value}, {limit}, {unit}, {component}, {window}, {said}. */
 export const ruleSchema = Type.Object(
   {
     id: Type.String({ pattern: '^[a-z][a-z0-9_]{0,62}$' }),
@@ -105,6 +105,11 @@ export const ruleSchema = Type.Object(
         minimum: 0,
         maximum: 86_400_000,
         description: 'what is over stays raised so long, and is the same alert when it comes back meanwhile',
+      }),
+    ),
+    part_of: Type.Optional(
+      Type.String({
+        description: 'id of a rule that says the same with more weight: while its alert stands, this one wakes nobody',
       }),
     ),
     message: Type.String({ minLength: 1, description: 'plain message, e.g. high temperature on equipment' }),

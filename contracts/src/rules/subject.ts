@@ -17,8 +17,14 @@ const ownUnits: Readonly<Record<string, string | null>> = {
   gateway_backlog_age_s: null,
 };
 
-/** Makes the subject of an alert from a raising transition and the device's name. */
-export function alertSubject(found: RuleTransition, deviceName: string | null): AlertSubject {
+/** So much of what a device says is shown, characters. */
+const longestSaid = 200;
+
+/**
+ * Makes the subject of an alert from a raising transition, the device's name, and what the device says of its own fault,
+ * which only rules whose texts ask for {said} show.
+ */
+export function alertSubject(found: RuleTransition, deviceName: string | null, saidNow?: string): AlertSubject {
   const { rule, metric, deviceId, transition } = found;
   const own = metric === null ? undefined : ownUnits[metric];
   const value = own === null ? null : transition.value;
@@ -31,6 +37,7 @@ export function alertSubject(found: RuleTransition, deviceName: string | null): 
   const unit = metric === null ? null : (own ?? metricDefinition(metric)?.unit ?? null);
   const named = found.foldedMetric ?? metric;
   const suffix = named === null ? undefined : parseMetricId(named).suffix;
+  const said = rule.what.includes('{said}') ? saidNow?.slice(0, longestSaid) : undefined;
   const texts: Record<string, string> = {
     device: deviceName ?? deviceId ?? en.village,
     component: suffix === undefined || namesComponent(deviceName, suffix) ? '' : ` (${suffix})`,
@@ -39,6 +46,7 @@ export function alertSubject(found: RuleTransition, deviceName: string | null): 
     unit: unit ?? '',
     place: suffix ?? '',
     window: windowOf(rule.parameters),
+    said: said ?? en.fault,
   };
   const fill = (template: string) => fillText(template, texts);
   return {
@@ -50,6 +58,7 @@ export function alertSubject(found: RuleTransition, deviceName: string | null): 
     why: fill(rule.why),
     steps: rule.steps.map(fill),
     ...(rule.how_long === undefined ? {} : { how_long: fill(rule.how_long) }),
+    ...(said === undefined ? {} : { said }),
     device_id: deviceId,
     device_name: deviceName,
     metric,

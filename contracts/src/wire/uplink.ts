@@ -1,6 +1,6 @@
 /**
- * What gateway and cloud say to each other over MQTT. First form: plan `raw`, frames as the log holds them, receipts
- * per (gateway, epoch). Topics are in topics.ts. Everything is idempotent by (gateway, epoch, number) or event id.
+ * What gateway and cloud say to each other over MQTT: frames as the log holds them, or sealed ones that stand for several
+ * of its numbers; receipts per (gateway, epoch). Topics are in topics.ts. Everything is idempotent by (gateway, epoch, number) or event id.
  */
 import type { AlertEvent } from '../alerts/events.js';
 import { ByteReader, ByteWriter, CodecError } from '../codec/bytes.js';
@@ -10,10 +10,18 @@ import type { Site } from '../site/site.js';
 /** Plans of the uplink (not profiles, which are device models). */
 export const plans = ['metered', 'standard', 'full', 'raw', 'boost'] as const;
 export type Plan = (typeof plans)[number];
+/** Those that settings may name; boost comes and goes by itself. */
+export const settablePlans = ['metered', 'standard', 'full', 'raw'] as const satisfies readonly Plan[];
 
 /** First byte of a packed envelope, plain and compressed (deflate-raw over what follows the first byte). */
 export const envelopePlain = 0x02;
 export const envelopeDeflated = 0x03;
+/** The same with brotli; only for a cloud that said in WELCOME that it takes it. */
+export const envelopeBrotli = 0x04;
+
+/** What a cloud takes beyond the first form: sealed frames that stand for several log numbers, and brotli. */
+export const envelopeAbilities = ['spans', 'brotli'] as const;
+export type EnvelopeAbility = (typeof envelopeAbilities)[number];
 
 /** Most bytes of an envelope on the wire, and of its inflated form. */
 export const maxEnvelopeBytes = 96 * 1024;
@@ -27,8 +35,10 @@ export interface Envelope {
   readonly plan: Plan;
   /** Whether a receipt is asked for. */
   readonly receiptWanted: boolean;
-  /** The frames' bytes, exactly as the log keeps them. */
+  /** The frames' bytes, exactly as the log keeps them, or sealed. */
   readonly frames: readonly Uint8Array[];
+  /** How many log numbers each frame stands for; left out: one each. */
+  readonly counts?: readonly number[] | undefined;
 }
 
 /** Packs the body of an envelope (without the first byte, which tells whether the rest is compressed). */
@@ -41,6 +51,7 @@ export function encodeEnvelopeBody(envelope: Envelope): Uint8Array {
       first: envelope.first,
       plan: envelope.plan,
       rr: envelope.receiptWanted ? 1 : 0,
+      ...(envelope.counts?.some((count) => count !== 1) ? { c: envelope.counts } : {}),
     }),
   );
   writer.unsigned(envelope.frames.length);
@@ -51,7 +62,7 @@ export function encodeEnvelopeBody(envelope: Envelope): Uint8Array {
 /** Unpacks the body of an envelope; throws CodecError. */
 export function decodeEnvelopeBody(bytes: Uint8Array): Envelope {
   const reader = new ByteReader(bytes);
-  let head: { v?: unknown; ep?: unknown; first?: unknown; plan?: unknown; rr?: unknown };
+  let head: { v?: unknown; ep?: unknown; first?: unknown; plan?: unknown; rr?: unknown; c?: unknown };
   try {
     // An array or a bare number has none of these fields; null would not even let itself be asked.
     head = (JSON.parse(reader.text()) ?? {}) as typeof head;
@@ -65,13 +76,27 @@ export function decodeEnvelopeBody(bytes: Uint8Array): Envelope {
   const frames: Uint8Array[] = [];
   for (let i = 0; i < count; i += 1) frames.push(reader.block());
   if (!reader.atEnd) throw new CodecError('bytes left over after the last frame');
+  const counts = countsOf(head.c, frames.length);
   return {
     epoch: head.ep,
     first: head.first as number,
     plan: plans.includes(head.plan as Plan) ? (head.plan as Plan) : 'raw',
     receiptWanted: head.rr === 1,
     frames,
+    ...(counts === undefined ? {} : { counts }),
   };
+}
+
+/** Most log numbers that one frame stands for. */
+const mostNumbers = 10_000_000;
+
+function countsOf(value: unknown, frames: number): readonly number[] | undefined {
+  if (value === undefined) return undefined;
+  const good = (count: unknown) =>
+    Number.isSafeInteger(count) && (count as number) >= 1 && (count as number) <= mostNumbers;
+  if (!Array.isArray(value) || value.length !== frames || !value.every(good))
+    throw new CodecError('envelope head has other counts than frames');
+  return value as number[];
 }
 
 /** On the session lane, JSON: at every connect and when the site changes. */
@@ -111,6 +136,8 @@ export interface Welcome {
   readonly y: 'welcome';
   readonly server_time_ms: number;
   readonly receipt: Receipt;
+  /** What it takes beyond the first form; left out: nothing. */
+  readonly takes?: readonly EnvelopeAbility[];
 }
 
 /**
@@ -136,14 +163,14 @@ export interface ActsDown {
   readonly events: readonly AlertEvent[];
 }
 
-/** Down, JSON: numbers of a log that the cloud could not use; the gateway sends again what it still has of them. */
-export interface Resend {
-  readonly y: 'resend';
-  readonly epoch: string;
-  readonly ranges: ReadonlyArray<readonly [first: number, last: number]>;
+/** Down, JSON: somebody watches from afar, so live values are worth more bytes for so long. Repeated while they watch. */
+export interface BoostDown {
+  readonly y: 'boost';
+  /** Seconds; afterwards it ends by itself. */
+  readonly for_s: number;
 }
 
 /** Any message on the `down` topic. */
-export type DownMessage = Welcome | Receipt | ActsDown | Resend;
+export type DownMessage = Welcome | Receipt | ActsDown | BoostDown;
 /** Any JSON message up. */
 export type UpMessage = Hello | Goodbye | AlertsUp;

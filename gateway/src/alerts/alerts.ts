@@ -42,6 +42,8 @@ import { stateKey } from './rule-state.js';
 
 const tickEveryMs = 5000;
 const retryMs = 1000;
+/** Name of how alerts are grouped, as it is kept in the log. */
+const groupsState = 'alert_groups';
 /** How long nothing late has to come until what it told is said, real milliseconds. */
 const lateQuietMs = 60_000;
 /** How long it waits for that at most, real milliseconds. */
@@ -67,8 +69,12 @@ export interface AlertsOptions {
   readonly speed?: number | undefined;
   /** What is usual at a time of day, for rules of that kind; left out, they conclude nothing. */
   readonly usual?: RuleContext['usual'] | undefined;
+  /** Whether that changes with the present commit, or has since this was asked last. */
+  readonly usualChanges?: (() => boolean) | undefined;
   /** What a rule's alert says where its texts are not the rule's own. */
   readonly ownWords?: ((ruleId: string) => Partial<AlertSubject> | undefined) | undefined;
+  /** What a device says of its own fault. */
+  readonly saidBy?: ((deviceId: string) => string | undefined) | undefined;
   /** Called for each event once it is durable; for one of the gateway's own also when the card did not take it. */
   readonly tell: (event: AlertEvent, alert: Alert | undefined) => void;
 }
@@ -88,6 +94,8 @@ export interface Alerts extends LifecyclePart {
   onInternalFigure(metric: string, value: number): void;
   /** The clock that dates samples was moved by so many milliseconds. */
   clockMoved(byMs: number): void;
+  /** Times of what people said were put right in the store. */
+  retimed(): void;
   /** Something that happened and is over: an alert that is resolved from the start. */
   happened(subject: AlertSubject): void;
   /** A text on the prototype's alert topic; resolves when it may be acknowledged. */
@@ -115,7 +123,14 @@ export function createAlerts(options: AlertsOptions): Alerts {
   const keyOf = (one: Alert) => stateKey(one.rule_id, one.device_id, one.metric);
   /** Alert id of each raised rule and subject. */
   const open = new Map(active.map((one) => [keyOf(one), one.alert_id]));
-  const evaluation = createEvaluation({ ...options, raised: new Set(open.keys()) });
+  const orphans = new Map<Alert, string>();
+  for (const one of active) {
+    const reason = whyUnwatched(one, keyOf(one), rules, site);
+    if (reason !== undefined) orphans.set(one, reason);
+  }
+  // What still is as it was rings anew, if anything watches it.
+  const raised = new Set(active.filter((one) => !orphans.has(one)).map(keyOf));
+  const evaluation = createEvaluation({ ...options, raised });
 
   // The gateway's own events that the card would not take: shown all the same, because a gateway that cannot write must
   // still say so, and a battery that runs empty meanwhile too. They are committed as soon as that works.
@@ -142,19 +157,21 @@ export function createAlerts(options: AlertsOptions): Alerts {
     );
   let stopped = false;
 
-  const kinds = new Map(rules.map((rule) => [rule.id, rule.kind]));
+  const rulesById = new Map(rules.map((rule) => [rule.id, rule]));
   const grouping = new Grouping(
     {
       silence: ({ rule_id, device_id }) =>
         rule_id === lineDownRuleId
           ? 'line'
-          : kinds.get(rule_id) === 'no_data' && device_id !== null
+          : rulesById.get(rule_id)?.kind === 'no_data' && device_id !== null
             ? 'device'
             : undefined,
       keepsBack: (deviceId) => options.lines.keepsBack(deviceId),
       sources: ({ device_id, metric }) =>
         device_id !== null ? [device_id] : (site.wiring[metric ?? '']?.terms ?? []).map((term) => term.device_id),
       maintenance: () => planned,
+      partOf: (ruleId) => rulesById.get(ruleId)?.part_of,
+      kindOf: (deviceId) => site.devices.find(({ device_id }) => device_id === deviceId)?.kind,
       graceMs: comeBackMs * (options.speed ?? 1),
       newAlertId: () => newId(Math.round(clock.nowMs()), random),
       event: (alertId, what, atMs) =>
@@ -169,7 +186,14 @@ export function createAlerts(options: AlertsOptions): Alerts {
     },
     activeAtStart,
     clock.nowMs(),
+    log.state(groupsState)?.value,
   );
+  let groupsMoved = false;
+  log.join((number, { events }) => {
+    if (events.length === 0 && !groupsMoved) return;
+    groupsMoved = false;
+    log.putState(groupsState, number, grouping.state());
+  });
   /** Commits alerts with what belongs beside them: who sees one sees at once what explains it. */
   const commitGrouped = (events: readonly AlertEvent[]): Promise<void> =>
     commit([...events, ...grouping.beside(events, Math.round(clock.nowMs()))]);
@@ -211,7 +235,10 @@ export function createAlerts(options: AlertsOptions): Alerts {
         const alertId = newId(nowMs, random);
         open.set(key, alertId);
         const name = site.devices.find((one) => one.device_id === deviceId)?.name ?? null;
-        const subject = { ...alertSubject(found, name), ...options.ownWords?.(rule.id) };
+        const subject = {
+          ...alertSubject(found, name, deviceId === null ? undefined : options.saidBy?.(deviceId)),
+          ...options.ownWords?.(rule.id),
+        };
         events.push({ ...base, kind: 'raised', alert_id: alertId, subject });
       } else if (known !== undefined) {
         open.delete(key);
@@ -229,32 +256,22 @@ export function createAlerts(options: AlertsOptions): Alerts {
 
   /** Alerts of rules that are no more, or that no longer watch what it is about, would stay open for ever. */
   const closeOrphans = (): void => {
-    const known = new Map(rules.filter(({ enabled }) => enabled).map((rule) => [rule.id, rule]));
-    const devices = new Map(watchedDevices(site).map((one) => [one.device_id, one]));
-    const isWatched = (alert: Alert): boolean => {
-      const selector = known.get(alert.rule_id)?.selector;
-      if (selector === undefined) return false;
-      if (selector.scope === 'figure') return keyOf(alert) === `${alert.rule_id}|figure:${selector.metric}`;
-      // A series may come back of a device that the site does not know.
-      if (selector.scope === 'series') return keyOf(alert).startsWith(`${alert.rule_id}|series:`);
-      const device = devices.get(alert.device_id ?? '');
-      return device !== undefined && alert.metric === null && coversDevice(selector, device);
-    };
     const nowMs = Math.round(clock.nowMs());
-    for (const alert of active) {
-      if (isWatched(alert)) continue;
+    for (const [alert, note] of orphans) {
       open.delete(keyOf(alert));
-      void commitGrouped([
-        {
-          kind: 'cleared',
-          id: newId(nowMs, random),
-          alert_id: alert.alert_id,
-          grid_id: gridId,
-          at_ms: nowMs,
-          origin,
-          value: null,
-        },
-      ]).catch(() => {});
+      const { alert_id } = alert;
+      const id = newId(nowMs, random);
+      const cleared = {
+        kind: 'cleared',
+        id,
+        alert_id,
+        grid_id: gridId,
+        at_ms: nowMs,
+        origin,
+        value: null,
+        note,
+      } as const;
+      void commitGrouped([cleared]).catch(() => {});
     }
   };
 
@@ -316,19 +333,26 @@ export function createAlerts(options: AlertsOptions): Alerts {
       evaluation.clockMoved(byMs);
       legacy.clockMoved(byMs);
       grouping.clockMoved(byMs);
+      groupsMoved = true;
       late.clockMoved(byMs);
     },
+    retimed: () => void (planned = reduceMaintenance(notDurable.records(gridId))),
     happened,
     legacyText: (payload) => legacy.say(payload),
     start() {
       closeOrphans();
-      timer = clock.every(tickEveryMs, () => {
+      const tick = () => {
         act(evaluation.tick());
         legacy.expire();
         const found = grouping.tick(Math.round(clock.nowMs()));
         if (found.length > 0) commit(found).catch(lost);
         const digest = late.tick(clock.nowMs());
         if (digest !== undefined) happened(digest);
+      };
+      // At whole five seconds: another start, or a back-test, looks at the same moments.
+      timer = clock.after(tickEveryMs - (clock.nowMs() % tickEveryMs), () => {
+        tick();
+        timer = clock.every(tickEveryMs, tick);
       });
     },
     stop() {
@@ -336,4 +360,22 @@ export function createAlerts(options: AlertsOptions): Alerts {
       timer?.cancel();
     },
   };
+}
+
+/** Why nothing watches what an alert is about any more, as a sentence; undefined while something does. */
+function whyUnwatched(alert: Alert, key: string, rules: readonly Rule[], site: Site): string | undefined {
+  const selector = rules.find(({ id, enabled }) => enabled && id === alert.rule_id)?.selector;
+  if (selector === undefined) return 'The rule that raised it is no longer in force.';
+  const other = 'The rule that raised it no longer watches this.';
+  if (selector.scope === 'figure') return key === `${alert.rule_id}|figure:${selector.metric}` ? undefined : other;
+  const known = site.devices.find(({ device_id }) => device_id === alert.device_id);
+  const gone = 'The device is no longer in the settings.';
+  if (selector.scope === 'series') {
+    if (!key.startsWith(`${alert.rule_id}|series:`)) return other;
+    // A device that the site never knew has no name of its own; its series may come back.
+    return known === undefined && alert.device_name !== null ? gone : undefined;
+  }
+  if (known === undefined) return gone;
+  const isWatched = watchedDevices(site).includes(known) && alert.metric === null && coversDevice(selector, known);
+  return isWatched ? undefined : other;
 }

@@ -1,8 +1,10 @@
 /**
- * Rules over what arrives: the engine of one gateway, its state kept in the log with the commit that changed it and
- * brought back after a restart. What it concludes is made alerts elsewhere.
+ * Rules over what arrives: the engine of one gateway. Its state is kept in the log now and then, and with each commit
+ * between what was heard, so that a restart brings back the state of the last commit exactly. What the rules conclude is
+ * made alerts elsewhere.
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
+
 import {
   createRuleEngine,
   oldestRingingMs,
@@ -17,21 +19,27 @@ import {
   type Sample,
   type Site,
 } from '@villagrid/contracts';
+import type { Logger } from '@villagrid/runtime';
 import type { Lines } from '../live/lines.js';
-import type { ChangedFigure, Live } from '../live/live.js';
+import type { ChangedFigure, Live, WiredSample } from '../live/live.js';
 import type { DurableLog } from '../log/log.js';
+import { HeardReader, HeardWriter, type Heard } from './heard.js';
 
 /**
- * The state is kept with every commit, unless writing it would take more than this share of the time: in a flood it is
- * kept less often, and frames since are gone through at the next start.
+ * A whole state is kept so seldom, in commits: it is many blocks of the card, what was heard since is a part of one. What
+ * came since is gone through at the next start, so much at most: in samples, where a look at the clock counts for some.
  */
-const mostOfTheTime = 0.02;
-/** What came since the state was kept is gone through at the next start: so many samples at most, and frames. */
-const keepStateSamples = 300_000;
+const keepEveryFrames = 256;
+export const mostToReplay = 20_000;
+/** Bytes of what was heard that one commit carries; above it a whole state is less. */
+const mostHeardBytes = 16_384;
+/** Frames that are gone through where nothing tells since when the state is from. */
 const replayFrames = 5000;
 /** How long devices have after a start to connect again before their silence is told, real milliseconds. */
 export const comeBackMs = 60_000;
 const stateName = 'rules';
+/** Name of what was heard with a commit. */
+const heardName = (number: number): string => `rules_heard_${number % keepEveryFrames}`;
 
 export interface EvaluationOptions {
   readonly rules: readonly Rule[];
@@ -46,6 +54,9 @@ export interface EvaluationOptions {
   readonly speed?: number | undefined;
   /** What is usual at a time of day, for rules of that kind; left out, they conclude nothing. */
   readonly usual?: RuleContext['usual'] | undefined;
+  /** Whether that changes with the present commit, or has since this was asked last. */
+  readonly usualChanges?: (() => boolean) | undefined;
+  readonly logger: Logger;
   /** What is raised at the start, as `rule id|subject`: the open alerts are the truth, the state follows. */
   readonly raised: ReadonlySet<string>;
 }
@@ -80,7 +91,7 @@ export const watchedDevices = (site: Site): Site['devices'] =>
 
 const none: readonly RuleTransition[] = [];
 
-/** The state as it is kept: it goes to the card with every commit, so a third of its size is worth some microseconds. */
+/** The state as it is kept: a third of its size is worth some microseconds. */
 const packed = (text: string): string => deflateRawSync(text, { level: 4 }).toString('base64');
 
 /** A kept state as text: an older program kept it unpacked; undefined for a damaged one. */
@@ -93,24 +104,49 @@ function unpacked(kept: string): string | undefined {
   }
 }
 
+/** A state that was kept: of the engine, and of what figures are made of. An older program kept only the former. */
+function keptState(text: string | undefined): {
+  readonly engine: string | undefined;
+  readonly wired: readonly WiredSample[] | undefined;
+} {
+  if (text === undefined || text.startsWith('[')) return { engine: text, wired: undefined };
+  const { engine, wired } = JSON.parse(text) as { engine: unknown; wired: readonly WiredSample[] };
+  return { engine: JSON.stringify(engine), wired };
+}
+
+/** Readings of a frame of which it is not known when they came: as they were measured, each device's together. */
+function readingsOf({ samples }: Frame): Sample[][] {
+  const readings = new Map<string, Sample[]>();
+  for (const sample of samples) {
+    const key = `${sample.timeMs} ${sample.deviceId}`;
+    const known = readings.get(key);
+    if (known) known.push(sample);
+    else readings.set(key, [sample]);
+  }
+  return [...readings.values()].sort((a, b) => (a[0] as Sample).timeMs - (b[0] as Sample).timeMs);
+}
+
 /** Makes the engine and brings its state back. Throws E_CONFIG_INVALID for a rule that cannot work. */
 export function createEvaluation(options: EvaluationOptions): Evaluation {
-  const { rules, site, log, live, lines, clock, realClock } = options;
+  const { rules, site, log, live, lines, clock, realClock, logger } = options;
+  const nowMs = (): number => Math.round(clock.nowMs());
   const context: RuleContext = {
     // The engine remembers what it was told; before that nothing is known, whenever the gateway was started.
     figure: () => undefined,
-    excused: (deviceId) => lines.keepsBack(deviceId),
+    excused: (deviceId) => excused.has(deviceId),
     ...(options.usual ? { usual: options.usual } : {}),
   };
+  let excused: ReadonlySet<string> = new Set();
   const watched = watchedDevices(site).map((one) => one.device_id);
   const saved = log.state(stateName);
+  const kept = keptState(saved && unpacked(saved.value));
   const engine = createRuleEngine({
     rules,
     devices: watched,
     inventory: site.devices,
     zone: site.zone,
     context,
-    saved: saved && unpacked(saved.value),
+    saved: kept.engine,
   });
 
   const usableFigures = (changed: readonly ChangedFigure[], oldestMs: number): RuleFigure[] => {
@@ -138,39 +174,133 @@ export function createEvaluation(options: EvaluationOptions): Evaluation {
     return found;
   };
 
+  /** Goes once more through what was heard with a commit; false where that is not what its frame has. */
+  const hearAgain = (frame: Frame, heard: Iterable<Heard>): boolean => {
+    const ofSeries = new Map<string, { readonly samples: Sample[]; next: number }>();
+    for (const sample of frame.samples) {
+      const key = `${sample.deviceId} ${sample.metric}`;
+      const known = ofSeries.get(key);
+      if (known) known.samples.push(sample);
+      else ofSeries.set(key, { samples: [sample], next: 0 });
+    }
+    let isWhole = true;
+    for (const one of heard) {
+      if (one.kind === 'tick') {
+        excused = one.excused;
+        engine.onTick(one.atMs);
+      } else if (one.kind === 'figure') engine.onFigure(one.metric, one.atMs, one.value);
+      else {
+        const samples = one.series.flatMap(([deviceId, metric]) => {
+          const column = ofSeries.get(`${deviceId} ${metric}`);
+          return column?.samples[column.next++] ?? [];
+        });
+        isWhole &&= samples.length === one.series.length;
+        judge(samples, live.apply(samples, one.atMs), one.atMs);
+      }
+    }
+    return isWhole;
+  };
+
+  /** The same for a frame of which only the samples are known. */
+  const guess = (frame: Frame): void => {
+    const { wallMs } = options.corrected(frame);
+    for (const samples of readingsOf(options.corrected(frame))) judge(samples, live.apply(samples, wallMs), wallMs);
+    engine.onTick(wallMs);
+  };
+
+  // What this concludes is not told: an alert that was raised is in the log, the open ones decide.
   const restore = (): void => {
+    const beganMs = realClock.monotonicMs();
     const from = Math.max((saved?.number ?? 0) + 1, log.newestNumber() - replayFrames);
-    for (let number = from; ; ) {
+    let reader = kept.wired && from === (saved?.number ?? 0) + 1 ? new HeardReader() : undefined;
+    if (kept.wired && reader) live.putBack(kept.wired);
+    let guessed = 0;
+    let number = from;
+    for (;;) {
       const frames = log.read(number, { maxFrames: 200, maxBytes: 2_000_000 });
       if (frames.length === 0) break;
-      // What this concludes is not told: an alert that was raised is in the log, the open ones decide.
-      for (const frame of frames.map((one) => options.corrected(one.frame)))
-        judge(frame.samples, live.apply(frame.samples, frame.wallMs), frame.wallMs);
+      for (const { frame, number: of } of frames) {
+        const heard = log.state(heardName(of));
+        let isWhole = false;
+        if (reader && heard?.number === of) {
+          try {
+            isWhole = hearAgain(frame, reader.read(Buffer.from(heard.value, 'base64')));
+          } catch (error) {
+            logger.warn('what the rules heard with a commit cannot be read', { number: of, error });
+            reader = undefined;
+          }
+        } else {
+          // Names are told once: what follows cannot be read either.
+          reader = undefined;
+          // The first frame of a log is made before anybody listens, and has nothing for the rules.
+          isWhole = frame.samples.length === 0;
+          if (!isWhole) guess(frame);
+        }
+        if (!isWhole) guessed += 1;
+      }
       number += frames.length;
     }
+    excused = new Set();
+    if (number > from)
+      logger.info('the rules went through what came since their state was kept', {
+        frames: number - from,
+        guessed,
+        took_ms: Math.round(realClock.monotonicMs() - beganMs),
+      });
     engine.restarted(options.raised, {
-      sinceMs: clock.nowMs(),
+      sinceMs: nowMs(),
       graceMs: comeBackMs * (options.speed ?? 1),
     });
   };
   restore();
 
-  let mayKeepMs = 0;
-  let keptAt = log.stats.samples;
-  log.join((number, frame) => {
-    const beganMs = realClock.monotonicMs();
-    const isDue = engine.dirty && (beganMs >= mayKeepMs || log.stats.samples - keptAt >= keepStateSamples);
-    if (frame.events.length === 0 && !isDue) return;
-    keptAt = log.stats.samples;
-    log.putState(stateName, number, packed(engine.exportState()));
-    mayKeepMs = beganMs + (realClock.monotonicMs() - beganMs) / mostOfTheTime;
-  });
+  const heard = new HeardWriter();
+  const tickWork = 1 + Math.ceil((watched.length + rules.length) / 8);
+  /** What a start had to go through, were it now. */
+  let toReplay = 0;
+  let keptWith = 0;
+  let lastNumber = 0;
+  /** Something happened that nobody could go through again. */
+  let mustKeep = true;
+  const keep = (number: number): void => {
+    const text = `{"wired":${JSON.stringify(live.wired())},"engine":${engine.exportState()}}`;
+    log.putState(stateName, number, packed(text));
+    heard.begin();
+    toReplay = 0;
+    keptWith = number;
+    mustKeep = false;
+  };
+  log.join((number) => {
+    // A number that does not follow tells that commits failed: what was heard with them is nowhere.
+    const follows = number === lastNumber + 1;
+    lastNumber = number;
+    const usualChanges = options.usualChanges?.() === true;
+    const isMuch =
+      toReplay > mostToReplay || number - keptWith >= keepEveryFrames || heard.length > mostHeardBytes || heard.isFull;
+    if (mustKeep || !follows || usualChanges || isMuch) keep(number);
+    else log.putState(heardName(number), number, Buffer.from(heard.cut()).toString('base64'));
+  }, 'last');
+  const noteTick = (atMs: number): void => {
+    if (mustKeep) return;
+    heard.tick(atMs, [...excused]);
+    toReplay += tickWork;
+    // While nothing is committed there is no end of looks at the clock.
+    if (toReplay > mostToReplay) mustKeep = true;
+  };
 
   return {
-    samples: judge,
+    samples(samples, figures, arrivalMs) {
+      if (!mustKeep) heard.samples(samples, Math.round(arrivalMs));
+      toReplay += samples.length;
+      return judge(samples, figures, Math.round(arrivalMs));
+    },
     readings(series) {
       const judgeReading = engine.onReadings(series);
-      return (timeMs, values, figures, arrivalMs) => {
+      const width = series.metrics.length;
+      return (timeMs, values, figures, at) => {
+        const arrivalMs = Math.round(at);
+        if (!mustKeep) heard.reading(series, arrivalMs);
+        toReplay += width;
         const oldestMs = arrivalMs - oldestRingingMs;
         const found = timeMs >= oldestMs ? judgeReading(timeMs, values) : none;
         if (figures.length === 0) return found;
@@ -178,8 +308,21 @@ export function createEvaluation(options: EvaluationOptions): Evaluation {
         return more.length === 0 ? found : found.length === 0 ? more : [...found, ...more];
       };
     },
-    internal: (metric, value) => engine.onFigure(metric, clock.nowMs(), value),
-    tick: () => engine.onTick(clock.nowMs()),
-    clockMoved: (byMs) => engine.moveClock(byMs),
+    internal(metric, value) {
+      if (!engine.concerns(metric)) return none;
+      const atMs = nowMs();
+      if (!mustKeep) heard.figure(metric, value, atMs);
+      return engine.onFigure(metric, atMs, value);
+    },
+    tick() {
+      const atMs = nowMs();
+      excused = lines.downCount === 0 ? new Set() : new Set(watched.filter((deviceId) => lines.keepsBack(deviceId)));
+      noteTick(atMs);
+      return engine.onTick(atMs);
+    },
+    clockMoved(byMs) {
+      mustKeep = true;
+      engine.moveClock(byMs);
+    },
   };
 }

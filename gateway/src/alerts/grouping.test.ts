@@ -36,8 +36,10 @@ const subjectOf = (over: Partial<AlertSubject>): AlertSubject => ({
 const silent = (device_id: string) => subjectOf({ rule_id: 'device_silent', device_id });
 const line = subjectOf({ rule_id: 'line_down', metric: 'gateway_lines_down' });
 
+const rules = defaultRules(defaultLimits(), { wiring: { 'ac_output_voltage_v.clinic': {}, ac_output_voltage_v: {} } });
+
 /** A gateway's alerts on a clock of their own: what is raised and cleared, and who would have been woken. */
-function village() {
+function village({ restartsAlways = false }: { readonly restartsAlways?: boolean } = {}) {
   const random = seededRandom(5);
   const state = { nowMs: 1e12, back: new Set<string>(), planned: [] as Maintenance[] };
   const events: AlertEvent[] = [];
@@ -54,28 +56,47 @@ function village() {
   const alert = (alertId: string): Alert => reduceAlert(events.filter((one) => one.alert_id === alertId)) as Alert;
   const active = () =>
     [...new Set(events.map(({ alert_id }) => alert_id))].map(alert).filter(({ status }) => status === 'active');
-  const make = (open: readonly Alert[]) =>
+  const make = (open: readonly Alert[], kept?: string) =>
     new Grouping(
       {
         silence: ({ rule_id }) =>
           rule_id === 'line_down' ? 'line' : rule_id === 'device_silent' ? 'device' : undefined,
         keepsBack: (deviceId) => state.back.has(deviceId),
-        sources: ({ device_id, metric }) => (device_id !== null ? [device_id] : metric === 'soc' ? ['battery'] : []),
+        sources: ({ device_id, metric }) =>
+          device_id !== null
+            ? [device_id]
+            : metric === 'soc'
+              ? ['battery']
+              : metric === 'sum'
+                ? ['meter-1', 'meter-2']
+                : [],
         maintenance: () => state.planned,
+        partOf: (ruleId) => rules.find(({ id }) => id === ruleId)?.part_of,
+        kindOf: (deviceId) => deviceId.replace(/-.*/, ''),
         graceMs: minute,
         newAlertId: () => newId(state.nowMs, random),
         event,
       },
       open,
       state.nowMs,
+      kept,
     );
   let grouping = make([]);
+  let kept = grouping.state();
+  let stored: readonly Alert[] = [];
   const commit = (all: readonly AlertEvent[]) => {
     events.push(...all);
     for (const one of all) {
       const now = alert(one.alert_id);
       if (rings(one, now, state.nowMs)) woken.push(`${one.kind} ${now.rule_id} ${now.device_id ?? ''}`.trim());
     }
+    if (!restartsAlways) return;
+    if (all.length > 0) {
+      kept = grouping.state();
+      // In the store's order, which is not the one in which they came.
+      stored = active().reverse();
+    }
+    grouping = make(stored, kept);
   };
   return {
     state,
@@ -100,8 +121,9 @@ function village() {
       }
     },
     restart() {
-      grouping = make(active());
+      grouping = make(active(), grouping.state());
     },
+    events,
   };
 }
 
@@ -237,6 +259,32 @@ t.test('while work is planned alerts are recorded and wake nobody; what still st
   t.same(v.woken.slice(3), ['released no_power']);
 });
 
+t.test('work on a device keeps back no figure that others are part of, and never a critical one', async (t) => {
+  const v = village();
+  const work = (...device_ids: string[]): Maintenance => ({
+    maintenance_id: `on ${device_ids.join(' and ')}`,
+    grid_id: 'alpha',
+    reason: 'new meter',
+    device_ids,
+    from_ms: v.state.nowMs,
+    until_ms: v.state.nowMs + 60 * minute,
+    planned_by: { user_id: 'u', name: 'Ama' },
+    ended_by: null,
+  });
+  const high = subjectOf({ rule_id: 'high_consumption', severity: 'high', metric: 'sum' });
+  v.state.planned = [work('meter-1')];
+  t.equal(v.alert(v.raise(high)).suppressed_by, null, 'meter-2 counts too');
+  v.state.planned = [work('meter-1', 'meter-2')];
+  t.equal(v.alert(v.raise(high)).suppressed_by, 'on meter-1 and meter-2');
+  v.state.planned = [work('battery')];
+  const empty = v.raise(subjectOf({ rule_id: 'critical_battery', severity: 'critical', metric: 'soc' }));
+  t.equal(v.alert(empty).suppressed_by, null);
+  t.same(v.woken, ['raised high_consumption', 'raised critical_battery']);
+  v.state.planned = [work('battery')];
+  const own = v.raise(subjectOf({ device_id: 'battery', severity: 'critical' }));
+  t.equal(v.alert(own).suppressed_by, 'on battery', 'what is about the device itself waits');
+});
+
 t.test(
   'what was kept back in the moment it was raised is told when work ends, also after a restart meanwhile',
   async (t) => {
@@ -280,6 +328,37 @@ t.test('an alert that is worse than what explains it speaks for itself', async (
   t.equal(v.alert(worse).suppressed_by, null);
   t.equal(v.alert(same).suppressed_by, cut);
   t.same(v.woken, ['raised line_down', 'raised device_silent clinic']);
+});
+
+t.test('one thing that is measured twice is one alert; a second thing of its kind is another', async (t) => {
+  const v = village();
+  const hot = (device_id: string, metric: string) => subjectOf({ severity: 'high', device_id, metric });
+  const own = v.raise(hot('inverter-1', 'equipment_temp_c'));
+  const beside = v.raise(hot('powerhouse', 'equipment_temp_c.inverter'));
+  const battery = v.raise(hot('battery-room', 'equipment_temp_c.battery'));
+  const second = v.raise(hot('inverter-2', 'equipment_temp_c'));
+  t.same(
+    [own, beside, battery, second].map((id) => v.alert(id).suppressed_by),
+    [null, own, null, null],
+  );
+  t.equal(v.woken.length, 3);
+  v.clear(own);
+  v.clear(second);
+  v.pass(2);
+  t.same(v.woken.slice(3), ['released high_equipment_temperature powerhouse'], 'who outlives it is told');
+  // The sensor was first: it stands for the first inverter, not for the second.
+  const one = v.raise(hot('inverter-1', 'equipment_temp_c'));
+  const two = v.raise(hot('inverter-2', 'equipment_temp_c'));
+  t.same([v.alert(one).suppressed_by, v.alert(two).suppressed_by, v.alert(beside).suppressed_by], [beside, null, null]);
+});
+
+t.test("a rule says itself what it is part of: a site's own rule whose name begins alike stays its own", async (t) => {
+  const v = village();
+  const critical = (rule_id: string) => subjectOf({ rule_id, severity: 'critical', metric: 'ac_output_voltage_v' });
+  const dark = v.raise(critical('no_power'));
+  const feeder = v.raise(critical('no_power_clinic'));
+  const own = v.raise(critical('no_power_at_the_pump'));
+  t.same([v.alert(feeder).suppressed_by, v.alert(own).suppressed_by], [dark, null]);
 });
 
 t.test(
@@ -350,5 +429,39 @@ t.test(
       if (subject !== undefined) told.push([at, subject.value]);
     }
     t.same(told, [[360, 1]]);
+  },
+);
+
+t.test(
+  'killed after every event and at every look at the clock, alerts are grouped as without, event for event',
+  async (t) => {
+    for (let seed = 1; seed <= 4; seed += 1) {
+      const told = [false, true].map((restartsAlways) => {
+        const v = village({ restartsAlways });
+        const random = seededRandom(seed);
+        const below = (count: number) => (random.bytes(1)[0] ?? 0) % count;
+        const open: string[] = [];
+        for (let step = 0; step < 60; step += 1) {
+          const device = `meter-${below(14)}`;
+          const what = below(12);
+          if (what < 3) open.push(v.raise(silent(device), below(2) * 4000));
+          else if (what < 6) open.push(v.raise(subjectOf({ device_id: device, metric: 'equipment_temp_c' })));
+          else if (what === 6) open.push(v.raise(subjectOf({ rule_id: 'low_battery', metric: 'soc' })));
+          else if (what === 7)
+            open.push(v.raise(subjectOf({ rule_id: 'critical_battery', metric: 'soc', severity: 'critical' })));
+          else if (what === 8) {
+            v.state.back = new Set(Array.from({ length: 8 }, (_, at) => `meter-${at}`));
+            open.push(v.raise(line));
+          } else if (what === 9) v.state.back = new Set();
+          else v.pass([0.25, 0.5, 1, 6][below(4)] ?? 1);
+          if (open.length > 0 && below(2) === 0) v.clear(open.splice(below(open.length), 1)[0] ?? '');
+        }
+        v.pass(15);
+        return v.events;
+      });
+      t.same(told[1], told[0], `seed ${seed}, ${told[0]?.length} events`);
+      const kinds = new Set(told[0]?.map(({ kind }) => kind));
+      t.ok(kinds.has('suppressed') && kinds.has('released') && kinds.has('last_known'), 'all kinds were there');
+    }
   },
 );

@@ -8,6 +8,7 @@ import {
   compareSeverity,
   isMaintenanceInForce,
   maintenanceCovers,
+  parseMetricId,
   type Alert,
   type AlertEvent,
   type AlertSubject,
@@ -32,6 +33,10 @@ export interface GroupingPorts {
   /** The devices whose values an alert is about; none for the gateway itself. */
   readonly sources: (subject: Pick<AlertSubject, 'device_id' | 'metric'>) => readonly string[];
   readonly maintenance: () => readonly Maintenance[];
+  /** Of a rule: the one that says the same with more weight. */
+  readonly partOf: (ruleId: string) => string | undefined;
+  /** What a device is, as the site says: `inverter`. */
+  readonly kindOf: (deviceId: string) => string | undefined;
   /** How long a child has, once its parent is over, to be over too: it is one recovery then. Milliseconds. */
   readonly graceMs: number;
   /** Makes an event of this alert with an id and an origin. */
@@ -60,7 +65,7 @@ interface Suppressed {
   readonly parentId: string;
   readonly because: SuppressionReason;
   /** Since when its parent is over. */
-  overSinceMs: number | undefined;
+  overSinceMs?: number | undefined;
 }
 
 interface Cause {
@@ -68,13 +73,25 @@ interface Cause {
   readonly because: SuppressionReason;
 }
 
-/** Alerts that say the same with more weight: while one of these stands, the other is part of it. */
-const partOf: Readonly<Record<string, string>> = {
-  low_battery: 'critical_battery',
-  ac_voltage_out_of_limits: 'no_power',
-  ac_frequency_out_of_limits: 'no_power',
-};
-const villageDark = 'no_power';
+/** What is kept over a restart; times in Unix milliseconds. */
+interface Kept {
+  /** The open alerts in the order in which they came. */
+  readonly open: ReadonlyArray<Pick<Open, 'alertId' | 'told'> & Partial<Pick<Open, 'suppressed' | 'mark'>>>;
+  readonly raised: ReadonlyArray<{ readonly atMs: number; readonly alertId: string; readonly message: string }>;
+  readonly floodMs?: number;
+}
+
+/** What was kept; nothing of a text that is not ours. */
+function keptFrom(text: string | undefined): Kept {
+  const none: Kept = { open: [], raised: [] };
+  if (text === undefined) return none;
+  try {
+    const kept = JSON.parse(text) as Partial<Kept> | null;
+    return Array.isArray(kept?.open) && Array.isArray(kept.raised) ? { ...none, ...kept } : none;
+  } catch {
+    return none;
+  }
+}
 
 export class Grouping {
   readonly #ports: GroupingPorts;
@@ -83,16 +100,38 @@ export class Grouping {
   #raised: { readonly atMs: number; readonly alertId: string; readonly message: string }[] = [];
   #flood: { readonly alertId: string; lastMs: number } | undefined;
 
-  /** `open` are the alerts that were open before a restart. */
-  constructor(ports: GroupingPorts, open: readonly Alert[], nowMs: number) {
+  /** `open` are the alerts that were open before a restart, and `kept` the `state` that was kept with the last of them. */
+  constructor(ports: GroupingPorts, open: readonly Alert[], nowMs: number, kept?: string) {
     this.#ports = ports;
-    for (const alert of open) {
-      if (alert.rule_id === alertFloodRuleId) this.#flood = { alertId: alert.alert_id, lastMs: nowMs };
-      else this.#open.set(alert.alert_id, this.#restored(alert));
+    const before = keptFrom(kept);
+    this.#raised = [...before.raised];
+    const places = new Map(before.open.map((one, index) => [one.alertId, { index, one }]));
+    const placeOf = ({ alert_id }: Alert) => places.get(alert_id)?.index ?? places.size;
+    for (const alert of [...open].sort((a, b) => placeOf(a) - placeOf(b))) {
+      const { alert_id: alertId } = alert;
+      if (alert.rule_id === alertFloodRuleId) this.#flood = { alertId, lastMs: before.floodMs ?? nowMs };
+      else this.#open.set(alertId, this.#restored(alert, places.get(alertId)?.one));
     }
   }
 
-  #restored(alert: Alert): Open {
+  /** How alerts are grouped: to be kept with each commit of events, because the events alone do not tell it all. JSON text. */
+  state(): string {
+    const open = [...this.#open.values()].map(({ alertId, told, suppressed, mark }) => ({
+      alertId,
+      told,
+      ...(suppressed && { suppressed }),
+      ...(mark !== undefined && { mark }),
+    }));
+    const kept: Kept = { open, raised: this.#raised, ...(this.#flood && { floodMs: this.#flood.lastMs }) };
+    return JSON.stringify(kept);
+  }
+
+  #restored(alert: Alert, kept: Kept['open'][number] | undefined): Open {
+    const described = this.#described(alert.alert_id, alert);
+    if (kept) {
+      const { told, suppressed, mark } = kept;
+      return { ...described, told, suppressed: suppressed && { ...suppressed }, mark };
+    }
     const suppression = [...alert.timeline].reverse().find(({ kind }) => kind === 'suppressed');
     const mark = [...alert.timeline].reverse().find(({ kind }) => kind === 'last_known');
     const suppressed =
@@ -105,7 +144,7 @@ export class Grouping {
             overSinceMs: undefined,
           };
     return {
-      ...this.#described(alert.alert_id, alert),
+      ...described,
       suppressed,
       mark: alert.last_known_since_ms === null ? undefined : mark?.event_id,
       told: suppressed === undefined || wasTold(alert),
@@ -125,11 +164,18 @@ export class Grouping {
   beside(events: readonly AlertEvent[], nowMs: number): AlertEvent[] {
     const found: AlertEvent[] = [];
     for (const event of events) {
-      if (event.kind === 'cleared') this.#open.delete(event.alert_id);
+      if (event.kind === 'cleared') this.#over(event.alert_id, nowMs);
       else if (event.kind === 'raised') found.push(...this.#take(event, nowMs));
     }
     found.push(...this.#marks(nowMs));
     return found;
+  }
+
+  /** An alert is over. What it explains may still be over too; from now on that is waited for. */
+  #over(alertId: string, nowMs: number): void {
+    this.#open.delete(alertId);
+    for (const { suppressed } of this.#open.values())
+      if (suppressed?.parentId === alertId) suppressed.overSinceMs ??= nowMs;
   }
 
   /** Time has passed: who outlived what kept it back comes back, a flood ends. */
@@ -218,18 +264,43 @@ export class Grouping {
       if (silence === 'device' && other.silence === 'line') return sources.some(this.#ports.keepsBack);
       if (silence === 'device' && subject.metric !== null && other.silence === 'device')
         return other.subject.metric === null && other.subject.device_id === subject.device_id;
-      const above =
-        partOf[subject.rule_id] ?? (subject.rule_id.startsWith(`${villageDark}_`) ? villageDark : undefined);
-      return above !== undefined && other.subject.rule_id === above;
+      if (other.subject.rule_id === this.#ports.partOf(subject.rule_id)) return true;
+      if (other.suppressed !== undefined || !this.#isSameThing(subject, other.subject)) return false;
+      // Of two inverters that run hot the sensor beside them stands for one: the other speaks for itself.
+      return !this.#explains(other, one) && !this.#explains(one);
     });
+  }
+
+  /**
+   * Whether two alerts of one rule are about one thing that is measured twice: by the device itself, and by a sensor that
+   * names it as its component (`equipment_temp_c` of an inverter, `equipment_temp_c.inverter` of a sensor beside it).
+   */
+  #isSameThing(a: AlertSubject, b: AlertSubject): boolean {
+    if (a.rule_id !== b.rule_id || a.metric === null || b.metric === null) return false;
+    if (a.device_id === null || b.device_id === null || a.device_id === b.device_id) return false;
+    const [one, other] = [parseMetricId(a.metric), parseMetricId(b.metric)];
+    if (one.base !== other.base) return false;
+    const names = (suffix: string | undefined, deviceId: string) =>
+      suffix !== undefined && suffix === this.#ports.kindOf(deviceId);
+    if (other.suffix === undefined) return names(one.suffix, b.device_id);
+    return one.suffix === undefined && names(other.suffix, a.device_id);
+  }
+
+  /** Whether an alert explains any other of its rule. */
+  #explains({ alertId, subject }: Open, but?: Open): boolean {
+    return [...this.#open.values()].some(
+      (one) => one !== but && one.suppressed?.parentId === alertId && one.subject.rule_id === subject.rule_id,
+    );
   }
 
   #causeOf(one: Open, nowMs: number): Cause | undefined {
     const [parent] = this.#parentsOf(one);
     if (parent !== undefined) return { parentId: parent.alertId, because: 'parent' };
+    const { device_id: deviceId, severity } = one.subject;
+    const about = { deviceId, severity, sources: one.sources };
     const work = this.#ports
       .maintenance()
-      .find((planned) => isMaintenanceInForce(planned, nowMs) && maintenanceCovers(planned, one.sources));
+      .find((planned) => isMaintenanceInForce(planned, nowMs) && maintenanceCovers(planned, about));
     return work && { parentId: work.maintenance_id, because: 'maintenance' };
   }
 

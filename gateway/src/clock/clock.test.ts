@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { ask, logIn } from '@villagrid/api/testing';
-import { qualityCodes, topics, type Alert, type ClockTrust, type Sample } from '@villagrid/contracts';
+import { freshness, qualityCodes, topics, type Alert, type ClockTrust, type Sample } from '@villagrid/contracts';
 import { createAccounts, cryptoRandom, openDatabase, realClock, seededRandom, silentLogger } from '@villagrid/runtime';
 import { testClock, type TestClock } from '@villagrid/runtime/testing';
 import { openLog } from '../log/log.js';
@@ -298,6 +298,35 @@ t.test(
     t.equal(gridOf(house).latest('meter-1', 'consumption_kw')?.timeMs, nowMs + 9000);
   },
 );
+
+t.test('after a power cut without a clock nothing from before is taken for now, until the time is known', async (t) => {
+  const path = await gatewayFolder(t, settings());
+  const trueMs = Date.UTC(2026, 10, 28, 3);
+  const known = sources();
+  known.synchronised = true;
+  const running = testClock(trueMs);
+  const before = await start(t, path, running, known);
+  await live(before, running, 10);
+  await before.gateway.stop();
+  const clock = testClock(1000);
+  const house = await start(t, path, clock, sources());
+  const grid = gridOf(house);
+  const [[deviceId, metric]] = devices;
+  const newest = () => grid.latest(deviceId, metric) ?? { timeMs: NaN, quality: NaN };
+  t.ok(Math.abs(gateNow(house) - newest().timeMs) < minute, 'by its time alone it would be of now');
+  t.equal(newest().quality, qualityCodes.uncertain_last_known);
+  t.equal(freshness(newest().timeMs, gateNow(house), minute, newest().quality), 'stale');
+  house.gateway.sink.reading({ deviceId, timeMs: gateNow(house) - minute, values: { [metric]: 7 } });
+  t.match(
+    newest(),
+    { value: 7, quality: qualityCodes.uncertain_clock },
+    'what comes now is newer, whatever the clock says',
+  );
+  const [, [other, otherMetric]] = devices;
+  t.equal(offer(house, trueMs + 10 * hour).taken, true);
+  t.match(grid.latest(other, otherMetric), { quality: qualityCodes.good });
+  t.equal(freshness(grid.latest(other, otherMetric)?.timeMs ?? null, gateNow(house), minute), 'stale');
+});
 
 const faketime = '/usr/bin/faketime';
 t.test(

@@ -2,7 +2,7 @@
  * Settings of a gateway: `gateway.yaml`. This schema is the only source of defaults, help and the reference page.
  * Paths are relative to the folder of the file.
  */
-import { clockTrusts, identifierPattern, longestCommandS, plans, siteSchema } from '@villagrid/contracts';
+import { clockTrusts, identifierPattern, longestCommandS, settablePlans, siteSchema } from '@villagrid/contracts';
 import { defaultBrokerLimits, logLevels } from '@villagrid/runtime';
 import { Type, type Static } from 'typebox';
 import { notifySchema } from './notify-schema.js';
@@ -353,8 +353,28 @@ export const gatewayConfigSchema = Type.Object(
           certificate_file: file('PEM file of this gateway’s client certificate'),
           key_file: file('PEM file of its private key'),
           plan: Type.Union(
-            plans.map((one) => Type.Literal(one)),
-            { default: 'raw', description: 'how much is sent' },
+            settablePlans.map((one) => Type.Literal(one)),
+            {
+              default: 'raw',
+              description:
+                'how much is sent: metered (one value a minute, every 15 min), standard (one a minute, every 5 min), full (one in 10 s, every 5 min), raw (every sample at once)',
+            },
+          ),
+          gather_s: Type.Optional(
+            Type.Integer({
+              minimum: 0,
+              maximum: 3600,
+              description:
+                'seconds that are sent together, in place of what the plan says; raw sends each commit by itself with 0, and about a byte a sample with 60',
+            }),
+          ),
+          daily_mb: Type.Optional(
+            Type.Number({
+              exclusiveMinimum: 0,
+              maximum: 1_000_000,
+              description:
+                'most megabytes (of a million bytes) a local day on the line, both ways, all overhead included; alerts go beyond it; no limit when left out',
+            }),
           ),
         },
         {

@@ -23,6 +23,7 @@ import {
   type ResolvedPoint,
   splitBlock,
   sunspecLayout,
+  troubleOf,
 } from './index.js';
 
 const profiles = loadProfiles();
@@ -194,6 +195,64 @@ t.test('register vectors, computed by hand, decode to metrics with our signs', a
     equipment_temp_c: -5,
     ambient_temp_c: 31.2,
   });
+});
+
+t.test('what a device says of its own fault is told as a state, with its maker’s words', async (t) => {
+  const said = (id: string, words: Record<number, readonly number[]>, code: 3 | 4 = 3) => {
+    const layout = fixedLayout(profileOf(id));
+    const image = new RegisterImage();
+    for (const [address, list] of Object.entries(words)) image.add(code, Number(address), list);
+    return troubleOf(layout, decodePoints(layout, image));
+  };
+  const overvoltage = ['VE.Bus Error 5: Overvoltage on AC-out'];
+  t.same(said('victron-gx-vebus', { 31: [2], 32: [5] }), { state: 2, words: overvoltage });
+  t.same(
+    said('victron-gx-vebus', { 31: [9], 32: [5] }),
+    { state: 2, words: overvoltage },
+    'an error is a fault by itself',
+  );
+  t.same(
+    said('victron-gx-vebus', { 31: [2], 32: [0] }),
+    { state: 2, words: ['Fault'] },
+    'the state, where nothing says more',
+  );
+  t.same(said('victron-gx-vebus', { 31: [9], 32: [0] }), { state: 0, words: [] });
+  t.same(said('victron-gx-vebus', { 31: [0], 32: [0] }), { state: 1, words: ['Off'] });
+  t.same(
+    said('victron-gx-vebus', { 31: [9], 32: [0xffff] }),
+    { state: 0, words: [] },
+    'a code nobody knows is no fault',
+  );
+  t.equal(said('victron-gx-vebus', {}), undefined, 'nothing read, nothing said');
+  t.match(said('deye-sunsynk-1p', { 59: [4], 103: [0, 0, 0, 0x8000] }), {
+    state: 2,
+    words: ['F64 heat sink temperature'],
+  });
+  t.same(
+    said('deye-sunsynk-1p', { 59: [2], 103: [0x1000, 0, 0, 0] }),
+    { state: 0, words: [] },
+    'bits of a device that works',
+  );
+  t.same(said('growatt-spf', { 0: [3], 40: [5] }, 4), { state: 2, words: ['bit 0', 'bit 2'] });
+  t.same(said('sma-sunny-boy', { 30_201: [0, 35] }), { state: 2, words: ['fault'] });
+  t.same(said('sma-sunny-boy', { 30_201: [0x00ff, 0xfffd] }), undefined, 'no value is no state');
+  t.same(said('srne-hybrid', { 516: [19, 0, 0, 0], 528: [11] }), { state: 2, words: ['code 19'] });
+  t.same(said('schneider-conext-xw', { 75: [1], 122: [1031] }), { state: 2, words: ['fault'] });
+  const layout = sunspecLayout(
+    profileOf('sunspec-inverter'),
+    fixture.chain.map(({ id, address, L }) => ({ id, address, length: L })),
+  );
+  const at = fixture.chain.find(({ id }) => id === 103)?.address ?? 0;
+  const words = [...fixture.registers];
+  words.splice(at - fixture.base + 38, 4, 7, 0, 0, 0x0080);
+  const image = new RegisterImage();
+  image.add(3, fixture.base, words);
+  t.same(troubleOf(layout, decodePoints(layout, image)), { state: 2, words: ['over temp'] });
+  const asked = planReads(layout, limitsOf(profileOf('sunspec-inverter')), new Set(['fast']));
+  t.ok(
+    asked.some(({ address, count }) => address <= at + 38 && address + count >= at + 42),
+    'it is polled, though it feeds no metric by itself',
+  );
 });
 
 const point = (type: PointType, more: Partial<ResolvedPoint> = {}): ResolvedPoint => ({
@@ -421,7 +480,7 @@ t.test('a wrong profile says file, line and what to do, and never loads by half'
     'type: float',
     /type: found "float"; it must be one of "u16"/,
   );
-  refused('key: power,', 'kye: power,', 'kye:', /kye: unknown setting; did you mean key\?/);
+  refused('key: power,', 'kye: power,', 'kye:', /^(?!.*kye: found).*kye: unknown setting; did you mean key\?/s);
   refused('metric: consumption_kw', 'metric: consumtion_kw', 'metric: consumtion_kw', /not in the metric catalogue/);
   refused('metric_factor: 0.001', 'metric_factor: 1', 'metric_factor: 1', /from W to kW the factor is 0.001 or -0.001/);
   refused('key: power,', 'key: voltage,', 'key: voltage,\n      printed: "30013"', /there twice/);
@@ -440,6 +499,10 @@ t.test('a wrong profile says file, line and what to do, and never loads by half'
     'key: power,',
     /registers 10 to 14 are forbidden/,
   );
+  const missing = (codes: string) => `missing:\n  ${codes}\nword_order:`;
+  refused('word_order:', missing('u64: [0xFFFFFFFFFFFFFFFF]'), 'u64:', /64 bits is written in quotes/);
+  refused('word_order:', missing('u16: [0xFFFFFFFF]'), 'u16:', /type u16 has 16 bits; this code never comes/);
+  refused('printed: "30013"', 'printed: 30013', 'printed: 30013', /must be a text .*, written in quotes/);
   refused('unit: Hz', 'unit: [', 'unit: [', /eastron-sdm120.yaml/);
 });
 

@@ -31,6 +31,8 @@ export interface ResolvedPoint {
   readonly metric: string | undefined;
   readonly metricFactor: number;
   readonly metricMap: Readonly<Record<string, number>> | undefined;
+  /** How it tells whether the device is well. */
+  readonly trouble?: ProfilePoint['trouble'];
   readonly polling: PollingClass;
   /** As the profile has it, for people: unit, meaning of numbers and bits. */
   readonly written?: ProfilePoint | ModelPoint;
@@ -123,6 +125,7 @@ function resolve(
     metric: point.metric,
     metricFactor: point.metric_factor ?? 1,
     metricMap: point.metric_map,
+    trouble: point.trouble,
     polling: point.polling ?? 'fast',
     written: point,
   };

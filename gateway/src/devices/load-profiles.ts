@@ -6,7 +6,7 @@ import { dottedPath, loadConfig, valueLines, type DocumentPath } from '@villagri
 import { ownFile } from '../places.js';
 import { encodeWrite } from './encode.js';
 import { registersOf } from './layout.js';
-import { type ModelPoint, type Profile, type ProfilePoint, profileSchema } from './profile-schema.js';
+import { type ModelPoint, type PointType, type Profile, type ProfilePoint, profileSchema } from './profile-schema.js';
 
 /** The folder of the profiles that come with the gateway. */
 export const profilesDirectory = ownFile('profiles');
@@ -34,8 +34,19 @@ export function loadProfile(path: string, text?: string): Profile {
   return profile;
 }
 
-/** Reads every *.yaml of a folder, by profile id. Throws E_PROFILE_INVALID, E_CONFIG_READ when the folder is not readable. */
+let delivered: ReadonlyMap<string, Profile> | undefined;
+
+/**
+ * Reads every *.yaml of a folder, by profile id; those that come with the gateway once for all. Throws E_PROFILE_INVALID,
+ * E_CONFIG_READ when the folder is not readable.
+ */
 export function loadProfiles(directory: string = profilesDirectory): ReadonlyMap<string, Profile> {
+  if (directory !== profilesDirectory) return profilesOf(directory);
+  // They do not change while a program runs, and reading them takes a small box seconds.
+  return (delivered ??= profilesOf(directory));
+}
+
+function profilesOf(directory: string): ReadonlyMap<string, Profile> {
   let names: string[];
   try {
     names = readdirSync(directory)
@@ -73,6 +84,12 @@ function* crossChecks(profile: Profile, fileName: string): Generator<Problem> {
     ];
   for (const [index, [first, last]] of profile.limits.forbidden.entries())
     if (first > last) yield [['limits', 'forbidden', index], `the first register ${first} is after the last, ${last}`];
+  for (const [where, byType] of [
+    [['missing'], profile.missing],
+    [['sunspec', 'missing'], profile.sunspec?.missing],
+  ] as const)
+    for (const [type, codes] of Object.entries(byType ?? {}))
+      yield* checkCodes(codes, type as PointType, [...where, type]);
   const fed = new Set<string>();
   if (profile.points)
     yield* checkPoints(profile, profile.points, ['points'], (point) => (point as ProfilePoint).address, fed);
@@ -134,6 +151,7 @@ function* checkPoints(
       yield [at('type'), 'a text (str) says its length in registers; other types do not'];
     yield* checkPlace(profile, point, addressOf(point), at);
     yield* checkForm(point, at);
+    yield* checkCodes(point.missing ?? [], point.type, at('missing'));
     if (point.scale_factor !== undefined && keys.get(point.scale_factor)?.type !== 'sf16')
       yield [at('scale_factor'), `"${point.scale_factor}" is not a point of type sf16 beside this one`];
     if (point.valid_if && !keys.has(point.valid_if.point))
@@ -144,6 +162,15 @@ function* checkPoints(
     if (point.repeat && point.metric !== undefined && profile.combine[point.metric] === undefined)
       yield [at('repeat'), `it feeds "${point.metric}" several times; say under combine how they become one`];
   }
+}
+
+/** Whether raw codes can be what a value of the type is compared with. */
+function* checkCodes(codes: ReadonlyArray<number | string>, type: PointType, where: Path): Generator<Problem> {
+  for (const [index, code] of codes.entries())
+    if (typeof code === 'number' && code > Number.MAX_SAFE_INTEGER)
+      yield [[...where, index], 'a code of 64 bits is written in quotes, "0x...", or its last digits are lost'];
+    else if (type !== 'str' && BigInt(code) >= 1n << BigInt(16 * registersOf(type)))
+      yield [[...where, index], `type ${type} has ${16 * registersOf(type)} bits; this code never comes`];
 }
 
 /** Whether a point's registers lie where the device can be asked for them. */

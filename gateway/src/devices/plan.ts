@@ -54,7 +54,9 @@ export function planReads(
   const byKey = new Map(layout.points.map((point) => [point.key, point]));
   // Points that feed no metric are known, not polled; those read once tell who the device is.
   const wanted = new Set(
-    layout.points.filter((one) => classes.has(one.polling) && (one.metric !== undefined || one.polling === 'once')),
+    layout.points.filter(
+      ({ polling, metric, trouble }) => classes.has(polling) && (metric !== undefined || trouble || polling === 'once'),
+    ),
   );
   for (const { metric, multiply } of layout.computed ?? [])
     if (metric !== undefined)

@@ -113,6 +113,23 @@ const point = {
       description: 'metric value of each raw number; others mean: no value',
     }),
   ),
+  trouble: Type.Optional(
+    Type.Object(
+      {
+        off: Type.Optional(
+          Type.Array(Type.Integer(), { minItems: 1, description: 'values that say it is switched off' }),
+        ),
+        fault: Type.Optional(
+          Type.Array(Type.Integer(), { minItems: 1, description: 'values that say it has a fault and does not work' }),
+        ),
+        words: Type.Optional(Type.Boolean({ description: 'its meaning (values, flags) says which fault it is' })),
+      },
+      {
+        ...closed,
+        description: 'the point tells whether the device is well: it feeds fault_state, and words for the alert',
+      },
+    ),
+  ),
   polling: Type.Optional(oneOf(pollingClasses, 'every poll, about once a minute, or at first contact')),
 };
 

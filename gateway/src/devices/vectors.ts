@@ -84,9 +84,12 @@ function* differences(profile: Profile, one: VectorCase, seen: Seen): Generator<
   }
   const points = decodePoints(layout, image);
   const metrics = metricValues(layout, points, profile.combine);
+  const known = new Set([...layout.points, ...(layout.computed ?? [])].map(({ key }) => key));
   for (const [key, wanted] of Object.entries(one.points)) {
     const got = points.get(key);
-    if (!same(got, wanted)) yield `case "${one.name}": ${key} is ${String(got)}, it should be ${String(wanted)}`;
+    if (!known.has(key)) yield `case "${one.name}": the profile has no point ${key}`;
+    else if (got === undefined) yield `case "${one.name}": ${key} has no registers under read, by function and address`;
+    else if (!same(got, wanted)) yield `case "${one.name}": ${key} is ${String(got)}, it should be ${String(wanted)}`;
     // Points of a SunSpec device carry their model, and a number where they are there several times.
     const bare = one.chain ? key.replace(/^\d+\./, '').replace(/_\d+$/, '') : key;
     if (wanted === null) seen.none.add(bare);
@@ -95,7 +98,8 @@ function* differences(profile: Profile, one: VectorCase, seen: Seen): Generator<
   }
   for (const [metric, wanted] of Object.entries(one.metrics ?? {})) {
     const got = metrics[metric];
-    if (!same(got, wanted))
+    if (got === undefined) yield `case "${one.name}": nothing feeds the metric ${metric} from what is under read`;
+    else if (!same(got, wanted))
       yield `case "${one.name}": metric ${metric} is ${String(got)}, it should be ${String(wanted)}`;
     seen.metrics.add(metric);
   }
@@ -123,7 +127,12 @@ export function vectorProblems(profile: Profile, cases: readonly VectorCase[]): 
     'has a negative value of the signed',
     ({ type, mask, values }) => /^s(16|32|64)$/.test(type) && mask === undefined && !values,
   );
-  lacking(seen.none, 'shows the code of no value of', ({ missing }) => missing !== undefined);
+  const byType: Readonly<Record<string, unknown>> = profile.missing ?? {};
+  lacking(
+    seen.none,
+    'shows the code of no value of',
+    ({ missing, type }) => missing !== undefined || (!profile.sunspec && byType[type] !== undefined),
+  );
   const feeds = new Set([...written, ...(profile.computed ?? [])].flatMap(({ metric }) => metric ?? []));
   const uncompared = [...feeds].filter((metric) => !seen.metrics.has(metric));
   if (uncompared.length > 0) problems.push(`no case compares the metrics ${uncompared.join(', ')}`);

@@ -20,8 +20,10 @@ import {
   type ReadBlock,
   readLimits,
   RegisterImage,
+  faultMetric,
   splitBlock,
   sunspecLayout,
+  troubleOf,
   type WritePoint,
 } from '../devices/index.js';
 import { type Link, LinkError, type ReadRequest } from '../links/index.js';
@@ -69,11 +71,17 @@ export class ModbusDevice {
   /** Whether its last question was answered. */
   #answers = false;
   #bases: readonly number[];
+  #faultWords: readonly string[] = [];
 
   constructor(options: ModbusDeviceOptions) {
     this.deviceId = options.deviceId;
     this.#options = options;
     this.#bases = options.profile.sunspec?.bases ?? [];
+  }
+
+  /** What it said of its own fault at the last poll, in its maker's words; undefined where it said nothing. */
+  get faultWords(): string | undefined {
+    return this.#faultWords.length === 0 ? undefined : this.#faultWords.join(', ');
   }
 
   /** Reads what is due. Does not reject. */
@@ -121,7 +129,10 @@ export class ModbusDevice {
       if (!this.#identified) this.#tellIdentity(points);
       this.#identified = true;
     }
-    return { ok: true, values };
+    const trouble = troubleOf(layout, points);
+    if (!trouble) return { ok: true, values };
+    this.#faultWords = trouble.words;
+    return { ok: true, values: { ...values, [faultMetric]: trouble.state } };
   }
 
   /** Reads the blocks of these classes. A refused block is split and the halves are tried; silence ends the round. */

@@ -13,7 +13,7 @@ import { findAnswer, requestFrame, withCrc } from '../links/rtu-frame.js';
 import { backoffAfterMs, createModbusDrivers, type DriverReading, nextDueMs } from './index.js';
 
 const clock = realClock();
-const until = async (what: string, met: () => boolean, timeoutMs = 15_000) => {
+const until = async (what: string, met: () => boolean, timeoutMs = 60_000) => {
   const endMs = clock.monotonicMs() + timeoutMs;
   while (!met()) {
     if (clock.monotonicMs() > endMs) throw new Error(`waited in vain for: ${what}`);
@@ -233,17 +233,17 @@ t.test('units that hang, are slow, absent or refuse everything do not hold up th
   const village = run(t, units);
   t.equal(village.drivers.length, 1, 'one endpoint, one owner');
   await village.start();
-  await until('the good one was read often', () => village.of('u1').length >= 9);
+  await until('the good one was read often', () => village.of('u1').length >= 6);
   const times = village.of('u1').map(({ atMs }) => atMs);
   const gaps = times.slice(1).map((at, i) => at - (times[i] ?? 0));
   t.ok(
     Math.max(...gaps) <= 1000,
     `gaps between readings of the good one, one interval late at most: ${gaps.map(Math.round)}`,
   );
-  t.ok(village.of('u3').length >= 7, 'the slow one is read too');
+  t.ok(village.of('u3').length >= 4, 'the slow one is read too');
   t.same([village.of('u2').length, village.of('u4').length, village.of('u5').length], [0, 0, 0]);
   const asked = (unit: number) => server.requests.filter((request) => request.unit === unit).length;
-  t.ok(asked(2) <= 5, `the dead one is left alone more and more: ${asked(2)} requests`);
+  t.ok(asked(2) <= 4, `the dead one is left alone more and more: ${asked(2)} requests`);
   t.match(village.linkOf('u1'), { state: 'up' });
   t.match(village.linkOf('u2'), { state: 'down', reason: /unit 2 did not answer within 250 ms/ });
   t.match(village.linkOf('u4'), { state: 'down', reason: /exception 11: the unit behind the gateway does not answer/ });
@@ -293,7 +293,7 @@ t.test(
         saidOf('other-protocol', /not Modbus TCP \(protocol 7\)/) &&
         saidOf('late', /did not answer within/) &&
         village.of('good').length >= 20 &&
-        clock.monotonicMs() - startMs > 3000,
+        clock.monotonicMs() - startMs > 1500,
       60_000,
     );
     t.same([...new Set(village.readings.map(({ deviceId }) => deviceId))], ['good'], 'no reading of any bad one');
@@ -499,7 +499,13 @@ t.test('a SunSpec inverter on a real socket is found, read, and searched again w
   for (const { values } of village.of('inv')) {
     t.equal(values.generation_kw, 4.98);
     t.equal(values.ac_frequency_hz, 50.02);
+    t.equal(values.fault_state, 0, 'and it is well');
   }
+  const faultWords = () => village.drivers[0]?.faultWords?.('inv');
+  t.equal(faultWords(), undefined);
+  image = image.with(at + 1 + 38, 7).with(at + 1 + 41, 0x0080);
+  await until('its fault is told', () => village.of('inv').at(-1)?.values.fault_state === 2);
+  t.equal(faultWords(), 'over temp', 'in the words of SunSpec');
 });
 
 t.test('in a village sixty times as fast, polls never overlap and missed ones are skipped', async (t) => {

@@ -71,6 +71,7 @@ export function createModbusDrivers(options: ModbusDriversOptions): Driver[] {
           trouble: troubles.get(deviceId) ?? null,
         };
       },
+      faultWords: (deviceId) => running?.devices.get(deviceId)?.faultWords,
       line: (endpoint) => (endpoint === endpointOf(first) ? running?.link : undefined),
       write(deviceId, key, value, withinMs) {
         const profile = devices.find(({ config }) => config.device_id === deviceId)?.profile;

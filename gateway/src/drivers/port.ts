@@ -31,6 +31,8 @@ export interface Driver {
   readonly name: string;
   /** How one of its devices answers; undefined for devices of others, and before the start. */
   quality(deviceId: string): DeviceLink | undefined;
+  /** What one of its devices says of its own fault, in its maker's words; undefined for devices of others, and without a fault. */
+  faultWords?(deviceId: string): string | undefined;
   /** The line it reads over, for who may borrow it; undefined for a line of another name, and while it is stopped. */
   line?(endpoint: string): Pick<Link, 'read'> | undefined;
   /**

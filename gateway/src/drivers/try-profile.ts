@@ -43,6 +43,9 @@ export interface TriedProfile {
   readonly failures: readonly string[];
 }
 
+/** What a gateway says when its unit does not answer: no smaller request would change that. */
+const gatewayExceptions: ReadonlySet<number> = new Set([10, 11]);
+
 /** Reads all of it, documentation too. Rejects with LinkError when nothing answers. */
 export async function tryProfile(profile: Profile, unit: number, link: Link): Promise<TriedProfile> {
   const { timeout_ms: timeoutMs, min_gap_ms: gapMs } = profile.limits;
@@ -62,6 +65,7 @@ export async function tryProfile(profile: Profile, unit: number, link: Link): Pr
       image.add(block.function, block.address, await ask(block.function, block.address, block.count), block.step);
     } catch (error) {
       if (!(error instanceof LinkError) || error.failure !== 'exception') throw error;
+      if (gatewayExceptions.has(error.exception ?? 0)) throw error;
       const halves = splitBlock(block);
       if (halves) waiting.unshift(...halves);
       else failures.push(`registers ${block.address} to ${block.address + block.count - 1}: ${error.message}`);

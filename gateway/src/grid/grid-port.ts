@@ -1,6 +1,6 @@
 /** The gateway's grid as the API sees it. */
 import type { CommandPort, CompletenessFacts, GridPort, GridsPort } from '@villagrid/api';
-import type { DeviceLink, RuleLimits, SeriesSamples, Site } from '@villagrid/contracts';
+import type { DeviceLink, RuleLimits, SeriesSamples, Site, UplinkStatus } from '@villagrid/contracts';
 import { nextTurn } from '@villagrid/runtime';
 import type { Alerts } from '../alerts/alerts.js';
 import type { Live } from '../live/live.js';
@@ -8,9 +8,12 @@ import type { DurableLog } from '../log/log.js';
 import type { AlertReads } from '../log/overlaid-alerts.js';
 import type { Projector } from '../project/projector.js';
 import type { HistoryStore } from '../store/store.js';
+import type { UplinkStats } from '../uplink/index.js';
 
 export interface GridPortOptions {
   readonly site: Site;
+  /** The village's time. */
+  readonly nowMs: () => number;
   readonly live: Live;
   /** How a device that is asked answers. */
   readonly quality: (deviceId: string) => DeviceLink | undefined;
@@ -19,6 +22,8 @@ export interface GridPortOptions {
   readonly telemetry: HistoryStore;
   readonly projector: Projector;
   readonly commands: CommandPort;
+  /** Undefined without an uplink. */
+  readonly uplink: () => UplinkStats | undefined;
 }
 
 /** Makes the one grid of a gateway. */
@@ -66,8 +71,28 @@ export function createGridPort(options: GridPortOptions): GridPort {
     origin: alerts.origin,
     subscribe: (listener) => live.subscribe(listener),
     commands: { request: (asked) => commands.request(asked), list: () => commands.list() },
+    uplink() {
+      const stats = options.uplink();
+      return stats && uplinkStatus(stats, options.nowMs());
+    },
     rules: () => alerts.rules,
     limits: () => bands,
+  };
+}
+
+/** The link to the cloud in the words of the API. */
+function uplinkStatus(stats: UplinkStats, nowMs: number): UplinkStatus {
+  return {
+    connected: stats.connected,
+    plan: stats.plan === 'boost' ? 'full' : stats.plan,
+    boosted: stats.boosted,
+    waiting_frames: stats.backlogFrames,
+    waiting_since_ms: stats.backlogFrames > 0 ? Math.round(nowMs - stats.backlogAgeS * 1000) : null,
+    held: stats.held,
+    complete_at_ms: stats.completeAtMs === null ? null : Math.round(stats.completeAtMs),
+    day: stats.day,
+    used_bytes: stats.dayBytes,
+    budget_bytes: stats.dayBudgetBytes,
   };
 }
 

@@ -21,6 +21,8 @@ export interface Usual {
   readonly at: NonNullable<RuleContext['usual']>;
   /** The usual day is kept anew with the commit of this number: from then on it is asked. */
   keptWith(number: number): void;
+  /** Whether it is being kept anew or was since this was asked last: what was concluded before does not follow from it. */
+  changes(): boolean;
 }
 
 /** Makes it; what was learnt before a restart is there at once. */
@@ -30,6 +32,7 @@ export function createUsual(log: Pick<DurableLog, 'state' | 'onCommit'>, site: P
   let isCurrent = false;
   let figures = new Set<string>();
   let renewedBy = Number.POSITIVE_INFINITY;
+  let isChanging = false;
 
   log.onCommit(({ number }) => {
     if (number < renewedBy) return;
@@ -68,6 +71,12 @@ export function createUsual(log: Pick<DurableLog, 'state' | 'onCommit'>, site: P
     },
     keptWith(number) {
       renewedBy = number;
+      isChanging = true;
+    },
+    changes() {
+      const was = isChanging;
+      if (renewedBy === Number.POSITIVE_INFINITY) isChanging = false;
+      return was;
     },
   };
 }

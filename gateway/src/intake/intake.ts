@@ -270,7 +270,8 @@ export function createIntake(options: IntakeOptions): Intake {
       const inOrder =
         samples.length > 1 ? [...samples].sort((a, b) => (a[0]?.timeMs ?? 0) - (b[0]?.timeMs ?? 0)) : samples;
       for (const one of inOrder) if (one.length > 0) tellArrived(shown(one));
-      waitFor.push(keep(deviceId, fresh, samples.length === 1 ? (samples[0] ?? []) : samples.flat()));
+      // In the order in which rules saw them: so they go through them once more after a restart.
+      waitFor.push(keep(deviceId, fresh, inOrder.length === 1 ? (inOrder[0] ?? []) : inOrder.flat()));
     }
     if (waitFor.length > 1) return Promise.all(waitFor);
     return waitFor[0] ?? nothingToKeep;

@@ -27,6 +27,15 @@ export interface ChangedFigure {
   readonly figure: Figure;
 }
 
+/** The newest sample of a series that a figure is made of; JSON. */
+export type WiredSample = readonly [
+  deviceId: string,
+  metric: string,
+  timeMs: number | null,
+  value: number | null,
+  quality: QualityCode,
+];
+
 export interface LiveOptions {
   readonly site: Site;
   readonly clock: Clock;
@@ -93,7 +102,7 @@ export class Live {
       let older: Set<number> | undefined;
       for (let index = 0; index < newest.length; index += 1) {
         const one = newest[index] as Newest;
-        if (one.timeMs > timeMs && !this.#isAhead(one.timeMs)) {
+        if (this.#isNewer(one, timeMs)) {
           (older ??= new Set()).add(index);
           continue;
         }
@@ -108,6 +117,15 @@ export class Live {
       if (heard !== undefined && heard.length > 0) this.tell({ type: 'samples', series: heard });
       return changed;
     };
+  }
+
+  #all(): Newest[] {
+    return [...this.#samples.values()].flatMap((series) => [...series.values()]);
+  }
+
+  #resolveAll(nowMs = this.#clock.nowMs()): void {
+    for (const [metric, wire] of Object.entries(this.#site.wiring))
+      this.#figures.set(metric, resolveFigure(metric, wire, this.latest, nowMs));
   }
 
   #reported(arrivalMs: number): void {
@@ -128,12 +146,52 @@ export class Live {
     return figures;
   }
 
-  /** Puts back what was known before a restart; nobody is told. */
-  restore(samples: readonly Sample[]): void {
-    this.#put(samples);
+  /**
+   * Puts back what was known before a restart; nobody is told. While the clock is not trusted (`agesKnown` false) nobody can
+   * say how long the gateway was off: such values are the last known, however near their times look.
+   */
+  restore(samples: readonly Sample[], agesKnown = true): void {
+    const silent = ({ deviceId, metric }: Sample): boolean => {
+      const known = this.#newestOf(deviceId, metric);
+      return known.timeMs === never || known.quality === qualityCodes.uncertain_last_known;
+    };
+    const old = agesKnown ? samples : samples.filter(silent);
+    this.#put(old);
+    if (agesKnown) this.#resolveAll();
+    else this.markLastKnown(old);
+    for (const { timeMs } of samples) this.#lastReportedMs = Math.max(this.#lastReportedMs ?? 0, timeMs);
+  }
+
+  /** Says of samples, or of all, that they are from before a stop of unknown length; bad ones stay what they are. */
+  markLastKnown(only?: readonly Sample[]): void {
+    const all = only ? only.map((one) => this.#newestOf(one.deviceId, one.metric)) : this.#all();
+    for (const sample of all)
+      if (qualityClass(sample.quality) !== 'bad') sample.quality = qualityCodes.uncertain_last_known;
+    this.#resolveAll();
+  }
+
+  /** The newest samples of which figures are made, to be put back with `putBack`; a time of null where none came yet. */
+  wired(): WiredSample[] {
+    const all: WiredSample[] = [];
+    for (const [deviceId, metrics] of this.#figuresBySource)
+      for (const metric of metrics.keys()) {
+        const known = this.latest(deviceId, metric);
+        all.push([deviceId, metric, known?.timeMs ?? null, known?.value ?? null, known?.quality ?? qualityCodes.good]);
+      }
+    return all;
+  }
+
+  /** Makes these the newest samples again, also where newer ones are known: what came since is to be applied once more. */
+  putBack(samples: readonly WiredSample[]): void {
+    for (const [deviceId, metric, timeMs, value, quality] of samples) {
+      if (!this.isWired(deviceId, metric)) continue;
+      const newest = this.#newestOf(deviceId, metric);
+      newest.timeMs = timeMs ?? never;
+      newest.value = value ?? Number.NaN;
+      newest.quality = quality;
+    }
     for (const [metric, wire] of Object.entries(this.#site.wiring))
       this.#figures.set(metric, resolveFigure(metric, wire, this.latest, this.#clock.nowMs()));
-    for (const { timeMs } of samples) this.#lastReportedMs = Math.max(this.#lastReportedMs ?? 0, timeMs);
   }
 
   /** The clock that dates samples was moved: what it dated moves too, and nothing stays in the future. */
@@ -144,12 +202,12 @@ export class Live {
         if (sample.timeMs === never) continue;
         const marked = sample.quality === qualityCodes.uncertain_clock;
         sample.timeMs = Math.min(marked ? sample.timeMs + byMs : sample.timeMs, nowMs);
-        if (marked && trusted) sample.quality = qualityCodes.good;
+        const isLastKnown = sample.quality === qualityCodes.uncertain_last_known;
+        if ((marked || isLastKnown) && trusted) sample.quality = qualityCodes.good;
       }
     }
     if (this.#lastReportedMs !== null) this.#lastReportedMs = Math.min(this.#lastReportedMs + byMs, nowMs);
-    for (const [metric, wire] of Object.entries(this.#site.wiring))
-      this.#figures.set(metric, resolveFigure(metric, wire, this.latest, nowMs));
+    this.#resolveAll(nowMs);
     this.tell({ type: 'site' });
   }
 
@@ -216,12 +274,17 @@ export class Live {
     return timeMs > this.#clock.nowMs() + aheadMs;
   }
 
+  /** Whether what is known is newer than a sample of this time; what is from before a restart of unknown length never is. */
+  #isNewer({ timeMs, quality }: Newest, thanMs: number): boolean {
+    return timeMs > thanMs && quality !== qualityCodes.uncertain_last_known && !this.#isAhead(timeMs);
+  }
+
   #put(samples: readonly Sample[]): Sample[] {
     const changed: Sample[] = [];
     for (const sample of samples) {
       const { deviceId, metric, timeMs, value, quality } = sample;
       const known = this.#newestOf(deviceId, metric);
-      if (known.timeMs > timeMs && !this.#isAhead(known.timeMs)) continue;
+      if (this.#isNewer(known, timeMs)) continue;
       known.timeMs = timeMs;
       known.value = value ?? Number.NaN;
       known.quality = quality;

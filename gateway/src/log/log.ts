@@ -104,8 +104,8 @@ export interface LogStats {
 
 /** The log with what only its own process uses. */
 export interface DurableLog extends Log {
-  /** Adds a participant of every commit. */
-  join(participant: CommitParticipant): void;
+  /** Adds a participant of every commit; `last` is asked after all others, because it follows what they put. */
+  join(participant: CommitParticipant, order?: 'last'): void;
   /** A kept state and the number of the frame it belongs to. */
   state(name: string): { readonly number: number; readonly value: string } | undefined;
   /** Writes a state with the present commit; only within a participant. */
@@ -166,6 +166,7 @@ export function openLog(options: DurableLogOptions): DurableLog {
   let storing: Timer | undefined;
   let closed = false;
   const participants: CommitParticipant[] = [];
+  const lastParticipants: CommitParticipant[] = [];
   /** States that participants of the present commit put. */
   let collected: StateWrite[] | undefined;
   /** Cursors that are not in the tables, and those of them that are in no commit either. */
@@ -494,7 +495,7 @@ export function openLog(options: DurableLogOptions): DurableLog {
       const bytes = encodeFrame(frame);
       const states: StateWrite[] = [];
       collected = states;
-      for (const participant of participants) participant(number, frame);
+      for (const participant of [...participants, ...lastParticipants]) participant(number, frame);
       const moves = [...unrecorded].map((reader) => ({ reader, number: cursors.get(reader) ?? 0 }));
       unrecorded.clear();
       const commit = {
@@ -669,7 +670,7 @@ export function openLog(options: DurableLogOptions): DurableLog {
       }
       tellStored();
     },
-    join: (participant) => void participants.push(participant),
+    join: (participant, order) => void (order === 'last' ? lastParticipants : participants).push(participant),
     prune(upToNumber, most) {
       const oldest = tables.oldest() ?? waiting.first;
       if (oldest === undefined) return 0;

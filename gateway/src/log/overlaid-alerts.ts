@@ -69,7 +69,7 @@ export class OverlaidAlerts implements AlertReads {
     );
     const found = [...changed]
       .map((alertId) => this.get(alertId))
-      .filter((alert) => alert !== undefined && (query.status === undefined || alert.status === query.status));
+      .filter((alert) => alert !== undefined && isWanted(alert, query));
     return [...stored.filter((one) => !changed.has(one.alert_id)), ...(found as Alert[])].sort(compareAlerts);
   }
 
@@ -77,3 +77,8 @@ export class OverlaidAlerts implements AlertReads {
     return [...this.#events.values()].filter((one) => one.alert_id === alertId);
   }
 }
+
+const isWanted = (alert: Alert, { status, ruleId, raised }: AlertListQuery): boolean =>
+  (status === undefined || alert.status === status) &&
+  (ruleId === undefined || alert.rule_id === ruleId) &&
+  (raised === undefined || (alert.raised_at_ms >= raised.fromMs && alert.raised_at_ms < raised.toMs));

@@ -253,6 +253,7 @@ export function createNotifier(options: NotifierOptions): Notifier {
       );
       save();
       timers = [realClock.every(stepEveryMs, step)];
+      for (const one of channels.values()) one.channel.watch?.((status) => stopped || note(one, status));
       for (const one of channels.values()) one.next = realClock.after(firstLookMs, () => void lookOn(one));
     },
     async stop() {

@@ -7,6 +7,7 @@ import { basename, join } from 'node:path';
 import {
   defaultLimits,
   defaultRules,
+  isLearnt,
   messageOf,
   ruleSchema,
   tryRule,
@@ -51,29 +52,58 @@ export function siteDefaults(site: Site, limits: Partial<RuleLimits>): Rule[] {
   return defaultRules({ ...defaultLimits(site.plant), ...limits }, site);
 }
 
-/** Reads one file. Throws E_CONFIG_READ, E_CONFIG_SYNTAX or E_CONFIG_INVALID with file and line. */
+/**
+ * Reads one file. Throws E_CONFIG_READ, E_CONFIG_SYNTAX or E_CONFIG_INVALID with file and line; of a file with several
+ * mistakes all of them, a line each.
+ */
 export function readRuleFile(path: string, { site, defaults }: RuleSurroundings, text?: string): Rule {
   const content = text ?? read(path);
-  const file = loadConfig(ruleFileSchema, { path, text: content });
   const lineOf = valueLines(content);
-  const refuse = ({ path: at, what }: RuleProblem) =>
-    new VillagridError('E_CONFIG_INVALID', `${path}:${lineOf(at)}: ${dottedPath(at)}: ${what}.`);
+  const problems: string[] = [];
+  const tell = ({ path: at, what }: RuleProblem) => problems.push(`${path}:${lineOf(at)}: ${dottedPath(at)}: ${what}.`);
+  let file: RuleFile;
+  try {
+    file = loadConfig(ruleFileSchema, { path, text: content });
+  } catch (error) {
+    if (!(error instanceof VillagridError) || error.code !== 'E_CONFIG_INVALID') throw error;
+    problems.push(error.detail);
+    // What it says otherwise is looked at all the same.
+    file = loadConfig(anyMapping, { path, text: content }) as RuleFile;
+  }
   const name = basename(path).replace(/\.ya?ml$/, '');
-  if (file.id !== name)
-    throw refuse({ path: ['id'], what: `found "${file.id}"; it must be the file's name, "${name}"` });
-  const changed = defaults.find(({ id }) => id === file.id);
+  if (typeof file.id === 'string' && file.id !== name)
+    tell({ path: ['id'], what: `found "${file.id}"; it must be the file's name, "${name}"` });
+  // Under a wrong id it is still known which rule is meant.
+  const changed = defaults.find(({ id }) => id === name) ?? defaults.find(({ id }) => id === file.id);
   const rule = combined(file, changed);
   if (Array.isArray(rule))
-    throw new VillagridError(
-      'E_CONFIG_INVALID',
+    problems.push(
       `${path}:1: ${rule.join(', ')}: missing; "${file.id}" is no default rule, so its file says all of it.`,
     );
-  const checked = tryRule(rule);
-  if (!checked.ok) throw refuse(checked.problem);
-  // A default may be changed before its figure is wired.
-  const nowhere = changed ? undefined : watchesNothing(checked.rule, site);
-  if (nowhere) throw refuse(nowhere);
-  return checked.rule;
+  const isWhole = problems.length === 0 || hasForm(file, changed);
+  const checked = isWhole ? tryRule(Array.isArray(rule) ? ({ ...file } as Rule) : rule) : undefined;
+  if (checked?.ok === false)
+    for (const one of checked.problems)
+      if (!problems.some((told) => told.includes(`${dottedPath(one.path)}: `))) tell(one);
+  if (checked?.ok === true) {
+    // A default may be changed before its figure is wired.
+    const nowhere = changed ? undefined : watchesNothing(checked.rule, site);
+    if (nowhere) tell(nowhere);
+    const unlearnt = watchesUnlearnt(checked.rule, site);
+    if (unlearnt && !nowhere) tell(unlearnt);
+    if (problems.length === 0) return checked.rule;
+  }
+  throw new VillagridError('E_CONFIG_INVALID', problems.join('\n'));
+}
+
+const anyMapping = Type.Object({}, { additionalProperties: true });
+
+/** Whether a file whose form is wrong somewhere still says what its parameters can be checked against. */
+function hasForm(file: RuleFile, changed: Rule | undefined): boolean {
+  const isMapping = (one: unknown) => typeof one === 'object' && one !== null && !Array.isArray(one);
+  const kind = file.kind ?? changed?.kind;
+  const selector = file.selector ?? changed?.selector;
+  return typeof kind === 'string' && isMapping(selector) && isMapping(file.parameters ?? changed?.parameters);
 }
 
 /** The rules of a site: defaults and those of its folder. A file that cannot be used harms no other rule. */
@@ -129,6 +159,23 @@ function combined(file: RuleFile, changed: Rule | undefined): Rule | string[] {
   const isSameKind = file.kind === undefined || file.kind === changed.kind;
   const parameters = { ...(isSameKind ? changed.parameters : {}), ...file.parameters };
   return { ...changed, ...given, parameters } as Rule;
+}
+
+/** A rule on what is usual, of something whose usual day the gateway does not learn: it would never conclude anything. */
+function watchesUnlearnt({ kind, selector }: Rule, site: Site): RuleProblem | undefined {
+  if (kind !== 'deviation' || selector.scope === 'device') return undefined;
+  const unlearnt =
+    selector.scope === 'figure'
+      ? (site.wiring[selector.metric]?.terms ?? [{ metric: selector.metric }]).find(({ metric }) => !isLearnt(metric))
+      : isLearnt(selector.metric)
+        ? undefined
+        : selector;
+  if (unlearnt === undefined) return undefined;
+  const of = unlearnt.metric === selector.metric ? '' : ` (its figure is made of ${unlearnt.metric})`;
+  return {
+    path: ['selector', 'metric'],
+    what: `what is usual of "${selector.metric}"${of} is not learnt, so a deviation rule would conclude nothing; use another kind`,
+  };
 }
 
 /** A rule that could never see anything at this site. */

@@ -9,6 +9,12 @@ export interface DestinationEvents {
   message(topic: string, bytes: Uint8Array): void;
 }
 
+/** Bytes on the line since the start, both ways: what TLS made of them as counted, and the headers of TCP and IP as reckoned. */
+export interface Traffic {
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+}
+
 /** A connection to the cloud that comes again by itself. */
 export interface UplinkDestination {
   /** Begins to connect; subscribes to the topic at each connection. */
@@ -16,5 +22,7 @@ export interface UplinkDestination {
   /** Resolves when the far side has acknowledged (QoS 1); rejects when the connection is or goes down. Never queues. */
   publish(topic: string, bytes: Uint8Array): Promise<void>;
   readonly connected: boolean;
+  /** What a byte budget is kept by. */
+  traffic(): Traffic;
   close(): Promise<void>;
 }

@@ -1,4 +1,6 @@
 /** The uplink's public surface. */
 export * from './destination.js';
 export * from './mqtt-destination.js';
+export { uplinkKeepaliveS } from './plans.js';
+export { createSealStore, type SealStore } from './seal-store.js';
 export * from './uplink.js';

@@ -1,10 +1,12 @@
 /** The destination `mqtt`: any broker with client certificates, by mqtt.js. */
 import { readFileSync } from 'node:fs';
-import { TLSSocket } from 'node:tls';
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTls, TLSSocket } from 'node:tls';
 import { messageOf, type Clock, type RandomSource, type Timer } from '@villagrid/contracts';
 import { backoffDelayMs, whyNotPeer, type Logger } from '@villagrid/runtime';
 import type { MqttClient } from 'mqtt';
 import type { DestinationEvents, UplinkDestination } from './destination.js';
+import { connectionBytes, headersOf } from './line-bytes.js';
 
 export interface MqttDestinationOptions {
   /** mqtts://host:port */
@@ -23,18 +25,23 @@ export interface MqttDestinationOptions {
    * Left out, or while `systemIsRight`, the TLS library judges by the system's clock.
    */
   readonly judge?: { systemIsRight(): boolean; nowMs(): number | undefined };
+  /** Keep-alive, seconds: a half-open line without traffic is noticed within one and a half of it. */
+  readonly keepaliveS?: number;
   readonly backoff?: { readonly minMs: number; readonly maxMs: number };
 }
 
-/** Keep-alive in seconds: a half-open line is noticed within one and a half of it. */
-const keepaliveS = 30;
 const connectWithinMs = 15_000;
 /** How long a publish may wait for its acknowledgement before the line counts as dead, milliseconds. */
 const acknowledgeWithinMs = 20_000;
 
 /** Makes the destination. Certificate files are read at each connection, so that renewed ones are used. */
 export function createMqttDestination(options: MqttDestinationOptions): UplinkDestination {
-  const { realClock, random, log, backoff = { minMs: 500, maxMs: 30_000 } } = options;
+  const { realClock, random, log, keepaliveS = 30, backoff = { minMs: 500, maxMs: 30_000 } } = options;
+  const { hostname, port } = new URL(options.url);
+  const host = hostname.replace(/^\[|\]$/g, '');
+  /** Of connections that are over, and headers of all. */
+  const past = { sentBytes: 0, receivedBytes: 0 };
+  let line: Socket | undefined;
   let client: MqttClient | undefined;
   let ready = false;
   let closed = false;
@@ -74,18 +81,20 @@ export function createMqttDestination(options: MqttDestinationOptions): UplinkDe
     const byHand = options.judge !== undefined && !options.judge.systemIsRight() ? options.judge : undefined;
     let reason = 'the connection was closed';
     try {
-      made = library.default.connect(options.url, {
-        clientId: options.clientId,
+      const secure = {
         ca: readFileSync(options.caFile),
         cert: readFileSync(options.certificateFile),
         key: readFileSync(options.keyFile),
+        rejectUnauthorized: byHand === undefined,
+      };
+      made = new library.default.MqttClient(() => dial(secure), {
+        clientId: options.clientId,
         protocolVersion: 4,
         clean: true,
         keepalive: keepaliveS,
         connectTimeout: connectWithinMs,
         reconnectPeriod: 0,
         queueQoSZero: false,
-        rejectUnauthorized: byHand === undefined,
         ...(options.will === undefined
           ? {}
           : {
@@ -102,6 +111,8 @@ export function createMqttDestination(options: MqttDestinationOptions): UplinkDe
       return;
     }
     client = made;
+    made.on('packetsend', (packet) => count(packet, 'sentBytes', 'receivedBytes'));
+    made.on('packetreceive', (packet) => count(packet, 'receivedBytes', 'sentBytes'));
     if (byHand !== undefined) {
       const socket: unknown = made.stream;
       // Before anything of the other side is read: nothing but CONNECT has left by then.
@@ -142,12 +153,36 @@ export function createMqttDestination(options: MqttDestinationOptions): UplinkDe
   const whyNot = (socket: TLSSocket, nowMs: number | undefined): string | undefined => {
     const certificate = socket.getPeerX509Certificate();
     if (certificate === undefined) return 'the other side has no certificate';
-    const host = new URL(options.url).hostname.replace(/^\[|\]$/g, '');
     return whyNotPeer({ certificate, caPem: readFileSync(options.caFile, 'utf8'), host, nowMs });
+  };
+
+  /** TLS over a socket of ours, whose bytes are those on the line. */
+  const dial = (secure: { ca: Buffer; cert: Buffer; key: Buffer; rejectUnauthorized: boolean }): TLSSocket => {
+    hangUp();
+    const socket = connectTcp({ host, port: Number(port), noDelay: true });
+    line = socket;
+    return connectTls({ socket, ...(isIP(host) === 0 ? { servername: host } : {}), host, ...secure });
+  };
+  const hangUp = () => {
+    if (line === undefined) return;
+    past.sentBytes += line.bytesWritten + connectionBytes;
+    past.receivedBytes += line.bytesRead + connectionBytes;
+    line = undefined;
+  };
+  type Way = 'sentBytes' | 'receivedBytes';
+  const count = (packet: { cmd: string; payload?: unknown }, along: Way, back: Way) => {
+    const bytes = packet.payload instanceof Uint8Array ? packet.payload.length : 0;
+    const headers = headersOf(bytes);
+    past[along] += headers.along;
+    past[back] += headers.back;
   };
 
   return {
     open: connect,
+    traffic: () => ({
+      sentBytes: past.sentBytes + (line?.bytesWritten ?? 0),
+      receivedBytes: past.receivedBytes + (line?.bytesRead ?? 0),
+    }),
     get connected() {
       return ready;
     },

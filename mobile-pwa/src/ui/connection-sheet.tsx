@@ -5,6 +5,7 @@ import { clockDifference } from './clock-notice.js';
 import { useApp } from './context.js';
 import { Dialog } from './shell.js';
 import { awaySinceMs } from './source.js';
+import { UplinkRows } from './connection-sheet-uplink.js';
 import { sheetTexts } from './connection-sheet-texts.js';
 
 addTexts(sheetTexts);
@@ -70,6 +71,7 @@ export function ConnectionSheet() {
           <dt>{t('sheet.clock')}</dt>
           <dd>{off === undefined ? t('sheet.clock.same') : t('notice.clock', { ...off, server: kind ?? 'server' })}</dd>
         </div>
+        {kind === 'gateway' && gridId !== null && <UplinkRows gridId={gridId} zone={zone} />}
         {waiting > 0 && (
           <div>
             <dt>{t('sheet.saved')}</dt>

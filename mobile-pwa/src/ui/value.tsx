@@ -10,6 +10,7 @@ import { t } from '../i18n/messages.js';
 export function figureFreshness(figure: FigureView | undefined, nowMs: number, heard = true): FigureView['freshness'] {
   if (figure === undefined || figure.value === null) return 'unknown';
   if (!heard) return figure.time_ms === null ? 'unknown' : 'stale';
+  if (figure.quality === 'uncertain_last_known') return 'stale';
   return freshness(figure.time_ms, nowMs, figure.period_s * 1000);
 }
 

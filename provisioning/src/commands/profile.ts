@@ -1,4 +1,4 @@
-/** `villagrid profile list`, `profile check` and `profile try`: device profiles, before a gateway uses them. */
+/** `villagrid profile list`, `check`, `try` and `play`: device profiles, before a gateway uses them. */
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { VillagridError } from '@villagrid/contracts';
@@ -26,12 +26,14 @@ import { type Command, Option } from 'commander';
 import { GivenValueError } from '../site/check-gateway.js';
 import type { CommandPorts } from './command.js';
 import { wholeNumber } from './init.js';
+import { addPlay } from './profile-play.js';
 
 export function addProfileCommands(program: Command, ports: CommandPorts): void {
   const profile = program.command('profile').description('device profiles: what a device model has, and where');
   addList(profile, ports);
   addCheck(profile, ports);
   addTry(profile, ports);
+  addPlay(profile, profileAt, ports);
 }
 
 function addList(profile: Command, { print }: CommandPorts): void {
@@ -114,7 +116,9 @@ function addCheck(profile: Command, { print, exitCode }: CommandPorts): void {
       if (cost) {
         const asked = cost.requests.map(({ address, count }) => `${address}-${address + count - 1}`).join(', ');
         const time = 'bus_ms' in cost ? `, ${cost.bus_ms} ms of the line at ${cost.baud} baud` : '';
-        print(`A poll asks ${cost.requests.length} times for ${cost.registers} registers (${asked})${time}.`);
+        print(
+          `A poll asks ${cost.requests.length === 1 ? 'once' : `${cost.requests.length} times`} for ${cost.registers} registers (${asked})${time}.`,
+        );
       }
       if (problems === undefined)
         print(`No vectors (${vectors}): write some, or compare with the device's display by villagrid profile try.`);

@@ -6,6 +6,7 @@ import {
   compareAlerts,
   isGridRecord,
   reduceAlert,
+  retimedEvent,
   VillagridError,
   type Alert,
   type AlertEvent,
@@ -17,9 +18,15 @@ import type { SqliteDatabase } from '../sqlite/open.js';
 /** Most resolved alerts a list gives, newest first; active ones are always all there. */
 export const mostResolvedListed = 2000;
 
-/** Which alerts of a grid are wanted; both kinds when `status` is left out. */
+/** Which alerts of a grid are wanted; both kinds when `status` is left out. Found by index, however many years are kept. */
 export interface AlertListQuery {
   readonly status?: 'active' | 'resolved';
+  /** Raised in [fromMs, toMs), Unix ms: all of these, of both kinds. */
+  readonly raised?: { readonly fromMs: number; readonly toMs: number };
+  /** Of this rule only. */
+  readonly ruleId?: string;
+  /** Of the resolved ones the newest so many. */
+  readonly mostResolved?: number;
 }
 
 type Awaitable<T> = T | Promise<T>;
@@ -39,7 +46,10 @@ export interface AlertStorePort {
    * anything. The event in the log stays as it was; this is what is shown.
    */
   retime(alertId: string, eventId: string, atMs: number): Awaitable<boolean>;
-  /** Alerts of a grid in the order of `compareAlerts`: every active one, and the newest 2,000 resolved. */
+  /**
+   * Alerts of a grid in the order of `compareAlerts`: every active one, and of the resolved the newest 2,000, or all that were
+   * raised within a given time.
+   */
   list(gridId: string, query?: AlertListQuery): Awaitable<readonly Alert[]>;
   /** One alert; undefined when unknown, or while only people's events are there. */
   get(alertId: string): Awaitable<Alert | undefined>;
@@ -82,6 +92,14 @@ export const alertStoreMigrations: readonly Migration[] = [
      event TEXT NOT NULL,
      PRIMARY KEY (alert_id, event_id)
    ) WITHOUT ROWID`,
+  // What a rule raised before is asked for often, and in years there are many others.
+  `ALTER TABLE alert ADD COLUMN rule_id TEXT;
+   UPDATE alert SET rule_id = (
+     SELECT json_extract(event, '$.subject.rule_id') FROM alert_event WHERE alert_event.alert_id = alert.alert_id
+       AND CASE WHEN json_valid(event) THEN json_extract(event, '$.kind') = 'raised' END
+     LIMIT 1
+   );
+   CREATE INDEX IF NOT EXISTS alert_by_rule ON alert (grid_id, rule_id, status, raised_at_ms)`,
 ];
 
 interface EventRow {
@@ -104,17 +122,22 @@ export function createAlertStore({ database }: { readonly database: SqliteDataba
   const gridOf = database.prepare<[string], { grid_id: string; status: string }>(
     'SELECT grid_id, status FROM alert WHERE alert_id = ?',
   );
-  const note = database.prepare<[string, string, string, number | null, string | null]>(
-    `INSERT INTO alert VALUES (?, ?, ?, ?, ?) ON CONFLICT (alert_id) DO UPDATE SET
-       status = excluded.status, raised_at_ms = excluded.raised_at_ms, severity = excluded.severity`,
+  const note = database.prepare<[string, string, string, number | null, string | null, string | null]>(
+    `INSERT INTO alert (alert_id, grid_id, status, raised_at_ms, severity, rule_id) VALUES (?, ?, ?, ?, ?, ?)
+     ON CONFLICT (alert_id) DO UPDATE SET status = excluded.status, raised_at_ms = excluded.raised_at_ms,
+       severity = excluded.severity, rule_id = excluded.rule_id`,
   );
   // One query per list: the alerts wanted, newest first, joined with their events.
-  const eventsOfGrid = database.prepare<[string, string, number], EventRow>(
-    `SELECT alert_event.alert_id, alert_event.event FROM (
-       SELECT alert_id FROM alert WHERE grid_id = ? AND status = ?
-       ORDER BY raised_at_ms DESC, alert_id DESC LIMIT ?
-     ) AS wanted JOIN alert_event ON alert_event.alert_id = wanted.alert_id`,
-  );
+  const eventsOfThe = (which: string) =>
+    database.prepare<[Record<string, string | number>], EventRow>(
+      `SELECT alert_event.alert_id, alert_event.event FROM (
+         SELECT alert_id FROM alert
+         WHERE grid_id = @gridId AND status = @status AND raised_at_ms >= @fromMs AND raised_at_ms < @toMs ${which}
+         ORDER BY raised_at_ms DESC, alert_id DESC LIMIT @most
+       ) AS wanted JOIN alert_event ON alert_event.alert_id = wanted.alert_id`,
+    );
+  const eventsOfGrid = eventsOfThe('');
+  const eventsOfRule = eventsOfThe('AND rule_id = @ruleId');
 
   // None of them has a raised event: they are among the few of their grid that wait for one.
   const waitingOfGrid = database
@@ -141,13 +164,14 @@ export function createAlertStore({ database }: { readonly database: SqliteDataba
 
   const noteAlert = ({ alert_id, grid_id }: AlertEvent): void => {
     const alert = reduceAlert(events(alert_id));
-    note.run(alert_id, grid_id, alert?.status ?? 'waiting', alert?.raised_at_ms ?? null, alert?.severity ?? null);
+    const { raised_at_ms = null, severity = null, rule_id = null } = alert ?? {};
+    note.run(alert_id, grid_id, alert?.status ?? 'waiting', raised_at_ms, severity, rule_id);
   };
 
   const retime = database.transaction((alertId: string, eventId: string, atMs: number): boolean => {
     const event = events(alertId).find(({ id }) => id === eventId);
     if (event === undefined || event.at_ms === atMs) return false;
-    const right: AlertEvent = { ...event, at_ms: atMs };
+    const right = retimedEvent(event, atMs);
     update.run(JSON.stringify(right), alertId, eventId);
     noteAlert(right);
     return true;
@@ -159,9 +183,18 @@ export function createAlertStore({ database }: { readonly database: SqliteDataba
     return added;
   });
 
-  const withStatus = (gridId: string, status: 'active' | 'resolved'): Alert[] => {
+  const withStatus = (gridId: string, status: 'active' | 'resolved', query: AlertListQuery): Alert[] => {
     const sets = new Map<string, AlertEvent[]>();
-    for (const row of eventsOfGrid.iterate(gridId, status, status === 'active' ? -1 : mostResolvedListed)) {
+    const { raised, ruleId } = query;
+    const most = query.mostResolved ?? (raised === undefined ? mostResolvedListed : -1);
+    const wanted = {
+      gridId,
+      status,
+      ...(raised ?? { fromMs: Number.MIN_SAFE_INTEGER, toMs: Number.MAX_SAFE_INTEGER }),
+      most: status === 'active' ? -1 : most,
+      ...(ruleId === undefined ? {} : { ruleId }),
+    };
+    for (const row of (ruleId === undefined ? eventsOfGrid : eventsOfRule).iterate(wanted)) {
       const set = sets.get(row.alert_id);
       if (set) set.push(...parse(row.event));
       else sets.set(row.alert_id, parse(row.event));
@@ -173,9 +206,9 @@ export function createAlertStore({ database }: { readonly database: SqliteDataba
     append: (event) => append(event),
     appendAll: (all) => appendAll(all),
     retime: (alertId, eventId, atMs) => retime(alertId, eventId, atMs),
-    list: (gridId, { status } = {}) => {
-      const wanted = status === undefined ? (['active', 'resolved'] as const) : [status];
-      return wanted.flatMap((one) => withStatus(gridId, one)).sort(compareAlerts);
+    list: (gridId, query = {}) => {
+      const wanted = query.status === undefined ? (['active', 'resolved'] as const) : [query.status];
+      return wanted.flatMap((one) => withStatus(gridId, one, query)).sort(compareAlerts);
     },
     get: (alertId) => reduceAlert(events(alertId)),
     gridOfAlert: (alertId) => {

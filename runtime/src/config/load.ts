@@ -47,7 +47,10 @@ export function loadConfig<T extends TSchema>(schema: T, { path, text, overrides
     overridden.add(dotted);
   }
   const filled = applyDefaults(asNode(schema), value);
-  const problems = [...unknownKeys(asNode(schema), filled, []), ...wrongValues(asNode(schema), filled)];
+  const unknown = [...unknownKeys(asNode(schema), filled, [])];
+  const toldAlready = new Set(unknown.map(({ path: at }) => dottedPath(at)));
+  const wrong = [...wrongValues(asNode(schema), filled)].filter(({ path: at }) => !toldAlready.has(dottedPath(at)));
+  const problems = [...unknown, ...wrong];
   if (problems.length === 0) return filled as Static<T>;
   const told = problems.slice(0, maxProblems).map((problem) => {
     const name = dottedPath(problem.path) || '(whole file)';
@@ -133,7 +136,7 @@ function* wrongValues(root: SchemaNode, value: unknown): Generator<Problem> {
     const what =
       found === undefined
         ? `missing; it must be ${describe(node)}`
-        : `found ${describeFound(found)}; it must be ${describe(node)}`;
+        : `found ${describeFound(found)}; it must be ${describe(node)}${typeof found === 'number' && node?.type === 'string' ? ', written in quotes' : ''}`;
     yield { path, what };
   }
 }

@@ -58,15 +58,16 @@ export async function startControl(
       }
     });
   });
-  const mask = process.umask(0o177);
-  try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    // The socket is made within this call. The mask is the whole process's: what others write meanwhile must not get it.
+    const mask = process.umask(0o177);
+    try {
       server.listen(path, resolve);
-    });
-  } finally {
-    process.umask(mask);
-  }
+    } finally {
+      process.umask(mask);
+    }
+  });
   return {
     path,
     close: () =>

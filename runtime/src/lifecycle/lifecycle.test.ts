@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { createLifecycle, realClock, type LifecyclePart } from '../index.js';
-import { memoryLog, testClock } from '../testing/index.js';
+import { createLifecycle, realClock, startControl, type LifecyclePart } from '../index.js';
+import { memoryLog, tempDir, testClock } from '../testing/index.js';
 
 const part = (name: string, seen: string[], over: Partial<LifecyclePart> = {}): LifecyclePart => ({
   name,
@@ -90,4 +92,15 @@ t.test('a process stops its parts at SIGTERM with code 0, and at an uncaught err
   t.match(terminated.out, /part stopped/);
   t.equal(failed.code, 1);
   t.match(failed.out, /oops[\s\S]*part stopped/);
+});
+
+t.test("a control socket is its owner's alone, and what others write while it opens keeps their mask", async (t) => {
+  const path = join(tempDir(t), 'c.sock');
+  const before = process.umask(0o022);
+  t.teardown(() => process.umask(before));
+  const opening = startControl(path, () => ({ ok: true }));
+  t.equal(process.umask(0o022), 0o022);
+  const control = await opening;
+  t.equal(statSync(path).mode & 0o777, 0o600);
+  await control.close();
 });

@@ -1,7 +1,16 @@
 import { join } from 'node:path';
 import t from 'tap';
 import { withoutDigest } from '@villagrid/contracts';
-import { createTelemetryStore, frameSamples, NumberRanges, openDatabase, seededRandom } from '../index.js';
+import {
+  closeWindowOutbox,
+  createTelemetryStore,
+  frameSamples,
+  NumberRanges,
+  openDatabase,
+  openWindowOutbox,
+  seededRandom,
+  type LeavingSeries,
+} from '../index.js';
 import { telemetryFrame, telemetryStoreSuite, tempDir } from '../testing/index.js';
 
 const dir = tempDir(t);
@@ -150,4 +159,119 @@ t.test('samples of several series come out of frames whole and in order, whateve
       [],
     ],
   );
+});
+
+t.test('windows that are kept elsewhere are sent when they ended or changed, let go late, and go on as parts', (t) => {
+  const database = openDatabase({ path: join(dir, 'outbox.db') });
+  const day = 86_400_000;
+  const startMs = 20_500 * day;
+  const store = createTelemetryStore({ database, frames: { framesOverlapping: () => [] }, zoneOf: () => 'UTC' });
+  let outbox = openWindowOutbox(database, 'one');
+  let number = 0;
+  const measure = (minute: number, value: number) => {
+    const timeMs = startMs + minute * 60_000;
+    const frame = telemetryFrame([{ deviceId: 'd', metric: 'generation_kw', timeMs, value, quality: 0 }]);
+    store.applyFrames('g', 'gw', 'e', [{ number: (number += 1), frame }]);
+  };
+  const due = (endedByMs = startMs + day) =>
+    outbox
+      .pending(100, endedByMs)
+      .map(({ resolution, part, window }) => `${resolution} ${part} ${window ? window.sum / 1000 : 'none'}`)
+      .sort();
+  const release = (beforeDay: number, nowDay: number, onLeaving?: (series: LeavingSeries) => void): number => {
+    const steps = outbox.release(startMs + beforeDay * day, startMs + nowDay * day, 7);
+    for (;;) {
+      const step = steps.next();
+      if (step.done) return step.value;
+      onLeaving?.(step.value);
+    }
+  };
+  const send = () => outbox.done(outbox.pending(100, startMs + day));
+
+  measure(1, 5);
+  measure(1.5, 6);
+  t.same(due(startMs + 60_000), [], 'an open window waits');
+  t.same(due(startMs + 120_000), ['1m 0 11']);
+  t.same(due(), ['15m 0 11', '1h 0 11', '1m 0 11']);
+  t.equal(outbox.waiting(), 3);
+  const underWay = outbox.pending(100, startMs + day);
+  measure(2, 1);
+  outbox.done(underWay);
+  t.same(due(), ['15m 0 12', '1h 0 12', '1m 0 1'], 'what changed on its way goes again');
+  send();
+  t.same(due(), []);
+
+  // The last minute is not sent: it is not let go either.
+  measure(3, 2);
+  outbox.done(outbox.pending(100, startMs + day).filter(({ resolution }) => resolution !== '1m'));
+  const asked: LeavingSeries[] = [];
+  t.equal(
+    release(1, 10, (series) => {
+      asked.push(series);
+      outbox.resend(series, startMs + day);
+    }),
+    0,
+    'what is to be sent once more stays',
+  );
+  t.match(asked, [{ gridId: 'g', deviceId: 'd', counts: { '1m': 2, '15m': 1, '1h': 1 }, fromMs: startMs }]);
+  t.same(due(), ['15m 0 14', '1h 0 14', '1m 0 1', '1m 0 11', '1m 0 2']);
+  outbox.done(outbox.pending(100, startMs + day).filter(({ window }) => window?.sum !== 2000));
+  t.equal(release(1, 10), 4);
+  t.same(due(), ['1m 0 2'], 'nothing of what was let go is to be emptied');
+  t.equal(outbox.horizonMs, startMs + day);
+  measure(3.5, 2);
+  measure(4, 9);
+  t.same(due(), [`15m ${20_510} 11`, `1h ${20_510} 11`, '1m 0 4', `1m ${20_510} 9`]);
+  send();
+  measure(4.5, 1);
+  t.same(due(), [`15m ${20_510} 12`, `1h ${20_510} 12`, `1m ${20_510} 10`], 'a part grows as long as it is here');
+  send();
+  t.equal(release(2, 11), 1, 'late parts stay for as long after they came');
+  t.equal(release(3, 17), 3);
+  measure(4, 3);
+  t.same(due(), [`15m ${20_517} 3`, `1h ${20_517} 3`, `1m ${20_517} 3`], 'never again under a number that was let go');
+  send();
+
+  // Samples whose times were wrong: the window they leave is sent as empty.
+  const sample = { deviceId: 'd', metric: 'generation_kw', value: 3, quality: 0 };
+  const [wrong, right] = [4, 700].map((minute) => ({ ...sample, timeMs: startMs + minute * 60_000 }));
+  if (wrong && right) store.replaceSamples('g', [wrong], [right]);
+  t.same(
+    due(),
+    ['15m', '1h', '1m'].flatMap((one) => [`${one} ${20_517} 3`, `${one} ${20_517} none`]),
+  );
+  send();
+
+  // Another place gets all that is here; and so does the same one after a time when nobody marked.
+  database.close();
+  const again = openDatabase({ path: join(dir, 'outbox.db') });
+  t.teardown(() => again.close());
+  const reopened = createTelemetryStore({
+    database: again,
+    frames: { framesOverlapping: () => [] },
+    zoneOf: () => 'UTC',
+  });
+  outbox = openWindowOutbox(again, 'one');
+  t.same(due(), []);
+  t.equal(closeWindowOutbox(again), startMs + 3 * day);
+  for (const { name } of again
+    .prepare<[], { name: string }>("SELECT name FROM temp.sqlite_schema WHERE type = 'trigger'")
+    .all())
+    again.exec(`DROP TRIGGER temp.${name}`);
+  outbox = openWindowOutbox(again, 'one');
+  t.same(
+    due(),
+    ['15m', '1h', '1m'].map((one) => `${one} ${20_517} 3`),
+  );
+  outbox.prune('1m', startMs + day, () => reopened.pruneWindows('1m', startMs + day));
+  t.same(
+    due(),
+    ['15m', '1h'].map((one) => `${one} ${20_517} 3`),
+    'what retention ended is not sent',
+  );
+  t.same([outbox.prunedMs('1m'), outbox.prunedMs('1h')], [startMs + day, -Infinity]);
+  t.same(outbox.prunes(), [{ resolution: '1m', beforeMs: startMs + day }]);
+  outbox.pruneDone('1m', startMs + day);
+  t.same(outbox.prunes(), []);
+  t.end();
 });

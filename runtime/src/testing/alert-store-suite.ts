@@ -188,5 +188,15 @@ export function alertStoreSuite(
     t.equal(listed.length, mostResolvedListed + 1);
     t.equal(listed[0], oldest);
     t.same(listed.slice(1), resolved.slice(5).reverse());
+    const raisedAt = async (alertId = '') => (await store.get(alertId))?.raised_at_ms ?? 0;
+    const span = { fromMs: await raisedAt(resolved[1]), toMs: await raisedAt(resolved[2004]) };
+    const within = await store.list('alpha', { raised: span });
+    t.equal(within.length, 2003, 'all of a time that is asked for');
+    t.equal(within.at(-1)?.alert_id, resolved[1]);
+    t.same(
+      (await store.list('alpha', { ruleId: 'high_equipment_temperature', mostResolved: 2 })).map((one) => one.alert_id),
+      [oldest, ...resolved.slice(-2).reverse()],
+    );
+    t.same(await store.list('alpha', { ruleId: 'another' }), []);
   });
 }

@@ -154,7 +154,7 @@ export const arrows: ArrowTable = {
       },
       uplink: { imports: ['log'], ask: 'The uplink reads the log with a cursor, and nothing else.' },
       grid: {
-        imports: ['log', 'live', 'alerts', 'project', 'store'],
+        imports: ['log', 'live', 'alerts', 'project', 'store', 'uplink'],
         ask: 'This room fills the API’s port from the rooms that know; it has no SQL of its own.',
       },
       backup: {

@@ -113,26 +113,32 @@ export const expression: RuleKind<ExpressionParameters, ExpressionState> = {
   parameters: expressionParameters,
   scopes: ['figure', 'device'],
   missing(p) {
+    const found: string[] = [];
     for (const [where, text] of [
       ['when', p.when],
       ['clear_when', p.clear_when],
     ] as const) {
       if (text === undefined) continue;
       const result = compileFormula(text);
-      if (!result.ok) return `parameters.${where}: ${result.reason}.`;
-      if (result.formula.names.length === 0) return `parameters.${where} names no value, so it would never change.`;
-      const unknown = result.formula.names.find((name) => !Object.hasOwn(p.inputs, name) && !looksLikeMetric(name));
-      if (unknown !== undefined)
-        return `parameters.${where}: "${unknown}" is neither an input nor a metric; say under inputs what it is.`;
+      if (!result.ok) {
+        found.push(`parameters.${where}: ${result.reason}.`);
+        continue;
+      }
+      if (result.formula.names.length === 0)
+        found.push(`parameters.${where} names no value, so it would never change.`);
+      for (const name of result.formula.names)
+        if (!Object.hasOwn(p.inputs, name) && !looksLikeMetric(name))
+          found.push(`parameters.${where}: "${name}" is neither an input nor a metric; say under inputs what it is.`);
     }
     for (const [name, one] of Object.entries(p.inputs)) {
       if (one.fold !== undefined && one.window_ms === undefined)
-        return `parameters.inputs.${name} has a fold and no window_ms.`;
+        found.push(`parameters.inputs.${name} has a fold and no window_ms.`);
       if (one.of === 'grid' && one.window_ms !== undefined)
-        return `parameters.inputs.${name} is a figure of the grid: a window is of the subject's own metrics.`;
+        found.push(`parameters.inputs.${name} is a figure of the grid: a window is of the subject's own metrics.`);
     }
-    if (compiled(p).watches.length === 0) return 'no input is of the subject itself, so nothing would wake the rule.';
-    return undefined;
+    if (found.length === 0 && compiled(p).watches.length === 0)
+      found.push('no input is of the subject itself, so nothing would wake the rule.');
+    return found;
   },
   watches: (p) => compiled(p).watches,
   figures: (p) => compiled(p).figures,

@@ -49,7 +49,8 @@ export const noData: RuleKind<NoDataParameters, NoDataState> = {
   restarted(p, state, raised, { sinceMs, graceMs }) {
     const lastMs = state.lastMs === null ? null : Math.min(state.lastMs, sinceMs);
     if (raised) return { raised, lastMs: lastMs ?? 0 };
-    // While the gateway was off it heard nobody: each has a grace to speak.
+    // While the gateway was off it heard nobody: each has a grace to speak. Without one the silence counts as it did.
+    if (graceMs <= 0) return { raised, lastMs };
     const earliestMs = sinceMs + Math.min(graceMs, p.silent_for_ms) - p.silent_for_ms;
     return { raised, lastMs: lastMs === null ? null : Math.max(lastMs, earliestMs) };
   },

@@ -4,6 +4,7 @@ import type { RuleLanguageTexts } from './texts.js';
 export const en: RuleLanguageTexts = {
   village: 'The village',
   furtherPlaces: 'Further places of it are beyond it too.',
+  fault: 'fault',
   decimal: '.',
   rules: {
     high_consumption: {
@@ -40,6 +41,19 @@ export const en: RuleLanguageTexts = {
         'If it stays low for a day, call your technician.',
       ],
       how_long: 'Until the afternoon: what the sun gives today is lost after that.',
+    },
+    inverter_fault: {
+      message: 'an inverter has switched itself off with a fault',
+      what: '{device} has stopped with a fault. It says: {said}.',
+      why: 'It gives nothing to the village; one inverter less may not carry the load of the evening.',
+      steps: [
+        'Read the error on the display of the inverter and write it down.',
+        'If it is hot, let air to it: clear its fan and vents, and wait until it is cool.',
+        'Look at its breakers, on the side of the panels and on the side of the village.',
+        'Switch it off, wait five minutes, and switch it on once.',
+        'If the fault comes again, leave it off and call your technician with the error.',
+      ],
+      how_long: 'Until the evening, when the load is highest; sooner if it is the only inverter.',
     },
     inverter_stopped: {
       message: 'an inverter makes nothing',

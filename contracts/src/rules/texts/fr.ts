@@ -4,6 +4,7 @@ import type { RuleLanguageTexts } from './texts.js';
 export const fr: RuleLanguageTexts = {
   village: 'Le village',
   furtherPlaces: "D'autres endroits du même appareil la dépassent aussi.",
+  fault: 'défaut',
   decimal: ',',
   rules: {
     high_consumption: {
@@ -41,6 +42,19 @@ export const fr: RuleLanguageTexts = {
         'Si cela dure une journée, appelez votre technicien.',
       ],
       how_long: 'Jusqu’à l’après-midi : ensuite, le soleil d’aujourd’hui est perdu.',
+    },
+    inverter_fault: {
+      message: 'un onduleur s’est arrêté sur un défaut',
+      what: '{device} s’est arrêté sur un défaut. Il indique : {said}.',
+      why: 'Il ne donne rien au village ; avec un onduleur de moins, la charge du soir peut être trop grande.',
+      steps: [
+        'Lisez l’erreur sur l’écran de l’onduleur et notez-la.',
+        'S’il est chaud, donnez-lui de l’air : dégagez son ventilateur et ses grilles, et attendez qu’il refroidisse.',
+        'Regardez ses disjoncteurs, côté panneaux et côté village.',
+        'Éteignez-le, attendez cinq minutes et rallumez-le une fois.',
+        'Si le défaut revient, laissez-le éteint et appelez votre technicien en lui donnant l’erreur.',
+      ],
+      how_long: 'Jusqu’au soir, quand la charge est la plus forte ; plus tôt si c’est le seul onduleur.',
     },
     inverter_stopped: {
       message: 'un onduleur ne produit rien',

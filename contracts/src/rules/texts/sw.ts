@@ -4,6 +4,7 @@ import type { RuleLanguageTexts } from './texts.js';
 export const sw: RuleLanguageTexts = {
   village: 'Kijiji',
   furtherPlaces: 'Sehemu nyingine zake pia zimezidi.',
+  fault: 'hitilafu',
   decimal: '.',
   rules: {
     high_consumption: {
@@ -40,6 +41,19 @@ export const sw: RuleLanguageTexts = {
         'Hali hii ikidumu siku nzima, mpigie fundi wako.',
       ],
       how_long: 'Hadi alasiri: baada ya hapo jua la leo limepotea.',
+    },
+    inverter_fault: {
+      message: 'inverta imejizima kwa hitilafu',
+      what: '{device} imesimama kwa hitilafu. Inaonyesha: {said}.',
+      why: 'Haileti umeme kijijini; bila inverta hiyo umeme wa jioni huenda usitoshe.',
+      steps: [
+        'Soma hitilafu kwenye skrini ya inverta na uiandike.',
+        'Ikiwa ni ya moto, ipe hewa: safisha feni na matundu yake, na usubiri ipoe.',
+        'Angalia swichi zake za usalama, upande wa paneli na upande wa kijiji.',
+        'Izime, subiri dakika tano, kisha iwashe mara moja.',
+        'Hitilafu ikirudi, iache imezimwa na mpigie fundi wako umwambie hitilafu hiyo.',
+      ],
+      how_long: 'Hadi jioni, matumizi yanapokuwa makubwa; mapema zaidi ikiwa ni inverta pekee.',
     },
     inverter_stopped: {
       message: 'inverta moja haitoi umeme',

@@ -6,7 +6,7 @@ export type RuleLanguage = (typeof ruleLanguages)[number];
 
 /**
  * The texts of one rule. They may use {device} (its name, or the village), {component} (in brackets), {place} (the component
- * itself), {value}, {limit} and {unit}.
+ * itself), {value}, {limit} and {unit}, and {said} (the device's own words for its fault).
  */
 export interface RuleTexts {
   /** Plain message, a few words without a full stop. */
@@ -26,6 +26,7 @@ export const wordedRules = [
   'high_consumption',
   'high_equipment_temperature',
   'low_generation',
+  'inverter_fault',
   'inverter_stopped',
   'low_battery',
   'critical_battery',
@@ -58,6 +59,8 @@ export interface RuleLanguageTexts {
   readonly village: string;
   /** Follows where one alert stands for several places of a device. */
   readonly furtherPlaces: string;
+  /** Stands for {said} where the device has no words for its fault. */
+  readonly fault: string;
   /** Between whole and decimal digits. */
   readonly decimal: '.' | ',';
 }

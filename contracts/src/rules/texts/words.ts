@@ -21,7 +21,7 @@ export function wordedAs(ruleId: string): WordedRule | undefined {
 /** The figures of an alert that its texts are filled with. */
 export type WordedAlert = Pick<
   AlertSubject,
-  'rule_id' | 'device_id' | 'device_name' | 'metric' | 'value' | 'limit' | 'unit'
+  'rule_id' | 'device_id' | 'device_name' | 'metric' | 'value' | 'limit' | 'unit' | 'said'
 >;
 
 /**
@@ -35,6 +35,8 @@ export function alertWords(alert: WordedAlert, language: RuleLanguage): RuleText
   const one = texts.rules[id];
   const number = (value: number | null) => (value === null ? '' : shortNumber(value).replace('.', texts.decimal));
   const suffix = alert.metric === null ? undefined : parseMetricId(alert.metric).suffix;
+  // A rule that the site made itself may be called alike.
+  if (id !== alert.rule_id && alert.rule_id !== `no_power_${suffix?.replaceAll('-', '_')}`) return undefined;
   const isOfMany = suffix === othersSuffix;
   const values: Readonly<Record<string, string>> = {
     device: alert.device_name ?? alert.device_id ?? texts.village,
@@ -43,6 +45,7 @@ export function alertWords(alert: WordedAlert, language: RuleLanguage): RuleText
     value: number(alert.value),
     limit: number(alert.limit),
     unit: alert.unit ?? '',
+    said: alert.said ?? texts.fault,
   };
   const fill = (text: string) => fillText(text, values);
   return {

@@ -39,6 +39,8 @@ export interface NotifyChannel {
   send(message: ChannelMessage): Promise<void>;
   /** Looks whether it works without telling anybody anything. Rejects with ChannelError; gives its status. */
   check(): Promise<ChannelStatus>;
+  /** Who is told what the channel finds out of itself between two looks; left out where it finds nothing. */
+  watch?(listener: (status: ChannelStatus) => void): void;
   /** Ends a sound that goes on; nothing elsewhere. */
   hush(): Promise<void>;
   /** Lets go of its line. */

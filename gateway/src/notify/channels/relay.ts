@@ -2,8 +2,12 @@
  * A relay that sounds a buzzer or lights a lamp. The switch behind it is a serial relay board or a pin of the box; it is on for
  * as long as an alert rings, and off before this room lets go of it.
  */
-import type { Clock, Timer } from '@villagrid/contracts';
-import { ChannelError, type NotifyChannel } from './port.js';
+import { messageOf, type Clock, type Timer } from '@villagrid/contracts';
+import { ChannelError, type ChannelStatus, type NotifyChannel } from './port.js';
+
+/** How soon a switch that would not go off is tried again, and at most, real milliseconds; twice as long each time. */
+const offAgainMs = 1000;
+const offAgainLongestMs = 60_000;
 
 /** What a relay is switched by. Rejects with ChannelError. */
 export interface Switch {
@@ -24,7 +28,11 @@ export interface RelayOptions {
 export function relayChannel({ switch: relay, soundMs, realClock }: RelayOptions): NotifyChannel {
   let turn: Promise<unknown> = Promise.resolve();
   let isOn: boolean | undefined;
+  let wanted = false;
   let timer: Timer | undefined;
+  /** Tries in a row to switch it off that failed. */
+  let failedOffs = 0;
+  let tell: (status: ChannelStatus) => void = () => {};
   const set = (on: boolean): Promise<void> => {
     const done = turn.then(async () => {
       // Even when it fails it may have switched.
@@ -36,25 +44,52 @@ export function relayChannel({ switch: relay, soundMs, realClock }: RelayOptions
     return done;
   };
   const off = async (): Promise<void> => {
+    wanted = false;
     timer?.cancel();
     timer = undefined;
     await turn;
-    if (isOn === false) return;
-    await set(false);
+    if (isOn === false || wanted) return;
+    try {
+      await set(false);
+    } catch (error) {
+      // Nobody can sleep beside a buzzer that stays on, and it tells nothing any more.
+      if (!wanted) offAgain(error);
+      throw error;
+    }
+    if (failedOffs > 0) tell({ state: 'ok', detail: `${relay.name} is off, after ${failedOffs} tries that failed` });
+    failedOffs = 0;
   };
-  const offLater = (): void => {
+  const offAgain = (error: unknown): void => {
+    const waitMs = Math.min(offAgainLongestMs, offAgainMs * 2 ** failedOffs);
+    failedOffs += 1;
+    const times = failedOffs === 1 ? 'once' : `${failedOffs} times`;
+    tell({
+      state: 'failing',
+      detail: `${messageOf(error)}; it may still be on: switching it off failed ${times}, the next try is in ${waitMs / 1000} s`,
+    });
+    offIn(waitMs);
+  };
+  const offIn = (waitMs: number): void => {
     timer?.cancel();
-    timer = realClock.after(soundMs, () => {
-      off().catch(() => {
-        // The board was unplugged while it was on, and is off without power. Plugged in again it is switched off by the next look.
-      });
+    timer = realClock.after(waitMs, () => {
+      // It goes on trying by itself.
+      off().catch(() => {});
     });
   };
   return {
     name: 'relay',
+    watch(listener) {
+      tell = listener;
+    },
     async send() {
-      await set(true);
-      offLater();
+      wanted = true;
+      timer?.cancel();
+      try {
+        await set(true);
+      } finally {
+        // Whether it is known to have gone on or not: it does not stay on for ever.
+        if (wanted) offIn(soundMs);
+      }
     },
     async check() {
       if (isOn !== true) await set(false);
@@ -65,6 +100,7 @@ export function relayChannel({ switch: relay, soundMs, realClock }: RelayOptions
     },
     async close() {
       await off().catch(() => {});
+      timer?.cancel();
       await relay.close();
     },
   };

@@ -140,8 +140,16 @@ export function destinationSuite(t: Test, name: string, make: MakeDestination): 
   });
 }
 
-/** A TCP proxy whose lines can go dead without being closed, as on a lost radio link; new lines work. */
-export async function stallingProxy(t: Test, target: () => number) {
+/**
+ * A TCP proxy whose lines can go dead without being closed, as on a lost radio link; new lines work. With a rate (bytes a
+ * second, each way) and a delay it is a weak mobile link.
+ */
+export async function stallingProxy(
+  t: Test,
+  target: () => number,
+  { bytesPerS = 0, delayMs = 0 }: { bytesPerS?: number; delayMs?: number } = {},
+) {
+  let carried = 0;
   const sockets = new Set<Socket>();
   const lines = new Set<{ dead: boolean }>();
   const server = createServer((near) => {
@@ -153,8 +161,18 @@ export async function stallingProxy(t: Test, target: () => number) {
       [distant, near],
     ] as const) {
       sockets.add(from);
+      let freeAtMs = 0;
       from.on('data', (data) => {
-        if (!line.dead) to.write(data);
+        carried += data.length;
+        if (bytesPerS === 0 && delayMs === 0) return void (line.dead || to.write(data));
+        const nowMs = clock.monotonicMs();
+        freeAtMs = Math.max(freeAtMs, nowMs) + (data.length / bytesPerS) * 1000;
+        // What is on the way is what the radio has room for; the rest waits at the sender.
+        if (freeAtMs - nowMs > 500) from.pause();
+        clock.after(freeAtMs - nowMs + delayMs, () => {
+          from.resume();
+          if (!line.dead && !to.destroyed) to.write(data);
+        });
       });
       from.on('error', () => to.destroy());
       from.on('close', () => {
@@ -171,6 +189,12 @@ export async function stallingProxy(t: Test, target: () => number) {
   const address = server.address();
   return {
     port: typeof address === 'object' && address ? address.port : 0,
+    /** Bytes that were carried, both ways. */
+    carried: () => carried,
+    /** Ends all lines: those who had them notice. */
+    cut: () => {
+      for (const socket of sockets) socket.destroy();
+    },
     stall: () => {
       for (const line of lines) line.dead = true;
     },

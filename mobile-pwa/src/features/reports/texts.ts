@@ -21,7 +21,7 @@ export const reportTexts = {
   'reports.between': 'between {low} and {high}',
   'reports.measured': '{value} measured',
   'reports.estimate': 'estimate',
-  'reports.basis.integrated': 'summed from power, no counter',
+  'reports.basis.integrated': 'summed from power, not counted',
   'reports.basis.mixed': 'partly summed from power',
   'reports.lasts': 'At the load of the last weeks the battery lasts until about {when} (between {early} and {late}).',
   'reports.longer': 'more than 3 days',
