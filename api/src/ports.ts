@@ -9,6 +9,7 @@ import type {
   CommandAnswer,
   CommandList,
   DeviceLink,
+  Granularity,
   GridRecord,
   Health,
   NotifyChannelName,
@@ -72,6 +73,8 @@ export interface RawColumns {
 
 /** Count and hash per series of samples measured before a time. */
 export interface CompletenessFacts {
+  /** Where counting ended, when that is not where it was asked to. */
+  readonly untilMs?: number;
   readonly epoch: string | null;
   readonly completeUntilNumber: number | null;
   readonly series: ReadonlyArray<{
@@ -86,6 +89,23 @@ export interface CompletenessFacts {
 export interface ProofFacts {
   readonly logs: readonly LogProof[];
   readonly days: ReadonlyArray<Omit<DayProof, 'day'>>;
+}
+
+/** What a cloud knows of a gateway. */
+export interface GatewayFacts {
+  readonly gatewayId: string;
+  /** As its last HELLO told; null before the first. */
+  readonly version: string | null;
+  readonly clockTrust: ClockTrust | null;
+  readonly helloMs: number | null;
+  readonly diskUsedPct: number | null;
+  readonly cardLifeUsedPct: number | null;
+  /** Frames of its log that are not here, as far as it told of them. */
+  readonly backlogFrames: number;
+  /** Up to this time everything it measured is here; null before the first sample. */
+  readonly completeUntilMs: number | null;
+  /** Last days of which it counts other samples than are here. */
+  readonly differingDays: number;
 }
 
 /** Which alerts of a grid are wanted; newest first within the order of `compareAlerts`. */
@@ -153,6 +173,10 @@ export interface GridPort {
    * their times. Left out where `raw` does as well.
    */
   samples?(series: readonly SeriesName[], fromMs: number, toMs: number): Promise<readonly SeriesSamples[]>;
+  /** What is known of the gateway of this grid, without reading much. Left out at a gateway. */
+  gateway?(): GatewayFacts;
+  /** How long each is kept, milliseconds; what is not named is kept for ever. Left out where nothing is deleted. */
+  kept?(): Readonly<Partial<Record<Granularity, number>>>;
   /** Samples measured before `untilMs`. */
   completeness(untilMs: number): Promise<CompletenessFacts>;
   /** What of the gateway's log is here, missing, given up, refused. Left out where the log itself is kept: at the gateway. */

@@ -5,6 +5,7 @@ import {
   ClockLedger,
   createAccounts,
   createAlertStore,
+  createFileRoom,
   createLifecycle,
   openDatabase,
   type GuardedBroker,
@@ -23,11 +24,16 @@ import { createAcceptor } from './ingest/accept.js';
 import { createProjector } from './ingest/project.js';
 import { newCounters, type Counters } from './observe/counters.js';
 import { createHealth } from './observe/health.js';
+import { createManifestCheck, type ManifestCheck } from './receipts/manifest-check.js';
+import { keptOf } from './retention/policy.js';
+import { createRetention, type Retention } from './retention/retention.js';
 import { createActStore } from './stores/act-store.js';
+import { createCursorStore } from './stores/cursor-store.js';
 import { cloudFiles, openCloudDatabase } from './stores/database.js';
 import { createGatewayStore } from './stores/gateway-store.js';
 import { openHistory } from './stores/history.js';
 import { createLinkStore } from './stores/link-store.js';
+import { createManifestStore } from './stores/manifest-store.js';
 import { createSqliteUplinkStore, type SqliteUplinkStore } from './stores/sqlite-uplink-store.js';
 import { createLanes } from './uplink/lanes.js';
 import type { WindowHistory } from './stores/window-history.js';
@@ -73,6 +79,10 @@ export interface Cloud {
   readonly broker: GuardedBroker;
   /** The cloud's own rules. */
   readonly watch: Watch;
+  /** Deletes what was kept long enough. */
+  readonly retention: Retention;
+  /** Compares days with what gateways say of them. */
+  readonly manifestCheck: ManifestCheck;
 }
 
 /** Opens the stores and makes every part; nothing listens before `start`. */
@@ -95,6 +105,10 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
   const frames = ledger.reader({
     framesOverlapping: (fromMs, toMs, gridId) => decodeAll(store.framesBetween(gridId, fromMs, toMs, projector.cursor)),
   });
+  const zoneOf = (gridId: string): string => {
+    const gateway = directory.ofGrid(gridId);
+    return gateway ? (grids.get(gridId)?.site() ?? siteOf(gateway, gateways)).zone : 'UTC';
+  };
   const { telemetry, history } = openHistory(config, {
     database,
     frames,
@@ -105,10 +119,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     random,
     log: log.child('history'),
     environment: ports.environment ?? {},
-    zoneOf: (gridId) => {
-      const gateway = directory.ofGrid(gridId);
-      return gateway ? (grids.get(gridId)?.site() ?? siteOf(gateway, gateways)).zone : 'UTC';
-    },
+    zoneOf,
   });
   const live = createLiveBus(log.child('live'));
   const presence = createPresence({
@@ -141,7 +152,10 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     log: log.child('projection'),
     counters,
     inTransaction: () => presence.save(),
-    onProjected: (gridId, changed) => grids.get(gridId)?.projected(changed),
+    onProjected: (gridId, changed) => {
+      retention.projected(gridId, changed);
+      grids.get(gridId)?.projected(changed);
+    },
     afterCommit: () => ports.afterCommit?.('projected'),
   });
   const grids = createGrids(directory, {
@@ -162,6 +176,33 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     live,
     clock,
     onWatched: (gridId, on) => boost.watched(gridId, on),
+    manifestOf: (gridId, day) => manifestCheck.proofOf(gridId, day),
+    differingDays: (gridId) => manifestCheck.differingDays(gridId),
+    kept(organisation) {
+      const kept = keptOf(config.retention, organisation);
+      // How long another store keeps windows is its own affair.
+      return telemetry.outbox === undefined ? kept : { raw: kept.raw };
+    },
+  });
+  const manifestCheck = createManifestCheck({
+    manifests: createManifestStore(database),
+    ...{ store, telemetry, projector, ledger, clock, realClock },
+    log: log.child('manifest'),
+  });
+  const retention = createRetention({
+    settings: config.retention,
+    directory,
+    store,
+    telemetry,
+    projector,
+    ledger,
+    cursors: createCursorStore(database),
+    hasWindows: telemetry.outbox === undefined,
+    file: createFileRoom(cloudFiles(config.data_dir).cloud, () => database),
+    zoneOf,
+    clock,
+    realClock,
+    log: log.child('retention'),
   });
   const acceptor = createAcceptor({
     store,
@@ -253,6 +294,8 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
   lifecycle.add({ name: 'history', start: () => history.start(), stop: () => history.stop(), stopDeadlineMs: 500 });
   lifecycle.add({ name: 'projection', start: () => projector.run(), stop: () => projector.stop() });
   lifecycle.add(directory);
+  lifecycle.add(retention);
+  lifecycle.add(manifestCheck);
   lifecycle.add(watch);
   lifecycle.add({
     name: 'api',
@@ -292,6 +335,8 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     counters,
     broker,
     watch,
+    retention,
+    manifestCheck,
   };
 }
 

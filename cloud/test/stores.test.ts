@@ -1,15 +1,28 @@
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import type { AlertEvent } from '@villagrid/contracts';
-import { ClockLedger, createAlertStore, migrateModule, openDatabase, seededRandom } from '@villagrid/runtime';
+import { localDays, type AlertEvent } from '@villagrid/contracts';
+import {
+  ClockLedger,
+  createAlertStore,
+  createFileRoom,
+  migrateModule,
+  openDatabase,
+  seededRandom,
+} from '@villagrid/runtime';
 import { memoryLog, migrationSuite, tempDir, testClock } from '@villagrid/runtime/testing';
 import { examineFrame } from '../src/etl/frame.js';
 import { createProjector, type Projected } from '../src/ingest/project.js';
 import { Snapshot } from '../src/grids/snapshot.js';
 import { newCounters } from '../src/observe/counters.js';
+import { createManifestCheck } from '../src/receipts/manifest-check.js';
+import { proofOf } from '../src/receipts/proof.js';
+import { keptOf } from '../src/retention/policy.js';
+import { createRetention } from '../src/retention/retention.js';
 import { createActStore } from '../src/stores/act-store.js';
+import { createCursorStore } from '../src/stores/cursor-store.js';
 import { createLinkStore } from '../src/stores/link-store.js';
 import { cloudMigrations } from '../src/stores/schema.js';
+import { createManifestStore } from '../src/stores/manifest-store.js';
 import { createSqliteUplinkStore } from '../src/stores/sqlite-uplink-store.js';
 import { createProjectedTelemetry } from '../src/stores/telemetry.js';
 import type { FrameToArchive } from '../src/stores/uplink-store.js';
@@ -76,9 +89,9 @@ function toArchive(number: number, events: readonly AlertEvent[] = []): FrameToA
   };
 }
 
-function projection(t: Test) {
+function projection(t: Test, startMs?: number) {
   const database = open(t);
-  const clock = testClock();
+  const clock = testClock(startMs);
   const { log, lines } = memoryLog({ clock });
   const store = createSqliteUplinkStore(database);
   const alerts = createAlertStore({ database });
@@ -108,7 +121,7 @@ function projection(t: Test) {
   const accept = (frames: readonly FrameToArchive[]) =>
     store.accept([{ gatewayId: 'gw-1', gridId: 'alpha', epoch: 'E1', frames }], [], clock.nowMs());
   const applied = () => telemetry.appliedRanges('gw-1', 'E1');
-  return { database, clock, lines, store, alerts, telemetry, told, make, accept, applied };
+  return { database, clock, log, ledger, lines, store, alerts, telemetry, told, make, accept, applied };
 }
 
 t.test(
@@ -169,6 +182,165 @@ t.test(
     t.equal(store.receipt('gw-1', 'E1').up_to, 5);
   },
 );
+
+t.test(
+  'what was kept long enough goes once it is projected; it stays proven, and a wrong clock empties nothing at once',
+  async (t) => {
+    const one = projection(t, testStartMs + 60_000);
+    const { database, clock, store, telemetry, accept } = one;
+    const entry = { gateway_id: 'gw-1', grid_id: 'alpha', organisation_id: 'sun' };
+    const settings = { raw_days: 30, minute_days: 30, quarter_days: 90, organisations: { other: { raw_days: 5 } } };
+    const projector = one.make();
+    const retention = createRetention({
+      settings,
+      directory: { gateway: () => entry, ofGrid: () => entry },
+      ...{ store, telemetry, projector, ledger: one.ledger, cursors: createCursorStore(database) },
+      hasWindows: true,
+      file: createFileRoom(database.name, () => database),
+      zoneOf: () => 'UTC',
+      ...{ clock, realClock: clock, log: one.log },
+    });
+    const pass = async (days: number) => {
+      for (let day = 0; day < days; day += 1) {
+        await clock.advance(86_400_000);
+        await retention.look();
+      }
+    };
+    const frames = () => database.prepare<[], number>('SELECT number FROM cloud_frame ORDER BY number').pluck().all();
+    const noTime = { ...toArchive(4), fromMs: null, toMs: null };
+    const bad = { ...toArchive(7), bad: 'broken', fromMs: null, toMs: null };
+    accept([...[1, 2, 3].map((number) => toArchive(number)), noTime, toArchive(6), bad, toArchive(8)]);
+    // A pause of ten minutes, in which the gateway was off.
+    accept([toArchive(130), toArchive(131)]);
+    store.giveUp('gw-1', 'alpha', 'E1', 5, clock.nowMs());
+    store.noteNewest('gw-1', 'E1', 132, clock.nowMs());
+    const days = localDays('UTC', testStartMs, testStartMs + 1);
+    const proof = () => proofOf(store, entry, days);
+    await pass(31);
+    t.equal(frames().length, 9, 'nothing goes before it is projected');
+    projector.run();
+    accept([toArchive(132)]);
+    projector.run();
+    const before = {
+      proof: proof(),
+      receipt: store.receipt('gw-1', 'E1'),
+      whole: telemetry.completeness('alpha', 9e12),
+    };
+    t.same(before.proof.days[0]?.frames, 8);
+    const minutes = () => telemetry.windows('alpha', 'inv-01', 'generation_kw', '1m', 0, 9e12).t.length;
+    t.ok(minutes() > 0);
+    await retention.look();
+    t.same(frames(), [7, 132], 'a refused frame stays told, one that came lately stays');
+    t.equal(minutes(), 0);
+    t.ok(telemetry.windows('alpha', 'inv-01', 'generation_kw', '15m', 0, 9e12).t.length > 0);
+    const after = {
+      proof: proof(),
+      receipt: store.receipt('gw-1', 'E1'),
+      whole: telemetry.completeness('alpha', 9e12),
+    };
+    t.same(after, before, 'still proven, missing, given up and refused as before');
+    const changed = { ...toArchive(2), hash: Buffer.from('another') };
+    t.match(accept([toArchive(1), changed, noTime]), [{ added: 0, repeated: 3, conflicts: [] }], 'a late repeat');
+    t.same(store.receipt('gw-1', 'E1'), before.receipt);
+    const at = (number: number) => testStartMs + number * 5000;
+    t.ok(store.hasFramesBetween('alpha', at(2), at(3)), 'it ran then');
+    t.notOk(store.hasFramesBetween('alpha', at(40), at(80)), 'and not in the pause');
+    // Another process knows it too, and what fills a hole late goes in its time.
+    const again = createSqliteUplinkStore(database);
+    t.match(
+      again.accept(
+        [{ gatewayId: 'gw-1', gridId: 'alpha', epoch: 'E1', frames: [toArchive(3), toArchive(9), toArchive(5)] }],
+        [],
+        clock.nowMs(),
+      ),
+      [{ added: 2, repeated: 1 }],
+    );
+    projector.run();
+    const late = proofOf(again, entry, days);
+    await pass(31);
+    t.same(frames(), [7]);
+    t.same(proofOf(createSqliteUplinkStore(database), entry, days), late);
+
+    // The clock of the server jumps: only a day's worth is believed with each look.
+    await clock.advance(300 * 86_400_000);
+    const quarters = () => telemetry.windows('alpha', 'inv-01', 'generation_kw', '15m', 0, 9e12).t.length;
+    await retention.look();
+    t.ok(quarters() > 0);
+    for (let look = 0; look < 40; look += 1) await retention.look();
+    t.equal(quarters(), 0);
+    t.ok(telemetry.windows('alpha', 'inv-01', 'generation_kw', '1h', 0, 9e12).t.length > 0, 'hours stay');
+    t.same(keptOf(settings, 'other')['raw'], 5 * 86_400_000);
+    t.same(keptOf(settings, undefined), keptOf(settings, 'sun'));
+  },
+);
+
+t.test('a day is compared with what its gateway says of it', async (t) => {
+  const { database, clock, log, lines, ledger, store, telemetry, accept, make } = projection(t);
+  const projector = make();
+  const entry = { gateway_id: 'gw-1', grid_id: 'alpha' };
+  const check = createManifestCheck({
+    ...{
+      manifests: createManifestStore(database),
+      store,
+      telemetry,
+      projector,
+      ledger,
+      clock,
+      realClock: clock,
+      log,
+    },
+    gateway: () => entry,
+    ask: (_gateway, message) => asked.push(message),
+  });
+  const [day] = localDays('UTC', testStartMs, testStartMs + 1);
+  if (day === undefined) throw new Error('no day');
+  const proof = () => proofOf(store, entry, [day], (one) => check.proofOf('alpha', one)).days[0]?.manifest;
+  /** Accepts a frame that tells of the day what a store with these frames has of it. */
+  const tell = (number: number, upTo: number, frames: readonly number[]) => {
+    const other = projection(t);
+    other.accept(frames.map((one) => toArchive(one)));
+    other.make().run();
+    const series = other.telemetry
+      .digests('alpha', day.fromMs, day.toMs)
+      .map(({ deviceId, metric, count, hash }) => [deviceId, metric, count, hash] as const);
+    const manifest = { type: 'manifest', from_ms: day.fromMs, to_ms: day.toMs, up_to: upTo, series } as const;
+    const bytes = testFrame(number, { samples: [], entries: [manifest] });
+    const hash = createHash('sha256').update(bytes).digest();
+    accept([{ number, bytes, hash, bad: null, fromMs: null, toMs: null }]);
+    projector.run();
+  };
+  accept([toArchive(1)]);
+  projector.run();
+  t.equal(proof(), undefined, 'nothing was told yet');
+  tell(5, 4, [1, 2, 3, 4]);
+  t.match(proof(), { state: 'waiting', samples: 8, samples_here: 2 }, 'some is on the way');
+  accept([toArchive(2), toArchive(4)]);
+  store.giveUp('gw-1', 'alpha', 'E1', 3, clock.nowMs());
+  projector.run();
+  t.match(proof(), {
+    state: 'differs',
+    differing_count: 2,
+    differing: [{ device_id: 'bat-01', metric: 'battery_soc_pct', told: 4, here: 3 }, {}],
+  });
+  await check.look();
+  await check.look();
+  accept([toArchive(3)]);
+  projector.run();
+  await check.look();
+  t.match(proof(), { state: 'equal', samples: 8, samples_here: 8, told_until_number: 4 });
+  // Later samples, of which the gateway tells in its next word.
+  accept([toArchive(6)]);
+  projector.run();
+  tell(7, 5, [1, 2, 3, 4]);
+  t.match(proof(), { state: 'waiting', samples_here: 10 });
+  tell(8, 7, [1, 2, 3, 4, 6]);
+  t.match(proof(), { state: 'equal', samples: 10 });
+  // The same count of other samples, and every frame is here.
+  tell(9, 8, [1, 2, 3, 4, 7]);
+  await check.look();
+  t.match(proof(), { state: 'differs', differing: [{ told: 5, here: 5 }, {}] });
+  t.ok(lines.some(({ msg }) => msg === 'a day differs from what its gateway says of it, although every frame is here'));
+});
 
 t.test('the newest sample stays; one from a gateway whose clock was far ahead gives way to the next', async (t) => {
   const clock = testClock();

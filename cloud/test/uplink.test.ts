@@ -121,6 +121,14 @@ t.test('HELLO is answered with the server time, the receipt for that log and the
   t.ok(Math.abs(welcome.server_time_ms - clock.nowMs()) < 60_000);
   t.equal(cloud.grids.get('alpha')?.site().name, 'Test village');
   t.equal(cloud.grids.get('alpha')?.link('gw-1'), 'up');
+  await side.hello({ version: '2.0.0', newest_number: 5, clock_trust: 'rtc', disk_used_pct: 71.5 });
+  await side.sendFrames(1, 2);
+  await side.sendFrames(4, 4);
+  await until(t, 'three frames', () => cloud.counters.framesProjected === 3);
+  t.match(cloud.grids.get('alpha')?.gateway?.(), {
+    ...{ version: '2.0.0', clockTrust: 'rtc', diskUsedPct: 71.5, cardLifeUsedPct: null, backlogFrames: 2 },
+    completeUntilMs: testStartMs + 2 * 5000 + 1,
+  });
 
   const changes: string[] = [];
   cloud.grids.get('alpha')?.subscribe((change) => changes.push(change.type));
@@ -133,7 +141,7 @@ t.test('HELLO is answered with the server time, the receipt for that log and the
   await until(
     t,
     'the gateway is welcome all the same',
-    () => side.down.filter(({ y }) => y === 'welcome').length === 3,
+    () => side.down.filter(({ y }) => y === 'welcome').length === 4,
   );
 });
 

@@ -164,6 +164,13 @@ export const frame: fc.Arbitrary<Frame> = fc.record({
         reason: fc.constant('disk' as const),
       }),
       fc.record({
+        type: fc.constant('manifest' as const),
+        from_ms: timeMs,
+        to_ms: timeMs,
+        up_to: fc.nat(),
+        series: fc.array(fc.tuple(identifier, identifier, fc.nat(), fc.constant('0123456789abcdef')), { maxLength: 3 }),
+      }),
+      fc.record({
         type: fc.constant('epoch' as const),
         epoch: identifier,
         previous_epoch: fc.option(identifier),

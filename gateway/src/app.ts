@@ -18,6 +18,7 @@ import {
   createAccounts,
   ClockLedger,
   createCommandStore,
+  createFileRoom,
   createLifecycle,
   createNotifyStore,
   type Accounts,
@@ -38,6 +39,7 @@ import { systemTimeSources, type TimeSources } from './clock/sources.js';
 import type { GatewayConfig } from './config/schema.js';
 import { endpointOf, registerCommands, resolveProfiles, withPollPeriods, type DriverSink } from './drivers/index.js';
 import { createGridPort, createGridsPort } from './grid/grid-port.js';
+import { storageFigures } from './health/card.js';
 import { createHealth, diskUsedPct } from './health/health.js';
 import { createInsight } from './insight/insight.js';
 import { createUsual } from './insight/usual.js';
@@ -65,8 +67,8 @@ import { uplinkCursor } from './uplink/index.js';
 import { createPressure } from './project/pressure.js';
 import { loadSiteRules, siteDefaults } from './rules/index.js';
 import { createProjector } from './project/projector.js';
+import { createManifests } from './manifest/manifest.js';
 import { createRetention } from './retention/retention.js';
-import { createFileRoom } from './store/file-room.js';
 import { createHistoryKeeper } from './store/keeper.js';
 import { createSealStore } from './log/seal-store.js';
 import { createHistoryStore } from './store/store.js';
@@ -406,6 +408,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     random,
     logger,
     clockTrust,
+    storage: () => storageFigures(config.data_dir),
     clockOffsetMs: () => clock.offsetMs(),
     onCloudTime: (nowMs, exactToMs) => void keeper.offerCloud(nowMs, exactToMs),
   });
@@ -486,6 +489,22 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     projector,
     commands,
   });
+  const manifests = createManifests({
+    log,
+    zone: site.zone,
+    async countsBefore(timesMs) {
+      await projector.settle();
+      // Without a wait in between: all speak of the same frames.
+      return {
+        number: log.newestNumber() - projector.behind(),
+        counts: timesMs.map((timeMs) => telemetry.completeness(site.grid_id, timeMs)),
+      };
+    },
+    trust: () => clock.trust(),
+    clock,
+    realClock,
+    logger: logger.child('manifest'),
+  });
   const balance = createBalanceCheck({
     grid,
     log,
@@ -558,6 +577,8 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   lifecycle.add(history);
   lifecycle.add(retention);
   lifecycle.add(alerts);
+  // Only what is sent as measured can be compared sample by sample.
+  if (uplink && config.uplink?.plan === 'raw') lifecycle.add(manifests);
   lifecycle.add(balance);
   lifecycle.add(insight);
   if (notifier) lifecycle.add(notifier);

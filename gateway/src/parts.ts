@@ -5,6 +5,7 @@ import {
   type Clock,
   type ClockTrust,
   type DeviceLink,
+  type Hello,
   type RandomSource,
   topics,
 } from '@villagrid/contracts';
@@ -43,6 +44,8 @@ export interface PartsContext {
   readonly random: RandomSource;
   readonly logger: Logger;
   readonly clockTrust: () => ClockTrust;
+  /** Disk and card, as HELLO tells of them. */
+  readonly storage: () => Partial<Pick<Hello, 'disk_used_pct' | 'card_life_used_pct'>>;
   /** By how much the village's clock is ahead of the system's. */
   readonly clockOffsetMs: () => number;
   readonly onCloudTime: (nowMs: number, exactToMs: number) => void;
@@ -152,6 +155,7 @@ function makeUplink(context: PartsContext): Uplink | undefined {
     seals: context.seals,
     site: () => site,
     clockTrust,
+    storage: context.storage,
     onCloudTime,
     clock,
     realClock,

@@ -8,6 +8,7 @@ import type { CommandPorts } from './commands/command.js';
 import { addCompleteness } from './commands/completeness.js';
 import { addDeviceCommands } from './commands/device.js';
 import { addDoctor } from './commands/doctor.js';
+import { addFleet } from './commands/fleet.js';
 import { addHandOverCommands } from './commands/handover.js';
 import { addInit } from './commands/init.js';
 import { addMaintenanceCommands } from './commands/maintenance.js';
@@ -48,6 +49,7 @@ export async function runCli(
   addCompleteness(program, all);
   addRuleTest(program, all);
   addMaintenanceCommands(program, all);
+  addFleet(program, all);
   addHandOverCommands(program, all);
   addNotifyCommands(program, all);
   addDoctor(program, all);

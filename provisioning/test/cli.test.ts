@@ -466,11 +466,17 @@ t.test('completeness asks a cloud what it can prove, and ends with 0 only when a
   const ask = (...words: string[]) =>
     cli(['completeness', 'kisima', ...words, '--url', url, '--username', 'asha', '--password-stdin'], 'a password\n');
 
-  answer = { ...whole, logs: [log], days: [{ ...day, state: 'proven' }] };
+  const counted = { state: 'equal', told_until_number: 9, samples: 77, samples_here: 77, differing_count: 0 };
+  const kept = [
+    { granularity: 'raw', since_ms: Date.UTC(2026, 9, 29) },
+    { granularity: '1h', since_ms: null },
+  ];
+  answer = { ...whole, kept, logs: [log], days: [{ ...day, state: 'proven', manifest: counted }] };
   const proven = await ask('2026-11-22');
   t.equal(proven.code, 0, proven.err);
   t.equal(asked.at(-1), 'GET /api/completeness/kisima?day=2026-11-22');
-  t.match(proven.out, /2026-11-22 +proven +2880/);
+  t.match(proven.out, /2026-11-22 +proven +2880 .* the same 77 samples/);
+  t.match(proven.out, /samples as measured since 2026-10-29, hours for ever/);
 
   const holes = {
     ...{ explained_up_to: 7, missing: [[8, 8]], missing_count: 1, given_up: [[1, 2]], given_up_count: 2 },
@@ -491,9 +497,48 @@ t.test('completeness asks a cloud what it can prove, and ends with 0 only when a
   t.equal((await ask()).code, 1);
   answer = { ...whole, logs: [log], days: [{ ...day, state: 'open' }] };
   t.equal((await ask('2026-11-22')).code, 3, 'more may come');
+  const other = { ...counted, state: 'differs', samples_here: 70, differing_count: 2 };
+  answer = { ...whole, logs: [log], days: [{ ...day, state: 'proven', manifest: other }] };
+  const differs = await ask('2026-11-22');
+  t.equal(differs.code, 1, 'the frames are there, but not the same samples');
+  t.match(differs.out, /differs: 77 samples, here 70 \(2 series\)/);
   const both = await ask('--folder', 'x');
   t.equal(both.code, 2);
   t.match(both.err, /one of --folder and --url/);
+});
+
+t.test('fleet lists the grids of a cloud, those that want somebody first', async (t) => {
+  const asked: string[] = [];
+  const gateway = {
+    version: '1.4.0',
+    clock_trust: 'ntp',
+    disk_used_pct: 40,
+    backlog_age_s: 7300,
+    complete_until_ms: 0,
+  };
+  const grids = [
+    { grid_id: 'alpha', needs: [], state: 'powered, no alerts' },
+    { grid_id: 'beta', needs: ['silent', 'card'], state: 'not reached for 3 h', gateway },
+  ];
+  const server = createServer((request, response) => {
+    asked.push(`${request.method} ${request.url}`);
+    response.end(JSON.stringify(request.method === 'POST' ? { token: 'x' } : { grids, now_ms: 1 }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => server.close());
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const fleet = (...words: string[]) =>
+    cli(['fleet', '--url', url, '--username', 'asha', '--password-stdin', ...words], 'a password\n');
+  const all = await fleet();
+  t.equal(all.code, 1, all.err);
+  t.match(all.out, /beta +silent card +1970-01-01T00:00Z +2 h +1\.4\.0 +ntp +40 % +- +not reached[^]*alpha +- /);
+  t.match(all.out, /1 of 2 want somebody/);
+  await fleet('--needs', 'silent', '--search', 'b');
+  t.equal(asked.at(-1), 'GET /api/grids?search=b&needs=silent');
+  await fleet('--needs');
+  t.equal(asked.at(-1), 'GET /api/grids?needs=any');
+  t.equal((await fleet('--needs', 'money')).code, 2);
+  t.same(JSON.parse((await fleet('--json')).out).grids[0].grid_id, 'beta');
 });
 
 t.test('the doctor tells our server on a port from another program', async (t) => {

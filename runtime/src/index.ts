@@ -12,6 +12,7 @@ export { updatedWithoutCopy } from './sqlite/before-update.js';
 export * from './sqlite/rescue.js';
 export * from './sqlite/copy.js';
 export * from './sqlite/wal.js';
+export * from './sqlite/file-room.js';
 export * from './pki/authority.js';
 export * from './pki/peer.js';
 export * from './broker/types.js';

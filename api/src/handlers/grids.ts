@@ -1,19 +1,21 @@
 /** Grids, summary, devices, completeness. */
 import {
+  granularities,
   localDays,
   localDayStartMs,
   mayOnGrid,
   VillagridError,
   zoneOffsetMs,
+  type Granularity,
   type TimeSpan,
 } from '@villagrid/contracts';
 import { freshen } from '../insight/insights.js';
 import { deviceViews } from '../views/devices.js';
 import { parseTime } from '../views/history-request.js';
-import { gridState } from '../views/state.js';
+import { gridState, matchesSearch } from '../views/state.js';
 import { Answer, type Handler } from './handler.js';
 
-export const grids: Handler<'grids'> = async ({ services, principal }) => {
+export const grids: Handler<'grids'> = async ({ services, principal, query }) => {
   const { ports, clock } = services;
   const nowMs = Math.floor(clock.nowMs());
   const visible = ports.grids
@@ -24,7 +26,11 @@ export const grids: Handler<'grids'> = async ({ services, principal }) => {
       gridState(grid, ports.identity.silentAfterMs, await services.board(grid).active(), nowMs),
     ),
   );
-  return { grids: states, now_ms: nowMs };
+  const { search = '', needs } = query;
+  const wanted = states
+    .filter((state) => search.trim() === '' || matchesSearch(state, search.trim()))
+    .filter((state) => needs === undefined || state.needs?.some((need) => needs === 'any' || need === needs) === true);
+  return { grids: wanted, now_ms: nowMs };
 };
 
 export const summary: Handler<'summary'> = ({ services, grid }) => {
@@ -82,7 +88,7 @@ export const completeness: Handler<'completeness'> = async ({ services, grid, qu
   return {
     grid_id: grid.gridId,
     side: services.ports.identity.kind,
-    until_ms: untilMs,
+    until_ms: facts.untilMs ?? untilMs,
     complete_until_number: facts.completeUntilNumber,
     epoch: facts.epoch,
     // A series without samples yet may be known on one side only.
@@ -90,6 +96,7 @@ export const completeness: Handler<'completeness'> = async ({ services, grid, qu
       .filter(({ count }) => count > 0)
       .map(({ deviceId, metric, count, hash }) => ({ device_id: deviceId, metric, count, hash }))
       .sort((a, b) => compare(a.device_id, b.device_id) || compare(a.metric, b.metric)),
+    ...(grid.kept === undefined ? {} : { kept: keptSince(grid.kept(), services.clock.nowMs()) }),
     ...(proof === undefined
       ? {}
       : {
@@ -99,6 +106,13 @@ export const completeness: Handler<'completeness'> = async ({ services, grid, qu
         }),
   };
 };
+
+/** Since when each granularity is kept. */
+const keptSince = (kept: Readonly<Partial<Record<Granularity, number>>>, nowMs: number) =>
+  granularities.map((granularity) => {
+    const keptMs = kept[granularity];
+    return { granularity, since_ms: keptMs === undefined ? null : Math.max(0, Math.floor(nowMs - keptMs)) };
+  });
 
 export const uplink: Handler<'uplink'> = async ({ grid }) => ({
   grid_id: grid.gridId,

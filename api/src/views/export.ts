@@ -46,7 +46,7 @@ const textSliceMs = (resolution: Resolution): number =>
 export function exportCsv(grid: GridPort, query: ExportQuery, nowMs: number): CsvFile {
   const site = grid.site();
   const asked = askedSeries(grid, parseMetrics(query.metric), query.device);
-  const range = alignedRange(query, query.granularity ?? '15m', site.zone, nowMs);
+  const range = alignedRange(query, query.granularity ?? '15m', site.zone, nowMs, grid.kept?.());
   const spreadsheet = query.format === 'spreadsheet';
   if (query.decimal !== undefined && !spreadsheet)
     throw new VillagridError('E_REQUEST_INVALID', 'query.decimal goes with format=spreadsheet; CSV has a point.');

@@ -1,6 +1,7 @@
 /** What a history question means: range, granularity, metrics. Pure. */
 import {
   chooseResolution,
+  granularities,
   foldingOf,
   maxPoints,
   periodsMs,
@@ -33,6 +34,8 @@ export interface HistoryRange {
   readonly granularity: Granularity;
   /** Windows of the granularity that are folded into one. */
   readonly by: number;
+  /** What was wanted, when it is not kept back to the start and a coarser one answers. */
+  readonly notKept?: { readonly granularity: Granularity; readonly since_ms: number };
 }
 
 const refuse = (detail: string): never => {
@@ -64,22 +67,45 @@ export function parseMetrics(text: string): string[] {
   return metrics;
 }
 
+/** How long each granularity is kept, milliseconds; what is not named is kept for ever. */
+export type KeptFor = Readonly<Partial<Record<Granularity, number>>>;
+
+/** The finest that is kept from the start of a stretch on and not finer than what is wanted. */
+function finestKept(wanted: Granularity, fromMs: number, nowMs: number, kept: KeptFor) {
+  const since = (granularity: Granularity) => nowMs - (kept[granularity] ?? Number.POSITIVE_INFINITY);
+  const coarser = granularities.slice(granularities.indexOf(wanted));
+  const granularity = coarser.find((one) => since(one) <= fromMs) ?? '1d';
+  return granularity === wanted
+    ? { granularity }
+    : { granularity, notKept: { granularity: wanted, since_ms: since(wanted) } };
+}
+
 /**
- * Range and granularity of a question. `periodS` is the fastest period of the sources, seconds: it bounds raw. Throws
- * E_REQUEST_INVALID for contradictions and for more than 12,000 points of a series.
+ * Range and granularity of a question. `periodS` is the fastest period of the sources, seconds: it bounds raw. What is no
+ * longer kept is answered from the finest that is. Throws E_REQUEST_INVALID for contradictions and for more than 12,000
+ * points of a series.
  */
-export function historyRange(query: HistoryQuery, zone: string, nowMs: number, periodS: number): HistoryRange {
+export function historyRange(
+  query: HistoryQuery,
+  zone: string,
+  nowMs: number,
+  periodS: number,
+  kept: KeptFor = {},
+): HistoryRange {
   const { fromMs, toMs } = stretch(query, zone, nowMs);
   const fits = (granularity: Granularity) => (toMs - fromMs) / stepMs(granularity, periodS) <= maxPoints;
   if (query.granularity !== undefined && query.granularity !== 'auto') {
-    if (!fits(query.granularity))
+    const { granularity, ...told } = finestKept(query.granularity, fromMs, nowMs, kept);
+    if (!fits(granularity))
       return refuse(
-        `${query.granularity} over this range makes more than ${maxPoints} points; ask a shorter range or a coarser granularity.`,
+        `${granularity} over this range makes more than ${maxPoints} points; ask a shorter range or a coarser granularity.`,
       );
-    return aligned(fromMs, toMs, query.granularity, zone, query.points);
+    return { ...aligned(fromMs, toMs, granularity, zone, query.points), ...told };
   }
   const auto = chooseResolution(fromMs, toMs, query.points);
-  return aligned(fromMs, toMs, auto === 'raw' && !fits('raw') ? '1m' : auto, zone, query.points);
+  const wanted = auto === 'raw' && !fits('raw') ? '1m' : auto;
+  const { granularity, ...told } = finestKept(wanted, fromMs, nowMs, kept);
+  return { ...aligned(fromMs, toMs, granularity, zone, query.points), ...told };
 }
 
 /** The stretch of a question. Throws E_REQUEST_INVALID for contradictions and for more than 20 years. */
@@ -95,10 +121,16 @@ function stretch(query: HistoryQuery, zone: string, nowMs: number): { readonly f
   return { fromMs, toMs };
 }
 
-/** Range of a question with this granularity, however many points it makes. Throws E_REQUEST_INVALID. */
-export function alignedRange(query: HistoryQuery, granularity: Granularity, zone: string, nowMs: number): HistoryRange {
+/** Range of a question with this granularity (or the finest that is kept), however many points it makes. Throws E_REQUEST_INVALID. */
+export function alignedRange(
+  query: HistoryQuery,
+  wanted: Granularity,
+  zone: string,
+  nowMs: number,
+  kept: KeptFor = {},
+): HistoryRange {
   const { fromMs, toMs } = stretch(query, zone, nowMs);
-  return aligned(fromMs, toMs, granularity, zone);
+  return aligned(fromMs, toMs, finestKept(wanted, fromMs, nowMs, kept).granularity, zone);
 }
 
 const stepMs = (granularity: Granularity, periodS: number): number =>

@@ -35,7 +35,7 @@ export async function historyView(
   const { device } = asked;
   const sources = askedSeries(grid, metrics, device);
   const fastestS = Math.min(...sources.flatMap((source) => source.periodsS));
-  const range = historyRange(asked, site.zone, nowMs, fastestS);
+  const range = historyRange(asked, site.zone, nowMs, fastestS, grid.kept?.());
   const series: HistorySeries[] = [];
   for (const { metric, periodsS } of sources) {
     const slowestMs = Math.max(...periodsS) * 1000;
@@ -58,6 +58,7 @@ export async function historyView(
     zone: site.zone,
     granularity: range.granularity,
     step_ms: range.granularity === 'raw' ? null : resolutionMs[range.granularity] * range.by,
+    ...(range.notKept === undefined ? {} : { not_kept: range.notKept }),
     metric: asked.metric,
     series,
   };

@@ -6,6 +6,7 @@ import {
   shelvedAt,
   standsAlone,
   type Alert,
+  type GridNeed,
   type GridState,
   type PowerState,
 } from '@villagrid/contracts';
@@ -46,7 +47,62 @@ export function gridState(
     worst_acknowledged: worst?.acknowledged ?? false,
     worst_paused_until_ms: worst === undefined ? null : (shelvedAt(worst, nowMs)?.until_ms ?? null),
     state: sentence(power, reachable, reported, nowMs, socPct, active.length, worst),
+    ...attention(grid, reachable, reported, worst, nowMs),
   };
+}
+
+/** From when on these want somebody, per cent, and how old a backlog may be while the gateway is reached, milliseconds. */
+const diskHighPct = 90;
+const cardHighPct = 80;
+const backlogHighMs = 3_600_000;
+
+/** Why a grid wants attention, and what is known of its gateway. Without a backlog everything up to now is here. */
+function attention(
+  grid: GridPort,
+  reachable: boolean,
+  reportedMs: number | null,
+  worst: Alert | undefined,
+  nowMs: number,
+): Pick<GridState, 'needs' | 'gateway'> {
+  const facts = grid.gateway?.();
+  const needs: GridNeed[] = [];
+  const pressingNow = worst !== undefined && (worst.severity === 'critical' || worst.severity === 'high');
+  if (pressingNow && !worst.acknowledged && shelvedAt(worst, nowMs) === undefined) needs.push('alert');
+  if (reportedMs === null) needs.push('never_heard');
+  else if (!reachable) needs.push('silent');
+  if (facts === undefined) return { needs };
+  const { completeUntilMs, backlogFrames } = facts;
+  const ageMs = completeUntilMs === null || (reachable && backlogFrames === 0) ? null : nowMs - completeUntilMs;
+  if (reachable && ageMs !== null && ageMs > backlogHighMs) needs.push('backlog');
+  if (facts.differingDays > 0) needs.push('differs');
+  if (facts.clockTrust === 'none' || facts.clockTrust === 'floor') needs.push('clock');
+  if ((facts.diskUsedPct ?? 0) >= diskHighPct) needs.push('disk');
+  if ((facts.cardLifeUsedPct ?? 0) >= cardHighPct) needs.push('card');
+  return {
+    needs,
+    gateway: {
+      gateway_id: facts.gatewayId,
+      version: facts.version,
+      clock_trust: facts.clockTrust,
+      told_ms: facts.helloMs,
+      disk_used_pct: facts.diskUsedPct,
+      card_life_used_pct: facts.cardLifeUsedPct,
+      backlog_frames: backlogFrames,
+      backlog_age_s: ageMs === null ? (completeUntilMs === null ? null : 0) : Math.max(0, Math.round(ageMs / 1000)),
+      complete_until_ms: completeUntilMs,
+      differing_days: facts.differingDays,
+    },
+  };
+}
+
+/** Whether every word is found in what names a grid, whatever its case and accents. */
+export function matchesSearch(grid: GridState, search: string): boolean {
+  const plain = (text: string) => text.normalize('NFD').replaceAll(/\p{M}/gu, '').toLowerCase();
+  const { gateway_id = '', version } = grid.gateway ?? {};
+  const names = plain([grid.name, grid.grid_id, grid.organisation_id, gateway_id, version].join(' '));
+  return plain(search)
+    .split(/\s+/)
+    .every((word) => names.includes(word));
 }
 
 /**

@@ -4,6 +4,7 @@ import { testClock } from '@villagrid/runtime/testing';
 import t from 'tap';
 import { completenessUntilMs } from '../handlers/grids.js';
 import { GridBoard } from '../board.js';
+import type { GatewayFacts } from '../ports.js';
 import { MemoryGrid, memorySite } from '../testing/index.js';
 import { readAlertLoad } from './alert-load.js';
 import { alertPage } from './alerts.js';
@@ -13,7 +14,7 @@ import { historyRange, parseMetrics, parseTime } from './history-request.js';
 import { historyView } from './history.js';
 import { legacyRealtime } from './legacy.js';
 import { addRaw, fillRaw } from './raw-series.js';
-import { ageWords, gridState } from './state.js';
+import { ageWords, gridState, matchesSearch } from './state.js';
 import { recentBatteryPowerKw } from './summary.js';
 import { todayView } from './today.js';
 
@@ -242,6 +243,29 @@ t.test('a village whose feeders are all dead is without power, whatever its inve
   t.match(gridState(fed, null, [], ten), { power: 'off', state: 'no power, no alerts' });
 });
 
+t.test('a grid says why it wants somebody, and is found by words of its names', async (t) => {
+  const { grid } = make();
+  grid.feed('meter-a', { consumption_kw: 2 }, ten);
+  const facts: GatewayFacts = {
+    ...{ gatewayId: 'gw-7', version: '1.4.0', clockTrust: 'ntp', helloMs: ten, diskUsedPct: 40, cardLifeUsedPct: null },
+    ...{ backlogFrames: 0, completeUntilMs: ten - 3 * hour, differingDays: 0 },
+  };
+  const state = (more: Partial<GatewayFacts>, nowMs = ten) =>
+    gridState(Object.assign(grid, { gateway: () => ({ ...facts, ...more }) }), hour, [], nowMs);
+  t.match(state({}), { needs: [], gateway: { backlog_age_s: 0, version: '1.4.0', disk_used_pct: 40 } });
+  t.match(state({ backlogFrames: 9 }), { needs: ['backlog'], gateway: { backlog_age_s: 3 * 3600 } });
+  t.match(state({}, ten + 2 * hour), { needs: ['silent'], gateway: { backlog_age_s: 5 * 3600 } });
+  t.same(state({ clockTrust: 'none', diskUsedPct: 95, cardLifeUsedPct: 90, differingDays: 1 }).needs, [
+    'differs',
+    'clock',
+    'disk',
+    'card',
+  ]);
+  const named = { ...state({}), name: 'Kétou Nord', organisation_id: 'soleil' };
+  for (const words of ['ketou', 'NORD gw-7', 'soleil 1.4']) t.ok(matchesSearch(named, words), words);
+  t.notOk(matchesSearch(named, 'ketou sud'));
+});
+
 t.test('history of windows: sums, means, alignment, completeness, days of the village', async (t) => {
   const { grid } = make();
   const from = ten - 2 * hour;
@@ -261,6 +285,13 @@ t.test('history of windows: sums, means, alignment, completeness, days of the vi
     ten,
   );
   t.same(own.series[0]?.times_ms, [from, from + hour]);
+  Object.assign(grid, { kept: () => ({ raw: hour, '1m': hour }) });
+  const minutes = { metric: 'consumption_kw', period: '6h', granularity: '1m' } as const;
+  t.match(
+    await historyView(grid, minutes, ten),
+    { granularity: '15m', not_kept: { granularity: '1m', since_ms: ten - hour }, series: [{ mean: [3, 3, 3, 3] }] },
+    'minutes that are gone are answered from what is kept, and that is said',
+  );
   const days = await historyView(grid, { metric: 'consumption_kw', period: '7d', granularity: '1d' }, ten);
   t.same(days.series[0]?.times_ms, [localDayStartMs('Africa/Nairobi', ten)]);
   t.equal(days.series[0]?.completeness_pct, 0, 'today is not over, the days before are empty');
@@ -347,6 +378,17 @@ t.test('questions about time: local dates, offsets, contradictions, too many poi
     code: 'E_REQUEST_INVALID',
     detail: /12000 points/,
   });
+  const day = 24 * hour;
+  const kept = { raw: 30 * day, '1m': 30 * day, '15m': 730 * day };
+  const asked = (query: Parameters<typeof historyRange>[0]) => historyRange(query, 'UTC', ten, 10, kept);
+  const ago = (days: number) => ({ from: String(ten - days * day), to: String(ten - days * day + hour) });
+  t.match(asked({ ...ago(30), granularity: 'raw' }), { granularity: 'raw', notKept: undefined });
+  const notKept = { granularity: 'raw', since_ms: ten - 30 * day };
+  t.match(asked({ ...ago(31), granularity: 'raw' }), { granularity: '15m', notKept });
+  t.match(asked({ ...ago(31) }), { granularity: '15m', notKept }, 'also when nothing was asked for');
+  t.match(asked({ from: String(ten - 60 * day), granularity: 'raw' }).granularity, '15m', 'the whole of one kind');
+  t.match(asked({ ...ago(731), granularity: '15m' }), { granularity: '1h', notKept: { since_ms: ten - 730 * day } });
+  t.match(asked({ ...ago(4000), granularity: '1d' }), { granularity: '1d', notKept: undefined });
   t.throws(() => historyRange({ period: '24h', from: '0' }, 'UTC', ten, 10), {
     code: 'E_REQUEST_INVALID',
     detail: /contradict/,

@@ -41,6 +41,43 @@ const gateways = Type.Array(gatewayEntrySchema, {
 /** `directory.yaml`, written by `villagrid cloud grid add`; read at the start, when it changes and at SIGHUP. */
 export const directorySchema = Type.Object({ gateways }, { additionalProperties: false });
 
+const days = (least: number, description: string) => Type.Number({ minimum: least, maximum: 36_500, description });
+const keptDays = {
+  raw_days: days(
+    3,
+    'days that frames of the log, and with them samples as they were measured, are kept after they came',
+  ),
+  minute_days: days(
+    3,
+    'days that minutes are kept; those of AC voltage and frequency, which outages are told by, as long as quarter hours',
+  ),
+  quarter_days: days(3, 'days that quarter hours are kept; hours and days are kept for ever'),
+};
+
+/** How long things are kept, days. */
+export const retentionSchema = Type.Object(
+  {
+    raw_days: { ...keptDays.raw_days, default: 30 },
+    minute_days: { ...keptDays.minute_days, default: 30 },
+    quarter_days: { ...keptDays.quarter_days, default: 730 },
+    organisations: Type.Record(
+      Type.String({ pattern: identifierPattern }),
+      Type.Object(
+        {
+          raw_days: Type.Optional(keptDays.raw_days),
+          minute_days: Type.Optional(keptDays.minute_days),
+          quarter_days: Type.Optional(keptDays.quarter_days),
+        },
+        { additionalProperties: false },
+      ),
+      { default: {}, description: 'what is otherwise for the grids of an organisation, by its id' },
+    ),
+  },
+  { additionalProperties: false, description: 'how long things are kept' },
+);
+/** How long things are kept, days. */
+export type RetentionSettings = Static<typeof retentionSchema>;
+
 /** `cloud.yaml`. */
 export const cloudConfigSchema = Type.Object(
   {
@@ -108,6 +145,7 @@ export const cloudConfigSchema = Type.Object(
       },
       { additionalProperties: false, description: 'the village’s time beside real time; as on its gateway' },
     ),
+    retention: retentionSchema,
     telemetry: Type.Object(
       {
         kind: Type.Enum(['sqlite', 'influxdb'] as const, {

@@ -83,6 +83,16 @@ export function examineFrame(bytes: Uint8Array, gridId: string): ExaminedFrame {
 const isTime = (value: unknown): value is number => Number.isInteger(value) && Math.abs(value as number) <= latestMs;
 const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 
+/** Most series a manifest may name. */
+const mostSeries = 5000;
+const isSeriesCount = (one: unknown): boolean =>
+  Array.isArray(one) &&
+  isText(one[0]) &&
+  isText(one[1]) &&
+  Number.isSafeInteger(one[2]) &&
+  /^[0-9a-f]{16}$/.test(String(one[3]));
+const isText = (value: unknown): boolean => typeof value === 'string' && value.length <= 128;
+
 function isEntry(value: unknown): value is FrameEntry {
   if (typeof value !== 'object' || value === null) return false;
   const entry = value as Record<string, unknown>;
@@ -102,6 +112,14 @@ function isEntry(value: unknown): value is FrameEntry {
       return typeof entry.epoch === 'string';
     case 'tombstone':
       return Number.isSafeInteger(entry.first) && Number.isSafeInteger(entry.last);
+    case 'manifest':
+      return (
+        isTime(entry.from_ms) &&
+        isTime(entry.to_ms) &&
+        Number.isSafeInteger(entry.up_to) &&
+        list(entry.series).length <= mostSeries &&
+        list(entry.series).every(isSeriesCount)
+      );
     default:
       return false;
   }

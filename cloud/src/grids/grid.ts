@@ -1,5 +1,5 @@
 /** One grid as the API sees it, over the cloud's stores. */
-import type { CompletenessFacts, GridPort } from '@villagrid/api';
+import type { CompletenessFacts, GatewayFacts, GridPort } from '@villagrid/api';
 import {
   defaultLimits,
   defaultRules,
@@ -7,9 +7,11 @@ import {
   VillagridError,
   type AlertEvent,
   type Clock,
+  type ManifestProof,
   type Plant,
   type Rule,
   type Site,
+  type TimeSpan,
 } from '@villagrid/contracts';
 import {
   frameSamples,
@@ -30,6 +32,7 @@ import type { SqliteUplinkStore } from '../stores/sqlite-uplink-store.js';
 import type { WindowHistory } from '../stores/window-history.js';
 import type { Presence } from '../uplink/presence.js';
 import { proofOf } from '../receipts/proof.js';
+import type { Kept } from '../retention/policy.js';
 import { defaultBands } from './bands.js';
 import type { LiveBus } from './live.js';
 import { Snapshot } from './snapshot.js';
@@ -53,13 +56,18 @@ export interface GridServices {
   readonly projector: Pick<Projector, 'behind'>;
   readonly live: LiveBus;
   readonly clock: Clock;
+  readonly manifestOf: (gridId: string, day: TimeSpan) => ManifestProof | undefined;
+  /** Days that were found to differ from what the gateway says of them. */
+  readonly differingDays: (gridId: string) => number;
+  readonly kept: (organisation: string | undefined) => Kept;
   /** Somebody begins to watch live values of a grid, or the last one stopped. */
   readonly onWatched: (gridId: string, on: boolean) => void;
 }
 
 /** A grid with what the rest of the cloud tells it. */
 export interface CloudGrid extends GridPort {
-  readonly gateway: GatewayEntry;
+  /** Its gateway as the directory has it. */
+  readonly entry: GatewayEntry;
   /** Its site document changed. */
   siteChanged(): void;
   /** Frames of it were projected. */
@@ -105,22 +113,55 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
   const tellOfEvent = (alertId: string): void =>
     live.tell(gridId, alerts.get(alertId) === undefined ? { type: 'site' } : { type: 'alert', alertId });
 
-  const completeness = (untilMs: number): CompletenessFacts => {
+  const kept = (): Kept => services.kept(gateway.organisation_id);
+  const hourMs = 3_600_000;
+
+  const completeness = (askedMs: number): CompletenessFacts => {
+    // Of an hour whose samples are gone only the whole is known.
+    const wholeMs = Math.floor(askedMs / hourMs) * hourMs;
+    const untilMs = store.hasRemovedBetween(gridId, wholeMs, askedMs) ? wholeMs : askedMs;
+    const end = untilMs === askedMs ? {} : { untilMs };
     const epoch = gateways.get(gateway.gateway_id, gridId)?.epoch ?? null;
     const series = telemetry.completeness(gridId, untilMs);
-    if (epoch === null) return { epoch, completeUntilNumber: null, series };
+    if (epoch === null) return { epoch, completeUntilNumber: null, series, ...end };
     // What is archived is proven; while the projection is behind, what is counted here is less.
     const upTo = store.receipt(gateway.gateway_id, epoch).up_to;
     const counted = services.projector.behind ? Math.min(upTo, telemetry.cursor(gateway.gateway_id, epoch)) : upTo;
     // While times are being put right, what lies before that place is as it will stay.
     const repair = services.ledger.pending(gridId);
     const settled = repair === undefined ? counted : Math.min(counted, repair.nextNumber - 1);
-    return { epoch, completeUntilNumber: settled, series };
+    return { epoch, completeUntilNumber: settled, series, ...end };
+  };
+
+  /** Where the log was complete, and the time found for it. */
+  let complete: { readonly key: string; readonly untilMs: number | null } | undefined;
+  const gatewayFacts = (): GatewayFacts => {
+    const known = gateways.get(gateway.gateway_id, gridId);
+    const epoch = known?.epoch ?? null;
+    const progress = epoch === null ? undefined : store.progress(gateway.gateway_id, epoch);
+    const key = `${epoch} ${progress?.explainedUpTo}`;
+    if (complete?.key !== key) {
+      const next = (progress?.explainedUpTo ?? 0) + 1;
+      const untilMs = epoch === null ? null : store.timesAround(gateway.gateway_id, epoch, [next, next]).beforeMs;
+      complete = { key, untilMs };
+    }
+    return {
+      gatewayId: gateway.gateway_id,
+      version: known?.version ?? null,
+      clockTrust: known?.clockTrust ?? null,
+      helloMs: known?.helloMs ?? null,
+      diskUsedPct: known?.diskUsedPct ?? null,
+      cardLifeUsedPct: known?.cardLifeUsedPct ?? null,
+      backlogFrames: progress?.missing ?? 0,
+      completeUntilMs: complete.untilMs,
+      differingDays: services.differingDays(gridId),
+    };
   };
 
   return {
     gridId,
-    gateway,
+    gateway: gatewayFacts,
+    entry: gateway,
     origin: { kind: 'cloud', id: services.cloudId },
     site: currentSite,
     latest: (deviceId, metric) => currentSnapshot().get(deviceId, metric),
@@ -145,8 +186,9 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
         if (step.done === true) return step.value;
       }
     },
+    kept,
     completeness: async (untilMs) => completeness(untilMs),
-    proof: async (days) => proofOf(store, gateway, days),
+    proof: async (days) => proofOf(store, gateway, days, (day) => services.manifestOf(gridId, day)),
     alerts: async (query) => alerts.list(gridId, query),
     async alert(alertId) {
       const alert = alerts.get(alertId);

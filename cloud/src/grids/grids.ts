@@ -18,7 +18,7 @@ export function createGrids(directory: Directory, services: GridServices): Cloud
     grids = new Map(
       directory.all().map((entry) => {
         const known = before.get(entry.grid_id);
-        return [entry.grid_id, known && same(known.gateway, entry) ? known : createGrid(entry, services)];
+        return [entry.grid_id, known && same(known.entry, entry) ? known : createGrid(entry, services)];
       }),
     );
   };

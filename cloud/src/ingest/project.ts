@@ -23,7 +23,9 @@ import {
 import { examineFrame, type FrameFinding } from '../etl/frame.js';
 import type { Counters } from '../observe/counters.js';
 import type { ActStore } from '../stores/act-store.js';
+import { createCursorStore } from '../stores/cursor-store.js';
 import type { LinkStore } from '../stores/link-store.js';
+import { createManifestStore } from '../stores/manifest-store.js';
 import type { SqliteUplinkStore } from '../stores/sqlite-uplink-store.js';
 import type { ProjectedTelemetry } from '../stores/telemetry.js';
 import type { ArchivedFrame, DeadLetter } from '../stores/uplink-store.js';
@@ -76,11 +78,9 @@ const cursorName = 'projection';
 /** Makes the projector; it reads its cursor at once. */
 export function createProjector(options: ProjectorOptions): Projector {
   const { database, store, telemetry, ledger, alerts, links, acts, clock, realClock, log, counters } = options;
-  const readCursor = database.prepare<[string], number>('SELECT seq FROM cloud_cursor WHERE name = ?').pluck();
-  const writeCursor = database.prepare<[string, number]>(
-    'INSERT INTO cloud_cursor VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET seq = excluded.seq',
-  );
-  let cursor = readCursor.get(cursorName) ?? 0;
+  const cursors = createCursorStore(database);
+  const manifests = createManifestStore(database);
+  let cursor = cursors.get(cursorName) ?? 0;
   let behind = true;
   let failures = 0;
   let timer: { cancel(): void } | undefined;
@@ -129,6 +129,7 @@ export function createProjector(options: ProjectorOptions): Projector {
       }
     }
     takeLinks(from, frame, changed);
+    for (const entry of frame.entries) if (entry.type === 'manifest') manifests.note(entry, from);
     for (const { what, reason, text } of findings)
       letterOf(from, what, 'E_ENVELOPE_INVALID', reason, Buffer.from(text));
   };
@@ -176,7 +177,7 @@ export function createProjector(options: ProjectorOptions): Projector {
       for (const { frame } of frames) for (const sample of frame.samples) samples?.push(sample);
     }
     options.inTransaction?.();
-    writeCursor.run(cursorName, (slice.at(-1) as ArchivedFrame).seq);
+    cursors.set(cursorName, (slice.at(-1) as ArchivedFrame).seq);
     return byGrid;
   });
 
@@ -189,7 +190,7 @@ export function createProjector(options: ProjectorOptions): Projector {
         store.withdraw(from.seq);
         letterOf(from, 'projection', codeOf(error), messageOf(error));
         if (examined.ok) takeEvents(from, ledger.restamp(from.gridId, examined.frame), examined.findings, changed);
-        writeCursor.run(cursorName, from.seq);
+        cursors.set(cursorName, from.seq);
       })
       .immediate();
     cursor = from.seq;

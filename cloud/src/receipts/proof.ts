@@ -1,6 +1,6 @@
 /** What is proven of a gateway's log, number by number and day by day, in the words of the API. Reads; changes nothing. */
 import type { ProofFacts } from '@villagrid/api';
-import type { LogProof, TimeSpan } from '@villagrid/contracts';
+import type { LogProof, ManifestProof, TimeSpan } from '@villagrid/contracts';
 import type { GatewayEntry } from '../config/schema.js';
 import type { SqliteUplinkStore } from '../stores/sqlite-uplink-store.js';
 import type { LogFacts, NumberRange } from '../stores/uplink-store.js';
@@ -20,9 +20,14 @@ interface Hole {
 
 /**
  * What is proven of a gateway's logs and of days. A hole has no times of its own: it counts for every day between the
- * samples before it and after it. What a gateway measured but never wrote down is not known here.
+ * samples before it and after it. `manifestOf` gives what the gateway itself says of a day. What a gateway measured but never wrote down is not known here.
  */
-export function proofOf(store: ProofStore, gateway: GatewayEntry, days: readonly TimeSpan[]): ProofFacts {
+export function proofOf(
+  store: ProofStore,
+  gateway: GatewayEntry,
+  days: readonly TimeSpan[],
+  manifestOf?: (day: TimeSpan) => ManifestProof | undefined,
+): ProofFacts {
   const logs = store.logs(gateway.gateway_id);
   const holes = logs.flatMap((log) => holesOf(store, gateway.gateway_id, log));
   const last = logs.at(-1);
@@ -33,7 +38,9 @@ export function proofOf(store: ProofStore, gateway: GatewayEntry, days: readonly
       : store.timesAround(gateway.gateway_id, last.epoch, [last.newestNumber + 1, last.newestNumber + 1]).beforeMs;
   return {
     logs: logs.map(logProof),
-    days: days.map(({ fromMs, toMs }) => {
+    days: days.map((day) => {
+      const { fromMs, toMs } = day;
+      const manifest = manifestOf?.(day);
       const of = (kind: Hole['kind']) =>
         holes
           .filter((hole) => hole.kind === kind && mayTouch(hole, fromMs, toMs))
@@ -43,7 +50,7 @@ export function proofOf(store: ProofStore, gateway: GatewayEntry, days: readonly
       const worst = (['missing', 'given_up', 'refused'] as const).find((kind) => counts[kind] > 0);
       const closed = newestMs !== null && newestMs >= toMs;
       const state = worst ?? (!closed ? 'open' : frames === 0 ? 'empty' : 'proven');
-      return { from_ms: fromMs, to_ms: toMs, frames, state, ...counts };
+      return { from_ms: fromMs, to_ms: toMs, frames, state, ...counts, ...(manifest && { manifest }) };
     }),
   };
 }

@@ -106,4 +106,35 @@ export const cloudMigrations: readonly Migration[] = [
      WHERE gap.first <= gap.last;`,
   // A sealed frame stands for several log numbers; null: for its own alone.
   'ALTER TABLE cloud_frame ADD COLUMN last_number INTEGER',
+  // cloud_removed is what is left of frames that were kept long enough: consecutive numbers of one local day without a pause
+  // in between. cloud_manifest is what gateways say of their days; the series go once found equal, which `equal_ms` tells.
+  `CREATE TABLE cloud_removed (
+     log_id INTEGER NOT NULL,
+     first INTEGER NOT NULL,
+     last INTEGER NOT NULL,
+     grid_id TEXT NOT NULL,
+     frames INTEGER NOT NULL,
+     from_ms INTEGER,
+     to_ms INTEGER,
+     PRIMARY KEY (log_id, first)
+   ) WITHOUT ROWID;
+   CREATE INDEX cloud_removed_by_time ON cloud_removed (grid_id, to_ms, from_ms) WHERE to_ms IS NOT NULL;
+   CREATE TABLE cloud_manifest (
+     grid_id TEXT NOT NULL,
+     from_ms INTEGER NOT NULL,
+     to_ms INTEGER NOT NULL,
+     gateway_id TEXT NOT NULL,
+     epoch TEXT NOT NULL,
+     number INTEGER NOT NULL,
+     up_to INTEGER NOT NULL,
+     samples INTEGER NOT NULL,
+     series TEXT,
+     equal_ms INTEGER,
+     asked_ms INTEGER,
+     PRIMARY KEY (grid_id, from_ms)
+   ) WITHOUT ROWID;
+   CREATE INDEX cloud_manifest_open ON cloud_manifest (grid_id, from_ms) WHERE equal_ms IS NULL;
+   ALTER TABLE cloud_gateway ADD COLUMN clock_trust TEXT;
+   ALTER TABLE cloud_gateway ADD COLUMN disk_used_pct REAL;
+   ALTER TABLE cloud_gateway ADD COLUMN card_life_used_pct REAL;`,
 ];

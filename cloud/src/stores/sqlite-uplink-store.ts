@@ -55,15 +55,71 @@ export interface SqliteUplinkStore extends UplinkStore {
   ): ReadonlyArray<Pick<ArchivedFrame, 'number' | 'bytes'> & { readonly withdrawn: boolean }>;
   /** Takes a good frame out of reading by time: its samples could not be projected. */
   withdraw(seq: number): void;
+  /** How far a log is here, without going through it; undefined for an unknown one. */
+  progress(gatewayId: string, epoch: string): LogProgress | undefined;
+  /** Whether samples of a stretch of time were removed. */
+  hasRemovedBetween(gridId: string, fromMs: number, toMs: number): boolean;
+  /** Every log that was ever heard of. */
+  allLogs(): ReadonlyArray<{ readonly gatewayId: string; readonly epoch: string }>;
+  /** Looks at the next frames of a log in one transaction and removes those that may go. Numbers stay explained. */
+  removeFrames(gatewayId: string, epoch: string, step: RemovalStep): Removed;
   keepDeadLetter(letter: DeadLetter, nowMs: number): void;
   deadLetters(limit: number): readonly KeptDeadLetter[];
   deadLetterCount(): number;
 }
 
+/** How far a log is here. */
+export interface LogProgress {
+  readonly explainedUpTo: number;
+  /** Newest number the gateway told of, or that came. */
+  readonly newestNumber: number;
+  /** Numbers after `explainedUpTo` that are not here. */
+  readonly missing: number;
+}
+
+/** Which frames of a log may go in one step. */
+export interface RemovalStep {
+  /** Looks at frames with numbers after this one. */
+  readonly afterNumber: number;
+  /** Those that came before this time go, the village's Unix ms. */
+  readonly receivedBeforeMs: number;
+  /** Place in the order of arrival up to which all is projected. */
+  readonly upToSeq: number;
+  /** Start of the grid's local day that holds a time. */
+  readonly dayOf: (timeMs: number) => number;
+  /** Most frames looked at. */
+  readonly limit: number;
+}
+
+/** What a step did. Refused frames stay, so that what they are refused for stays told; only their bytes go. */
+export interface Removed {
+  readonly removed: number;
+  /** Frames that are old enough, removed or not; with none of them what follows is younger. */
+  readonly old: number;
+  /** Last number looked at; undefined when there was none. */
+  readonly lastNumber: number | undefined;
+}
+
 interface Log {
   readonly id: number;
   readonly ledger: Ledger;
+  /** Last number that was removed; 0 for none. */
+  removedUpTo: number;
+  /** As noted; undefined until it is asked for. */
+  newestNumber?: number;
 }
+
+/** Consecutive numbers that were removed; times are those of their samples. */
+interface RemovedRange {
+  readonly first: number;
+  last: number;
+  frames: number;
+  from_ms: number | null;
+  to_ms: number | null;
+}
+
+/** A pause between frames that parts what was removed: a gateway that was off must not look as if it had run. */
+const pauseMs = 300_000;
 
 /** Opens the store; the database must have the tables of `cloudMigrations`. */
 export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkStore {
@@ -78,14 +134,15 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
     const id = sql.findLog.get(gatewayId, epoch);
     if (id === undefined) return undefined;
     const ranges = sql.ranges.all(id).map((row) => ({ first: row.first, last: row.last, sum: BigInt(`0x${row.sum}`) }));
-    const log = { id, ledger: new Ledger(ranges) };
+    const log = { id, ledger: new Ledger(ranges), removedUpTo: sql.removedUpTo.get(id) ?? 0 };
     logs.set(key, log);
     return log;
   };
   const openLog = (gatewayId: string, epoch: string, nowMs: number): Log => {
     const known = findLog(gatewayId, epoch);
     if (known) return known;
-    const log = { id: Number(sql.addLog.run(gatewayId, epoch, nowMs).lastInsertRowid), ledger: new Ledger() };
+    const { lastInsertRowid } = sql.addLog.run(gatewayId, epoch, nowMs);
+    const log = { id: Number(lastInsertRowid), ledger: new Ledger(), removedUpTo: 0 };
     logs.set(`${gatewayId} ${epoch}`, log);
     return log;
   };
@@ -124,9 +181,16 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
     let explained = false;
     const conflicts: number[] = [];
     for (const { number, last = number, bytes, hash, bad, fromMs, toMs } of frames) {
+      const gone = number <= log.removedUpTo ? sql.removedFrom.get(log.id, last) : undefined;
+      if (gone !== undefined && gone.first <= number && gone.last >= last) {
+        // It was here once and projected; what it held then can no longer be compared.
+        repeated += 1;
+        continue;
+      }
       // A sealed frame is taken as a whole or not at all: of what a part says already, it would say twice.
       const near = log.ledger.hasAny(number, last) ? sql.nearest.get(log.id, last) : undefined;
-      if (near !== undefined && near.last >= number && (near.number !== number || near.last !== last)) {
+      const isPart = near !== undefined && near.last >= number && (near.number !== number || near.last !== last);
+      if (isPart || (gone !== undefined && gone.last >= number)) {
         conflicts.push(number);
         const reason = `log numbers ${number} to ${last} came with other content of a part of them; the first stays`;
         keepDeadLetter(
@@ -181,6 +245,61 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
     return { added, repeated, conflicts, upTo: log.ledger.upTo, gapClosed: log.ledger.later.length < holesBefore };
   };
 
+  /** Adds a frame to what was removed before it, or begins a new range. */
+  const extend = (ranges: RemovedRange[], row: RemovableRow, dayOf: RemovalStep['dayOf']): void => {
+    const { number, from_ms, to_ms } = row;
+    const last = ranges.at(-1);
+    const frames = to_ms === null ? 0 : 1;
+    const follows =
+      last !== undefined &&
+      last.last === number - 1 &&
+      (from_ms === null ||
+        to_ms === null ||
+        last.to_ms === null ||
+        (dayOf(to_ms) === dayOf(last.to_ms) && Math.abs(from_ms - last.to_ms) <= pauseMs));
+    if (!follows) {
+      ranges.push({ first: number, last: row.last, frames, from_ms, to_ms });
+      return;
+    }
+    last.last = row.last;
+    last.frames += frames;
+    last.from_ms ??= from_ms;
+    last.to_ms = to_ms ?? last.to_ms;
+  };
+
+  const removeFrames = (log: Log, { afterNumber, receivedBeforeMs, upToSeq, dayOf, limit }: RemovalStep): Removed => {
+    const rows = sql.removable.all(log.id, afterNumber, limit);
+    const old = rows.filter(({ seq, received_ms }) => received_ms < receivedBeforeMs && seq <= upToSeq);
+    const byGrid = new Map<string, RemovedRange[]>();
+    let removed = 0;
+    for (const row of old) {
+      if (row.bad !== null) {
+        sql.clearBytes.run(row.seq);
+        continue;
+      }
+      let ranges = byGrid.get(row.grid_id);
+      if (!ranges) {
+        const before = sql.removedFrom.get(log.id, row.number);
+        const joins = before?.last === row.number - 1 && before.grid_id === row.grid_id;
+        byGrid.set(row.grid_id, (ranges = joins ? [before] : []));
+      }
+      extend(ranges, row, dayOf);
+      sql.deleteFrame.run(row.seq);
+      log.removedUpTo = Math.max(log.removedUpTo, row.last);
+      removed += 1;
+    }
+    for (const [gridId, ranges] of byGrid)
+      for (const { first, last, frames, from_ms, to_ms } of ranges)
+        sql.putRemoved.run(log.id, first, last, gridId, frames, from_ms, to_ms);
+    return { removed, old: old.length, lastNumber: rows.at(-1)?.number };
+  };
+
+  /** Time of the newest sample before a number of a log, and of the oldest after it. */
+  const timeBefore = (id: number | undefined, number: number): number | null =>
+    id === undefined ? null : (sql.timeBefore.get(id, number, id, number) ?? null);
+  const timeAfter = (id: number | undefined, number: number): number | null =>
+    id === undefined ? null : (sql.timeAfter.get(id, number, id, number) ?? null);
+
   const guarded = <T>(run: () => T): T => {
     try {
       return database.transaction(run).immediate();
@@ -208,7 +327,11 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
         return missing;
       }),
     noteNewest: (gatewayId, epoch, number, nowMs) =>
-      guarded(() => void sql.noteNewest.run(number, openLog(gatewayId, epoch, nowMs).id)),
+      guarded(() => {
+        const log = openLog(gatewayId, epoch, nowMs);
+        sql.noteNewest.run(number, log.id);
+        log.newestNumber = number;
+      }),
     logs: (gatewayId) =>
       sql.logsOf.all(gatewayId).map(({ id, epoch, newest_number }): LogFacts => {
         const ledger = findLog(gatewayId, epoch)?.ledger ?? new Ledger();
@@ -222,9 +345,16 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
           newestNumber,
           explainedUpTo: ledger.upTo,
           missing: ledger.missingUpTo(newestNumber),
-          givenUp: sql.givenUp
-            .all(id)
-            .flatMap(({ first, last }) => without(first, last, sql.numbersIn.all(id, first, last))),
+          givenUp: sql.givenUp.all(id).flatMap(({ first, last }) =>
+            without(
+              first,
+              last,
+              [
+                ...sql.numbersIn.all(id, first, last).map(({ number, last }) => ({ first: number, last })),
+                ...sql.removedIn.all(id, first, last),
+              ].sort((a, b) => a.first - b.first),
+            ),
+          ),
           refused: refused.sort((a, b) => a.number - b.number),
         };
       }),
@@ -232,11 +362,12 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
       const id = findLog(gatewayId, epoch)?.id;
       if (id === undefined) return { beforeMs: null, afterMs: null };
       return {
-        beforeMs: sql.timeBefore.get(id, first) ?? sql.timeBeforeLog.get(gatewayId, id) ?? null,
-        afterMs: sql.timeAfter.get(id, last) ?? sql.timeAfterLog.get(gatewayId, id) ?? null,
+        beforeMs: timeBefore(id, first) ?? timeBefore(sql.logBefore.get(gatewayId, id), Number.MAX_SAFE_INTEGER),
+        afterMs: timeAfter(id, last) ?? timeAfter(sql.logAfter.get(gatewayId, id), 0),
       };
     },
-    frameCount: (gridId, fromMs, toMs) => sql.frameCount.get(gridId, fromMs, toMs) ?? 0,
+    frameCount: (gridId, fromMs, toMs) =>
+      (sql.frameCount.get(gridId, fromMs, toMs) ?? 0) + (sql.removedCount.get(gridId, fromMs, toMs) ?? 0),
     receipt(gatewayId, epoch) {
       const log = findLog(gatewayId, epoch);
       if (!log) return makeReceipt(epoch, new Ledger(), []);
@@ -255,7 +386,8 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
       })),
     // Read as a whole: the caller may write while it walks, which an open cursor would forbid.
     framesBetween: (gridId, fromMs, toMs, upToSeq) => sql.framesBetween.all(gridId, fromMs, toMs, upToSeq),
-    hasFramesBetween: (gridId, fromMs, toMs) => sql.hasFramesBetween.get(gridId, fromMs, toMs) === 1,
+    hasFramesBetween: (gridId, fromMs, toMs) =>
+      sql.hasFramesBetween.get(gridId, fromMs, toMs) === 1 || sql.hasRemovedBetween.get(gridId, fromMs, toMs) === 1,
     framesNumbered: ({ gatewayId, epoch, gridId }, first, last, limit, upToSeq) => {
       const log = findLog(gatewayId, epoch);
       if (!log) return [];
@@ -264,6 +396,22 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
         .map(({ number, bytes, from_ms }) => ({ number, bytes, withdrawn: from_ms === null }));
     },
     withdraw: (seq) => void sql.withdraw.run(seq),
+    progress(gatewayId, epoch) {
+      const log = findLog(gatewayId, epoch);
+      if (log === undefined) return undefined;
+      const { upTo, ranges } = log.ledger;
+      log.newestNumber ??= sql.newestOf.get(log.id) ?? 0;
+      const newestNumber = Math.max(log.newestNumber, ranges.at(-1)?.last ?? 0);
+      const later = log.ledger.later.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+      return { explainedUpTo: upTo, newestNumber, missing: newestNumber - upTo - later };
+    },
+    hasRemovedBetween: (gridId, fromMs, toMs) => sql.hasRemovedBetween.get(gridId, fromMs, toMs) === 1,
+    allLogs: () => sql.allLogs.all().map(({ gateway_id, epoch }) => ({ gatewayId: gateway_id, epoch })),
+    removeFrames: (gatewayId, epoch, step) =>
+      guarded(() => {
+        const log = findLog(gatewayId, epoch);
+        return log === undefined ? { removed: 0, old: 0, lastNumber: undefined } : removeFrames(log, step);
+      }),
     keepDeadLetter: (letter, nowMs) => guarded(() => keepDeadLetter(letter, nowMs)),
     deadLetters: (limit) =>
       sql.letters.all(limit).map(({ gateway_id, grid_id, first_ms, last_ms, ...row }) => ({
@@ -277,17 +425,33 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
   };
 }
 
-/** What is left of a range without what frames stand for, which are in order. */
-function without(first: number, last: number, frames: readonly NumberedRow[]): NumberRange[] {
+/** What is left of a range without ranges within and around it, which are in order. */
+function without(
+  first: number,
+  last: number,
+  ranges: ReadonlyArray<{ readonly first: number; readonly last: number }>,
+): NumberRange[] {
   const left: NumberRange[] = [];
   let next = first;
-  for (const frame of [...frames, { number: last + 1, last }]) {
-    if (frame.number > next) left.push([next, frame.number - 1]);
-    next = Math.max(next, frame.last + 1);
+  for (const range of [...ranges, { first: last + 1, last: last + 1 }]) {
+    if (range.first > next) left.push([next, Math.min(last, range.first - 1)]);
+    next = Math.max(next, range.last + 1);
+    if (next > last) break;
   }
   return left;
 }
 
+interface RemovableRow {
+  readonly seq: number;
+  readonly number: number;
+  /** Last number it stands for. */
+  readonly last: number;
+  readonly grid_id: string;
+  readonly received_ms: number;
+  readonly from_ms: number | null;
+  readonly to_ms: number | null;
+  readonly bad: string | null;
+}
 interface NumberedRow {
   readonly number: number;
   readonly last: number;
@@ -325,6 +489,7 @@ function statements(database: SqliteDatabase) {
       'INSERT INTO cloud_log (gateway_id, epoch, first_ms) VALUES (?, ?, ?)',
     ),
     noteNewest: database.prepare<[number, number]>('UPDATE cloud_log SET newest_number = ? WHERE id = ?'),
+    newestOf: database.prepare<[number], number | null>('SELECT newest_number FROM cloud_log WHERE id = ?').pluck(),
     logsOf: database.prepare<[string], { id: number; epoch: string; newest_number: number | null }>(
       'SELECT id, epoch, newest_number FROM cloud_log WHERE gateway_id = ? ORDER BY id',
     ),
@@ -336,6 +501,40 @@ function statements(database: SqliteDatabase) {
       `SELECT number, coalesce(last_number, number) AS last FROM cloud_frame
        WHERE log_id = ? AND number >= ? AND number <= ? ORDER BY number`,
     ),
+    removedIn: database.prepare<[number, number, number], { first: number; last: number }>(
+      'SELECT first, last FROM cloud_removed WHERE log_id = ? AND last >= ? AND first <= ?',
+    ),
+    removedUpTo: database
+      .prepare<[number], number | null>('SELECT max(last) FROM cloud_removed WHERE log_id = ?')
+      .pluck(),
+    removedFrom: database.prepare<[number, number], RemovedRange & { readonly grid_id: string }>(
+      `SELECT first, last, frames, from_ms, to_ms, grid_id FROM cloud_removed
+       WHERE log_id = ? AND first <= ? ORDER BY first DESC LIMIT 1`,
+    ),
+    putRemoved: database.prepare<[number, number, number, string, number, number | null, number | null]>(
+      `INSERT INTO cloud_removed (log_id, first, last, grid_id, frames, from_ms, to_ms) VALUES (?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (log_id, first) DO UPDATE SET
+         last = excluded.last, frames = excluded.frames, from_ms = excluded.from_ms, to_ms = excluded.to_ms`,
+    ),
+    removedCount: database
+      .prepare<[string, number, number], number | null>(
+        'SELECT sum(frames) FROM cloud_removed WHERE grid_id = ? AND to_ms >= ? AND to_ms < ?',
+      )
+      .pluck(),
+    hasRemovedBetween: database
+      .prepare<[string, number, number], number>(
+        'SELECT EXISTS (SELECT 1 FROM cloud_removed WHERE grid_id = ? AND to_ms >= ? AND from_ms < ?)',
+      )
+      .pluck(),
+    removable: database.prepare<[number, number, number], RemovableRow>(
+      `SELECT seq, number, coalesce(last_number, number) AS last, grid_id, received_ms, from_ms, to_ms, bad FROM cloud_frame
+       WHERE log_id = ? AND number > ? ORDER BY number LIMIT ?`,
+    ),
+    deleteFrame: database.prepare<[number]>('DELETE FROM cloud_frame WHERE seq = ?'),
+    clearBytes: database.prepare<[number]>("UPDATE cloud_frame SET bytes = x'' WHERE seq = ? AND length(bytes) > 0"),
+    allLogs: database.prepare<[], { gateway_id: string; epoch: string }>(
+      'SELECT gateway_id, epoch FROM cloud_log ORDER BY id',
+    ),
     allBad: database.prepare<[number], { number: number; bad: string }>(
       'SELECT number, bad FROM cloud_frame WHERE log_id = ? AND bad IS NOT NULL',
     ),
@@ -344,26 +543,32 @@ function statements(database: SqliteDatabase) {
        WHERE gateway_id = ? AND epoch = ? AND number IS NOT NULL AND stage IN ('conflict', 'projection')`,
     ),
     timeBefore: database
-      .prepare<[number, number], number>(
-        'SELECT to_ms FROM cloud_frame WHERE log_id = ? AND number < ? AND to_ms IS NOT NULL ORDER BY number DESC LIMIT 1',
+      .prepare<[number, number, number, number], number>(
+        `SELECT time FROM (
+           SELECT * FROM (SELECT number, to_ms AS time FROM cloud_frame
+             WHERE log_id = ? AND number < ? AND to_ms IS NOT NULL ORDER BY number DESC LIMIT 1)
+           UNION ALL SELECT * FROM (SELECT last, to_ms FROM cloud_removed
+             WHERE log_id = ? AND first < ? AND to_ms IS NOT NULL ORDER BY first DESC LIMIT 1)
+         ) ORDER BY number DESC LIMIT 1`,
       )
       .pluck(),
     timeAfter: database
-      .prepare<[number, number], number>(
-        'SELECT from_ms FROM cloud_frame WHERE log_id = ? AND number > ? AND from_ms IS NOT NULL ORDER BY number LIMIT 1',
+      .prepare<[number, number, number, number], number>(
+        `SELECT time FROM (
+           SELECT * FROM (SELECT number, from_ms AS time FROM cloud_frame
+             WHERE log_id = ? AND number > ? AND from_ms IS NOT NULL ORDER BY number LIMIT 1)
+           UNION ALL SELECT * FROM (SELECT first, from_ms FROM cloud_removed
+             WHERE log_id = ? AND first > ? AND from_ms IS NOT NULL ORDER BY first LIMIT 1)
+         ) ORDER BY number LIMIT 1`,
       )
       .pluck(),
-    timeBeforeLog: database
+    logBefore: database
       .prepare<[string, number], number>(
-        `SELECT to_ms FROM cloud_frame WHERE log_id = (SELECT max(id) FROM cloud_log WHERE gateway_id = ? AND id < ?)
-         AND to_ms IS NOT NULL ORDER BY number DESC LIMIT 1`,
+        'SELECT id FROM cloud_log WHERE gateway_id = ? AND id < ? ORDER BY id DESC LIMIT 1',
       )
       .pluck(),
-    timeAfterLog: database
-      .prepare<[string, number], number>(
-        `SELECT from_ms FROM cloud_frame WHERE log_id = (SELECT min(id) FROM cloud_log WHERE gateway_id = ? AND id > ?)
-         AND from_ms IS NOT NULL ORDER BY number LIMIT 1`,
-      )
+    logAfter: database
+      .prepare<[string, number], number>('SELECT id FROM cloud_log WHERE gateway_id = ? AND id > ? ORDER BY id LIMIT 1')
       .pluck(),
     frameCount: database
       .prepare<[string, number, number], number>(

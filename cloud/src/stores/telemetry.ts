@@ -2,12 +2,12 @@
 import {
   createTelemetryStore,
   openWindowOutbox,
-  type TelemetryStore,
+  type RowTelemetryStore,
   type TelemetryStoreOptions,
   type WindowOutbox,
 } from '@villagrid/runtime';
 
-export interface ProjectedTelemetry extends TelemetryStore {
+export interface ProjectedTelemetry extends RowTelemetryStore {
   /** To be called when a transaction around `applyFrames` failed: the store remembers series that were rolled back. */
   forget(): void;
   /** What is to be sent where windows are kept elsewhere. */
@@ -29,6 +29,9 @@ export function createProjectedTelemetry(options: TelemetryStoreOptions, elsewhe
     windows: (...args) => store.windows(...args),
     raw: (...args) => store.raw(...args),
     completeness: (...args) => store.completeness(...args),
+    digests: (...args) => store.digests(...args),
+    grids: () => store.grids(),
+    removeWindows: (which) => store.removeWindows(which),
     pruneWindows: (resolution, beforeMs) => {
       if (!outbox) return store.pruneWindows(resolution, beforeMs);
       let removed = 0;

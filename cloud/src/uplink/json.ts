@@ -19,6 +19,8 @@ export const helloSchema = Type.Object({
   clock_ms: Type.Number(),
   clock_trust: Type.Enum([...clockTrusts] as const),
   plan: Type.Enum([...plans] as const),
+  disk_used_pct: Type.Optional(Type.Number({ minimum: 0, maximum: 100 })),
+  card_life_used_pct: Type.Optional(Type.Number({ minimum: 0, maximum: 110 })),
   site: Type.Unknown(),
 });
 export const goodbyeSchema = Type.Object({ y: Type.Literal('goodbye'), gateway_id: text, clock_ms: Type.Number() });

@@ -114,7 +114,7 @@ export function createWatch(options: WatchOptions): Watch {
     return {
       nowMs,
       heardMs,
-      isConnected: presence.state(grid.gateway) === 'up',
+      isConnected: presence.state(grid.entry) === 'up',
       socPct: figures.battery_soc_pct?.value ?? null,
       floorPct: plant.battery_floor_pct,
       wasDark: wasDark(figures, nominal(grid).nominalV),
@@ -126,7 +126,7 @@ export function createWatch(options: WatchOptions): Watch {
 
   /** Ends the alert of one gateway's silence; gives since when it is silent, and what there is to raise of it now. */
   const lookAtGateway = (grid: CloudGrid): Silence | undefined => {
-    const heardMs = presence.heardMs(grid.gateway);
+    const heardMs = presence.heardMs(grid.entry);
     if (heardMs === null) return undefined;
     const nowMs = clock.nowMs();
     const open = openOf(grid).find(({ rule_id }) => rule_id === gatewaySilentRuleId);
@@ -140,7 +140,7 @@ export function createWatch(options: WatchOptions): Watch {
     if (silentMs < baseMs) return undefined;
     const facts = factsOf(grid, heardMs);
     if (silentMs < silencePatienceMs(facts, baseMs)) return undefined;
-    return { sinceMs: heardMs, subject: silenceSubject(facts, { id: grid.gateway.gateway_id }) };
+    return { sinceMs: heardMs, subject: silenceSubject(facts, { id: grid.entry.gateway_id }) };
   };
 
   /** Planned work on a whole grid that goes on. */

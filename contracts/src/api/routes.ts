@@ -170,6 +170,20 @@ export const routes = [
     path: '/api/grids',
     summary: 'The grids this person may see, each with its state in one line',
     access: { kind: 'authenticated' },
+    query: Type.Object(
+      {
+        search: Type.Optional(
+          Type.String({ maxLength: 100, description: 'words in name, id, organisation, gateway or version' }),
+        ),
+        needs: Type.Optional(
+          Type.Union(
+            ['any', ...s.gridNeeds].map((one) => Type.Literal(one)),
+            { description: 'only grids that want attention: for this reason, or for any' },
+          ),
+        ),
+      },
+      { additionalProperties: false },
+    ),
     response: Type.Object({ grids: Type.Array(s.gridStateSchema), now_ms: Type.Number() }),
   },
   {

@@ -57,6 +57,26 @@ export type LoginResponse = Static<typeof loginResponseSchema>;
 
 const powerState = literals(['powered', 'off', 'partly', 'unknown']);
 
+/** Why a grid wants somebody's attention. */
+export const gridNeeds = ['alert', 'silent', 'backlog', 'differs', 'clock', 'disk', 'card', 'never_heard'] as const;
+/** Why a grid wants somebody's attention. */
+export type GridNeed = (typeof gridNeeds)[number];
+
+export const gridGatewaySchema = Type.Object({
+  gateway_id: Type.String(),
+  version: nullable(Type.String()),
+  clock_trust: nullable(Type.String()),
+  told_ms: nullable(time('when it told the above and below')),
+  disk_used_pct: nullable(Type.Number()),
+  card_life_used_pct: nullable(Type.Number({ description: 'where its card tells' })),
+  backlog_frames: Type.Integer({ description: 'frames of its log that are not here, as far as it told of them' }),
+  backlog_age_s: nullable(
+    Type.Number({ description: 'how long ago the last sample was measured before which none is missing' }),
+  ),
+  complete_until_ms: nullable(time('up to here nothing that it wrote down is missing')),
+  differing_days: Type.Integer({ description: 'last days of which it counts other samples than are here' }),
+});
+
 export const gridStateSchema = Type.Object({
   grid_id: Type.String(),
   name: Type.String(),
@@ -75,6 +95,11 @@ export const gridStateSchema = Type.Object({
   /** A paused alert is the worst one only while no other is as pressing. Absent from answers of older servers. */
   worst_paused_until_ms: Type.Optional(nullable(time('until when the worst alert is paused; null when it is not'))),
   state: Type.String({ description: 'the state in one line' }),
+  /** Absent from answers of older servers. */
+  needs: Type.Optional(Type.Array(literals(gridNeeds), { description: 'why it wants attention; empty: it does not' })),
+  gateway: Type.Optional(
+    Type.Object(gridGatewaySchema.properties, { description: 'at the cloud: what is known of its gateway' }),
+  ),
 });
 export type GridState = Static<typeof gridStateSchema>;
 
@@ -284,6 +309,12 @@ export const historySchema = Type.Object({
       description: 'width of a window, several of the granularity where `points` folds them; null for raw',
     }),
   ),
+  not_kept: Type.Optional(
+    Type.Object(
+      { granularity: literals(granularities), since_ms: time('since when it is kept') },
+      { description: 'what was wanted, where it is no longer kept: the answer is from the finest that is' },
+    ),
+  ),
   metric: Type.String({ description: 'as asked' }),
   series: Type.Array(historySeriesSchema),
 });
@@ -359,6 +390,20 @@ export const logProofSchema = Type.Object({
 });
 export type LogProof = Static<typeof logProofSchema>;
 
+/** What the gateway says that it holds of a day, compared with what is here. */
+export const manifestProofSchema = Type.Object({
+  state: literals(['equal', 'differs', 'waiting']),
+  told_until_number: Type.Integer({ description: 'frames of the log up to this number were counted' }),
+  samples: Type.Integer({ description: 'samples the gateway counted' }),
+  samples_here: Type.Integer(),
+  differing_count: Type.Integer({ description: 'series whose count or hash is another' }),
+  differing: Type.Array(
+    Type.Object({ device_id: Type.String(), metric: Type.String(), told: Type.Integer(), here: Type.Integer() }),
+    { description: 'the first 20 of them' },
+  ),
+});
+export type ManifestProof = Static<typeof manifestProofSchema>;
+
 /** What can be said of one day, by the times that the frames around a hole carry. */
 export const dayProofSchema = Type.Object({
   day: Type.String({ description: 'YYYY-MM-DD in the zone of the grid' }),
@@ -374,6 +419,7 @@ export const dayProofSchema = Type.Object({
   missing: Type.Integer({ description: 'missing numbers that may be of this day' }),
   given_up: Type.Integer({ description: 'given up numbers that may be of this day' }),
   refused: Type.Integer({ description: 'refused numbers that may be of this day' }),
+  manifest: Type.Optional(manifestProofSchema),
 });
 export type DayProof = Static<typeof dayProofSchema>;
 
@@ -390,6 +436,15 @@ export const completenessSchema = Type.Object({
       count: Type.Integer(),
       hash: Type.String({ description: '16 hexadecimal digits, see contracts/src/codec/series-hash.ts' }),
     }),
+  ),
+  kept: Type.Optional(
+    Type.Array(
+      Type.Object({
+        granularity: literals(granularities),
+        since_ms: nullable(Type.Number({ description: 'Unix ms; null: for ever' })),
+      }),
+      { description: 'how far back each granularity is kept here; what went stays proven' },
+    ),
   ),
   logs: Type.Optional(
     Type.Array(logProofSchema, { description: 'at the cloud: epochs of the gateway’s log, oldest first' }),

@@ -80,6 +80,8 @@ function isEntry(value: unknown): boolean {
         isTime(value.to_ms) &&
         isText(value.reason)
       );
+    case 'manifest':
+      return isTime(value.from_ms) && isTime(value.to_ms) && isWhole(value.up_to) && Array.isArray(value.series);
     default:
       return true;
   }

@@ -74,7 +74,20 @@ export type FrameEntry =
       readonly from_ms: number;
       readonly to_ms: number;
       readonly reason: 'disk';
-    };
+    }
+  | DayManifest;
+
+/**
+ * What the gateway holds of a local day (in whole UTC hours), counting frames up to a number: the cloud compares it with
+ * its own. When samples of that day come later, another one follows and counts instead.
+ */
+export interface DayManifest {
+  readonly type: 'manifest';
+  readonly from_ms: number;
+  readonly to_ms: number;
+  readonly up_to: number;
+  readonly series: ReadonlyArray<readonly [deviceId: string, metric: string, count: number, hash: string]>;
+}
 
 /** Sequence numbers of a node's boot that a frame holds, so that a repeat is recognised after a restart. */
 export interface ReceivedSequence {

@@ -65,6 +65,21 @@ export function addDigest(into: SeriesDigest, other: SeriesDigest): void {
   into.b = (into.b + other.b) | 0;
 }
 
+/** Count and hash of a series, the hash as `digestHex` writes it. */
+export interface CountedHash {
+  readonly count: number;
+  readonly hash: string;
+}
+
+/** What a set holds beside another that is part of it. */
+export function withoutDigest(whole: CountedHash, part: CountedHash | undefined): CountedHash {
+  if (part === undefined) return { count: whole.count, hash: whole.hash };
+  const lane = ({ hash }: CountedHash, at: number) => Number.parseInt(hash.slice(at, at + 8), 16);
+  const rest = (at: number) => (lane(whole, at) - lane(part, at)) | 0;
+  const count = whole.count - part.count;
+  return { count, hash: digestHex({ count, a: rest(0), b: rest(8) }) };
+}
+
 /** The hash as 16 hexadecimal digits. */
 export function digestHex(digest: SeriesDigest): string {
   const hex = (lane: number) => (lane >>> 0).toString(16).padStart(8, '0');

@@ -112,6 +112,9 @@ export interface Hello {
   readonly clock_ms: number;
   readonly clock_trust: ClockTrust;
   readonly plan: Plan;
+  /** Part of the gateway's disk in use, and of its card's life that is used up where the card tells, per cent. */
+  readonly disk_used_pct?: number;
+  readonly card_life_used_pct?: number;
   readonly site: Site;
 }
 

@@ -2,10 +2,9 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { AlertEvent, ClockTrust, Sample } from '@villagrid/contracts';
-import { cryptoRandom, openDatabase, silentLogger } from '@villagrid/runtime';
+import { createFileRoom, cryptoRandom, openDatabase, silentLogger } from '@villagrid/runtime';
 import { tempDir, testClock } from '@villagrid/runtime/testing';
 import { openLog } from '../log/log.js';
-import { createFileRoom } from '../store/file-room.js';
 import { createHistoryStore } from '../store/store.js';
 import { createRetention, type RetentionOptions, type RetentionSettings } from './retention.js';
 

@@ -4,9 +4,8 @@
  * by a clock that is not trusted.
  */
 import { clockTrusts, type Clock, type ClockTrust, type FrameEntry, type Timer } from '@villagrid/contracts';
-import { nextTurn, type LifecyclePart, type Logger } from '@villagrid/runtime';
+import { nextTurn, type FileRoom, type LifecyclePart, type Logger } from '@villagrid/runtime';
 import type { DurableLog } from '../log/log.js';
-import type { FileRoom } from '../store/file-room.js';
 import type { HistoryStore } from '../store/store.js';
 
 const dayMs = 86_400_000;
@@ -193,7 +192,9 @@ export function createRetention(options: RetentionOptions): Retention {
       reason: 'disk',
     };
     // What the log itself told stays told: earlier tombstones and clock corrections too.
-    const entries = gone.flatMap(({ frame }) => frame.entries.filter(({ type }) => type !== 'link_state'));
+    const entries = gone.flatMap(({ frame }) =>
+      frame.entries.filter(({ type }) => type !== 'link_state' && type !== 'manifest'),
+    );
     const events = gone.flatMap(({ frame }) => frame.events);
     await log.append({ events, entries: [...entries, tombstone] }, { urgent: true });
     const deleted = await deleteFrames(last.number);

@@ -77,6 +77,8 @@ export interface UplinkOptions {
   readonly seals?: SealStore;
   readonly site: () => Site;
   readonly clockTrust: () => ClockTrust;
+  /** Disk and card, as HELLO tells of them. */
+  readonly storage?: () => Partial<Pick<Hello, 'disk_used_pct' | 'card_life_used_pct'>>;
   /** What the cloud's clock shows now, to within so many milliseconds either way. */
   readonly onCloudTime?: (nowMs: number, exactToMs: number) => void;
   /** The village's time, for what messages say. */
@@ -105,6 +107,8 @@ const liveAtOnce = 4;
 const bytesPerEnvelope = 80 * 1024;
 /** How long new frames wait for company, and how long an answer may take, real milliseconds. */
 const lingerMs = 200;
+/** How often HELLO is said again on a connection that holds: version, clock, disk and card change meanwhile. */
+const helloEveryMs = 6 * 3_600_000;
 const answerWithinMs = 10_000;
 const longestAnswerMs = 60_000;
 const tickMs = 1000;
@@ -155,6 +159,7 @@ export function createUplink(options: UplinkOptions): Uplink {
   let answer: Timer | undefined;
   let tick: Timer | undefined;
   let unsubscribe: (() => void) | undefined;
+  let helloAgain: Timer | undefined;
   /** Rises with each connection, so that what belongs to a former one is recognised. */
   let connection = 0;
   /** When what is to be answered next was sent, by the village's monotonic time; undefined when that is not known. */
@@ -214,6 +219,7 @@ export function createUplink(options: UplinkOptions): Uplink {
       clock_ms: clock.nowMs(),
       clock_trust: options.clockTrust(),
       plan: options.plan,
+      ...options.storage?.(),
       site: options.site(),
     };
     // Asked again, the answer may be one to the first question: that is the time that counts.
@@ -598,6 +604,9 @@ export function createUplink(options: UplinkOptions): Uplink {
 
   return {
     start() {
+      helloAgain = realClock.every(helloEveryMs, () => {
+        if (destination.connected && welcomed && answer === undefined) hello();
+      });
       unsubscribe = log.onCommit((committed) => {
         if (!destination.connected || !welcomed) return;
         if (committed.frame.events.length > 0) {
@@ -646,6 +655,7 @@ export function createUplink(options: UplinkOptions): Uplink {
     },
     async stop() {
       unsubscribe?.();
+      helloAgain?.cancel();
       linger?.cancel();
       tick?.cancel();
       answer?.cancel();

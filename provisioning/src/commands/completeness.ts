@@ -71,13 +71,14 @@ Examples:
 function codeOf({ logs, days }: Completeness, ofDay: boolean): number {
   if (logs === undefined || days === undefined || logs.length === 0) return 3;
   if (ofDay) {
+    if (days.some(({ manifest }) => manifest?.state === 'differs')) return 1;
     if (days.length > 0 && days.every(({ state }) => state === 'proven')) return 0;
     return days.some(({ state }) => state !== 'proven' && state !== 'open' && state !== 'empty') ? 1 : 3;
   }
   return logs.every((log) => log.missing_count + log.given_up_count + log.refused_count === 0) ? 0 : 1;
 }
 
-function linesOf({ logs, days, complete_until_number: until, side }: Completeness): string[] {
+function linesOf({ logs, days, kept, complete_until_number: until, side }: Completeness): string[] {
   if (logs === undefined || days === undefined)
     return [
       side === 'gateway'
@@ -89,12 +90,31 @@ function linesOf({ logs, days, complete_until_number: until, side }: Completenes
   return [
     ...logs.flatMap(logLines),
     '',
-    'day         state      frames  missing  given up  refused',
+    'day         state      frames  missing  given up  refused  gateway says',
     ...days.map(dayLine),
     '',
+    ...keptLines(kept),
     'A hole counts for every day it may be of. What cannot be known here: what the gateway never wrote down, and days of',
     'samples whose clock was wrong and is not put right yet.',
   ];
+}
+
+const keptNames = {
+  raw: 'samples as measured',
+  '1m': 'minutes',
+  '15m': 'quarter hours',
+  '1h': 'hours',
+  '1d': 'days',
+} as const;
+
+/** How far back the cloud keeps what; nothing where it does not tell. */
+function keptLines(kept: Completeness['kept']): string[] {
+  if (kept === undefined) return [];
+  const since = kept.map(({ granularity, since_ms: ms }) => {
+    const date = ms === null ? 'for ever' : `since ${new Date(ms).toISOString().slice(0, 10)}`;
+    return `${keptNames[granularity]} ${date}`;
+  });
+  return [`Kept there: ${since.join(', ')}. What went for its age stays proven.`, ''];
 }
 
 function logLines(log: LogProof): string[] {
@@ -118,7 +138,15 @@ function logLines(log: LogProof): string[] {
   ];
 }
 
-const dayLine = ({ day, state, frames, missing, given_up, refused }: DayProof): string =>
+/** Whether the gateway counted the same samples. */
+const manifestWords = (manifest: DayProof['manifest']): string => {
+  if (manifest === undefined) return ' nothing yet';
+  const { state, samples, samples_here: here, differing_count: differing } = manifest;
+  if (state === 'equal') return ` the same ${samples} samples`;
+  return ` ${state}: ${samples} samples, here ${here} (${differing} series)`;
+};
+
+const dayLine = ({ day, state, frames, missing, given_up, refused, manifest }: DayProof): string =>
   [
     day.padEnd(11),
     state.replace('_', ' ').padEnd(8),
@@ -126,4 +154,5 @@ const dayLine = ({ day, state, frames, missing, given_up, refused }: DayProof): 
     String(missing).padStart(8),
     String(given_up).padStart(9),
     String(refused).padStart(8),
+    manifestWords(manifest),
   ].join(' ');

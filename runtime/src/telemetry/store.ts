@@ -15,8 +15,15 @@ import { gather, hourMs, type SeriesGain } from './accumulate.js';
 import { NumberRanges } from './number-ranges.js';
 import { createReplacement } from './replace.js';
 import { resolutionCodes, telemetryMigrations, type StoredResolution } from './schema.js';
-import type { FrameReader, LatestSample, NumberedFrame, SeriesKey, TelemetryStore } from './types.js';
-import { bySeries, windowColumns } from './windows.js';
+import type {
+  FrameReader,
+  LatestSample,
+  NumberedFrame,
+  SeriesCompleteness,
+  SeriesKey,
+  TelemetryStore,
+} from './types.js';
+import { bySeries, dividedHours, windowColumns } from './windows.js';
 
 export interface TelemetryStoreOptions {
   /** Any database opened by `openDatabase`; the store's tables begin with `telemetry_` and are made here. */
@@ -44,8 +51,35 @@ interface RollupRow {
 
 const minuteMs = 60_000;
 
+/** Which windows of a grid go. */
+export interface WindowRemoval {
+  readonly gridId: string;
+  readonly resolution: '1m' | '15m';
+  /** Windows that begin in [fromMs, beforeMs). */
+  readonly fromMs: number;
+  readonly beforeMs: number;
+  /** Series that are spared, by metric. */
+  readonly spares?: (metric: string) => boolean;
+}
+
+/** The store of a server of many grids, whose windows go by grid. */
+export interface RowTelemetryStore extends TelemetryStore {
+  /** Grids that ever had a sample. */
+  grids(): string[];
+  /** Count and hash per series of samples in [fromMs, toMs), whole UTC hours; series without any are left out. */
+  digests(gridId: string, fromMs: number, toMs: number): SeriesCompleteness[];
+  /**
+   * Deletes windows of a grid, at most some hundreds of one series with each step, and yields how many went. Quarter hours
+   * that days are folded from stay.
+   */
+  removeWindows(which: WindowRemoval): Generator<number>;
+}
+
+/** Windows of one step of removing. */
+const windowsPerStep = 500;
+
 /** Opens the store in a database, making or migrating its tables. */
-export function createTelemetryStore({ database, frames, zoneOf }: TelemetryStoreOptions): TelemetryStore {
+export function createTelemetryStore({ database, frames, zoneOf }: TelemetryStoreOptions): RowTelemetryStore {
   migrateModule(database, 'telemetry', telemetryMigrations);
   const sql = statements(database);
   /** Series rows by grid, then by `device metric`. */
@@ -127,7 +161,49 @@ export function createTelemetryStore({ database, frames, zoneOf }: TelemetryStor
     }
   };
 
+  const removeSome = database.transaction((id: number, code: number, starts: readonly number[]): number => {
+    let gone = 0;
+    for (const start of starts) gone += sql.removeWindow.run(id, code, start).changes;
+    return gone;
+  });
+
+  const removeWindows = function* (which: WindowRemoval): Generator<number> {
+    const { gridId, resolution, fromMs, beforeMs, spares } = which;
+    const code = resolutionCodes[resolution];
+    const perHour = hourMs / minuteMs;
+    for (const { id, metric } of [...seriesOf(gridId).values()]) {
+      if (spares?.(metric)) continue;
+      for (let at = Math.max(0, fromMs / minuteMs); ; ) {
+        const starts = sql.windowStarts.all(id, code, at, beforeMs / minuteMs, windowsPerStep);
+        const [first, last] = [starts[0], starts.at(-1)];
+        if (first === undefined || last === undefined) break;
+        const staying =
+          resolution === '15m' ? dividedHours(zoneOf(gridId), first * minuteMs, (last + 15) * minuteMs) : undefined;
+        const stays = (start: number) => staying?.has(Math.floor(start / perHour) * hourMs) === true;
+        yield removeSome.immediate(
+          id,
+          code,
+          starts.filter((start) => !stays(start)),
+        );
+        if (starts.length < windowsPerStep) break;
+        at = last + 1;
+      }
+    }
+  };
+
   return {
+    grids: () => sql.grids.all(),
+    removeWindows,
+    digests: (gridId, fromMs, toMs) =>
+      sql.digestsBetween
+        .all(gridId, fromMs / hourMs, toMs / hourMs)
+        .map(({ device_id, metric, count, a, b }) => ({
+          deviceId: device_id,
+          metric,
+          count,
+          hash: digestHex({ count, a: a | 0, b: b | 0 }),
+        }))
+        .sort(bySeries),
     applyFrames(gridId, source, epoch, batch) {
       try {
         return apply.immediate(gridId, source, epoch, batch);
@@ -276,6 +352,24 @@ function statements(database: SqliteDatabase) {
     >(
       `SELECT device_id, metric, sum(count) AS count, sum(a) & 4294967295 AS a, sum(b) & 4294967295 AS b
        FROM telemetry_series JOIN telemetry_digest ON series_id = id WHERE grid_id = ? AND hour < ? GROUP BY id`,
+    ),
+    grids: database.prepare<[], string>('SELECT DISTINCT grid_id FROM telemetry_series ORDER BY grid_id').pluck(),
+    windowStarts: database
+      .prepare<[number, number, number, number, number], number>(
+        `SELECT window_min FROM telemetry_rollup
+         WHERE series_id = ? AND resolution = ? AND window_min >= ? AND window_min < ? ORDER BY window_min LIMIT ?`,
+      )
+      .pluck(),
+    removeWindow: database.prepare<[number, number, number]>(
+      'DELETE FROM telemetry_rollup WHERE series_id = ? AND resolution = ? AND window_min = ?',
+    ),
+    digestsBetween: database.prepare<
+      [string, number, number],
+      { device_id: string; metric: string; count: number; a: number; b: number }
+    >(
+      `SELECT device_id, metric, sum(count) AS count, sum(a) & 4294967295 AS a, sum(b) & 4294967295 AS b
+       FROM telemetry_series JOIN telemetry_digest ON series_id = id
+       WHERE grid_id = ? AND hour >= ? AND hour < ? GROUP BY id HAVING sum(count) > 0`,
     ),
     prune: database.prepare<[number, number]>('DELETE FROM telemetry_rollup WHERE resolution = ? AND window_min < ?'),
   };

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import t from 'tap';
+import { withoutDigest } from '@villagrid/contracts';
 import {
   closeWindowOutbox,
   createTelemetryStore,
@@ -51,6 +52,50 @@ t.test('a batch that fails half-way leaves nothing of itself, and can be applied
     ],
   );
 });
+
+t.test(
+  'windows go by grid and in steps; days stay what they were, also where a day begins within an hour',
+  async (t) => {
+    for (const zone of ['Asia/Kathmandu', 'Africa/Nairobi']) {
+      const database = openDatabase({ path: ':memory:' });
+      const store = createTelemetryStore({ database, frames: { framesOverlapping: () => [] }, zoneOf: () => zone });
+      const [fromMs, days] = [Date.UTC(2026, 2, 1), 20];
+      for (const grid of ['g', 'other']) {
+        const samples = Array.from({ length: days * 144 }, (_, i) =>
+          ['generation_kw', 'ac_output_voltage_v'].map((metric) => ({
+            ...{ deviceId: 'a', metric, quality: 0 },
+            ...{ timeMs: fromMs + i * 600_000, value: (i * 7) % 31 },
+          })),
+        );
+        store.applyFrames(grid, 'gw', grid, [{ number: 1, frame: telemetryFrame(samples.flat()) }]);
+      }
+      const untilMs = fromMs + days * 86_400_000;
+      const windows = (grid: string, metric: string, resolution: '1m' | '15m' | '1d') =>
+        store.windows(grid, 'a', metric, resolution, fromMs, untilMs);
+      const [dayMs, nextMs] = [fromMs + 3 * 86_400_000, fromMs + 4 * 86_400_000];
+      const [until, part] = [nextMs, dayMs].map((timeMs) => store.completeness('g', timeMs));
+      t.same(
+        store.digests('g', dayMs, nextMs).map(({ count, hash }) => ({ count, hash })),
+        until?.map((one, at) => withoutDigest(one, part?.[at])),
+        'a day is what came before its end without what came before its start',
+      );
+      t.equal(store.digests('g', dayMs, nextMs)[0]?.count, 144);
+      const before = windows('g', 'generation_kw', '1d');
+      const spares = (metric: string) => metric !== 'generation_kw';
+      const steps = [...store.removeWindows({ gridId: 'g', resolution: '15m', fromMs: 0, beforeMs: untilMs, spares })];
+      t.ok(steps.length > 3 && steps.every((gone) => gone <= 500), `${steps}`);
+      t.equal(windows('g', 'generation_kw', '15m').t.length, zone === 'Asia/Kathmandu' ? days * 4 : 0);
+      t.same(windows('g', 'generation_kw', '1d'), before);
+      t.equal(windows('g', 'ac_output_voltage_v', '15m').t.length, days * 96, 'a spared series');
+      t.equal(windows('other', 'generation_kw', '15m').t.length, days * 96, 'another grid');
+      const beforeMs = fromMs + 10 * 86_400_000;
+      for (const _ of store.removeWindows({ gridId: 'g', resolution: '1m', fromMs: 0, beforeMs }));
+      t.equal(windows('g', 'generation_kw', '1m').t[0], beforeMs);
+      t.same(store.grids(), ['g', 'other']);
+      database.close();
+    }
+  },
+);
 
 t.test('ranges hold exactly the numbers that were added, in whatever order', async (t) => {
   const random = seededRandom(process.env.SEED ?? 5);

@@ -24,7 +24,7 @@ export interface WindowQuestion {
 /** Gives the windows of a stored resolution that begin in [fromMs, toMs), in order, scaled. */
 export type StoredWindows = (resolution: StoredResolution, fromMs: number, toMs: number) => Iterable<RollupWindow>;
 
-/** Answers from stored windows; days are folded from hours, or from quarter hours where the zone needs them. */
+/** Answers from stored windows; days are folded from hours, and from quarter hours where a day begins within an hour. */
 export function windowColumns(question: WindowQuestion, stored: StoredWindows): WindowColumns {
   const columns = emptyColumns();
   const { factor } = question;
@@ -50,9 +50,28 @@ function scaledWindows(
     return stored(resolution, Math.floor(fromMs / widthMs) * widthMs, toMs);
   }
   const days = dayBoundaries(zone, fromMs, toMs);
-  // Hours serve where days begin at whole hours of UTC; zones of :30 and :45 need quarter hours.
-  const finer = days.every((start) => start % resolutionMs['1h'] === 0) ? '1h' : '15m';
-  return foldDays(stored(finer, days[0] as number, days.at(-1) as number), days);
+  return foldDays(hoursAround(days, stored), days);
+}
+
+/** Hours; of an hour in which a day begins (zones of :30 and :45) its quarter hours. */
+function* hoursAround(days: readonly number[], stored: StoredWindows): Generator<RollupWindow> {
+  const hour = resolutionMs['1h'];
+  let fromMs = days[0] as number;
+  for (const start of days) {
+    if (start % hour === 0) continue;
+    const hourMs = Math.floor(start / hour) * hour;
+    if (hourMs > fromMs) yield* stored('1h', fromMs, hourMs);
+    yield* stored('15m', Math.max(fromMs, hourMs), Math.min(days.at(-1) as number, hourMs + hour));
+    fromMs = hourMs + hour;
+  }
+  if ((days.at(-1) as number) > fromMs) yield* stored('1h', fromMs, days.at(-1) as number);
+}
+
+/** Starts of hours in [fromMs, toMs) within which a local day begins: days need their quarter hours. */
+export function dividedHours(zone: string, fromMs: number, toMs: number): ReadonlySet<number> {
+  const hour = resolutionMs['1h'];
+  const within = dayBoundaries(zone, fromMs, toMs).filter((start) => start % hour !== 0);
+  return new Set(within.map((start) => Math.floor(start / hour) * hour));
 }
 
 /** The order in which stores name series: by device, then by metric. */

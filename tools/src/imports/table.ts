@@ -147,6 +147,7 @@ export const arrows: ArrowTable = {
         imports: ['log', 'store'],
         ask: 'What is deleted is asked of the log and of the history store; what others still need comes as numbers.',
       },
+      manifest: { imports: ['log'], ask: 'What a day holds is asked of functions of app.ts, and said in the log.' },
       notify: {
         imports: ['config/notify-schema.ts', 'config/notify-secrets.ts', 'links'],
         ask: 'Telling people hears of alerts from app.ts, and knows no store but its own.',

@@ -1,6 +1,7 @@
 /** How much room a database file takes, and how free pages of it are given back to the disk, in small steps. */
 import { statSync } from 'node:fs';
-import { nextTurn, type SqliteDatabase } from '@villagrid/runtime';
+import { nextTurn } from '../clock/next-turn.js';
+import type { SqliteDatabase } from './open.js';
 
 /** Pages that are given back at a time. */
 const pagesPerStep = 256;
