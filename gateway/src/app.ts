@@ -61,6 +61,7 @@ import { NodeSequences } from './log/sequences.js';
 import { lendLines, linesSocket } from './links/index.js';
 import { gatewayParts } from './parts.js';
 import { ownFile } from './places.js';
+import { createSealStore } from './store/uplink-seals.js';
 import { uplinkCursor } from './uplink/index.js';
 import { createPressure } from './project/pressure.js';
 import { loadSiteRules, siteDefaults } from './rules/index.js';
@@ -389,7 +390,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     profiles,
     version: gatewayVersion,
     log,
-    telemetryDatabase,
+    seals: createSealStore(telemetryDatabase),
     formerEpochs: formerEpochs(log),
     sink,
     onActs: async (events) => void (await Promise.all(events.map((event) => alerts.append(event)))),

@@ -8,7 +8,7 @@ import {
   type RandomSource,
   topics,
 } from '@villagrid/contracts';
-import type { LifecyclePart, Logger, SqliteDatabase } from '@villagrid/runtime';
+import type { LifecyclePart, Logger } from '@villagrid/runtime';
 import type { GatewayConfig } from './config/schema.js';
 import {
   createModbusDrivers,
@@ -19,7 +19,7 @@ import {
   type WriteOutcome,
 } from './drivers/index.js';
 import type { Log } from './log/port.js';
-import { createMqttDestination, createSealStore, createUplink, uplinkKeepaliveS, type Uplink } from './uplink/index.js';
+import { createMqttDestination, createUplink, uplinkKeepaliveS, type SealStore, type Uplink } from './uplink/index.js';
 
 /** A system's clock that is off by more cannot judge certificates, milliseconds. */
 const systemWrongMs = 3_600_000;
@@ -32,7 +32,7 @@ export interface PartsContext {
   readonly version: string;
   readonly log: Log;
   /** Where the uplink keeps what it sealed: what is lost of it can be made anew. */
-  readonly telemetryDatabase: SqliteDatabase;
+  readonly seals: SealStore;
   readonly formerEpochs: readonly { readonly epoch: string; readonly last: number }[];
   /** Where drivers put what they learn. */
   readonly sink: DriverSink;
@@ -149,7 +149,7 @@ function makeUplink(context: PartsContext): Uplink | undefined {
     plan: settings.plan,
     gatherS: settings.gather_s,
     dailyBytes: settings.daily_mb === undefined ? undefined : settings.daily_mb * 1_000_000,
-    seals: createSealStore(context.telemetryDatabase),
+    seals: context.seals,
     site: () => site,
     clockTrust,
     onCloudTime,

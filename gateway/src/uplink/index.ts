@@ -2,5 +2,5 @@
 export * from './destination.js';
 export * from './mqtt-destination.js';
 export { uplinkKeepaliveS } from './plans.js';
-export { createSealStore, type SealStore } from './seal-store.js';
+export type { SealStore } from './seal-store.js';
 export * from './uplink.js';

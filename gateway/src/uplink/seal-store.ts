@@ -2,8 +2,6 @@
  * What was sealed and is not receipted: by this a resend is the same bytes, also after a restart. It is no second queue:
  * what is to be sent is the distance from the cursor to the log's end. What is lost here costs a conflict at worst.
  */
-import type { SqliteDatabase } from '@villagrid/runtime';
-import { migrateModule } from '@villagrid/runtime';
 
 /** A sealed frame: the log numbers it stands for and its bytes. */
 export interface Seal {
@@ -23,45 +21,6 @@ export interface SealStore {
   /** Bytes sent and received in a day of the village so far. */
   dayBytes(day: string): number;
   setDayBytes(day: string, bytes: number): void;
-}
-
-const migrations = [
-  `CREATE TABLE uplink_seal (
-     first INTEGER PRIMARY KEY,
-     last INTEGER NOT NULL,
-     bytes BLOB NOT NULL
-   );
-   CREATE TABLE uplink_day (
-     day TEXT PRIMARY KEY,
-     bytes INTEGER NOT NULL
-   ) WITHOUT ROWID;`,
-];
-/** Days whose bytes are kept. */
-const keptDays = 40;
-
-/** Over SQLite; throws E_STORE_OPEN. */
-export function createSealStore(database: SqliteDatabase): SealStore {
-  migrateModule(database, 'uplink', migrations);
-  const all = database.prepare<[], Seal>('SELECT first, last, bytes FROM uplink_seal ORDER BY first');
-  const put = database.prepare<[number, number, Uint8Array]>('INSERT OR REPLACE INTO uplink_seal VALUES (?, ?, ?)');
-  const upTo = database.prepare<[number]>('DELETE FROM uplink_seal WHERE last <= ?');
-  const one = database.prepare<[number]>('DELETE FROM uplink_seal WHERE first = ?');
-  const read = database.prepare<[string], number>('SELECT bytes FROM uplink_day WHERE day = ?').pluck();
-  const write = database.prepare<[string, number]>('INSERT OR REPLACE INTO uplink_day VALUES (?, ?)');
-  const trim = database.prepare<[number]>(
-    'DELETE FROM uplink_day WHERE day <= (SELECT day FROM uplink_day ORDER BY day DESC LIMIT 1 OFFSET ?)',
-  );
-  return {
-    all: () => all.all(),
-    put: ({ first, last, bytes }) => void put.run(first, last, bytes),
-    forgetUpTo: (number) => void upTo.run(number),
-    forget: (first) => void one.run(first),
-    dayBytes: (day) => read.get(day) ?? 0,
-    setDayBytes(day, bytes) {
-      write.run(day, bytes);
-      trim.run(keptDays);
-    },
-  };
 }
 
 /** In memory: for tests, and where nothing is gathered. */
