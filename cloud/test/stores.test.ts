@@ -279,18 +279,14 @@ t.test('a day is compared with what its gateway says of it', async (t) => {
   const projector = make();
   const entry = { gateway_id: 'gw-1', grid_id: 'alpha' };
   const check = createManifestCheck({
-    ...{
-      manifests: createManifestStore(database),
-      store,
-      telemetry,
-      projector,
-      ledger,
-      clock,
-      realClock: clock,
-      log,
-    },
-    gateway: () => entry,
-    ask: (_gateway, message) => asked.push(message),
+    manifests: createManifestStore(database),
+    store,
+    telemetry,
+    projector,
+    ledger,
+    clock,
+    realClock: clock,
+    log,
   });
   const [day] = localDays('UTC', testStartMs, testStartMs + 1);
   if (day === undefined) throw new Error('no day');
