@@ -399,7 +399,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     profiles,
     version: gatewayVersion,
     log,
-    seals: createSealStore(telemetryDatabase),
+    seals: createSealStore(telemetryDatabase, log.epoch),
     formerEpochs: formerEpochs(log),
     sink,
     onActs: async (events) => void (await Promise.all(events.map((event) => alerts.append(event)))),

@@ -80,6 +80,8 @@ const stretch = fc.record({
   odd: fc.constantFrom(false, false, true),
 });
 
+const sunny = { steps: 1, hot: 40, sun: 800, load: 5, made: 2, charge: 60, silent: undefined, odd: false } as const;
+
 async function liveAndTested(t: Test, seed: number): Promise<void> {
   t.comment(`SEED=${seed}`);
   const life = fc
@@ -87,6 +89,8 @@ async function liveAndTested(t: Test, seed: number): Promise<void> {
     .flat()
     .flatMap((one) => Array.from({ length: one.steps }, () => one))
     .slice(0, steps);
+  // A sunny stretch that is long enough for the slowest of the rules.
+  life.splice(10, 24, ...Array.from({ length: 24 }, () => sunny));
   const path = await gatewayFolder(t, { site, limits: { device_silent_min: 2 }, log: { hold_ms: 1 } });
   mkdirSync(join(dirname(path), 'rules'));
   for (const rule of siteRules) writeFileSync(join(dirname(path), 'rules', `${rule.id}.yaml`), stringify(rule));

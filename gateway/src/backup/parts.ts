@@ -12,6 +12,7 @@ import {
 } from '@villagrid/runtime';
 import type { GatewayConfig } from '../config/schema.js';
 import { logMigrations } from '../log/schema.js';
+import { sealMigrations } from '../log/seal-store.js';
 import { storeMigrations } from '../store/schema.js';
 
 /** Says of which program and form a backup is. */
@@ -42,6 +43,7 @@ export const gatewayModules: Readonly<Record<string, readonly Migration[]>> = {
   accounts: accountMigrations,
   commands: commandMigrations,
   notify: notifyMigrations,
+  uplink: sealMigrations,
   // Version 0.1 kept history so; its tables are made anew from the log.
   telemetry: telemetryMigrations,
 };

@@ -25,10 +25,12 @@ export interface SealStore {
   setDayBytes(day: string, bytes: number): void;
 }
 
-const migrations = [
+/** Tables of the seals. */
+export const sealMigrations = [
   `CREATE TABLE uplink_seal (
      first INTEGER PRIMARY KEY,
      last INTEGER NOT NULL,
+     epoch TEXT NOT NULL,
      bytes BLOB NOT NULL
    );
    CREATE TABLE uplink_day (
@@ -39,11 +41,14 @@ const migrations = [
 /** Days whose bytes are kept. */
 const keptDays = 40;
 
-/** Over SQLite; throws E_STORE_OPEN. */
-export function createSealStore(database: SqliteDatabase): SealStore {
-  migrateModule(database, 'uplink', migrations);
+/** Over SQLite; seals of another life of the log (`epoch`) are forgotten, their numbers may be others now. Throws E_STORE_OPEN. */
+export function createSealStore(database: SqliteDatabase, epoch: string): SealStore {
+  migrateModule(database, 'uplink', sealMigrations);
+  database.prepare('DELETE FROM uplink_seal WHERE epoch <> ?').run(epoch);
   const all = database.prepare<[], Seal>('SELECT first, last, bytes FROM uplink_seal ORDER BY first');
-  const put = database.prepare<[number, number, Uint8Array]>('INSERT OR REPLACE INTO uplink_seal VALUES (?, ?, ?)');
+  const put = database.prepare<[number, number, string, Uint8Array]>(
+    'INSERT OR REPLACE INTO uplink_seal VALUES (?, ?, ?, ?)',
+  );
   const upTo = database.prepare<[number]>('DELETE FROM uplink_seal WHERE last <= ?');
   const one = database.prepare<[number]>('DELETE FROM uplink_seal WHERE first = ?');
   const read = database.prepare<[string], number>('SELECT bytes FROM uplink_day WHERE day = ?').pluck();
@@ -53,7 +58,7 @@ export function createSealStore(database: SqliteDatabase): SealStore {
   );
   return {
     all: () => all.all(),
-    put: ({ first, last, bytes }) => void put.run(first, last, bytes),
+    put: ({ first, last, bytes }) => void put.run(first, last, epoch, bytes),
     forgetUpTo: (number) => void upTo.run(number),
     forget: (first) => void one.run(first),
     dayBytes: (day) => read.get(day) ?? 0,

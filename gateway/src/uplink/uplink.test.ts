@@ -213,7 +213,7 @@ async function gateway(
     gridId,
     version: '0.1.0',
     plan: 'raw',
-    seals: createSealStore(database),
+    seals: createSealStore(database, log.epoch),
     ...over,
     site: over.site ?? (() => ({ name: 'Test' }) as unknown as Site),
     clockTrust: () => 'ntp',

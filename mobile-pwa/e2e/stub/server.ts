@@ -211,6 +211,22 @@ export async function startStub(options: {
       }
       return json(response, 200, ruleTest);
     }
+    if (parts[0] === 'uplink')
+      return json(response, 200, {
+        grid_id: village.id,
+        uplink: {
+          connected: true,
+          plan: 'standard',
+          boosted: false,
+          waiting_frames: 120,
+          waiting_since_ms: nowMs() - 3_600_000,
+          held: null,
+          complete_at_ms: nowMs() + 7_200_000,
+          day: new Date(nowMs()).toISOString().slice(0, 10),
+          used_bytes: 3_100_000,
+          budget_bytes: 20_000_000,
+        },
+      });
     if (parts[0] === 'dashboard') return json(response, 200, village.summary());
     if (parts[0] === 'device')
       return json(response, 200, { grid_id: village.id, now_ms: nowMs(), devices: village.devices() });

@@ -76,6 +76,7 @@ export function quantityText(metric: string, value: number | null, unit?: string
   const { base } = parseMetricId(metric);
   if (base === 'grid_tie_connected') return t(value > 0.5 ? 'tile.connected' : 'tile.notConnected');
   if (base === 'grid_tie_enabled') return t(value > 0.5 ? 'tile.tieOn' : 'tile.tieOff');
+  if (base === 'fault_state') return t(value < 1 ? 'state.well' : value < 2 ? 'state.off' : 'state.fault');
   const { number, unit: shown } = quantity(metric, value, unit);
   return shown === '' ? number : `${number}${nbsp}${shown}`;
 }
