@@ -15,6 +15,7 @@ const places: Readonly<Record<string, readonly [path: string, name: string]>> = 
   clock_correction: [runtime('telemetry/clock-ledger.ts'), 'clockLedgerMigrations'],
   accounts: [runtime('accounts/accounts.ts'), 'accountMigrations'],
   commands: [runtime('commands/command-store.ts'), 'commandMigrations'],
+  uplink: [own('log/seal-store.ts'), 'sealMigrations'],
   notify: [runtime('notify/notify-store.ts'), 'notifyMigrations'],
   telemetry: [runtime('telemetry/schema.ts'), 'telemetryMigrations'],
 };
