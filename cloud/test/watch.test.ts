@@ -10,6 +10,29 @@ import { silenceCause, silencePatienceMs, wasDark, type SilenceFacts } from '../
 
 const minute = 60_000;
 
+/** A gateway of a grid that said HELLO. */
+function sayHello(gateways: ReturnType<typeof createGatewayStore>, name: string, nowMs: number): void {
+  gateways.hello(
+    {
+      y: 'hello',
+      gateway_id: `gw-${name}`,
+      boot: 'B',
+      version: '1',
+      epoch: 'E',
+      newest_number: 0,
+      oldest_number: 0,
+      receipted_number: 0,
+      clock_ms: nowMs,
+      clock_trust: 'ntp',
+      plan: 'full',
+      site: testSite(name, `gw-${name}`),
+    },
+    name,
+    testSite(name, `gw-${name}`),
+    nowMs,
+  );
+}
+
 t.test(
   'a silent gateway is told by its likeliest cause, patiently at night and where it was mostly the link',
   async (t) => {
@@ -65,26 +88,7 @@ t.test(
     const hear = (...heard: readonly string[]) => {
       for (const name of heard) gateways.received(`gw-${name}`, name, nowMs);
     };
-    for (const name of names)
-      gateways.hello(
-        {
-          y: 'hello',
-          gateway_id: `gw-${name}`,
-          boot: 'B',
-          version: '1',
-          epoch: 'E',
-          newest_number: 0,
-          oldest_number: 0,
-          receipted_number: 0,
-          clock_ms: nowMs,
-          clock_trust: 'ntp',
-          plan: 'full',
-          site: testSite(name, `gw-${name}`),
-        },
-        name,
-        testSite(name, `gw-${name}`),
-        nowMs,
-      );
+    for (const name of names) sayHello(gateways, name, nowMs);
     const cloud = createCloud(config, { clock, realClock: realClock(), random: seededRandom(3), log: silentLogger() });
     t.teardown(async () => {
       await cloud.stop();
@@ -155,26 +159,7 @@ t.test(
     const clock: Clock = { ...realClock(), nowMs: () => nowMs };
     const database = openCloudDatabase(config.data_dir);
     const gateways = createGatewayStore(database);
-    for (const name of names)
-      gateways.hello(
-        {
-          y: 'hello',
-          gateway_id: `gw-${name}`,
-          boot: 'B',
-          version: '1',
-          epoch: 'E',
-          newest_number: 0,
-          oldest_number: 0,
-          receipted_number: 0,
-          clock_ms: nowMs,
-          clock_trust: 'ntp',
-          plan: 'full',
-          site: testSite(name, `gw-${name}`),
-        },
-        name,
-        testSite(name, `gw-${name}`),
-        nowMs,
-      );
+    for (const name of names) sayHello(gateways, name, nowMs);
     const cloud = createCloud(config, { clock, realClock: realClock(), random: seededRandom(3), log: silentLogger() });
     t.teardown(async () => {
       await cloud.stop();

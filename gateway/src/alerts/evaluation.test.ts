@@ -24,6 +24,8 @@ import { createAlerts } from './alerts.js';
 
 const startMs = 1_795_600_000_000;
 const gridId = 'kisima';
+/** A log that commits by its hold alone, under a right clock. */
+const sizes = { log: silentLogger(), trust: () => 'ntp' as const, maxSamples: 100_000, maxBytes: 1e9 };
 const device = (device_id: string, kind: string) => ({ device_id, name: device_id, kind, protocol: 'mqtt' });
 const wire = (device_id: string, metric: string) => ({ terms: [{ device_id, metric, factor: 1 }] });
 const site: Site = Parse(
@@ -195,17 +197,7 @@ t.test(
         },
       };
       const open = () => {
-        const logStore = openLogStore({
-          path,
-          clock,
-          realClock,
-          random,
-          log: silentLogger(),
-          trust: () => 'ntp',
-          holdMs: 86_400_000,
-          maxSamples: 100_000,
-          maxBytes: 1e9,
-        });
+        const logStore = openLogStore({ ...sizes, path, clock, realClock, random, holdMs: 86_400_000 });
         const { log, alertStore } = logStore;
         const live = new Live({ site, clock, logger: silentLogger() });
         const frames = () => log.read(1, { maxFrames: 10_000, maxBytes: 1e9 }).map(({ frame }) => frame);
@@ -354,17 +346,7 @@ t.test(
     const random = seededRandom(7);
     const path = join(tempDir(t), 'log.db');
     const open = (of: Site) => {
-      const logStore = openLogStore({
-        path,
-        clock,
-        realClock: clock,
-        random,
-        log: silentLogger(),
-        trust: () => 'ntp',
-        holdMs: 5000,
-        maxSamples: 100_000,
-        maxBytes: 1e9,
-      });
+      const logStore = openLogStore({ ...sizes, path, clock, realClock: clock, random, holdMs: 5000 });
       const alerts = createAlerts({
         site: of,
         limits: {},
@@ -430,15 +412,12 @@ t.test('what just happened is told as over also while the card takes nothing', a
   const clock = testClock(startMs);
   const random = seededRandom(8);
   const logStore = openLogStore({
+    ...sizes,
     path: join(tempDir(t), 'log.db'),
     clock,
     realClock: clock,
     random,
-    log: silentLogger(),
-    trust: () => 'ntp',
     holdMs: 5000,
-    maxSamples: 100_000,
-    maxBytes: 1e9,
   });
   const told: string[] = [];
   const alerts = createAlerts({

@@ -211,8 +211,9 @@ export function createEvaluation(options: EvaluationOptions): Evaluation {
 
   /** The same for a frame of which only the samples are known. */
   const guess = (frame: Frame): void => {
-    const { wallMs } = options.corrected(frame);
-    for (const samples of readingsOf(options.corrected(frame))) judge(samples, live.apply(samples, wallMs), wallMs);
+    const corrected = options.corrected(frame);
+    const { wallMs } = corrected;
+    for (const samples of readingsOf(corrected)) judge(samples, live.apply(samples, wallMs), wallMs);
     engine.onTick(wallMs);
   };
 

@@ -190,8 +190,7 @@ export class Live {
       newest.value = value ?? Number.NaN;
       newest.quality = quality;
     }
-    for (const [metric, wire] of Object.entries(this.#site.wiring))
-      this.#figures.set(metric, resolveFigure(metric, wire, this.latest, this.#clock.nowMs()));
+    this.#resolveAll();
   }
 
   /** The clock that dates samples was moved: what it dated moves too, and nothing stays in the future. */
