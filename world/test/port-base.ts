@@ -11,15 +11,32 @@ const isFree = (port: number): Promise<boolean> =>
     server.listen(port, '0.0.0.0', () => server.close(() => resolve(true)));
   });
 
-/** A base for `--port-base` of which nothing is taken now. Each process begins its search elsewhere. */
+/** Takes a port for as long as this process lives; false when somebody has it. It keeps no process running. */
+const claim = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => {
+      server.unref();
+      resolve(true);
+    });
+  });
+
+/** The port of a range that no village takes: who holds it owns the range, also while its village is being restarted. */
+const claimAt = 99;
+
+/**
+ * A base for `--port-base` of which nothing is taken now. The range belongs to this process until it ends: another one
+ * that looks for ports neither takes nor probes it, so that a village which stops and starts again finds it free.
+ */
 export async function freePortBase(grids: number): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt += 1) {
     const base = 12_000 + ((process.pid * 3 + attempt) % 180) * 100;
-    const ports = Array.from({ length: grids }, (_, grid) =>
-      Array.from({ length: span }, (_, i) => base + grid * 100 + i),
-    );
-    const free = await Promise.all(ports.flat().map(isFree));
-    if (free.every(Boolean)) return base;
+    const bases = Array.from({ length: grids }, (_, grid) => base + grid * 100);
+    const claims = await Promise.all(bases.map((one) => claim(one + claimAt)));
+    if (!claims.every(Boolean)) continue;
+    const ports = bases.flatMap((one) => Array.from({ length: span }, (_, i) => one + i));
+    if ((await Promise.all(ports.map(isFree))).every(Boolean)) return base;
   }
   throw new Error('no free range of ports between 12000 and 30000');
 }

@@ -913,7 +913,7 @@ t.test(
   'a device of somebody else (pymodbus) is scanned, identified by SunSpec and read, over TCP and on a serial line',
   { skip: skip || (foreign ? false : 'needs the Debian packages python3-pymodbus and python3-serial-asyncio') },
   async (t) => {
-    const port = 21_000 + (process.pid % 9000);
+    const port = 30_500 + (process.pid % 2000);
     const folder = tempDir(t);
     const [near, far] = await Promise.all([openPty(join(folder, 'near')), openPty(join(folder, 'far'))]);
     t.teardown(() => Promise.all([near.close(), far.close()]));

@@ -86,7 +86,7 @@ const mosquitto = ['/usr/sbin/mosquitto', '/usr/local/sbin/mosquitto', '/opt/hom
 
 /** A port that is free now, below those the system gives to outgoing connections. */
 async function freePort(): Promise<number> {
-  for (let port = 21_000 + (process.pid % 9000); ; port += 1) {
+  for (let port = 30_500 + (process.pid % 2000); ; port += 1) {
     const free = await new Promise<boolean>((resolve) => {
       const server = createServer();
       server.once('error', () => resolve(false));

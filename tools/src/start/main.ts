@@ -63,8 +63,8 @@ const endedSome = endLeftovers();
 
 const needed = neededPorts(start.grids, start.portBase);
 let taken = await takenPorts(needed);
-// What was just ended may hold its ports for a moment.
-for (let tries = 0; endedSome && taken.length > 0 && tries < 20; tries += 1) {
+// What was just ended may hold its ports for a moment, and so may a program that only looked whether they are free.
+for (let tries = 0; taken.length > 0 && tries < (endedSome ? 20 : 5); tries += 1) {
   await clock.sleep(100);
   taken = await takenPorts(needed);
 }
