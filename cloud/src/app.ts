@@ -8,12 +8,14 @@ import {
   createFileRoom,
   createLifecycle,
   openDatabase,
-  type GuardedBroker,
   type Lifecycle,
   type Logger,
 } from '@villagrid/runtime';
 import { createApi } from './api-server.js';
 import type { CloudConfig } from './config/load.js';
+import { createDirectIntake } from './direct/intake.js';
+import { createDirectRules, type DirectRules } from './direct/rules.js';
+import { createDirectStore, type DirectStore } from './direct/store.js';
 import { createDirectory, type Directory } from './directory/directory.js';
 import { createBoost } from './downlink/boost.js';
 import { createDownlink } from './downlink/downlink.js';
@@ -39,6 +41,9 @@ import { createLanes } from './uplink/lanes.js';
 import type { WindowHistory } from './stores/window-history.js';
 import { createWatch, type Watch } from './watch/watch.js';
 import { createPresence } from './uplink/presence.js';
+import { createBrokerClient } from './uplink/broker-client.js';
+import type { UplinkLine, UplinkReceiver } from './uplink/port.js';
+import { createReceiver } from './uplink/receiver.js';
 import { createUplinkBroker } from './uplink/uplink-broker.js';
 
 /** What a cloud is given by its process. */
@@ -76,9 +81,13 @@ export interface Cloud {
   readonly store: SqliteUplinkStore;
   readonly history: WindowHistory;
   readonly counters: Counters;
-  readonly broker: GuardedBroker;
+  /** The way to gateways and devices. */
+  readonly line: UplinkLine;
   /** The cloud's own rules. */
   readonly watch: Watch;
+  /** Rules over devices without a gateway. */
+  readonly directRules: DirectRules;
+  readonly direct: DirectStore;
   /** Deletes what was kept long enough. */
   readonly retention: Retention;
   /** Compares days with what gateways say of them. */
@@ -101,13 +110,14 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
   const links = createLinkStore(database);
   const acts = createActStore(database);
   const alerts = createAlertStore({ database });
+  const direct = createDirectStore(database);
   const ledger = new ClockLedger(database);
   const frames = ledger.reader({
     framesOverlapping: (fromMs, toMs, gridId) => decodeAll(store.framesBetween(gridId, fromMs, toMs, projector.cursor)),
   });
   const zoneOf = (gridId: string): string => {
-    const gateway = directory.ofGrid(gridId);
-    return gateway ? (grids.get(gridId)?.site() ?? siteOf(gateway, gateways)).zone : 'UTC';
+    const entry = directory.ofGrid(gridId);
+    return entry ? (grids.get(gridId)?.site() ?? siteOf(entry, directory.devicesOf(gridId), gateways)).zone : 'UTC';
   };
   const { telemetry, history } = openHistory(config, {
     database,
@@ -129,7 +139,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     onChange: (gateway) => grids.get(gateway.grid_id)?.presenceChanged(),
   });
   const downlink = createDownlink({
-    publish: (topic, payload) => broker.publish(topic, payload, { qos: 1 }),
+    publish: (topic, payload) => line.publish(topic, payload),
     acts,
     directory,
     presence,
@@ -155,6 +165,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     onProjected: (gridId, changed) => {
       retention.projected(gridId, changed);
       grids.get(gridId)?.projected(changed);
+      directRules.projected(gridId, changed.samples);
     },
     afterCommit: () => ports.afterCommit?.('projected'),
   });
@@ -171,6 +182,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     links,
     gateways,
     presence,
+    direct: { link: (id) => directIntake.link(id), heardMs: (id) => directIntake.heardMs(id) },
     downlink,
     projector,
     live,
@@ -183,6 +195,20 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
       // How long another store keeps windows is its own affair.
       return telemetry.outbox === undefined ? kept : { raw: kept.raw };
     },
+  });
+  const directRules = createDirectRules({
+    ...{ directory, alerts, direct, clock, realClock, random },
+    grid: (gridId) => grids.get(gridId),
+    log: log.child('rules'),
+    speed: config.clock?.speed ?? 1,
+  });
+  const directIntake = createDirectIntake({
+    ...{ database, store, direct, clock, realClock, random, counters },
+    origin: { kind: 'cloud', id: config.cloud_id },
+    log: log.child('devices'),
+    metricsOf: ({ grid_id, device_id }) => grids.get(grid_id)?.metricsOf(device_id) ?? [],
+    afterCommit: () => ports.afterCommit?.('archived'),
+    onAccepted: () => projector.run(),
   });
   const manifestCheck = createManifestCheck({
     manifests: createManifestStore(database),
@@ -232,19 +258,8 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
         .get(gateway.grid_id)
         ?.projected({ samples: [], alertIds: new Set(alertIds), deviceIds: new Set(), restamped: false }),
   });
-  const broker = createUplinkBroker({
-    config: config.mqtts,
-    directory,
-    presence,
-    realClock,
-    log: log.child('mqtts'),
-    onPublish(gateway, lane, payload) {
-      presence.heard(gateway);
-      if (lane === 'session') return lanes.session(gateway, payload);
-      if (lane === 'alerts') return lanes.alerts(gateway, payload);
-      return acceptor.accept({ gateway, lane, payload });
-    },
-  });
+  const receiver = createReceiver({ presence, lanes, acceptor, direct: directIntake });
+  const line = createLine(config, { directory, realClock, log, receiver });
   const health = createHealth({
     counters,
     database,
@@ -254,7 +269,8 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     projector,
     directory,
     presence,
-    broker,
+    direct,
+    line,
     clock,
     silentAfterMs: config.silent_after_s * 1000,
   });
@@ -297,6 +313,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
   lifecycle.add(retention);
   lifecycle.add(manifestCheck);
   lifecycle.add(watch);
+  lifecycle.add(directRules);
   lifecycle.add({
     name: 'api',
     start: async () => void (await api.start()),
@@ -306,16 +323,14 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
   lifecycle.add(downlink);
   lifecycle.add(boost);
   lifecycle.add({ name: 'ingest', start() {}, stop: () => acceptor.drained(), stopDeadlineMs: 1000 });
-  lifecycle.add({ name: 'mqtts', start: () => broker.start(), stop: () => broker.stop(), stopDeadlineMs: 1500 });
+  lifecycle.add({ ...directIntake, stopDeadlineMs: 1000 });
+  lifecycle.add({ name: 'mqtts', start: () => line.start(), stop: () => line.stop(), stopDeadlineMs: 1500 });
 
   const addresses = (): CloudAddresses | undefined => {
     const url = (scheme: string) => api.urls.find((one) => one.startsWith(`${scheme}:`)) ?? null;
     const http = url('http');
-    const port = broker.ports.mqtts;
-    if (http === null || port === undefined) return undefined;
-    const { host } = config.mqtts;
-    const shown = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
-    return { http, https: url('https'), mqtts: `mqtts://${shown}:${port}` };
+    const mqtts = line.address();
+    return http === null || mqtts === undefined ? undefined : { http, https: url('https'), mqtts };
   };
 
   return {
@@ -333,11 +348,28 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     store,
     history,
     counters,
-    broker,
+    line,
     watch,
+    directRules,
+    direct,
     retention,
     manifestCheck,
   };
+}
+
+/** The broker that is built in, or the way to another one. Throws E_CERTIFICATE. */
+function createLine(
+  { mqtts, broker }: CloudConfig,
+  ports: {
+    readonly directory: Directory;
+    readonly realClock: Clock;
+    readonly log: Logger;
+    readonly receiver: UplinkReceiver;
+  },
+): UplinkLine {
+  if (broker !== undefined) return createBrokerClient({ ...ports, config: broker, log: ports.log.child('broker') });
+  if (mqtts !== undefined) return createUplinkBroker({ ...ports, config: mqtts, log: ports.log.child('mqtts') });
+  throw new VillagridError('E_CONFIG_INVALID', 'neither mqtts nor broker is configured.');
 }
 
 /** Frames of the archive, which were all found good when they came. */

@@ -12,6 +12,7 @@ export * from './wire/topics.js';
 export * from './wire/telemetry.js';
 export * from './wire/telemetry-form.js';
 export * from './wire/dating.js';
+export * from './wire/device-alert.js';
 export * from './wire/legacy.js';
 export * from './wire/node.js';
 export * from './codec/bytes.js';

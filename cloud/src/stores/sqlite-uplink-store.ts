@@ -55,6 +55,8 @@ export interface SqliteUplinkStore extends UplinkStore {
   ): ReadonlyArray<Pick<ArchivedFrame, 'number' | 'bytes'> & { readonly withdrawn: boolean }>;
   /** Takes a good frame out of reading by time: its samples could not be projected. */
   withdraw(seq: number): void;
+  /** To be called when a transaction of the caller's failed: ledgers that were read may say more than was committed. */
+  forget(): void;
   /** How far a log is here, without going through it; undefined for an unknown one. */
   progress(gatewayId: string, epoch: string): LogProgress | undefined;
   /** Whether samples of a stretch of time were removed. */
@@ -396,6 +398,7 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
         .map(({ number, bytes, from_ms }) => ({ number, bytes, withdrawn: from_ms === null }));
     },
     withdraw: (seq) => void sql.withdraw.run(seq),
+    forget: () => logs.clear(),
     progress(gatewayId, epoch) {
       const log = findLog(gatewayId, epoch);
       if (log === undefined) return undefined;
