@@ -26,6 +26,8 @@ import { createAcceptor } from './ingest/accept.js';
 import { createProjector } from './ingest/project.js';
 import { newCounters, type Counters } from './observe/counters.js';
 import { createHealth } from './observe/health.js';
+import { createCloudControl } from './letters/control.js';
+import { createReplay, type Replay } from './letters/replay.js';
 import { createManifestCheck, type ManifestCheck } from './receipts/manifest-check.js';
 import { keptOf } from './retention/policy.js';
 import { createRetention, type Retention } from './retention/retention.js';
@@ -88,6 +90,8 @@ export interface Cloud {
   /** Rules over devices without a gateway. */
   readonly directRules: DirectRules;
   readonly direct: DirectStore;
+  /** Dead letters once more. */
+  readonly replay: Replay;
   /** Deletes what was kept long enough. */
   readonly retention: Retention;
   /** Compares days with what gateways say of them. */
@@ -259,6 +263,10 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
         ?.projected({ samples: [], alertIds: new Set(alertIds), deviceIds: new Set(), restamped: false }),
   });
   const receiver = createReceiver({ presence, lanes, acceptor, direct: directIntake });
+  const replay = createReplay({
+    ...{ database, store, directory, acceptor, lanes, history, projector, clock },
+    direct: directIntake,
+  });
   const line = createLine(config, { directory, realClock, log, receiver });
   const health = createHealth({
     counters,
@@ -324,6 +332,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
   lifecycle.add(boost);
   lifecycle.add({ name: 'ingest', start() {}, stop: () => acceptor.drained(), stopDeadlineMs: 1000 });
   lifecycle.add({ ...directIntake, stopDeadlineMs: 1000 });
+  lifecycle.add(createCloudControl({ dataDir: config.data_dir, store, direct, directory, replay }));
   lifecycle.add({ name: 'mqtts', start: () => line.start(), stop: () => line.stop(), stopDeadlineMs: 1500 });
 
   const addresses = (): CloudAddresses | undefined => {
@@ -352,6 +361,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     watch,
     directRules,
     direct,
+    replay,
     retention,
     manifestCheck,
   };

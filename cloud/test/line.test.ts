@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { qualityCodes, topics } from '@villagrid/contracts';
-import { cryptoRandom, issueServerCertificate, realClock } from '@villagrid/runtime';
+import { askControl, cryptoRandom, issueServerCertificate, realClock } from '@villagrid/runtime';
 import { memoryLog, tempDir } from '@villagrid/runtime/testing';
 import { createCloud, loadCloudConfig, type Cloud } from '../src/index.js';
 import { cloudFixture, type CloudFixture } from '../src/testing/cloud-fixture.js';
@@ -218,7 +218,7 @@ function lineSuite(name: string, broker: Broker, skip: string | false = false): 
 
   t.test(`${name}: one device's certificate says nothing for another; what is refused is kept`, { skip }, async (t) => {
     const running = await run(t, broker);
-    const { cloud } = running;
+    const { cloud, fixture } = running;
     const reading = { boot: 'x', seq: 1, metrics: { equipment_temp_c: 30 } };
     for (const [topic, payload] of [
       [topics.telemetry('gamma', 'meter-7'), reading],
@@ -249,6 +249,35 @@ function lineSuite(name: string, broker: Broker, skip: string | false = false): 
       cloud.store.allLogs().map(({ gatewayId }) => gatewayId),
       ['cabinet-1'],
     );
+
+    // What an older program refused and this one takes.
+    const good = {
+      gatewayId: 'cabinet-1',
+      gridId: 'alpha',
+      epoch: null,
+      number: null,
+      code: 'E_PAYLOAD_SCHEMA',
+      reason: 'old',
+    };
+    const text = JSON.stringify({ boot: 'x', seq: 2, metrics: { humidity_pct: 41 } });
+    const atMs = clock.nowMs() - 3_600_000;
+    cloud.store.keepDeadLetter({ ...good, stage: 'telemetry', bytes: Buffer.from(text) }, atMs);
+    const bytes = testFrame(1);
+    const frame = { number: 1, bytes, hash: Buffer.alloc(32, 1), bad: 'old', fromMs: null, toMs: null };
+    cloud.store.accept([{ gatewayId: 'gw-1', gridId: 'alpha', epoch: 'E', frames: [frame] }], [], atMs);
+    const ids = cloud.store.deadLetters(10).map(({ id }) => id);
+    const socket = join(fixture.directory, 'data', 'cloud.sock');
+    t.match(await askControl(socket, { command: 'letters' }, clock), { ok: true, count: 4 });
+    t.match(await askControl(socket, { command: 'replay', ids }, clock), {
+      ok: true,
+      replayed: [{ outcome: 'refused' }, { outcome: 'refused' }, { outcome: 'taken' }, { outcome: 'taken' }],
+    });
+    const grid = cloud.grids.get('alpha');
+    await until(t, 'both are shown', () => grid?.latest('inv-01', 'generation_kw') !== undefined);
+    t.match(grid?.latest('cabinet-1', 'humidity_pct'), { value: 41, timeMs: atMs }, 'it is of the time it came');
+    t.equal(cloud.store.deadLetterCount(), 2);
+    t.match(cloud.store.receipt('gw-1', 'E'), { up_to: 1, bad: [] });
+    t.equal((await cloud.replay(ids)).length, 2, 'what was taken is a letter no longer');
   });
 
   t.test(

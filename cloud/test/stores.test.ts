@@ -193,7 +193,7 @@ t.test(
     const projector = one.make();
     const retention = createRetention({
       settings,
-      directory: { gateway: () => entry, ofGrid: () => entry },
+      directory: { gridOf: () => entry.grid_id, ofGrid: () => entry },
       ...{ store, telemetry, projector, ledger: one.ledger, cursors: createCursorStore(database) },
       hasWindows: true,
       file: createFileRoom(database.name, () => database),

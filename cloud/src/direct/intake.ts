@@ -61,8 +61,9 @@ export interface DirectIntakeOptions {
 
 /** Each promise resolves when the publish may be acknowledged, and rejects when it could not be stored. */
 export interface DirectIntake extends LifecyclePart {
-  telemetry(device: DirectDevice, payload: Uint8Array): Promise<void>;
-  alert(device: DirectDevice, payload: Uint8Array): Promise<void>;
+  /** `arrivedMs` is given for what came before and is taken only now. */
+  telemetry(device: DirectDevice, payload: Uint8Array, arrivedMs?: number): Promise<void>;
+  alert(device: DirectDevice, payload: Uint8Array, arrivedMs?: number): Promise<void>;
   connected(deviceId: string): void;
   disconnected(deviceId: string): void;
   /** Its last will speaks. */
@@ -335,7 +336,12 @@ export function createDirectIntake(options: DirectIntakeOptions): DirectIntake {
       options.onAccepted();
     },
   });
-  const add = (device: DirectDevice, topic: Item['topic'], payload: Uint8Array): Promise<void> => {
+  const add = (device: DirectDevice, topic: Item['topic'], payload: Uint8Array, arrivedMs?: number): Promise<void> => {
+    if (arrivedMs !== undefined) {
+      const { nowMs, monotonicMs, trust } = now();
+      const arrival = { nowMs: arrivedMs, monotonicMs: monotonicMs - (nowMs - arrivedMs), trust };
+      return group.add({ device, topic, payload, arrival });
+    }
     const arrival = now();
     heard.set(device.device_id, arrival.nowMs);
     gone.delete(device.device_id);
@@ -345,8 +351,8 @@ export function createDirectIntake(options: DirectIntakeOptions): DirectIntake {
 
   return {
     name: 'devices without a gateway',
-    telemetry: (device, payload) => add(device, 'telemetry', payload),
-    alert: (device, payload) => add(device, 'device_alert', payload),
+    telemetry: (device, payload, arrivedMs) => add(device, 'telemetry', payload, arrivedMs),
+    alert: (device, payload, arrivedMs) => add(device, 'device_alert', payload, arrivedMs),
     connected(deviceId) {
       connections.set(deviceId, (connections.get(deviceId) ?? 0) + 1);
       gone.delete(deviceId);

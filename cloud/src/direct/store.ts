@@ -39,7 +39,7 @@ export function createDirectStore(database: SqliteDatabase): DirectStore {
   migrateModule(database, 'direct', directMigrations);
   const heard = database.prepare<[string, number]>(
     `INSERT INTO direct_device (device_id, heard_ms) VALUES (?, ?)
-     ON CONFLICT (device_id) DO UPDATE SET heard_ms = excluded.heard_ms`,
+     ON CONFLICT (device_id) DO UPDATE SET heard_ms = max(heard_ms, excluded.heard_ms)`,
   );
   const heardMs = database.prepare<[string], number>('SELECT heard_ms FROM direct_device WHERE device_id = ?').pluck();
   const count = database.prepare<[string, string, number, number, number, number]>(
