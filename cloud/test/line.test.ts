@@ -6,13 +6,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { qualityCodes, topics } from '@villagrid/contracts';
-import { askControl, cryptoRandom, issueServerCertificate, realClock } from '@villagrid/runtime';
+import { aclOf, askControl, cryptoRandom, issueServerCertificate, realClock } from '@villagrid/runtime';
 import { memoryLog, tempDir } from '@villagrid/runtime/testing';
 import { createCloud, loadCloudConfig, type Cloud } from '../src/index.js';
 import { cloudFixture, type CloudFixture } from '../src/testing/cloud-fixture.js';
 import { DirectDeviceSide } from '../src/testing/direct-device.js';
 import { GatewaySide, testFrame } from '../src/testing/gateway-side.js';
-import { aclOf } from '../src/uplink/acl.js';
 
 const clock = realClock();
 const directory = {
