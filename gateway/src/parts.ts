@@ -20,7 +20,14 @@ import {
   type WriteOutcome,
 } from './drivers/index.js';
 import type { Log } from './log/port.js';
-import { createMqttDestination, createUplink, type SealStore, type Uplink, uplinkKeepaliveS } from './uplink/index.js';
+import {
+  createAwsIotDestination,
+  createMqttDestination,
+  createUplink,
+  type SealStore,
+  type Uplink,
+  uplinkKeepaliveS,
+} from './uplink/index.js';
 
 /** A system's clock that is off by more cannot judge certificates, milliseconds. */
 const systemWrongMs = 3_600_000;
@@ -125,7 +132,7 @@ function makeUplink(context: PartsContext): Uplink | undefined {
   const { uplink: settings, site } = config;
   if (!settings) return undefined;
   const logger = context.logger.child('uplink');
-  const destination = createMqttDestination({
+  const common = {
     url: settings.url,
     caFile: settings.ca_file,
     certificateFile: settings.certificate_file,
@@ -136,12 +143,18 @@ function makeUplink(context: PartsContext): Uplink | undefined {
     realClock,
     random,
     log: logger,
-    // A certificate is judged by the time the village knows, and while it knows none, only by who signed it.
-    judge: {
-      systemIsRight: () => isTrusted(clockTrust()) && Math.abs(context.clockOffsetMs()) < systemWrongMs,
-      nowMs: () => (isTrusted(clockTrust()) ? clock.nowMs() : undefined),
-    },
-  });
+  };
+  const destination =
+    settings.destination === 'aws-iot'
+      ? createAwsIotDestination({ ...common, ...(settings.aws_rule === undefined ? {} : { rule: settings.aws_rule }) })
+      : createMqttDestination({
+          ...common,
+          // A certificate is judged by the time the village knows, and while it knows none, only by who signed it.
+          judge: {
+            systemIsRight: () => isTrusted(clockTrust()) && Math.abs(context.clockOffsetMs()) < systemWrongMs,
+            nowMs: () => (isTrusted(clockTrust()) ? clock.nowMs() : undefined),
+          },
+        });
   return createUplink({
     destination,
     log,
