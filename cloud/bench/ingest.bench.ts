@@ -40,6 +40,14 @@ async function throughput(folder: string): Promise<Figure> {
   };
 }
 
+/** Environment of the cloud's process as systemd starts it. */
+function unitEnvironment(): Record<string, string> {
+  const unit = readFileSync(here('../../systemd/villagrid-cloud.service'), 'utf8');
+  return Object.fromEntries(
+    [...unit.matchAll(/^Environment=([A-Z_]+)=(.*)$/gm)].map(([, name, value]) => [name, value]),
+  );
+}
+
 /** A process's memory, MB: now, and the most it had. */
 function memoryOf(pid: number): { readonly nowMb: number; readonly mostMb: number } {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
@@ -71,6 +79,7 @@ async function memory(folder: string): Promise<Figure> {
   );
   const cloud = spawn(process.execPath, [here('../dist/main-local.js'), '--config', fixture.configPath], {
     stdio: ['ignore', 'pipe', 'ignore'],
+    env: { ...process.env, ...unitEnvironment() },
   });
   const sides: GatewaySide[] = [];
   try {
