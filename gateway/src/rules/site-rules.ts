@@ -5,30 +5,30 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import {
+  combineRule,
   defaultLimits,
   defaultRules,
-  isLearnt,
   messageOf,
-  ruleSchema,
+  ruleChangeSchema,
   tryRule,
   VillagridError,
+  watchesNothing,
+  watchesUnlearnt,
   type Rule,
+  type RuleChange,
   type RuleLimits,
   type RuleProblem,
   type Site,
 } from '@villagrid/contracts';
 import { dottedPath, loadConfig, valueLines } from '@villagrid/runtime';
-import Type, { type Static } from 'typebox';
+import Type from 'typebox';
 
 /** Most files that are read. */
 const mostRules = 200;
 
 /** A file of a rule: any part of it but its id may be left out where it changes a default. */
-export const ruleFileSchema = Type.Object(
-  { ...Type.Partial(ruleSchema).properties, id: ruleSchema.properties.id },
-  { additionalProperties: false, description: 'A rule of a site, in its folder of rules.' },
-);
-type RuleFile = Static<typeof ruleFileSchema>;
+export const ruleFileSchema = ruleChangeSchema;
+type RuleFile = RuleChange;
 
 /** What a rule is checked against. */
 export interface RuleSurroundings {
@@ -75,7 +75,7 @@ export function readRuleFile(path: string, { site, defaults }: RuleSurroundings,
     tell({ path: ['id'], what: `found "${file.id}"; it must be the file's name, "${name}"` });
   // Under a wrong id it is still known which rule is meant.
   const changed = defaults.find(({ id }) => id === name) ?? defaults.find(({ id }) => id === file.id);
-  const rule = combined(file, changed);
+  const rule = combineRule(file, changed);
   if (Array.isArray(rule))
     problems.push(
       `${path}:1: ${rule.join(', ')}: missing; "${file.id}" is no default rule, so its file says all of it.`,
@@ -144,63 +144,4 @@ function read(path: string): string {
   } catch (error) {
     throw new VillagridError('E_CONFIG_READ', `${path}: ${messageOf(error)}.`, { cause: error });
   }
-}
-
-const needed = ['kind', 'severity', 'selector', 'parameters', 'message', 'what', 'why', 'steps'] as const;
-
-/** The rule of a file; the names of what it lacks where it changes no default. */
-function combined(file: RuleFile, changed: Rule | undefined): Rule | string[] {
-  const given = Object.fromEntries(Object.entries(file).filter(([, value]) => value !== undefined));
-  if (changed === undefined) {
-    const lacking = needed.filter((name) => given[name] === undefined);
-    return lacking.length > 0 ? lacking : ({ enabled: true, ...given } as Rule);
-  }
-  // Parameters of another kind are of no use to this one.
-  const isSameKind = file.kind === undefined || file.kind === changed.kind;
-  const parameters = { ...(isSameKind ? changed.parameters : {}), ...file.parameters };
-  return { ...changed, ...given, parameters } as Rule;
-}
-
-/** A rule on what is usual, of something whose usual day the gateway does not learn: it would never conclude anything. */
-function watchesUnlearnt({ kind, selector }: Rule, site: Site): RuleProblem | undefined {
-  if (kind !== 'deviation' || selector.scope === 'device') return undefined;
-  const unlearnt =
-    selector.scope === 'figure'
-      ? (site.wiring[selector.metric]?.terms ?? [{ metric: selector.metric }]).find(({ metric }) => !isLearnt(metric))
-      : isLearnt(selector.metric)
-        ? undefined
-        : selector;
-  if (unlearnt === undefined) return undefined;
-  const of = unlearnt.metric === selector.metric ? '' : ` (its figure is made of ${unlearnt.metric})`;
-  return {
-    path: ['selector', 'metric'],
-    what: `what is usual of "${selector.metric}"${of} is not learnt, so a deviation rule would conclude nothing; use another kind`,
-  };
-}
-
-/** A rule that could never see anything at this site. */
-function watchesNothing({ selector, kind, parameters }: Rule, site: Site): RuleProblem | undefined {
-  const isFigure = (metric: string) => metric.startsWith('gateway_') || Object.hasOwn(site.wiring, metric);
-  const noFigure = (metric: string) =>
-    `the site has no figure "${metric}"; site.wiring has ${Object.keys(site.wiring).join(', ') || 'none'}`;
-  if (selector.scope === 'figure') {
-    if (!isFigure(selector.metric)) return { path: ['selector', 'metric'], what: noFigure(selector.metric) };
-  } else if (selector.device_id !== undefined) {
-    const ids = site.devices.map(({ device_id }) => device_id);
-    if (!ids.includes(selector.device_id))
-      return {
-        path: ['selector', 'device_id'],
-        what: `device "${selector.device_id}" is not among site.devices (${ids.join(', ') || 'none'})`,
-      };
-  }
-  if (kind !== 'expression') return undefined;
-  const inputs = (parameters.inputs ?? {}) as Readonly<
-    Record<string, { metric: string; of?: string; otherwise?: number }>
-  >;
-  for (const [name, { metric, of, otherwise }] of Object.entries(inputs)) {
-    if (selector.scope !== 'figure' && of !== 'grid') continue;
-    if (otherwise === undefined && !isFigure(metric))
-      return { path: ['parameters', 'inputs', name, 'metric'], what: noFigure(metric) };
-  }
-  return undefined;
 }
