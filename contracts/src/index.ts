@@ -96,6 +96,7 @@ export * from './api/schemas.js';
 export * from './api/report-schema.js';
 export * from './api/command-schema.js';
 export * from './api/uplink-schema.js';
+export * from './api/desired-schema.js';
 export * from './api/balance-schema.js';
 export * from './api/insight-schema.js';
 export * from './api/rule-schema.js';

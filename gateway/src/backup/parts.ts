@@ -11,6 +11,7 @@ import {
   type Migration,
 } from '@villagrid/runtime';
 import type { GatewayConfig } from '../config/schema.js';
+import { desiredMigrations } from '../desired/schema.js';
 import { logMigrations } from '../log/schema.js';
 import { sealMigrations } from '../log/seal-store.js';
 import { storeMigrations } from '../store/schema.js';
@@ -43,6 +44,7 @@ export const gatewayModules: Readonly<Record<string, readonly Migration[]>> = {
   accounts: accountMigrations,
   commands: commandMigrations,
   notify: notifyMigrations,
+  desired: desiredMigrations,
   uplink: sealMigrations,
   // Version 0.1 kept history so; its tables are made anew from the log.
   telemetry: telemetryMigrations,

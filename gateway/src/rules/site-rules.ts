@@ -43,6 +43,8 @@ export interface SiteRules {
   readonly rules: readonly Rule[];
   /** File of each rule that has one. */
   readonly files: ReadonlyMap<string, string>;
+  /** What each of these files says. */
+  readonly changes: ReadonlyMap<string, RuleChange>;
   /** Each a text that names file, line and reason. */
   readonly problems: readonly string[];
 }
@@ -56,7 +58,16 @@ export function siteDefaults(site: Site, limits: Partial<RuleLimits>): Rule[] {
  * Reads one file. Throws E_CONFIG_READ, E_CONFIG_SYNTAX or E_CONFIG_INVALID with file and line; of a file with several
  * mistakes all of them, a line each.
  */
-export function readRuleFile(path: string, { site, defaults }: RuleSurroundings, text?: string): Rule {
+export function readRuleFile(path: string, surroundings: RuleSurroundings, text?: string): Rule {
+  return readWhole(path, surroundings, text).rule;
+}
+
+/** The rule of a file, and what the file says of it. */
+function readWhole(
+  path: string,
+  { site, defaults }: RuleSurroundings,
+  text?: string,
+): { readonly rule: Rule; readonly change: RuleChange } {
   const content = text ?? read(path);
   const lineOf = valueLines(content);
   const problems: string[] = [];
@@ -91,7 +102,7 @@ export function readRuleFile(path: string, { site, defaults }: RuleSurroundings,
     if (nowhere) tell(nowhere);
     const unlearnt = watchesUnlearnt(checked.rule, site);
     if (unlearnt && !nowhere) tell(unlearnt);
-    if (problems.length === 0) return checked.rule;
+    if (problems.length === 0) return { rule: checked.rule, change: file };
   }
   throw new VillagridError('E_CONFIG_INVALID', problems.join('\n'));
 }
@@ -110,18 +121,20 @@ function hasForm(file: RuleFile, changed: Rule | undefined): boolean {
 export function loadSiteRules(folder: string | undefined, surroundings: RuleSurroundings): SiteRules {
   const byId = new Map(surroundings.defaults.map((rule) => [rule.id, rule]));
   const files = new Map<string, string>();
+  const changes = new Map<string, RuleChange>();
   const problems: string[] = [];
   for (const path of ruleFiles(folder)) {
     try {
-      const rule = readRuleFile(path, surroundings);
+      const { rule, change } = readWhole(path, surroundings);
       byId.set(rule.id, rule);
+      changes.set(rule.id, change);
       files.set(rule.id, path);
     } catch (error) {
       if (!(error instanceof VillagridError)) throw error;
       problems.push(error.detail);
     }
   }
-  return { rules: [...byId.values()], files, problems };
+  return { rules: [...byId.values()], files, changes, problems };
 }
 
 /** Files of a folder of rules in order; none where there is no folder. Throws E_CONFIG_READ for one that cannot be read. */
