@@ -18,6 +18,7 @@ import {
   createAccounts,
   ClockLedger,
   createCommandStore,
+  createDesiredStore,
   createFileRoom,
   createLifecycle,
   createNotifyStore,
@@ -40,7 +41,6 @@ import type { GatewayConfig } from './config/schema.js';
 import { createDesired } from './desired/desired.js';
 import { inForce, peopleOf, whyNot, type OwnSettings } from './desired/in-force.js';
 import { applyPeople } from './desired/people.js';
-import { createDesiredStore } from './desired/store.js';
 import { endpointOf, registerCommands, resolveProfiles, withPollPeriods, type DriverSink } from './drivers/index.js';
 import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { storageFigures } from './health/card.js';

@@ -6,12 +6,12 @@ import {
   alertStoreMigrations,
   clockLedgerMigrations,
   commandMigrations,
+  desiredMigrations,
   notifyMigrations,
   telemetryMigrations,
   type Migration,
 } from '@villagrid/runtime';
 import type { GatewayConfig } from '../config/schema.js';
-import { desiredMigrations } from '../desired/schema.js';
 import { logMigrations } from '../log/schema.js';
 import { sealMigrations } from '../log/seal-store.js';
 import { storeMigrations } from '../store/schema.js';

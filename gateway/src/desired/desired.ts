@@ -30,8 +30,14 @@ import {
   type RandomSource,
   type Timer,
 } from '@villagrid/contracts';
-import { hashSecret, type LifecyclePart, type Logger } from '@villagrid/runtime';
-import type { DesiredStore, KeptDocument, Trial } from './store.js';
+import {
+  hashSecret,
+  type DesiredStore,
+  type KeptDocument,
+  type LifecyclePart,
+  type Logger,
+  type Trial,
+} from '@villagrid/runtime';
 
 /** How long the gateway must be well with a document until it counts as good, real milliseconds. */
 export const trialMs = 120_000;

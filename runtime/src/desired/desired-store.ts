@@ -1,7 +1,35 @@
 /** Where a gateway keeps its documents: each change of state is one transaction, together with what is to be told of it. */
 import type { DocumentBody, DocumentEntry, DocumentItem, DocumentName, DocumentTold } from '@villagrid/contracts';
-import { migrateModule, type SqliteDatabase } from '@villagrid/runtime';
-import { desiredMigrations } from './schema.js';
+import { migrateModule, type Migration } from '../sqlite/migrate.js';
+import type { SqliteDatabase } from '../sqlite/open.js';
+
+/**
+ * Tables of the documents, beside the accounts. desired_document: `items` are in force and known to be good, `trial` is what is tried now; rev, sha256, state and reason
+ * are of the newest revision that was decided on. desired_seen is what settings and accounts said when last looked at, so
+ * that a person's change is noticed. desired_report waits to be written to the log.
+ */
+export const desiredMigrations: readonly Migration[] = [
+  `CREATE TABLE desired_document (
+     name TEXT PRIMARY KEY,
+     items TEXT NOT NULL,
+     trial TEXT,
+     rev INTEGER NOT NULL,
+     sha256 TEXT NOT NULL,
+     state TEXT,
+     reason TEXT,
+     decided_ms INTEGER,
+     version INTEGER NOT NULL,
+     author TEXT
+   ) WITHOUT ROWID;
+   CREATE TABLE desired_seen (
+     name TEXT PRIMARY KEY,
+     body TEXT NOT NULL
+   ) WITHOUT ROWID;
+   CREATE TABLE desired_report (
+     seq INTEGER PRIMARY KEY,
+     entry TEXT NOT NULL
+   );`,
+];
 
 /** Who changed a document here. */
 export interface DocumentAuthor {
