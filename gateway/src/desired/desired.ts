@@ -97,7 +97,7 @@ export function createDesired(options: DesiredOptions): Desired {
   const timers = new Map<DocumentName, Timer>();
   const coming = new Map<DocumentName, { readonly sha256: string; readonly texts: Map<number, string> }>();
   let look: Timer | undefined;
-  let reporting: Promise<void> | undefined;
+  let reporting = false;
   let stopped = false;
   let started = false;
 
@@ -128,21 +128,19 @@ export function createDesired(options: DesiredOptions): Desired {
 
   /** Writes what waits to the log, in order; what is written twice is recognised by its id. */
   const flush = (): void => {
-    if (!started) return;
-    reporting ??= (async () => {
-      try {
-        for (;;) {
-          const next = store.reports()[0];
-          if (next === undefined || stopped) return;
-          await options.report(next.entry);
-          store.reported(next.seq);
-        }
-      } catch (error) {
-        logger.warn('what became of a document could not be written to the log yet', { error });
-      } finally {
-        reporting = undefined;
+    if (!started || reporting) return;
+    reporting = true;
+    const next = async (): Promise<void> => {
+      for (let one = store.reports()[0]; one !== undefined && !stopped; one = store.reports()[0]) {
+        await options.report(one.entry);
+        if (!stopped) store.reported(one.seq);
       }
-    })();
+    };
+    next()
+      .catch((error: unknown) =>
+        logger.warn('what became of a document could not be written to the log yet', { error }),
+      )
+      .finally(() => (reporting = false));
   };
 
   const decided = (): void => {
@@ -224,14 +222,18 @@ export function createDesired(options: DesiredOptions): Desired {
       name,
       realClock.after(options.trialMs ?? trialMs, () => {
         timers.delete(name);
-        options.isWell().then(
-          (isWell) => {
+        options
+          .isWell()
+          .then((isWell) => {
             if (stopped || store.get(name).trial === null) return;
             if (isWell) confirm(name);
             else rollBack(name, 'the gateway was not well with it: its health is down');
-          },
-          (error: unknown) => rollBack(name, `the gateway's health could not be told: ${messageOf(error)}`),
-        );
+          })
+          .catch((error: unknown) => {
+            if (stopped) return;
+            logger.error('what became of a document cannot be decided yet', { name, error });
+            watch(name);
+          });
       }),
     );
   };
@@ -447,7 +449,11 @@ export function createDesired(options: DesiredOptions): Desired {
       }
       flush();
       look = realClock.every(lookEveryMs, () => {
-        takeLocal('users');
+        try {
+          takeLocal('users');
+        } catch (error) {
+          logger.warn('changes of accounts could not be noted yet', { error });
+        }
         flush();
       });
     },
