@@ -88,9 +88,10 @@ export function createDocumentStore(database: SqliteDatabase): DocumentStore {
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   );
   const trim = database.prepare<[string, string, number]>(`DELETE ${of} AND rev <= ?`);
-  const decide = database.prepare<[string, string | null, number, string, string, number, string]>(
-    `UPDATE cloud_document SET state = ?, reason = ?, decided_ms = ?
-     WHERE grid_id = ? AND name = ? AND rev = ? AND (state IS NULL OR (state = 'applied' AND ? <> 'refused'))`,
+  // HELLO tells a state sooner than the log tells its reason.
+  const decide = database.prepare<[string, string | null, number, string, string, number, string, string]>(
+    `UPDATE cloud_document SET state = ?, reason = ?, decided_ms = ? WHERE grid_id = ? AND name = ? AND rev = ?
+     AND (state IS NULL OR (state = ? AND reason IS NULL) OR (state = 'applied' AND ? = 'rolled_back'))`,
   );
   const told = database
     .prepare<[string, string], number>('SELECT rev FROM cloud_document_told WHERE grid_id = ? AND name = ?')
@@ -119,7 +120,7 @@ export function createDocumentStore(database: SqliteDatabase): DocumentStore {
       trim.run(gridId, name, rev - keptRevisions);
     },
     decided: (gridId, name, rev, { state, reason, atMs }) =>
-      void decide.run(state, reason, atMs, gridId, name, rev, state),
+      void decide.run(state, reason, atMs, gridId, name, rev, state, state),
     told: (gridId, name) => told.get(gridId, name) ?? 0,
     setTold: (gridId, name, rev) => void setTold.run(gridId, name, rev),
   };
