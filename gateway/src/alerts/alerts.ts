@@ -44,6 +44,7 @@ const tickEveryMs = 5000;
 const retryMs = 1000;
 /** Name of how alerts are grouped, as it is kept in the log. */
 const groupsState = 'alert_groups';
+const lateState = 'late_data';
 /** How long nothing late has to come until what it told is said, real milliseconds. */
 const lateQuietMs = 60_000;
 /** How long it waits for that at most, real milliseconds. */
@@ -206,15 +207,14 @@ export function createAlerts(options: AlertsOptions): Alerts {
   const commitGrouped = (events: readonly AlertEvent[]): Promise<void> =>
     commit([...events, ...grouping.beside(events, Math.round(clock.nowMs()))]);
   const speed = options.speed ?? 1;
-  const lateDigest = () =>
-    new LateDigest({
-      rules,
-      site,
-      oldestRingingMs,
-      quietMs: lateQuietMs * speed,
-      longestMs: lateLongestMs * speed,
-    });
-  let late = lateDigest();
+  const late = new LateDigest(
+    { rules, site, oldestRingingMs, quietMs: lateQuietMs * speed, longestMs: lateLongestMs * speed },
+    log.state(lateState)?.value,
+  );
+  log.join((number) => {
+    const state = late.state();
+    if (state !== undefined) log.putState(lateState, number, state);
+  });
   /** Rises with each change of rules: what was made for the former ones is made anew. */
   let generation = 0;
   const lost = (error: unknown) => logger.error('alert events were lost at the stop', { error });
@@ -358,7 +358,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
       rules = next;
       rulesById = new Map(rules.map((rule) => [rule.id, rule]));
       limits = limitsOf(given);
-      late = lateDigest();
+      late.setRules(rules);
       generation += 1;
       for (const [alert, reason] of unwatched) orphans.set(alert, reason);
       if (timer !== undefined) closeOrphans();
@@ -371,12 +371,11 @@ export function createAlerts(options: AlertsOptions): Alerts {
     },
     onReadings(series) {
       let judge = evaluation.readings(series);
-      let judgeLate = late.readings(series);
+      const judgeLate = late.readings(series);
       let of = generation;
       return (timeMs, values, figures, arrivalMs) => {
         if (of !== generation) {
           judge = evaluation.readings(series);
-          judgeLate = late.readings(series);
           of = generation;
         }
         judgeLate(timeMs, values, arrivalMs);

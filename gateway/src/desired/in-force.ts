@@ -63,6 +63,12 @@ export function inForce({ site, limits: own }: OwnSettings, bodies: DesiredBodie
 export function whyNot(own: OwnSettings, bodies: DesiredBodies, nowMs: number): string | undefined {
   const { rules, problems } = inForce(own, bodies);
   if (problems.length > 0) return problems.join('; ');
+  const ids = new Set(rules.map(({ id }) => id));
+  for (const id of Object.keys(bodies.rules)) {
+    const parents = [rules.find((one) => one.id === id)?.part_of ?? []].flat();
+    const unknown = parents.find((parent) => parent === id || !ids.has(parent));
+    if (unknown !== undefined) return `rule ${id}: there is no other rule "${unknown}" that it could be part of`;
+  }
   const { devices, zone } = own.site;
   const engine = createRuleEngine({
     rules,

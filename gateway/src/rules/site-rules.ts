@@ -3,7 +3,7 @@
  * stays. Any other file is a rule of its own and needs all of it, its texts above all: no text, no alert.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import {
   combineRule,
   defaultLimits,
@@ -20,7 +20,7 @@ import {
   type RuleProblem,
   type Site,
 } from '@villagrid/contracts';
-import { dottedPath, loadConfig, valueLines } from '@villagrid/runtime';
+import { dottedPath, loadConfig, nearest, valueLines } from '@villagrid/runtime';
 import Type from 'typebox';
 
 /** Most files that are read. */
@@ -102,6 +102,7 @@ function readWhole(
     if (nowhere) tell(nowhere);
     const unlearnt = watchesUnlearnt(checked.rule, site);
     if (unlearnt && !nowhere) tell(unlearnt);
+    if (file.part_of !== undefined) unknownParents(checked.rule, knownIds(path, defaults)).forEach(tell);
     if (problems.length === 0) return { rule: checked.rule, change: file };
   }
   throw new VillagridError('E_CONFIG_INVALID', problems.join('\n'));
@@ -157,4 +158,22 @@ function read(path: string): string {
   } catch (error) {
     throw new VillagridError('E_CONFIG_READ', `${path}: ${messageOf(error)}.`, { cause: error });
   }
+}
+
+/** Rules there are for a file: the defaults, and the files beside it, whatever is wrong in them. */
+const knownIds = (path: string, defaults: readonly Rule[]): readonly string[] => [
+  ...defaults.map(({ id }) => id),
+  ...ruleFiles(dirname(path)).map((one) => basename(one).replace(/\.ya?ml$/, '')),
+];
+
+/** A rule that is part of one that does not exist would wake people beside the one that was meant. */
+function unknownParents({ id, part_of }: Rule, known: readonly string[]): RuleProblem[] {
+  const isList = Array.isArray(part_of);
+  return [part_of ?? []].flat().flatMap((parent, at) => {
+    const path = isList ? ['part_of', at] : ['part_of'];
+    if (parent === id) return [{ path, what: 'a rule is no part of itself' }];
+    if (known.includes(parent)) return [];
+    const near = nearest(parent, known);
+    return [{ path, what: `there is no rule "${parent}"${near === undefined ? '' : `; did you mean ${near}?`}` }];
+  });
 }
