@@ -1,4 +1,5 @@
 /** Documents from a real cloud to a real gateway over the real broker, and back what people change there. */
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createCloud, loadCloudConfig, type Cloud } from '@villagrid/cloud';
 import { createGateway, loadGatewayConfig, type Gateway } from '@villagrid/gateway';
@@ -255,6 +256,27 @@ t.test(
         ['users', 'applied'],
       ],
     );
-    void cli;
+
+    // The same on the command line.
+    const desired = (words: string[]) =>
+      cli(['desired', ...words, '--url', url, '--username', person.username, '--password-stdin'], person.password);
+    t.match(await desired(['list', gridId]), { code: 0, out: /limits +3 +1 .* in force/ });
+    const shown = await desired(['show', gridId, 'limits']);
+    t.match(shown, { code: 0, out: /^# limits of kisima, revision 3: in force\nconsumption_high_kw: 3$/ });
+    const file = join(box, 'limits.yaml');
+    writeFileSync(file, 'consumption_high_kw: 6\nbattery_low_pct: 35\n');
+    t.match(await desired(['set', gridId, 'limits', '--file', file, '--based-on', '2']), {
+      code: 2,
+      err: /revision 3, not 2/,
+    });
+    t.match(await desired(['set', gridId, 'limits', '--file', file, '--based-on', '3']), {
+      code: 0,
+      out: /revision 4/,
+    });
+    await comes('limits', 'applied', 4);
+    t.match(gateway.api.grids.get(gridId)!.limits(), { consumption_kw: { high: 6 }, battery_soc_pct: { low: 35 } });
+    t.match(await desired(['history', gridId, 'limits']), { code: 0, out: /^ +4 .* Juma .* in force/ });
+    t.match(JSON.parse((await desired(['history', gridId, 'limits', '--json'])).out), { revisions: [{ rev: 4 }] });
+    t.match(await desired(['show', gridId, 'nothing']), { code: 2, err: /no document "nothing"/ });
   },
 );
