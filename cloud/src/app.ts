@@ -8,6 +8,7 @@ import {
   createFileRoom,
   createLifecycle,
   openDatabase,
+  type Accounts,
   type GuardedBroker,
   type Lifecycle,
   type Logger,
@@ -16,6 +17,7 @@ import { createApi } from './api-server.js';
 import type { CloudConfig } from './config/load.js';
 import { createDirectory, type Directory } from './directory/directory.js';
 import { createBoost } from './downlink/boost.js';
+import { createDocuments } from './downlink/documents.js';
 import { createDownlink } from './downlink/downlink.js';
 import { siteOf } from './grids/grid.js';
 import { createGrids, type CloudGrids } from './grids/grids.js';
@@ -29,6 +31,7 @@ import { keptOf } from './retention/policy.js';
 import { createRetention, type Retention } from './retention/retention.js';
 import { createActStore } from './stores/act-store.js';
 import { createCursorStore } from './stores/cursor-store.js';
+import { createDocumentStore } from './stores/document-store.js';
 import { cloudFiles, openCloudDatabase } from './stores/database.js';
 import { createGatewayStore } from './stores/gateway-store.js';
 import { openHistory } from './stores/history.js';
@@ -138,7 +141,26 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     log: log.child('downlink'),
     counters,
   });
+  const documents = createDocuments({
+    store: createDocumentStore(database),
+    transaction: (run) => database.transaction(run).immediate(),
+    directory,
+    presence,
+    send: (gateway, message) => downlink.send(gateway, message),
+    siteOf(gridId) {
+      const gateway = directory.ofGrid(gridId);
+      return gateway && gateways.get(gateway.gateway_id, gridId)?.site;
+    },
+    shutOut: () => new Set(accounts.list().flatMap(({ disabled, username }) => (disabled ? [username] : []))),
+    onDenied: (gridId, username) => endAccess(accounts, gridId, username),
+    onChanged: (gridId) => grids.get(gridId)?.siteChanged(),
+    clock,
+    realClock,
+    random,
+    log: log.child('documents'),
+  });
   const projector = createProjector({
+    onDocument: (gridId, entry) => documents.took(gridId, entry),
     database,
     store,
     telemetry,
@@ -172,6 +194,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     gateways,
     presence,
     downlink,
+    documents,
     projector,
     live,
     clock,
@@ -222,6 +245,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     alerts,
     presence,
     downlink,
+    documents,
     clock,
     log: log.child('session'),
     counters,
@@ -304,6 +328,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     stopDeadlineMs: 1000,
   });
   lifecycle.add(downlink);
+  lifecycle.add(documents);
   lifecycle.add(boost);
   lifecycle.add({ name: 'ingest', start() {}, stop: () => acceptor.drained(), stopDeadlineMs: 1000 });
   lifecycle.add({ name: 'mqtts', start: () => broker.start(), stop: () => broker.stop(), stopDeadlineMs: 1500 });
@@ -338,6 +363,14 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     retention,
     manifestCheck,
   };
+}
+
+/** Takes the roles that somebody has on one grid; what they have elsewhere is not that grid's affair. */
+function endAccess(accounts: Accounts, gridId: string, username: string): void {
+  const account = accounts.list().find((one) => one.username === username);
+  const left = account?.grants.filter(({ scope }) => scope.kind !== 'grid' || scope.grid_id !== gridId);
+  if (account !== undefined && left !== undefined && left.length < account.grants.length)
+    accounts.setGrants(username, left);
 }
 
 /** Frames of the archive, which were all found good when they came. */

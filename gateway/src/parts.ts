@@ -20,7 +20,14 @@ import {
   type WriteOutcome,
 } from './drivers/index.js';
 import type { Log } from './log/port.js';
-import { createMqttDestination, createUplink, type SealStore, type Uplink, uplinkKeepaliveS } from './uplink/index.js';
+import {
+  createMqttDestination,
+  createUplink,
+  type SealStore,
+  type Uplink,
+  type UplinkDocuments,
+  uplinkKeepaliveS,
+} from './uplink/index.js';
 
 /** A system's clock that is off by more cannot judge certificates, milliseconds. */
 const systemWrongMs = 3_600_000;
@@ -37,6 +44,8 @@ export interface PartsContext {
   readonly formerEpochs: readonly { readonly epoch: string; readonly last: number }[];
   /** Where drivers put what they learn. */
   readonly sink: DriverSink;
+  /** Documents that the cloud wants this gateway to have. */
+  readonly documents: UplinkDocuments;
   /** Stores what people did at the cloud, each by id if absent. */
   readonly onActs: (events: readonly AlertEvent[]) => Promise<void>;
   readonly clock: Clock;
@@ -161,5 +170,6 @@ function makeUplink(context: PartsContext): Uplink | undefined {
     realClock,
     logger,
     onActs,
+    documents: context.documents,
   });
 }
