@@ -101,7 +101,10 @@ export interface GatewayPorts {
   readonly modemWaits?: Partial<ModemWaits>;
   /** For tests: what the system knows of the time. */
   readonly timeSources?: TimeSources;
-  /** For simulations in one process: nothing listens, and this is the line to the cloud. */
+  /**
+   * For simulations in one process: nothing listens, this is the line to the cloud, and what only looks at figures over
+   * hours and days (balance, insight, the gateway's own health) rests.
+   */
   readonly inProcess?: { readonly destination: UplinkDestination };
 }
 
@@ -586,8 +589,10 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   lifecycle.add(alerts);
   // Only what is sent as measured can be compared sample by sample.
   if (uplink && config.uplink?.plan === 'raw') lifecycle.add(manifests);
-  lifecycle.add(balance);
-  lifecycle.add(insight);
+  if (!ports.inProcess) {
+    lifecycle.add(balance);
+    lifecycle.add(insight);
+  }
   if (notifier) lifecycle.add(notifier);
   lifecycle.add({ name: 'word of a power cut', start: tellOfStop, stop() {} });
   lifecycle.add({
@@ -603,7 +608,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   });
   for (const part of parts) lifecycle.add(part);
   if (connections.length > 0) lifecycle.add(linesLent(config.data_dir, line, logger));
-  lifecycle.add(health.part);
+  if (!ports.inProcess) lifecycle.add(health.part);
   let served: readonly ApiAddress[] = [];
   if (!ports.inProcess)
     lifecycle.add({

@@ -646,12 +646,18 @@ class Village {
       node.faults = { loss: 0, ackLoss: 0, twice: 0 };
       node.stop();
     }
-    const stepMs = 60_000;
-    // Stopped gateways come back, what lies at the nodes comes in, what is open closes.
-    for (let i = 0; i < 10 || (i < 240 && !this.#isQuiet()); i += 1) await this.#runTo(this.#time.ms + stepMs);
-    // What was sent without asking for a receipt is asked about when the connection begins anew.
+    // Stopped gateways come back, what lies at the nodes comes in.
+    const goOn = (ms: number) => this.#runTo(this.#time.ms + ms);
+    await goOn(40_000);
+    for (let i = 0; i < 200 && !(this.#line.connected && this.#nodes.every(({ waiting }) => waiting === 0)); i += 1)
+      await goOn(5000);
+    // What was live last closes and is sent; an envelope that asked for no receipt is asked about at the next connection.
+    await goOn((35 * minuteMs) / this.#fate.speed + 1000);
     this.#line.cut();
-    for (let i = 0; i < 5 || (i < 60 && !this.#isQuiet()); i += 1) await this.#runTo(this.#time.ms + stepMs);
+    for (let i = 0; i < 300 && !this.#isQuiet(); i += 1) await goOn(4000);
+    // What people were told of late is told, and nothing comes after it.
+    await goOn(4000);
+    for (let i = 0; i < 30 && !this.#isQuiet(); i += 1) await goOn(4000);
   }
 
   #isQuiet(): boolean {

@@ -5,12 +5,6 @@
 import type { Clock, Timer } from '@villagrid/contracts';
 
 
-interface Entry {
-  readonly dueMs: number;
-  readonly order: number;
-  readonly life: Life | undefined;
-  run: (() => void) | undefined;
-}
 
 /** Something that can be killed: from then on none of its timers runs. */
 export class Life {
@@ -20,6 +14,28 @@ export class Life {
 
   kill(): void {
     this.alive = false;
+  }
+}
+
+/** Something that is due. A class, because one is made for nearly every event. */
+class Entry implements Timer {
+  readonly dueMs: number;
+  readonly order: number;
+  readonly life: Life | undefined;
+  run: (() => void) | undefined;
+
+  constructor(dueMs: number, order: number, life: Life | undefined, run: () => void) {
+    this.dueMs = dueMs;
+    this.order = order;
+    this.life = life;
+    this.run = run;
+    if (life) life.timers += 1;
+  }
+
+  cancel(): void {
+    if (this.run === undefined) return;
+    this.run = undefined;
+    if (this.life) this.life.timers -= 1;
   }
 }
 
@@ -46,16 +62,9 @@ export class VirtualTime {
 
   /** Runs something after a delay, unless its life has ended. */
   after(delayMs: number, run: () => void, life?: Life): Timer {
-    const entry: Entry = { dueMs: this.ms + Math.max(0, delayMs), order: this.#order++, life, run };
-    if (life) life.timers += 1;
+    const entry = new Entry(this.ms + Math.max(0, delayMs), this.#order++, life, run);
     this.#push(entry);
-    return {
-      cancel: () => {
-        if (entry.run === undefined) return;
-        entry.run = undefined;
-        if (life) life.timers -= 1;
-      },
-    };
+    return entry;
   }
 
   /** A clock of a life: `speed` times as fast, its wall clock beginning at `startMs()`. */
@@ -172,5 +181,6 @@ export class VirtualTime {
   }
 }
 
+const whenDrained = (resolve: () => void): void => process.nextTick(resolve);
 /** Node runs this queue when no promise is left to go on. */
-const drained = (): Promise<void> => new Promise((resolve) => process.nextTick(resolve));
+const drained = (): Promise<void> => new Promise(whenDrained);
