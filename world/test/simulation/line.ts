@@ -126,14 +126,21 @@ export class Line {
       return;
     }
     // What packs with brotli does so beside the event loop, where virtual time does not reach.
-    const carried = message.y === 'welcome' ? { ...message, takes: (message.takes ?? []).filter((one) => one !== 'brotli') } : message;
+    const carried =
+      message.y === 'welcome'
+        ? { ...message, takes: (message.takes ?? []).filter((one) => one !== 'brotli') }
+        : message;
     const bytes = new TextEncoder().encode(JSON.stringify(carried));
     for (const delayMs of this.#delays(0))
-      this.#options.time.after(delayMs, () => {
-        if (!session.carries || !session.open || this.#session !== session) return;
-        this.#received += bytes.length;
-        session.events.message(topic, bytes);
-      }, session.life);
+      this.#options.time.after(
+        delayMs,
+        () => {
+          if (!session.carries || !session.open || this.#session !== session) return;
+          this.#received += bytes.length;
+          session.events.message(topic, bytes);
+        },
+        session.life,
+      );
   }
 
   /** The port of one life of the gateway. */
@@ -177,7 +184,8 @@ export class Line {
     const line = this;
     return {
       open: (_subscription, events) => void time.after(this.faults.latencyMs * 4, () => connect(events), life),
-      publish: (topic, bytes) => (own?.open === true ? this.#carry(own, topic, bytes) : Promise.reject(new Error('no link'))),
+      publish: (topic, bytes) =>
+        own?.open === true ? this.#carry(own, topic, bytes) : Promise.reject(new Error('no link')),
       get connected() {
         return own?.open === true && line.#session === own;
       },
@@ -260,7 +268,7 @@ export class Line {
 
   /** A bit flips; whoever reads it must find that out. */
   #spoilt(topic: string, bytes: Uint8Array): Uint8Array {
-    if (this.#float() >= this.faults.spoil || topic.endsWith('/session')) return bytes;
+    if (this.#float() >= this.faults.spoil || !/\/(live|backfill)$/.test(topic)) return bytes;
     this.counts.spoilt += 1;
     const spoilt = Uint8Array.from(bytes);
     const at = Math.floor(this.#float() * spoilt.length);

@@ -5,7 +5,15 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { newId, type Alert, type AlertEvent, type Frame, type RandomSource } from '@villagrid/contracts';
+import {
+  digestHex,
+  newId,
+  seriesHasher,
+  type Alert,
+  type AlertEvent,
+  type Frame,
+  type RandomSource,
+} from '@villagrid/contracts';
 import { createCloud, loadCloudConfig, type Cloud } from '@villagrid/cloud';
 import { createGateway, loadGatewayConfig, type Gateway } from '@villagrid/gateway';
 import { createLogger, seededRandom, type Logger } from '@villagrid/runtime';
@@ -87,9 +95,9 @@ export function drawFate(random: RandomSource): Fate {
   const between = (from: number, to: number) => from * (to / from) ** random.float();
   const one = <T>(all: readonly T[]): T => all[Math.floor(random.float() * all.length)] as T;
   return {
-    speed: one([20, 30, 60]),
-    gatherS: one([0, 60, 300, 300, 900]),
-    holdMs: one([20, 500, 2000]),
+    speed: one([60, 120, 200, 300]),
+    gatherS: one([0, 60, 300, 900, 900]),
+    holdMs: one([100, 500, 1000, 2000]),
     line: {
       latencyMs: between(20, 1500),
       jitterMs: some(between(50, 5000), 0),
@@ -296,7 +304,8 @@ class Village {
 
   #note(what: string): void {
     const line = `${new Date(this.#villageMs()).toISOString().slice(5, 19)} ${what}`;
-    for (let i = 0; i < line.length; i += 1) this.#traceHash = Math.imul(this.#traceHash ^ line.charCodeAt(i), 0x01000193);
+    for (let i = 0; i < line.length; i += 1)
+      this.#traceHash = Math.imul(this.#traceHash ^ line.charCodeAt(i), 0x01000193);
     this.#trace.push(line);
     if (this.#trace.length > tracedLines * 2) this.#trace.splice(0, tracedLines);
   }
@@ -319,7 +328,9 @@ class Village {
         write: (text) => {
           const { level, msg, reason, code, error } = JSON.parse(text) as Record<string, unknown>;
           this.#count(`${name} ${String(level)}: ${String(msg)}`);
-          this.#note(`${name}: ${String(msg)} ${[reason, code, error && JSON.stringify(error)].filter(Boolean).join(' ').slice(0, 300)}`);
+          this.#note(
+            `${name}: ${String(msg)} ${[reason, code, error && JSON.stringify(error)].filter(Boolean).join(' ').slice(0, 300)}`,
+          );
         },
       },
     });
@@ -427,6 +438,11 @@ class Village {
       keys: frame.received.flatMap(({ deviceId, boot, seqs }) => seqs.map((seq) => `${deviceId} ${boot} ${seq}`)),
       events: frame.events,
     });
+    for (const entry of frame.entries)
+      if (entry.type === 'clock')
+        this.#note(
+          `frame ${number} corrects the clock of ${entry.boot} by ${Math.round(entry.correction_ms / 1000)} s`,
+        );
     for (const entry of frame.entries) if (entry.type === 'tombstone') this.#tombstones.push([entry.first, entry.last]);
   }
 
@@ -443,7 +459,8 @@ class Village {
   }
 
   #bootGatewayLater(): void {
-    const downMs = this.#random.float() < 0.8 ? 5000 + 60_000 * this.#random.float() : 4 * hourMs * this.#random.float();
+    const downMs =
+      this.#random.float() < 0.8 ? 5000 + 60_000 * this.#random.float() : 4 * hourMs * this.#random.float();
     this.#time.after(downMs / (downMs > 70_000 ? this.#fate.speed : 1), () => {
       if (this.#gateway === undefined) this.#bootGateway();
     });
@@ -517,8 +534,13 @@ class Village {
     const wave = Math.sin((nowMs / dayMs) * 2 * Math.PI);
     const energy = { [energyOf[deviceId]]: count / 100 };
     if (deviceId === 'battery-1')
-      return { battery_soc_pct: isHot ? 24 : 60 + Math.round(200 * wave) / 10, dc_bus_voltage_v: 51 + (count % 7) / 10, ...energy };
-    if (deviceId === 'meter-1') return { consumption_kw: isHot ? 15.5 : 3 + Math.abs(Math.round(30 * wave) / 10) + (count % 5) / 100, ...energy };
+      return {
+        battery_soc_pct: isHot ? 24 : 60 + Math.round(200 * wave) / 10,
+        dc_bus_voltage_v: 51 + (count % 7) / 10,
+        ...energy,
+      };
+    if (deviceId === 'meter-1')
+      return { consumption_kw: isHot ? 15.5 : 3 + Math.abs(Math.round(30 * wave) / 10) + (count % 5) / 100, ...energy };
     return { equipment_temp_c: isHot ? 71 : 35 + Math.round(50 * wave) / 10 + (count % 3) / 10, ...energy };
   }
 
@@ -672,8 +694,7 @@ class Village {
     const here = own.gateway.api.grids.get(gridId);
     const there = theirs.cloud.grids.get(gridId);
     if (here === undefined || there === undefined) return this.#problem('there is no grid');
-    const until = <T>(what: Promise<T> | T) =>
-      this.#time.until(Promise.resolve(what), 600_000, () => this.#between());
+    const until = <T>(what: Promise<T> | T) => this.#time.until(Promise.resolve(what), 600_000, () => this.#between());
 
     for (const node of this.#nodes) if (node.waiting > 0) this.#problem(`a node still keeps ${node.waiting} readings`);
     const uplink = here.uplink?.();
@@ -763,8 +784,22 @@ class Village {
       for (const one of own.series) {
         const other = byName.get(nameOf(one));
         byName.delete(nameOf(one));
-        if (other?.count !== one.count || other.hash !== one.hash)
-          this.#problem(`${nameOf(one)}: ${one.count} samples here, ${other?.count ?? 0} at the cloud${other?.count === one.count ? ', with another hash' : ''}`);
+        if (other?.count === one.count && other.hash === one.hash) continue;
+        const [left, right] = [
+          await until(here.raw(one.deviceId, one.metric, 0, farMs)),
+          await until(there.raw(one.deviceId, one.metric, 0, farMs)),
+        ];
+        const at = left.t.findIndex(
+          (timeMs, i) =>
+            timeMs !== right.t[i] || left.value[i] !== right.value[i] || left.quality[i] !== right.quality[i],
+        );
+        const shown = ({ t, value, quality }: typeof left) =>
+          `${new Date(t[at] ?? 0).toISOString()} ${value[at]} (quality ${quality[at]})`;
+        const words =
+          at >= 0
+            ? `the first that differs is ${shown(left)} here, ${shown(right)} there`
+            : `the samples are the same, the hash of ${hashOf(one, left) === one.hash ? 'the cloud' : 'the gateway'} is wrong`;
+        this.#problem(`${nameOf(one)}: ${one.count} samples here, ${other?.count ?? 0} at the cloud; ${words}`);
       }
     if (isWhole) for (const name of byName.keys()) this.#problem(`${name} is only at the cloud`);
     for (const deviceId of deviceIds) {
@@ -775,7 +810,9 @@ class Village {
       const raw = await until(there.raw(deviceId, energyOf[deviceId], 0, farMs));
       const found = raw.value.filter((value) => value !== null);
       if (!sameNumbers(expected, found))
-        this.#problem(`${deviceId}: the cloud holds ${found.length} readings, of ${expected.length} in its frames, or others`);
+        this.#problem(
+          `${deviceId}: the cloud holds ${found.length} readings, of ${expected.length} in its frames, or others`,
+        );
     }
   }
 
@@ -786,7 +823,8 @@ class Village {
       const other = theirs.get(one.alert_id);
       theirs.delete(one.alert_id);
       if (other === undefined) this.#problem(`alert ${one.alert_id} (${one.rule_id}) is not at the cloud`);
-      else if (!isDeepStrictEqual(one, other)) this.#problem(`alert ${one.alert_id} (${one.rule_id}) differs: ${differenceOf(one, other)}`);
+      else if (!isDeepStrictEqual(one, other))
+        this.#problem(`alert ${one.alert_id} (${one.rule_id}) differs: ${differenceOf(one, other)}`);
     }
     for (const one of theirs.values())
       if (!isCloudOnly(one.rule_id)) this.#problem(`alert ${one.alert_id} (${one.rule_id}) is only at the cloud`);
@@ -800,6 +838,21 @@ class Village {
           this.#problem(`what a person said at the ${at} (${event.kind}) is not at the ${end}`);
       }
   }
+}
+
+/** The hash that samples should have. */
+function hashOf(
+  { deviceId, metric }: { readonly deviceId: string; readonly metric: string },
+  {
+    t,
+    value,
+    quality,
+  }: { readonly t: readonly number[]; readonly value: readonly (number | null)[]; readonly quality: readonly number[] },
+): string {
+  const digest = { count: 0, a: 0, b: 0 };
+  const add = seriesHasher(deviceId, metric);
+  for (const [at, timeMs] of t.entries()) add(digest, timeMs, value[at] ?? null, quality[at] ?? 0);
+  return digestHex(digest);
 }
 
 const isCloudOnly = (ruleId: string): boolean => /^(gateway_silent|fleet_)/.test(ruleId);
@@ -822,7 +875,9 @@ function differenceOf(a: Alert, b: Alert): string {
 
 // --- settings, read once ---
 
-let settings: { readonly gateway: ReturnType<typeof loadGatewayConfig>; readonly cloud: ReturnType<typeof loadCloudConfig> } | undefined;
+let settings:
+  | { readonly gateway: ReturnType<typeof loadGatewayConfig>; readonly cloud: ReturnType<typeof loadCloudConfig> }
+  | undefined;
 const gatewayConfig = () => loadSettings().gateway;
 const cloudConfig = () => loadSettings().cloud;
 
@@ -841,7 +896,12 @@ function loadSettings() {
         name: 'Kisima',
         zone: 'Africa/Nairobi',
         plant: { pv_kwp: 20 },
-        devices: deviceIds.map((device_id) => ({ device_id, name: `Device ${device_id}`, protocol: 'mqtt', period_s: 60 })),
+        devices: deviceIds.map((device_id) => ({
+          device_id,
+          name: `Device ${device_id}`,
+          protocol: 'mqtt',
+          period_s: 60,
+        })),
         wiring: {
           'equipment_temp_c.cabinet': wire('cabinet-1', 'equipment_temp_c'),
           consumption_kw: wire('meter-1', 'consumption_kw'),
@@ -850,7 +910,13 @@ function loadSettings() {
       },
       device_credentials_file: 'credentials.json',
       mqtt_plain: { host: '127.0.0.1', port: 0 },
-      uplink: { url: 'mqtts://127.0.0.1:9883', ca_file: 'none', certificate_file: 'none', key_file: 'none', plan: 'raw' },
+      uplink: {
+        url: 'mqtts://127.0.0.1:9883',
+        ca_file: 'none',
+        certificate_file: 'none',
+        key_file: 'none',
+        plan: 'raw',
+      },
     }),
   );
   for (const name of ['server.pem', 'server.key', 'ca.pem']) writeFileSync(join(folder, name), 'nothing listens');

@@ -4,8 +4,6 @@
  */
 import type { Clock, Timer } from '@villagrid/contracts';
 
-
-
 /** Something that can be killed: from then on none of its timers runs. */
 export class Life {
   alive = true;
