@@ -43,8 +43,8 @@ export interface SqliteUplinkStore extends UplinkStore {
   /** Whether a gateway recorded anything of a stretch of time. */
   hasFramesBetween(gridId: string, fromMs: number, toMs: number): boolean;
   /**
-   * Good frames of one log by number from `first` to `last`, up to a place in the order of arrival; samples of withdrawn
-   * ones were never projected, and `withdrawn` says so.
+   * Good frames of one log that stand for any number from `first` to `last`, up to a place in the order of arrival; `number`
+   * is the last one of those that a frame stands for. Samples of withdrawn ones were never projected, and `withdrawn` says so.
    */
   framesNumbered(
     log: Pick<ArchivedFrame, 'gatewayId' | 'epoch' | 'gridId'>,
@@ -392,8 +392,8 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
       const log = findLog(gatewayId, epoch);
       if (!log) return [];
       return sql.framesNumbered
-        .all(log.id, first, last, gridId, upToSeq, limit)
-        .map(({ number, bytes, from_ms }) => ({ number, bytes, withdrawn: from_ms === null }));
+        .all(log.id, log.id, first, last, first, gridId, upToSeq, limit)
+        .map(({ number, bytes, from_ms }) => ({ number: Math.min(number, last), bytes, withdrawn: from_ms === null }));
     },
     withdraw: (seq) => void sql.withdraw.run(seq),
     progress(gatewayId, epoch) {
@@ -622,11 +622,13 @@ function statements(database: SqliteDatabase) {
       )
       .pluck(),
     framesNumbered: database.prepare<
-      [number, number, number, string, number, number],
+      [number, number, number, number, number, string, number, number],
       { number: number; bytes: Buffer; from_ms: number | null }
     >(
-      `SELECT number, bytes, from_ms FROM cloud_frame
-       WHERE log_id = ? AND number >= ? AND number <= ? AND grid_id = ? AND seq <= ? AND bad IS NULL ORDER BY number LIMIT ?`,
+      `SELECT coalesce(last_number, number) AS number, bytes, from_ms FROM cloud_frame
+       WHERE log_id = ? AND number >= coalesce((SELECT max(number) FROM cloud_frame WHERE log_id = ? AND number <= ?), 0)
+         AND number <= ? AND coalesce(last_number, number) >= ? AND grid_id = ? AND seq <= ? AND bad IS NULL
+       ORDER BY cloud_frame.number LIMIT ?`,
     ),
     withdraw: database.prepare<[number]>('UPDATE cloud_frame SET from_ms = NULL, to_ms = NULL WHERE seq = ?'),
     keepLetter: database.prepare<
