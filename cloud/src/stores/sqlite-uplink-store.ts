@@ -337,7 +337,7 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
         const ledger = findLog(gatewayId, epoch)?.ledger ?? new Ledger();
         const newestNumber = Math.max(newest_number ?? 0, ledger.ranges.at(-1)?.last ?? 0);
         const refused = [
-          ...sql.allBad.all(id).map(({ number, bad }): RefusedNumber => ({ number, stage: 'frame', reason: bad })),
+          ...sql.allBad.all(id).flatMap(({ number, last, bad }) => refusedNumbers(number, last, bad)),
           ...sql.refusedLater.all(gatewayId, epoch),
         ];
         return {
@@ -423,6 +423,11 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
       })),
     deadLetterCount: () => sql.letterCount.get() ?? 0,
   };
+}
+
+/** A refused frame may stand for several numbers: each of them is refused. */
+function refusedNumbers(first: number, last: number, reason: string): RefusedNumber[] {
+  return Array.from({ length: last - first + 1 }, (_, at) => ({ number: first + at, stage: 'frame', reason }));
 }
 
 /** What is left of a range without ranges within and around it, which are in order. */
@@ -535,8 +540,8 @@ function statements(database: SqliteDatabase) {
     allLogs: database.prepare<[], { gateway_id: string; epoch: string }>(
       'SELECT gateway_id, epoch FROM cloud_log ORDER BY id',
     ),
-    allBad: database.prepare<[number], { number: number; bad: string }>(
-      'SELECT number, bad FROM cloud_frame WHERE log_id = ? AND bad IS NOT NULL',
+    allBad: database.prepare<[number], { number: number; last: number; bad: string }>(
+      'SELECT number, coalesce(last_number, number) AS last, bad FROM cloud_frame WHERE log_id = ? AND bad IS NOT NULL',
     ),
     refusedLater: database.prepare<[string, string], RefusedNumber>(
       `SELECT number, stage, reason FROM cloud_dead_letter

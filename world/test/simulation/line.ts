@@ -2,7 +2,16 @@
  * The line between a gateway and the cloud in place of MQTT: the uplink's destination port on one side, the cloud's broker
  * hooks on the other. It delays, reorders, loses, doubles, throttles, cuts, goes half open, and brings copies hours later.
  */
-import { lanes, parseTopic, type DownMessage, type RandomSource } from '@villagrid/contracts';
+import { inflateRawSync } from 'node:zlib';
+import {
+  decodeEnvelopeBody,
+  encodeEnvelopeBody,
+  envelopePlain,
+  lanes,
+  parseTopic,
+  type DownMessage,
+  type RandomSource,
+} from '@villagrid/contracts';
 import type { Cloud } from '@villagrid/cloud';
 import type { GatewayPorts } from '@villagrid/gateway';
 import { backoffDelayMs } from '@villagrid/runtime';
@@ -266,14 +275,18 @@ export class Line {
     });
   }
 
-  /** A bit flips; whoever reads it must find that out. */
+  /** A frame that the cloud cannot read, as one of a newer gateway would be. */
   #spoilt(topic: string, bytes: Uint8Array): Uint8Array {
     if (this.#float() >= this.faults.spoil || !/\/(live|backfill)$/.test(topic)) return bytes;
     this.counts.spoilt += 1;
-    const spoilt = Uint8Array.from(bytes);
-    const at = Math.floor(this.#float() * spoilt.length);
-    spoilt[at] = (spoilt[at] as number) ^ (1 << Math.floor(this.#float() * 8));
-    return spoilt;
+    const body = bytes.subarray(1);
+    const envelope = decodeEnvelopeBody(bytes[0] === envelopePlain ? body : inflateRawSync(body));
+    const frames = [...envelope.frames];
+    const at = Math.floor(this.#float() * frames.length);
+    const frame = Uint8Array.from(frames[at] ?? []);
+    frame[frame.length >> 1] = ((frame[frame.length >> 1] ?? 0) + 1) % 256;
+    frames[at] = frame;
+    return Buffer.concat([Buffer.of(envelopePlain), encodeEnvelopeBody({ ...envelope, frames })]);
   }
 
   #deliverLate(topic: string, bytes: Uint8Array): void {
