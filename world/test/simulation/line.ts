@@ -198,12 +198,12 @@ export class Line {
       get connected() {
         return own?.open === true && line.#session === own;
       },
-      traffic: () => ({ sentBytes: this.#sent, receivedBytes: this.#received }),
+      traffic: () => ({ sentBytes: line.#sent, receivedBytes: line.#received }),
       async close() {
         closed = true;
         if (own?.open !== true) return;
-        this.#leave(own);
-        this.#tellCloud(own);
+        line.#leave(own);
+        line.#tellCloud(own);
       },
     };
   }

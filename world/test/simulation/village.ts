@@ -706,7 +706,7 @@ class Village {
 
     const inCloud = this.#checkNumbers(theirs.cloud);
     this.#checkReadings();
-    await this.#checkSeries(here, there, inCloud, until);
+    await this.#checkSeries(here, there, inCloud, theirs.cloud, until);
     await this.#checkAlerts(await until(here.alerts({})), await until(there.alerts({})));
 
     if (own.life.timers > 200) this.#problem(`the gateway has ${own.life.timers} timers`);
@@ -773,6 +773,7 @@ class Village {
     here: NonNullable<ReturnType<Gateway['api']['grids']['get']>>,
     there: NonNullable<ReturnType<Cloud['grids']['get']>>,
     inCloud: readonly boolean[],
+    cloud: Cloud,
     until: <T>(what: Promise<T> | T) => Promise<T>,
   ): Promise<void> {
     const farMs = this.#villageMs() + 400 * dayMs;
@@ -809,10 +810,30 @@ class Village {
           if (key.startsWith(deviceId) && inCloud[index + 1]) expected.push((this.#produced.get(key) ?? 0) / 100);
       const raw = await until(there.raw(deviceId, energyOf[deviceId], 0, farMs));
       const found = raw.value.filter((value) => value !== null);
+      if (!sameNumbers(expected, found)) this.#tellOfContents(cloud);
       if (!sameNumbers(expected, found))
         this.#problem(
           `${deviceId}: the cloud holds ${found.length} readings, of ${expected.length} in its frames, or others`,
         );
+    }
+  }
+
+  /** Which frames of the cloud hold other readings than those of the log that they stand for. */
+  #tellOfContents(cloud: Cloud): void {
+    for (let seq = 0; ; ) {
+      const some = cloud.store.framesAfter(seq, 500);
+      if (some.length === 0) return;
+      for (const one of some) {
+        seq = one.seq;
+        const held = decodeFrame(one.bytes).samples.filter(({ metric }) => metric.endsWith('_energy_kwh')).length;
+        let wanted = 0;
+        for (let number = one.number; number <= one.last; number += 1)
+          wanted += this.#frames[number - 1]?.keys.length ?? 0;
+        if (held !== wanted)
+          this.#problem(
+            `frame ${one.number} to ${one.last} at the cloud holds ${held} readings; the log's hold ${wanted}`,
+          );
+      }
     }
   }
 
