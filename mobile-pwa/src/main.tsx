@@ -7,6 +7,8 @@ import './features/dashboard/dashboard.css';
 import { createApp } from './app.js';
 import { HatchPattern } from './chart/sparkline.js';
 import { Dashboard } from './features/dashboard/dashboard.js';
+import { wordsOf } from './i18n/alert-words.js';
+import { startLanguage } from './i18n/choose.js';
 import { sentenceStart } from './i18n/format.js';
 import { t } from './i18n/messages.js';
 import { openLocalStore } from './local/database.js';
@@ -134,12 +136,14 @@ function Root() {
   );
 }
 
+// Without its texts at hand the app speaks English.
+await startLanguage().catch(() => undefined);
 const app = await createApp({
   clock,
   random,
   store: await openLocalStore(),
   announce: (alert) =>
-    t('alerts.announce', { what: `${t(`severity.${alert.severity}`)}. ${sentenceStart(alert.message)}` }),
+    t('alerts.announce', { what: `${t(`severity.${alert.severity}`)}. ${sentenceStart(wordsOf(alert).message)}` }),
 });
 window.addEventListener('hashchange', () => {
   app.state.route.value = parseRoute(location.hash);

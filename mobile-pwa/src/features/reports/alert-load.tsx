@@ -1,10 +1,10 @@
 /** What the alerts of the period asked of people, against what they can bear. */
 import { alertLoadTargets, type Report } from '@villagrid/contracts';
-import { durationText, sentenceStart } from '../../i18n/format.js';
+import { durationText, numberFormat, sentenceStart } from '../../i18n/format.js';
 import { t } from '../../i18n/messages.js';
 import { shareText } from './words.js';
 
-const shortly = (value: number) => (value < 10 ? Math.round(value * 10) / 10 : Math.round(value)).toLocaleString();
+const shortly = (value: number) => numberFormat({ maximumFractionDigits: value < 10 ? 1 : 0 }).format(value);
 
 export function AlertLoad({ load }: { load: Report['alert_load'] }) {
   const { by_severity: by } = load;
