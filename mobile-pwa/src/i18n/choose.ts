@@ -6,6 +6,7 @@ import { english, language } from './messages.js';
 /** Fetched when somebody reads them. English is part of the app; `en-XA` is English made long and strange, for tests. */
 const loaders: Readonly<Record<string, () => Promise<{ readonly default: Language }>>> = {
   fr: () => import('./languages/fr.js'),
+  sw: () => import('./languages/sw.js'),
   'en-XA': () => import('./languages/pseudo.js'),
 };
 

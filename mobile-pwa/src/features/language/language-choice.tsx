@@ -10,6 +10,7 @@ addTexts(languageTexts);
 const languages: readonly { readonly tag: string; readonly name: string; readonly draft?: string }[] = [
   { tag: 'en', name: 'English' },
   { tag: 'fr', name: 'Français' },
+  { tag: 'sw', name: 'Kiswahili' },
 ];
 
 export function LanguageChoice() {
