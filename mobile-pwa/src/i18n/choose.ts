@@ -7,6 +7,7 @@ import { english, language } from './messages.js';
 const loaders: Readonly<Record<string, () => Promise<{ readonly default: Language }>>> = {
   fr: () => import('./languages/fr.js'),
   sw: () => import('./languages/sw.js'),
+  ar: () => import('./languages/ar.js'),
   'en-XA': () => import('./languages/pseudo.js'),
 };
 

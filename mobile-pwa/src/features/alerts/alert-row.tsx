@@ -37,10 +37,8 @@ function subjectText(alert: ShownAlert, value: string | undefined, gridName?: st
     .flatMap((part) => part ?? [])
     .map(isolated)
     .join(': ');
-  return [gridName ?? '', device]
-    .filter((part) => part !== '')
-    .map(isolated)
-    .join(' · ');
+  // An isolated sentence of isolated parts would lose its direction.
+  return [gridName === undefined ? '' : isolated(gridName), device].filter((part) => part !== '').join(' · ');
 }
 
 /** The acts of this phone that wait, one line each. */

@@ -1,4 +1,5 @@
 /** The languages of the app, each by its own name; drafts say so in their own words. */
+import './language.css';
 import { useState } from 'preact/hooks';
 import { chooseLanguage } from '../../i18n/choose.js';
 import { addTexts, language, t } from '../../i18n/messages.js';
@@ -11,6 +12,7 @@ const languages: readonly { readonly tag: string; readonly name: string; readonl
   { tag: 'en', name: 'English' },
   { tag: 'fr', name: 'Français' },
   { tag: 'sw', name: 'Kiswahili' },
+  { tag: 'ar', name: 'العربية' },
 ];
 
 export function LanguageChoice() {

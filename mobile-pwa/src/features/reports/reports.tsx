@@ -297,8 +297,10 @@ function FigureList({ figures, groupShare }: { figures: readonly ReportFigureVie
             <dt title={figure.help}>{figureName(figure)}</dt>
             <dd data-figure={figure.id}>
               {figure.judgement === 'poor' && <span class="judged">{t('reports.poor')}</span>}
-              {number}
-              <i> {unit}</i>
+              <bdi>
+                {number}
+                <i> {unit}</i>
+              </bdi>
             </dd>
             {note !== '' && <dd class="note">{note}</dd>}
           </div>
