@@ -27,7 +27,10 @@ export default defineConfig({
         codeSplitting: {
           groups: [
             // What fills the texts of alerts; each language's own texts come with that language.
-            { name: 'language-words', test: /contracts[\\/]src[\\/]rules[\\/](texts[\\/](worded|texts|fill)|fold)/ },
+            {
+              name: 'language-words',
+              test: /src[\\/]rules[\\/](texts[\\/](worded|texts|fill)|fold)|languages[\\/]worded/,
+            },
             {
               name: 'core',
               test: /[\\/](preact|signals|signals-core|idb)[\\/]|contracts[\\/]src[\\/](?!rules[\\/](texts|fold))|mobile-pwa[\\/]src[\\/](i18n[\\/](?!languages)|ui|live|local|origin|platform|app\.ts|chart[\\/](day|lazy-plot|sparkline)|features[\\/](dashboard|alerts[\\/]alert-(row|value)))(?!.*connection-sheet)/,

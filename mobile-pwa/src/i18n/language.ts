@@ -41,4 +41,6 @@ export interface Language {
   readonly comma?: string;
   /** An alert's words in this language; undefined where those it was raised with are shown. */
   alertWords?(alert: WordedAlert): RuleTexts | undefined;
+  /** What a rule is called, and why it matters, before it has raised anything. */
+  ruleWords?(ruleId: string): Pick<RuleTexts, 'message' | 'why'> | undefined;
 }

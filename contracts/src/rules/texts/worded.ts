@@ -48,3 +48,12 @@ export function wordedIn(alert: WordedAlert, texts: RuleLanguageTexts): RuleText
     how_long: fill(one.how_long),
   };
 }
+
+/** What a rule is called in a language, and why it matters, before it has raised anything; undefined for a site's own. */
+export function ruleWordsIn(ruleId: string, texts: RuleLanguageTexts): Pick<RuleTexts, 'message' | 'why'> | undefined {
+  const id = wordedAs(ruleId);
+  if (id === undefined) return undefined;
+  const place = ruleId.replace(/^no_power_/, '').replaceAll('_', '-');
+  const { message, why } = texts.rules[id];
+  return { message: fillText(message, { place }), why: fillText(why, { place }) };
+}

@@ -1,6 +1,7 @@
 /** Arabic. */
-import { rulesInArabic, wordedIn, type RuleLanguageTexts, type RuleTexts } from '@villagrid/contracts';
+import { rulesInArabic, type RuleLanguageTexts, type RuleTexts } from '@villagrid/contracts';
 import type { CompleteTexts, Language } from '../language.js';
+import { wording } from './worded.js';
 
 const texts: CompleteTexts = {
   'app.name': 'Villagrid',
@@ -725,6 +726,6 @@ const ar: Language = {
     return rest >= 3 && rest <= 10 ? 'few' : rest >= 11 ? 'many' : 'other';
   },
   texts,
-  alertWords: (alert) => wordedIn(alert, rules),
+  ...wording(rules),
 };
 export default ar;

@@ -1,6 +1,7 @@
 /** French. */
-import { rulesInFrench, wordedIn } from '@villagrid/contracts';
+import { rulesInFrench } from '@villagrid/contracts';
 import type { CompleteTexts, Language } from '../language.js';
+import { wording } from './worded.js';
 
 const texts: CompleteTexts = {
   'app.name': 'Villagrid',
@@ -701,6 +702,6 @@ const fr: Language = {
   formats: ['fr'],
   form: (n) => (n < 2 ? 'one' : 'other'),
   texts,
-  alertWords: (alert) => wordedIn(alert, rulesInFrench),
+  ...wording(rulesInFrench),
 };
 export default fr;

@@ -2,9 +2,10 @@
  * A language for tests: English, longer and with strange letters. What is shown in plain letters does not come from the
  * dictionary, and what does not fit now will not fit in French.
  */
-import { rulesInEnglish, wordedIn, type RuleLanguageTexts } from '@villagrid/contracts';
+import { rulesInEnglish, type RuleLanguageTexts } from '@villagrid/contracts';
 import type { Language } from '../language.js';
 import { texts } from '../messages.js';
+import { wording } from './worded.js';
 
 const plain = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ';
 const strange = [...'àƀçđéƒĝĥîĵķļɱñôþɋŕšţûṽŵẋýžÀƁÇĐÉƑĜĤÎĴĶĻṀÑÔÞɊŔŠŢÛṼŴẊÝŽ'];
@@ -35,18 +36,20 @@ const rules: RuleLanguageTexts = { ...deep(rulesInEnglish), decimal: '.' };
 
 const pseudo: Language = {
   tag: 'en-XA',
-  formats: ['en-GB'],
+  // Greek months and decimal commas: whatever is not formatted by the language shows too.
+  formats: ['el'],
   form: (n) => (n === 1 ? 'one' : 'other'),
   // Screens add their English texts when they are opened.
   texts: new Proxy<Record<string, string>>(
     {},
     {
       get: (_, key) => {
-        const text = texts[String(key)];
+        const name = /^(?:metric|component|reports\.figure)\.(.+)$/.exec(String(key))?.[1]?.replaceAll('_', ' ');
+        const text = texts[String(key)] ?? name;
         return text === undefined ? undefined : strangely(text);
       },
     },
   ),
-  alertWords: (alert) => wordedIn(alert, rules),
+  ...wording(rules),
 };
 export default pseudo;

@@ -1,6 +1,7 @@
 /** Swahili. */
-import { rulesInSwahili, wordedIn } from '@villagrid/contracts';
+import { rulesInSwahili } from '@villagrid/contracts';
 import type { CompleteTexts, Language } from '../language.js';
+import { wording } from './worded.js';
 
 const texts: CompleteTexts = {
   'app.name': 'Villagrid',
@@ -696,6 +697,6 @@ const sw: Language = {
   formats: ['sw', 'en-GB'],
   form: (n) => (n === 1 ? 'one' : 'other'),
   texts,
-  alertWords: (alert) => wordedIn(alert, rulesInSwahili),
+  ...wording(rulesInSwahili),
 };
 export default sw;
