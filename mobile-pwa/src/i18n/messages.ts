@@ -1,4 +1,5 @@
 /** Turns message keys into text of the reader's language: a small part of ICU (value and plural). */
+import type { Summary } from '@villagrid/contracts';
 import { signal } from '@preact/signals';
 import { en, type MessageKey } from './en.js';
 import type { Language } from './language.js';
@@ -17,8 +18,8 @@ export const english: Language = {
 /** The reader's language. Whoever draws a text is drawn anew when it changes. */
 export const language = signal(english);
 
-/** Texts that the people of the grid have put in the place of the app's own. */
-export const ownWords = signal<Readonly<Record<string, string>>>({});
+/** Texts that the people of the open grid have put in the place of the app's own, by language. */
+export const ownWords = signal<NonNullable<Summary['words']>>({});
 
 /** Holds a number, unit or name together where the sentence around it runs from right to left. */
 export const isolated = (text: string): string => (language.value.rightToLeft ? `\u2068${text}\u2069` : text);
@@ -46,11 +47,13 @@ export function addTexts(more: Readonly<Record<string, string>>): void {
   Object.assign(texts, more);
 }
 
-const find = (key: string): string | undefined => ownWords.value[key] ?? language.value.texts[key] ?? texts[key];
+const find = (key: string): string | undefined => language.value.texts[key] ?? texts[key];
 
 /** The text of a key in the reader's language; the key itself where its screen is not loaded. */
 export function t(key: MessageKey, values?: MessageValues): string {
-  return fill(find(key) ?? key, values);
+  const own = fill(ownWords.value[language.value.tag]?.[key] ?? '', values);
+  // One that asks for what is not there is none.
+  return own === '' || own.includes('{') ? fill(find(key) ?? key, values) : own;
 }
 
 /** Whether a computed text is a key of the catalogue. */
