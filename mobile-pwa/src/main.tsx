@@ -19,6 +19,7 @@ import { wide } from './ui/theme.js';
 import { registerWorker, useNewVersion } from './sw/register.js';
 
 const Login = lazy(() => import('./features/login/login.js').then((module) => module.Login));
+const LoginAgain = lazy(() => import('./features/login/login.js').then((module) => module.LoginAgain));
 const Home = lazy(() => import('./features/home/home.js').then((module) => module.Home));
 const GridList = lazy(() => import('./features/home/home.js').then((module) => module.GridList));
 const ConnectionSheet = lazy(() => import('./ui/connection-sheet.js').then((module) => module.ConnectionSheet));
@@ -98,7 +99,7 @@ function Root() {
   if (!inside) return <Login />;
   return (
     <>
-      <div class={`frame ${list ? 'with-list' : ''}`} inert={loginExpired.value}>
+      <div class={`frame ${list ? 'with-list' : ''}`}>
         <a
           class="skip"
           href="#content"
@@ -120,11 +121,7 @@ function Root() {
           <Screen />
         </div>
       </div>
-      {loginExpired.value && (
-        <div class="overlay" role="dialog" aria-modal="true" aria-label={t('login.again')}>
-          <Login again />
-        </div>
-      )}
+      {loginExpired.value && <LoginAgain />}
       {state.sheetOpen.value && <ConnectionSheet />}
       <HatchPattern />
       <div class="sr" aria-live="assertive">

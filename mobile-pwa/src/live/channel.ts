@@ -31,6 +31,8 @@ export function openChannel(options: {
   readonly onFrame: (frame: LiveFrame) => void;
   readonly onState: (state: ChannelState) => void;
   readonly onUnauthorised: () => void;
+  /** The line broke: perhaps another server answers now. */
+  readonly onLost: () => void;
   readonly poll: () => Promise<boolean>;
 }): Channel {
   const { clock, random } = options;
@@ -101,6 +103,7 @@ export function openChannel(options: {
       if (closed || resting) return;
       openTimer?.cancel();
       failures += 1;
+      options.onLost();
       startPolling();
       const waitMs = 1000 + random.float() * Math.min(29_000, 1000 * 2 ** Math.min(failures, 5));
       retryTimer = clock.after(waitMs, connect);

@@ -1,5 +1,6 @@
 /** What the phone keeps, in IndexedDB: newest state per grid, alerts, the last 24 hours, acts, logins. */
 import type { AlertView, DeviceView, GridState, Summary } from '@villagrid/contracts';
+import { signal, type Signal } from '@preact/signals';
 import { openDB, type DBSchema, type IDBPDatabase } from 'idb';
 import type { DayHistory } from '../chart/day.js';
 import type { Act } from './acts.js';
@@ -45,6 +46,8 @@ type StoreName = 'latest' | 'alerts' | 'series' | 'acts' | 'logins' | 'meta';
 export interface LocalStore {
   /** False when the browser keeps nothing (private window, storage refused). */
   readonly persistent: boolean;
+  /** Whether the phone took the last thing it was given; false: it is full, and what is on screen is kept nowhere. */
+  readonly kept: Signal<boolean>;
   put<S extends StoreName>(store: S, value: Schema[S]['value'], key?: string): Promise<void>;
   all<S extends StoreName>(store: S): Promise<Schema[S]['value'][]>;
   remove(store: StoreName, key: string): Promise<void>;
@@ -75,6 +78,7 @@ export async function openLocalStore(): Promise<LocalStore> {
 
 class IndexedStore implements LocalStore {
   readonly persistent = true;
+  readonly kept = signal(true);
   readonly #database: IDBPDatabase<Schema>;
   constructor(database: IDBPDatabase<Schema>) {
     this.#database = database;
@@ -82,8 +86,10 @@ class IndexedStore implements LocalStore {
   async put<S extends StoreName>(store: S, value: Schema[S]['value'], key?: string): Promise<void> {
     try {
       await this.#database.put(store, value, key);
+      this.kept.value = true;
     } catch {
       // No room left: the values on screen stay, only the saved copy is older.
+      this.kept.value = false;
     }
   }
   async all<S extends StoreName>(store: S): Promise<Schema[S]['value'][]> {
@@ -103,6 +109,7 @@ class IndexedStore implements LocalStore {
 
 class MemoryStore implements LocalStore {
   readonly persistent = false;
+  readonly kept = signal(true);
   readonly #maps = new Map<StoreName, Map<string, unknown>>();
   #map(store: StoreName): Map<string, unknown> {
     let map = this.#maps.get(store);

@@ -2,6 +2,7 @@
 import { agoText, momentText } from '../i18n/format.js';
 import { addTexts, t } from '../i18n/messages.js';
 import { clockDifference } from './clock-notice.js';
+import { valid } from '../origin/roaming.js';
 import { useApp } from './context.js';
 import { Dialog } from './shell.js';
 import { awaySinceMs } from './source.js';
@@ -22,7 +23,7 @@ export function ConnectionSheet() {
   const id = discovery.value?.server_id ?? lastServer.value.id;
   const zone = view?.summary.zone ?? 'UTC';
   const way =
-    channel.value === 'idle' ? (login.value !== null && gridsState.value === 'ok' ? 'polling' : 'idle') : channel.value;
+    channel.value === 'idle' ? (valid(login.value) && gridsState.value === 'ok' ? 'polling' : 'idle') : channel.value;
   const heard = channel.value === 'live' || channel.value === 'polling';
   const away =
     !heard || view === undefined || view.summary.source.kind === 'gateway'

@@ -5,6 +5,7 @@ import { agoText, durationText, momentText, sentenceStart, unbroken } from '../.
 import { addTexts, isMessageKey, t } from '../../i18n/messages.js';
 import { paused } from '../../live/apply.js';
 import { withActs, type ShownAlert } from '../../local/acts.js';
+import { settings } from '../../platform/platform.js';
 import { useApp } from '../../ui/context.js';
 import { Icon, Severity } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
@@ -339,7 +340,13 @@ function NoteDialog({
   onClose: () => void;
 }) {
   const app = useApp();
-  const [text, setText] = useState('');
+  // A draft outlives a reload, a login and a phone that closes the app for want of memory.
+  const draft = `draft.${alert.alert_id}`;
+  const [text, setTextOnly] = useState(() => settings.get(draft) ?? '');
+  const setText = (next: string) => {
+    setTextOnly(next);
+    settings.set(draft, next === '' ? null : next);
+  };
   const area = useRef<HTMLTextAreaElement>(null);
   const send = (type: 'acknowledge' | 'note') => {
     const note = text.trim();
@@ -380,7 +387,7 @@ function NoteDialog({
               key={key}
               type="button"
               class="chip"
-              onClick={() => setText((before) => (before === '' ? t(key) : `${before.trimEnd()} ${t(key)}`))}
+              onClick={() => setText(text === '' ? t(key) : `${text.trimEnd()} ${t(key)}`)}
             >
               {t(key)}
             </button>

@@ -174,20 +174,31 @@ export function Login({ again = false }: { again?: boolean }) {
           </section>
         )}
         {again && (
-          <button
-            type="button"
-            class="btn block quiet"
-            onClick={() => {
-              // Saved values stay readable; the login is asked again at the next call.
-              state.login.value = null;
-              state.loginExpired.value = false;
-              state.peeking.value = true;
-            }}
-          >
+          <button type="button" class="btn block quiet" onClick={app.logInLater}>
             {t('login.later')}
           </button>
         )}
       </main>
     </div>
+  );
+}
+
+/** The login over the app: above everything, also above a note that is being written, which stays as it is. */
+export function LoginAgain() {
+  const app = useApp();
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => dialog.current?.showModal(), []);
+  return (
+    <dialog
+      ref={dialog}
+      class="overlay"
+      aria-label={t('login.again')}
+      onCancel={(event) => {
+        event.preventDefault();
+        app.logInLater();
+      }}
+    >
+      <Login again />
+    </dialog>
   );
 }
