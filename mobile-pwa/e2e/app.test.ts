@@ -17,6 +17,8 @@ import { addTexts } from '../src/i18n/messages.js';
 import { verdictWords } from '../src/i18n/verdict.js';
 import { sourceLine } from '../src/ui/source.js';
 import { chromiumPath, runAppChecks } from './run-app-checks.js';
+import { openFront } from './front.js';
+import { runAwayChecks } from './run-away-checks.js';
 import { startStub } from './stub/server.js';
 
 t.setTimeout(240_000);
@@ -256,5 +258,18 @@ t.test(
     t.same(report?.skipped, [], 'nothing was skipped');
     t.equal(new Set(stub.acts).size, stub.acts.length);
     t.equal(stub.acts.length, 2, 'each of the two acts took effect once');
+  },
+);
+
+t.test(
+  'away from its servers the app opens, keeps what is done, sends it once, and follows whoever answers',
+  { timeout: 180_000, skip: existsSync(chromiumPath) ? false : `no ${chromiumPath} on this machine` },
+  async (t) => {
+    const gateway = await startStub({ dist, scenario: 'alert', nowMs, every });
+    const cloud = await startStub({ dist, scenario: 'alert', nowMs, every, beside: gateway });
+    const front = await openFront();
+    t.teardown(() => Promise.all([front.stop(), gateway.stop(), cloud.stop()]));
+    await runAwayChecks({ front, gateway, cloud, screensDirectory: process.env.SCREENS });
+    t.pass();
   },
 );

@@ -1,0 +1,189 @@
+/**
+ * The app away from its servers, in a real headless Chromium: no server at all, the other server behind the same address,
+ * a login that ends, a phone that is full, a clock that is wrong, a new build. Throws what is not as promised.
+ */
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { chromium, type BrowserContext, type Page } from 'playwright-core';
+import type { Front } from './front.js';
+import { chromiumPath } from './run-app-checks.js';
+import type { Stub } from './stub/server.js';
+
+/** The two ends of one village and the address they share. */
+export interface AwayOptions {
+  readonly front: Front;
+  readonly gateway: Stub;
+  readonly cloud: Stub;
+  readonly screensDirectory?: string | undefined;
+}
+
+const patienceMs = 60_000;
+const gridHash = '#/grid/kisima';
+
+/** Waits until the text of the page fits. */
+async function says(page: Page, pattern: RegExp, where = 'body'): Promise<void> {
+  await page
+    .waitForFunction(
+      ([source, flags, selector]) =>
+        [...document.querySelectorAll<HTMLElement>(selector ?? '')].some((one) =>
+          new RegExp(source ?? '', flags).test(one.innerText),
+        ),
+      [pattern.source, pattern.flags, where],
+      { timeout: patienceMs },
+    )
+    .catch(async (error: unknown) => {
+      const text = await page.evaluate(() => document.body.innerText.slice(0, 1500));
+      throw new Error(`${where} never said ${pattern}; the page says:\n${text}`, { cause: error });
+    });
+}
+
+/** Waits until `fits` holds outside of the page. */
+async function until(what: string, fits: () => boolean | Promise<boolean>): Promise<void> {
+  const untilMs = performance.now() + patienceMs;
+  while (!(await fits())) {
+    if (performance.now() > untilMs) throw new Error(`never: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+async function logIn(page: Page, within = ''): Promise<void> {
+  await page.waitForSelector(`${within} input[name=password]`, { timeout: patienceMs });
+  await page.fill(`${within} input[name=username]`, 'amina');
+  await page.fill(`${within} input[name=password]`, 'kisima-1');
+  await page.click(`${within} button[type=submit]`);
+}
+
+/** Opens the app at the front, logged in at the gateway, kept by its worker. */
+async function open(context: BrowserContext, front: Front): Promise<Page> {
+  const page = await context.newPage();
+  await page.goto(front.url, { waitUntil: 'load' });
+  await logIn(page);
+  await page.waitForSelector('.tabs', { timeout: patienceMs });
+  await page.evaluate(async () => void (await navigator.serviceWorker.ready));
+  await page.waitForFunction(() => navigator.serviceWorker.controller !== null, undefined, { timeout: patienceMs });
+  return page;
+}
+
+const go = (page: Page, hash: string) =>
+  page.evaluate((to) => {
+    location.hash = to;
+  }, hash);
+
+/** Runs everything, one after the other. */
+export async function runAwayChecks({ front, gateway, cloud, screensDirectory }: AwayOptions): Promise<void> {
+  if (screensDirectory !== undefined) mkdirSync(screensDirectory, { recursive: true });
+  const browser = await chromium.launch({ executablePath: chromiumPath, args: ['--no-sandbox'] });
+  const picture = async (page: Page, name: string) => {
+    if (screensDirectory !== undefined)
+      await page.screenshot({ path: join(screensDirectory, `away-${name}-360x640.png`) });
+  };
+  try {
+    const context = await browser.newContext({
+      viewport: { width: 360, height: 640 },
+      deviceScaleFactor: 2,
+      reducedMotion: 'reduce',
+    });
+    front.to(gateway.url);
+    const page = await open(context, front);
+    const hot = gateway.villages[0]?.alerts.find(({ rule_id }) => rule_id === 'high_equipment_temperature');
+    assert.ok(hot);
+    const alertHash = `${gridHash}/alerts/${hot.alert_id}`;
+    await go(page, gridHash);
+    await says(page, /Gateway · live/, '.src');
+    await go(page, alertHash);
+    await page.waitForSelector('.act .pri', { timeout: patienceMs });
+    // The phone keeps what it shows within two seconds.
+    await until('the alert is kept on the phone', () =>
+      page.evaluate(
+        (id) =>
+          new Promise<boolean>((resolve) => {
+            const opening = indexedDB.open('villagrid');
+            opening.onsuccess = () => {
+              const all = opening.result.transaction('alerts').objectStore('alerts').getAll();
+              all.onsuccess = () => {
+                resolve(JSON.stringify(all.result).includes(id));
+                opening.result.close();
+              };
+            };
+          }),
+        hot.alert_id,
+      ),
+    );
+
+    // No server at all: the app opens, an act is kept through a reload, and sent once when a server is back.
+    front.to(null);
+    await page.reload({ waitUntil: 'load' });
+    await says(page, /This phone · saved .*no connection/, '.src');
+    await page.click('.act .pri');
+    await says(page, /waiting to send/);
+    await page.click('.act .sub:has-text("Give to")');
+    await page.click('dialog .btn.pri');
+    await says(page, /Done .* waiting to send/);
+    await picture(page, 'waiting');
+    await page.reload({ waitUntil: 'load' });
+    await says(page, /You have seen it, .* waiting to send/);
+    assert.equal(gateway.acts.length, 0);
+    front.to(gateway.url);
+    await until('both acts are sent', () => gateway.acts.length === 2);
+    await page.waitForFunction(() => !/waiting to send/.test(document.body.innerText), undefined, {
+      timeout: patienceMs,
+    });
+    await says(page, /Gateway · live/, '.src');
+
+    // A login that ends in the middle of a note.
+    await page.click('.act .sub:has-text("note")');
+    await page.fill('dialog textarea', 'The fan stands still');
+    gateway.endLogins();
+    await page.waitForSelector('dialog.overlay[open] input[name=password]', { timeout: patienceMs });
+    await picture(page, 'login-again');
+    await logIn(page, 'dialog.overlay');
+    await page.waitForSelector('dialog.overlay', { state: 'detached', timeout: patienceMs });
+    assert.equal(await page.inputValue('dialog textarea'), 'The fan stands still');
+    await page.click('dialog .note-buttons button:last-child');
+    await until('the note is sent', () => gateway.acts.length === 3);
+
+    // The other server behind the same address: it has a login of its own, and then nobody taps anything.
+    front.to(cloud.url);
+    await page.waitForSelector('dialog.overlay[open] input[name=password]', { timeout: patienceMs });
+    await logIn(page, 'dialog.overlay');
+    await says(page, /Cloud · live/, '.src');
+    front.to(gateway.url);
+    await says(page, /Gateway · live/, '.src');
+    front.to(cloud.url);
+    await says(page, /Cloud · live/, '.src');
+    assert.equal(await page.$('dialog.overlay'), null);
+
+    // Refused: told why, and the alert is as it was.
+    cloud.refusing = 'This needs the role operator on grid kisima.';
+    await page.click('.act .sub:has-text("Pause")');
+    await page.fill('dialog input', 'Known');
+    await page.click('dialog .btn.pri');
+    await says(page, /Not taken: This needs the role operator/);
+    await picture(page, 'refused');
+    cloud.refusing = null;
+    await page.click('.refused button');
+
+    // The phone's clock is an hour behind: said, and what is done is dated by the server's clock.
+    cloud.clockOffMs = 3_600_000;
+    front.to(null);
+    front.to(cloud.url);
+    await go(page, gridHash);
+    await says(page, /This phone’s clock is .* behind/);
+    await picture(page, 'clock');
+    await go(page, alertHash);
+    await page.click('.act .sub:has-text("note")');
+    await page.fill('dialog textarea', 'By which clock?');
+    await page.click('dialog .note-buttons button:last-child');
+    await until('the note is sent', () => cloud.acts.length === 4);
+    const note = cloud.villages[0]?.alerts
+      .find(({ alert_id }) => alert_id === hot.alert_id)
+      ?.timeline.find((entry) => entry.note === 'By which clock?');
+    assert.ok(Math.abs((note?.at_ms ?? 0) - Date.now() - 3_600_000) < 120_000);
+    cloud.clockOffMs = 0;
+    assert.equal(new Set(cloud.acts).size, cloud.acts.length);
+    await context.close();
+  } finally {
+    await browser.close();
+  }
+}
