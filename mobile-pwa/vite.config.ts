@@ -28,7 +28,7 @@ export default defineConfig({
           groups: [
             {
               name: 'core',
-              test: /[\\/](preact|signals|signals-core|idb)[\\/]|contracts[\\/]src|mobile-pwa[\\/]src[\\/](i18n|ui|live|local|origin|platform|app\.ts|chart[\\/](day|lazy-plot|sparkline)|features[\\/](dashboard|alerts[\\/]alert-(row|value)))(?!.*(connection-sheet|[\\/](deliver|keeper|probe|server-events)))/,
+              test: /[\\/](preact|signals|signals-core)[\\/]|contracts[\\/]src|mobile-pwa[\\/]src[\\/](i18n|ui|live|local|origin|platform|sw[\\/]register|app\.ts|chart[\\/](day|lazy-plot|sparkline)|features[\\/](dashboard|alerts[\\/]alert-(row|value)))(?!.*(connection-sheet|[\\/](deliver|keeper|chunks|older-alerts|probe|server-events|banner)))/,
             },
           ],
         },

@@ -17,8 +17,6 @@ import { addTexts } from '../src/i18n/messages.js';
 import { verdictWords } from '../src/i18n/verdict.js';
 import { sourceLine } from '../src/ui/source.js';
 import { chromiumPath, runAppChecks } from './run-app-checks.js';
-import { openFront } from './front.js';
-import { runAwayChecks } from './run-away-checks.js';
 import { startStub } from './stub/server.js';
 
 t.setTimeout(240_000);
@@ -44,7 +42,7 @@ t.test('the first load of the dashboard stays within 60 kB compressed', async (t
   const size = (file: string) => brotliCompressSync(readFileSync(join(dist, 'assets', file))).length;
   // Screens that are fetched when they are opened first.
   const later =
-    /^(alert-detail|alerts|all-alerts|history|reports|rules|devices|more|login|home|connection-sheet|clock-offer|duty|notice|texts|deliver)-/;
+    /^(alert-detail|alerts|all-alerts|history|reports|rules|devices|more|login|home|connection-sheet|clock-offer|duty|notice|texts|deliver|keeper|older-alerts|banners)-/;
   const files = readdirSync(join(dist, 'assets'));
   const first = files.filter((file) => !later.test(file)).reduce((sum, file) => sum + size(file), 0);
   const all = files.reduce((sum, file) => sum + size(file), 0);
@@ -258,18 +256,5 @@ t.test(
     t.same(report?.skipped, [], 'nothing was skipped');
     t.equal(new Set(stub.acts).size, stub.acts.length);
     t.equal(stub.acts.length, 2, 'each of the two acts took effect once');
-  },
-);
-
-t.test(
-  'away from its servers the app opens, keeps what is done, sends it once, and follows whoever answers',
-  { timeout: 180_000, skip: existsSync(chromiumPath) ? false : `no ${chromiumPath} on this machine` },
-  async (t) => {
-    const gateway = await startStub({ dist, scenario: 'alert', nowMs, every });
-    const cloud = await startStub({ dist, scenario: 'alert', nowMs, every, beside: gateway });
-    const front = await openFront();
-    t.teardown(() => Promise.all([front.stop(), gateway.stop(), cloud.stop()]));
-    await runAwayChecks({ front, gateway, cloud, screensDirectory: process.env.SCREENS });
-    t.pass();
   },
 );

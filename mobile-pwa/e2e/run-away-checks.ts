@@ -65,6 +65,26 @@ async function open(context: BrowserContext, front: Front): Promise<Page> {
   return page;
 }
 
+/** What the phone keeps in a store, as text. */
+const kept = (page: Page, database: string, store: string): Promise<string> =>
+  page.evaluate(
+    async ([database = '', store = '']) => {
+      // Opening it would make it.
+      if (!(await indexedDB.databases()).some(({ name }) => name === database)) return '';
+      return new Promise<string>((resolve) => {
+        const opening = indexedDB.open(database);
+        opening.onsuccess = () => {
+          const all = opening.result.transaction(store).objectStore(store).getAll();
+          all.onsuccess = () => {
+            resolve(JSON.stringify(all.result));
+            opening.result.close();
+          };
+        };
+      });
+    },
+    [database, store],
+  );
+
 const go = (page: Page, hash: string) =>
   page.evaluate((to) => {
     location.hash = to;
@@ -94,21 +114,8 @@ export async function runAwayChecks({ front, gateway, cloud, screensDirectory }:
     await go(page, alertHash);
     await page.waitForSelector('.act .pri', { timeout: patienceMs });
     // The phone keeps what it shows within two seconds.
-    await until('the alert is kept on the phone', () =>
-      page.evaluate(
-        (id) =>
-          new Promise<boolean>((resolve) => {
-            const opening = indexedDB.open('villagrid');
-            opening.onsuccess = () => {
-              const all = opening.result.transaction('alerts').objectStore('alerts').getAll();
-              all.onsuccess = () => {
-                resolve(JSON.stringify(all.result).includes(id));
-                opening.result.close();
-              };
-            };
-          }),
-        hot.alert_id,
-      ),
+    await until('the alert is kept on the phone', async () =>
+      (await kept(page, 'villagrid', 'alerts')).includes(hot.alert_id),
     );
 
     // No server at all: the app opens, an act is kept through a reload, and sent once when a server is back.
@@ -119,7 +126,7 @@ export async function runAwayChecks({ front, gateway, cloud, screensDirectory }:
     await says(page, /waiting to send/);
     await page.click('.act .sub:has-text("Give to")');
     await page.click('dialog .btn.pri');
-    await says(page, /Done .* waiting to send/);
+    await says(page, /Given by Amina, .* waiting to send/);
     await picture(page, 'waiting');
     await page.reload({ waitUntil: 'load' });
     await says(page, /You have seen it, .* waiting to send/);
@@ -159,15 +166,14 @@ export async function runAwayChecks({ front, gateway, cloud, screensDirectory }:
     await page.click('.act .sub:has-text("Pause")');
     await page.fill('dialog input', 'Known');
     await page.click('dialog .btn.pri');
-    await says(page, /Not taken: This needs the role operator/);
+    await says(page, /Paused by Amina: not taken. This needs the role operator/);
     await picture(page, 'refused');
     cloud.refusing = null;
     await page.click('.refused button');
 
     // The phone's clock is an hour behind: said, and what is done is dated by the server's clock.
-    cloud.clockOffMs = 3_600_000;
-    front.to(null);
-    front.to(cloud.url);
+    gateway.clockOffMs = 3_600_000;
+    front.to(gateway.url);
     await go(page, gridHash);
     await says(page, /This phone’s clock is .* behind/);
     await picture(page, 'clock');
@@ -175,13 +181,43 @@ export async function runAwayChecks({ front, gateway, cloud, screensDirectory }:
     await page.click('.act .sub:has-text("note")');
     await page.fill('dialog textarea', 'By which clock?');
     await page.click('dialog .note-buttons button:last-child');
-    await until('the note is sent', () => cloud.acts.length === 4);
-    const note = cloud.villages[0]?.alerts
+    await until('the note is sent', () => gateway.acts.length === 4);
+    const note = gateway.villages[0]?.alerts
       .find(({ alert_id }) => alert_id === hot.alert_id)
       ?.timeline.find((entry) => entry.note === 'By which clock?');
     assert.ok(Math.abs((note?.at_ms ?? 0) - Date.now() - 3_600_000) < 120_000);
-    cloud.clockOffMs = 0;
-    assert.equal(new Set(cloud.acts).size, cloud.acts.length);
+    gateway.clockOffMs = 0;
+
+    // History that was seen opens without a server, and says how much of the period is here.
+    await go(page, `${gridHash}/history`);
+    await page.click('.sec-seg button:has-text("7 d")');
+    await page.waitForSelector('.history-plot[aria-busy=false] .u-over', { timeout: patienceMs });
+    await until('the history is kept', async () =>
+      (await kept(page, 'villagrid-history', 'infos')).includes('"stepMs":900000'),
+    );
+    front.to(null);
+    await page.reload({ waitUntil: 'load' });
+    await page.click('.sec-seg button:has-text("7 d")');
+    await says(page, /From this phone: .* of this period is here/);
+    await page.waitForSelector('.history-plot .u-over', { timeout: patienceMs });
+    await picture(page, 'history');
+
+    // A phone that is full: said, and nothing else breaks.
+    const phone = await context.newCDPSession(page);
+    await phone.send('Storage.overrideQuotaForOrigin', { origin: front.url, quotaSize: 1 });
+    await go(page, alertHash);
+    await page.click('.act .sub:has-text("note")');
+    await page.fill('dialog textarea', 'The phone is full');
+    await page.click('dialog .note-buttons button:last-child');
+    await says(page, /waiting to send/);
+    await says(page, /This phone is full: what waits to be sent/, '.banner');
+    await picture(page, 'full');
+    front.to(gateway.url);
+    await until('the note is sent', () => gateway.acts.length === 5);
+    await says(page, /Gateway · live/, '.src');
+    await phone.send('Storage.overrideQuotaForOrigin', { origin: front.url });
+    await page.waitForSelector('.banner', { state: 'detached', timeout: patienceMs });
+    assert.equal(new Set(gateway.acts).size, gateway.acts.length);
     await context.close();
   } finally {
     await browser.close();

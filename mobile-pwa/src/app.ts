@@ -14,7 +14,7 @@ import { align, dayMs, dayStepMs, type DayHistory } from './chart/day.js';
 import { told, type Act } from './local/acts.js';
 import type { LocalStore, SavedLogin } from './local/database.js';
 import type { Deliverer } from './local/deliver.js';
-import { answeredAlerts, applyFrame, mergeAlerts, speaks, type GridView } from './live/apply.js';
+import { applyFrame, keptAlerts, mergeAlerts, speaks, type GridView } from './live/apply.js';
 import { openChannel, type Channel, type ChannelState } from './live/channel.js';
 import { ApiFailure, createApi, type Api } from './origin/api.js';
 import { ended, loginAt, valid } from './origin/roaming.js';
@@ -103,6 +103,7 @@ export async function createApp(ports: {
   const savedAlerts = new Map((await store.all('alerts')).map((one) => [one.grid_id, one.alerts]));
   const savedDays = await store.all('series');
 
+  store.full = async () => (await import('./local/keeper.js')).makeRoom(clock.nowMs());
   const phoneNowMs = signal(clock.nowMs());
   const offsetMs = signal(meta?.offsetMs ?? 0);
   const lastServer: AppState['lastServer'] = signal({
@@ -186,6 +187,7 @@ export async function createApp(ports: {
     });
   };
 
+  const writtenAlerts = new Map<string, readonly AlertView[]>();
   const unsaved = new Set<string>();
   /** Saves a grid at most every two seconds: writing each tick would wear the phone's flash for nothing. */
   const saveGrid = (gridId: string) => {
@@ -197,7 +199,9 @@ export async function createApp(ports: {
       if (view === undefined) return;
       const { summary, devices, answeredAtMs, alerts } = view;
       void store.put('latest', { grid_id: gridId, summary, devices, answeredAtMs });
-      void store.put('alerts', { grid_id: gridId, alerts });
+      // A long list is written when it changed, not with each tick.
+      if (writtenAlerts.get(gridId) !== alerts) void store.put('alerts', { grid_id: gridId, alerts });
+      writtenAlerts.set(gridId, alerts);
       saveMeta();
     });
   };
@@ -244,12 +248,25 @@ export async function createApp(ports: {
       // The saved day stays; its age is visible in the chart itself.
     }
   }
+  /** The server that last listed a grid's alerts. */
+  const alertsFrom = new Map<string, string | null>();
   async function refreshAlerts(gridId: string): Promise<void> {
     const alertsNow = () => state.views.value[gridId]?.alerts ?? [];
     const before = alertsNow();
+    const known = new Set(before.map(({ alert_id }) => alert_id));
     try {
       const page = await api.alerts(gridId, { limit: '200' });
-      setAlerts(gridId, answeredAlerts(page.alerts, before, alertsNow()));
+      const server = lastServer.value.id;
+      const sameServer = alertsFrom.get(gridId) === server;
+      const [whole, nowMs] = [page.next_cursor === null, state.nowMs.value];
+      alertsFrom.set(gridId, server);
+      setAlerts(gridId, keptAlerts(page.alerts, before, alertsNow(), { whole, sameServer, nowMs }));
+      // The past is fetched once: what this phone knew reaches back from the end of the page.
+      if (whole || known.has(page.alerts.at(-1)?.alert_id ?? '')) return;
+      const { olderAlerts } = await import('./live/older-alerts.js');
+      await olderAlerts(api, gridId, page.next_cursor, nowMs, (more) =>
+        setAlerts(gridId, mergeAlerts(alertsNow(), more)),
+      );
     } catch {
       // Saved alerts stay.
     }
@@ -524,6 +541,8 @@ export async function createApp(ports: {
     },
     async clearSaved() {
       await store.clear(['latest', 'alerts', 'series', 'meta']);
+      indexedDB.deleteDatabase('villagrid-history');
+      store.kept.value = true;
       batch(() => {
         const keep = state.followed.value;
         const view = keep === null ? undefined : state.views.value[keep];

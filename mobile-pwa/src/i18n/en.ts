@@ -8,6 +8,7 @@ import type { homeTexts } from '../features/home/texts.js';
 import type { moreTexts } from '../features/more/texts.js';
 import type { reportTexts } from '../features/reports/texts.js';
 import type { ruleTexts } from '../features/rules/texts.js';
+import type { bannerTexts } from '../ui/banner-texts.js';
 import type { sheetTexts } from '../ui/connection-sheet-texts.js';
 
 /**
@@ -212,7 +213,7 @@ export const en = {
   'alert.waiting.acknowledge': 'You have seen it, {when} · waiting to send',
   'alert.waiting.note': 'Note {when}: “{note}” · waiting to send',
   'alert.waiting.acknowledgeNote': 'You have seen it, {when}: “{note}” · waiting to send',
-  'alert.waiting.other': 'Done {when} · waiting to send',
+  'alert.waiting.other': '{what}, {when} · waiting to send',
   'event.raised': 'Alert raised',
   'event.severity_changed': 'Severity changed',
   'event.cleared': 'Cleared',
@@ -230,9 +231,6 @@ export const en = {
 
   'sheet.close': 'Close',
 
-  'update.ready': 'New version ready.',
-  'update.use': 'Use it now',
-  'update.later': 'Later',
   'error.offline': 'The server does not answer.',
 } as const;
 
@@ -240,6 +238,7 @@ export const en = {
 export type MessageKey =
   | keyof typeof en
   | keyof typeof alertTexts
+  | keyof typeof bannerTexts
   | keyof typeof clockTexts
   | keyof typeof dutyTexts
   | keyof typeof deviceTexts

@@ -12,7 +12,7 @@ import { links } from '../../ui/routes.js';
 import { Dialog, Header, useHeard } from '../../ui/shell.js';
 import { wide } from '../../ui/theme.js';
 import { AlertFamily, GiveDialog, PauseDialog, StandingLines } from './alert-acts.js';
-import { pausedText, seenText, WaitingActs } from './alert-row.js';
+import { actText, pausedText, seenText, WaitingActs } from './alert-row.js';
 import { alertValueText, presentValue, type Present } from './alert-value.js';
 import { LimitChart } from './limit-chart.js';
 import { useSeriesPresent } from './series-present.js';
@@ -92,7 +92,7 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
         <AlertFamily alert={alert} all={view?.alerts ?? []} />
         {alert.refused.map((act) => (
           <div class="refused" key={act.id} role="status">
-            <span>{t('alert.refused', { reason: act.refusal ?? '' })}</span>
+            <span>{t('alert.refused', { what: actText(act), reason: act.refusal ?? '' })}</span>
             <button type="button" class="btn quiet" onClick={() => void app.dismissAct(act.id)}>
               {t('alert.refused.dismiss')}
             </button>
@@ -255,15 +255,6 @@ function StateLine({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: number; z
   );
 }
 
-/** The event that an act will be. */
-const actEvent = {
-  acknowledge: 'event.acknowledged',
-  note: 'event.noted',
-  assign: 'event.assigned',
-  shelve: 'event.shelved',
-  unshelve: 'event.unshelved',
-} as const;
-
 function Timeline({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: number; zone: string }) {
   return (
     <ol class="tl">
@@ -300,7 +291,7 @@ function Timeline({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: number; zo
             <Icon name="clock" />
           </span>
           <span>
-            {t(actEvent[act.type], { name: act.displayName })}
+            {actText(act)}
             {act.note !== null && (
               <>
                 {': '}

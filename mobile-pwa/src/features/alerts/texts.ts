@@ -39,7 +39,7 @@ export const alertTexts = {
   'alert.note.quick1': 'Going there now',
   'alert.note.quick2': 'Fixed',
   'alert.note.quick3': 'Need a spare part',
-  'alert.refused': 'Not taken: {reason}',
+  'alert.refused': '{what}: not taken. {reason}',
   'alert.refused.dismiss': 'Put away',
   'alert.readOnly': 'Log in as operator to answer this alert.',
   'alert.act.pause': 'Pause',
