@@ -6,6 +6,7 @@ import type { AlertView, History } from '@villagrid/contracts';
 import t from 'tap';
 import { build } from 'vite';
 import { keptAlerts } from '../src/live/apply.js';
+import { framesIn } from '../src/live/server-events.js';
 import { told, type Act } from '../src/local/acts.js';
 import { answerFrom, chunksFor, chunksOf, merged, toForget, type ChunkInfo } from '../src/local/chunks.js';
 import type { SavedLogin } from '../src/local/database.js';
@@ -218,6 +219,16 @@ t.test(
     t.equal(toForget(many, noon, 0).length, 11);
   },
 );
+
+t.test('events are read frame by frame, whatever pieces they come in', async (t) => {
+  const ping = (now_ms: number) => `data: ${JSON.stringify({ type: 'ping', now_ms })}`;
+  const whole = framesIn(`: hello\n\n${ping(1)}\n\nevent: x\n${ping(2)}\n\ndata: {broken\n\n${ping(3)}`);
+  t.same(
+    whole.frames.map((frame) => 'now_ms' in frame && frame.now_ms),
+    [1, 2],
+  );
+  t.equal(framesIn(`${whole.rest}\n\n`).frames.length, 1, 'what is not whole yet waits for its end');
+});
 
 t.test(
   'away from its servers the app opens, keeps what is done, sends it once, and follows whoever answers',

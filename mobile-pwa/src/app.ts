@@ -15,7 +15,7 @@ import { told, type Act } from './local/acts.js';
 import type { LocalStore, SavedLogin } from './local/database.js';
 import type { Deliverer } from './local/deliver.js';
 import { applyFrame, keptAlerts, mergeAlerts, speaks, type GridView } from './live/apply.js';
-import { openChannel, type Channel, type ChannelState } from './live/channel.js';
+import { openChannel, type Carrier, type Channel, type ChannelState } from './live/channel.js';
 import { ApiFailure, createApi, type Api } from './origin/api.js';
 import { ended, loginAt, valid } from './origin/roaming.js';
 import { parseRoute, type Route } from './ui/routes.js';
@@ -47,6 +47,8 @@ export interface AppState {
   readonly views: Signal<Readonly<Record<string, GridView>>>;
   readonly days: Signal<Readonly<Record<string, DayHistory>>>;
   readonly channel: Signal<ChannelState | 'idle'>;
+  /** What the channel is carried by while it is live. */
+  readonly carrier: Signal<Carrier>;
   /** The grid the channel follows. */
   readonly followed: Signal<string | null>;
   readonly acts: Signal<readonly Act[]>;
@@ -132,6 +134,7 @@ export async function createApp(ports: {
     ),
     days: signal(Object.fromEntries(savedDays.map(({ grid_id, day }) => [grid_id, day]))),
     channel: signal('idle'),
+    carrier: signal('socket'),
     followed: signal(null),
     acts: signal(await store.all('acts')),
     persistent: store.persistent,
@@ -408,8 +411,9 @@ export async function createApp(ports: {
       clock,
       random,
       onFrame: onFrame(gridId),
-      onState: (next) => {
+      onState: (next, carrier) => {
         state.channel.value = next;
+        if (carrier !== undefined) state.carrier.value = carrier;
       },
       onUnauthorised: () => void onUnauthorised(),
       onLost: () => void discover(),
@@ -569,6 +573,11 @@ export async function createApp(ports: {
 
   clock.every(1000, () => {
     if (document.visibilityState === 'visible') phoneNowMs.value = clock.nowMs();
+  });
+  // Nobody answers: asking again costs nothing, and the first answer brings the channel back.
+  clock.every(5000, () => {
+    if (document.visibilityState === 'visible' && state.channel.value === 'down')
+      void discover().then((found) => found && channel?.poke());
   });
   // The list of grids is not part of the live channel: every 15 s while somebody looks.
   clock.every(15_000, () => {

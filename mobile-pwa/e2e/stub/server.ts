@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
 import type { AlertView, RuleTest, RuleTestRequest, Summary } from '@villagrid/contracts';
-import { WebSocketServer, type WebSocket } from 'ws';
+import { WebSocketServer } from 'ws';
 import { stubRules, stubRuleTest } from './rules.js';
 import { Village, type Scenario } from './village.js';
 
@@ -23,9 +23,18 @@ export interface Stub {
   refusing: string | null;
   /** How far its clock is from the phone's, ms. */
   clockOffMs: number;
+  /** Lets no WebSocket through, as some networks do. */
+  noSockets: boolean;
   /** Ends all logins. */
   endLogins(): void;
   stop(): Promise<void>;
+}
+
+/** One who follows a grid live, by either way. */
+interface Follower {
+  send(text: string): void;
+  close(): void;
+  terminate(): void;
 }
 
 /** The policy the real servers send. */
@@ -90,11 +99,19 @@ export async function startStub(options: {
     const summary = village.summary();
     return { ...summary, now_ms: nowMs(), source: { ...summary.source, kind } };
   };
+  const snapshotOf = (village: Village): string =>
+    JSON.stringify({
+      type: 'snapshot',
+      sequence: 0,
+      summary: summaryOf(village),
+      alerts: village.alerts.filter(({ status }) => status === 'active'),
+      devices: village.devices(),
+    });
   let tokens = new Set<string>();
   let serial = 0;
   let ruleTest: RuleTest | undefined;
   const acts = options.beside?.acts ?? [];
-  const sockets = new Map<WebSocket, { gridId: string; sequence: number; ready: boolean }>();
+  const sockets = new Map<Follower, { gridId: string; sequence: number; ready: boolean }>();
   const serverId = kind === 'cloud' ? 'cloud-1' : 'gw-kisima';
   const username = options.username ?? 'amina';
 
@@ -191,6 +208,17 @@ export async function startStub(options: {
       return json(response, 200, next);
     }
     if (village === undefined) return problem(response, 404, 'not_found', 'no such grid');
+    if (parts[0] === 'live') {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      const follower: Follower = {
+        send: (text) => response.write(`data: ${text}\n\n`),
+        close: () => response.end(),
+        terminate: () => response.destroy(),
+      };
+      sockets.set(follower, { gridId: village.id, sequence: 0, ready: true });
+      response.on('close', () => sockets.delete(follower));
+      return follower.send(snapshotOf(village));
+    }
     if (parts[0] === 'handover') {
       if (request.method === 'POST') {
         const { note } = await body(request);
@@ -283,6 +311,7 @@ export async function startStub(options: {
   });
   const live = new WebSocketServer({ noServer: true });
   server.on('upgrade', (request, socket, head) => {
+    if (stub.noSockets) return void socket.destroy();
     const gridId = decodeURIComponent((request.url ?? '').split('/').at(-1) ?? '');
     live.handleUpgrade(request, socket, head, (client) => {
       sockets.set(client, { gridId, sequence: 0, ready: false });
@@ -297,15 +326,7 @@ export async function startStub(options: {
           return client.close();
         }
         state.ready = true;
-        client.send(
-          JSON.stringify({
-            type: 'snapshot',
-            sequence: 0,
-            summary: summaryOf(village),
-            alerts: village.alerts.filter(({ status }) => status === 'active'),
-            devices: village.devices(),
-          }),
-        );
+        client.send(snapshotOf(village));
       });
     });
   });
@@ -330,6 +351,7 @@ export async function startStub(options: {
     acts,
     broken: false,
     refusing: null,
+    noSockets: false,
     get clockOffMs() {
       return clockOffMs;
     },

@@ -20,6 +20,8 @@ export interface SavedLogin {
   readonly username: string;
   readonly displayName: string;
   readonly role: string | null;
+  /** The person logged in at another server and not yet at this one; never kept. */
+  readonly elsewhere?: boolean;
 }
 /** What was last known about the servers themselves. */
 export interface SavedMeta {

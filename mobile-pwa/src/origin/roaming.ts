@@ -16,5 +16,5 @@ export function loginAt(
   present: SavedLogin | null,
   kept: ReadonlyMap<string, SavedLogin>,
 ): SavedLogin | null {
-  return kept.get(serverId) ?? (present === null ? null : { ...ended(present), server_id: serverId });
+  return kept.get(serverId) ?? (present === null ? null : { ...ended(present), server_id: serverId, elsewhere: true });
 }

@@ -4,6 +4,5 @@ export const bannerTexts = {
   'update.use': 'Use it now',
   'update.later': 'Later',
   'storage.full': 'This phone is full: new values are shown, but not kept. Free some space.',
-  'storage.fullWaiting':
-    'This phone is full: what waits to be sent is lost if the app closes before. Keep it open, or free some space.',
+  'storage.fullWaiting': 'This phone is full. Keep the app open until what waits is sent, or free some space.',
 } as const;

@@ -13,8 +13,20 @@ addTexts(sheetTexts);
 
 export function ConnectionSheet() {
   const { state, tryNow } = useApp();
-  const { sheetOpen, discovery, lastServer, channel, followed, views, nowMs, offsetMs, acts, gridsState, login } =
-    state;
+  const {
+    sheetOpen,
+    discovery,
+    lastServer,
+    channel,
+    carrier,
+    followed,
+    views,
+    nowMs,
+    offsetMs,
+    acts,
+    gridsState,
+    login,
+  } = state;
   const open = sheetOpen.value;
   if (!open) return null;
   const gridId = followed.value;
@@ -51,7 +63,7 @@ export function ConnectionSheet() {
           <dt>{t('sheet.way')}</dt>
           <dd>
             {away === null
-              ? t(`sheet.way.${way}`)
+              ? t(way === 'live' && carrier.value === 'events' ? 'sheet.way.events' : `sheet.way.${way}`)
               : t('sheet.way.away', {
                   server: t(`source.${kind ?? 'cloud'}`),
                   when: momentText(away, nowMs.value, zone),

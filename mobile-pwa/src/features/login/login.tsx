@@ -85,7 +85,9 @@ export function Login({ again = false }: { again?: boolean }) {
           <circle cx="19" cy="16.5" r="2.2" />
         </svg>
         <h1>{again ? t('login.again') : t('app.name')}</h1>
-        <p class="tagline">{again ? t('login.expired') : t('login.tagline')}</p>
+        <p class="tagline">
+          {!again ? t('login.tagline') : t(state.login.value?.elsewhere ? 'login.elsewhere' : 'login.expired')}
+        </p>
         <form
           onSubmit={(event) => {
             event.preventDefault();
@@ -115,6 +117,7 @@ export function Login({ again = false }: { again?: boolean }) {
                 class="input"
                 name="password"
                 type={(shown ? 'text' : 'password') as 'password'}
+                autofocus={again && name !== ''}
                 autocomplete="current-password"
                 autocapitalize="none"
                 spellcheck={false}
