@@ -114,6 +114,8 @@ export interface AlertQuery {
   /** Raised in [fromMs, toMs), Unix ms: all of these. */
   readonly raised?: { readonly fromMs: number; readonly toMs: number };
   readonly ruleId?: string;
+  /** Of the resolved ones the newest so many; else 2,000, or all where a time is given. */
+  readonly mostResolved?: number;
 }
 
 /** What changed in a grid, for the live channel. */

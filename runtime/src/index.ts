@@ -24,6 +24,7 @@ export * from './notify/notify-store.js';
 export * from './config/load.js';
 export * from './config/describe.js';
 export * from './config/place.js';
+export { nearest } from './config/allowed.js';
 export { telemetryMigrations, type StoredResolution } from './telemetry/schema.js';
 export * from './telemetry/types.js';
 export * from './telemetry/store.js';

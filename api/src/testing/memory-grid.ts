@@ -1,5 +1,6 @@
 /** One grid in memory for tests of this room: real rollups from the samples it is fed, real reduction of alerts, no storage. */
 import {
+  compareAlerts,
   appendWindow,
   defaultLimits,
   defaultRules,
@@ -214,16 +215,16 @@ export class MemoryGrid implements GridPort {
     return [...byAlert.values()].map(reduceAlert).filter((alert) => alert !== undefined);
   }
 
-  async alerts({ status, raised, ruleId }: AlertQuery) {
+  async alerts({ status, raised, ruleId, mostResolved }: AlertQuery) {
     const found = this.#reduced()
       .filter((alert) => status === undefined || alert.status === status)
       .filter((alert) => ruleId === undefined || alert.rule_id === ruleId)
       .filter(
         ({ raised_at_ms }) => raised === undefined || (raised_at_ms >= raised.fromMs && raised_at_ms < raised.toMs),
       )
-      .sort((a, b) => b.raised_at_ms - a.raised_at_ms);
+      .sort(compareAlerts);
     // As the stores: of what is over the newest, unless a time is asked for.
-    let left = raised === undefined ? 2000 : Number.POSITIVE_INFINITY;
+    let left = mostResolved ?? (raised === undefined ? 2000 : Number.POSITIVE_INFINITY);
     return found.filter((alert) => alert.status === 'active' || (left -= 1) >= 0);
   }
 

@@ -44,6 +44,7 @@ const tickEveryMs = 5000;
 const retryMs = 1000;
 /** Name of how alerts are grouped, as it is kept in the log. */
 const groupsState = 'alert_groups';
+const lateState = 'late_data';
 /** How long nothing late has to come until what it told is said, real milliseconds. */
 const lateQuietMs = 60_000;
 /** How long it waits for that at most, real milliseconds. */
@@ -198,12 +199,13 @@ export function createAlerts(options: AlertsOptions): Alerts {
   const commitGrouped = (events: readonly AlertEvent[]): Promise<void> =>
     commit([...events, ...grouping.beside(events, Math.round(clock.nowMs()))]);
   const speed = options.speed ?? 1;
-  const late = new LateDigest({
-    rules,
-    site,
-    oldestRingingMs,
-    quietMs: lateQuietMs * speed,
-    longestMs: lateLongestMs * speed,
+  const late = new LateDigest(
+    { rules, site, oldestRingingMs, quietMs: lateQuietMs * speed, longestMs: lateLongestMs * speed },
+    log.state(lateState)?.value,
+  );
+  log.join((number) => {
+    const state = late.state();
+    if (state !== undefined) log.putState(lateState, number, state);
   });
   const lost = (error: unknown) => logger.error('alert events were lost at the stop', { error });
 

@@ -29,8 +29,8 @@ import { HeardReader, HeardWriter, seriesKey, type Heard } from './heard.js';
  * A whole state is kept so seldom, in commits: it is many blocks of the card, what was heard since is a part of one. What
  * came since is gone through at the next start, so much at most: in samples, where a look at the clock counts for some.
  */
-const keepEveryFrames = 128;
-const mostToReplay = 10_000;
+const keepEveryFrames = 32;
+const mostToReplay = 20_000;
 /** Bytes of what was heard that one commit carries; above it a whole state is less. */
 const mostHeardBytes = 16_384;
 /** Frames that are gone through where nothing tells since when the state is from. */
@@ -38,8 +38,10 @@ const replayFrames = 5000;
 /** How long devices have after a start to connect again before their silence is told, real milliseconds. */
 export const comeBackMs = 60_000;
 const stateName = 'rules';
+/** Notes of commits that are kept; an earlier program went through so many. */
+const heardRing = 128;
 /** Name of what was heard with a commit. */
-const heardName = (number: number): string => `rules_heard_${number % keepEveryFrames}`;
+const heardName = (number: number): string => `rules_heard_${number % heardRing}`;
 
 export interface EvaluationOptions {
   readonly rules: readonly Rule[];

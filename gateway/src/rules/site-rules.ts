@@ -3,7 +3,7 @@
  * stays. Any other file is a rule of its own and needs all of it, its texts above all: no text, no alert.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import {
   defaultLimits,
   defaultRules,
@@ -17,7 +17,7 @@ import {
   type RuleProblem,
   type Site,
 } from '@villagrid/contracts';
-import { dottedPath, loadConfig, valueLines } from '@villagrid/runtime';
+import { dottedPath, loadConfig, nearest, valueLines } from '@villagrid/runtime';
 import Type, { type Static } from 'typebox';
 
 /** Most files that are read. */
@@ -91,6 +91,7 @@ export function readRuleFile(path: string, { site, defaults }: RuleSurroundings,
     if (nowhere) tell(nowhere);
     const unlearnt = watchesUnlearnt(checked.rule, site);
     if (unlearnt && !nowhere) tell(unlearnt);
+    if (file.part_of !== undefined) unknownParents(checked.rule, knownIds(path, defaults)).forEach(tell);
     if (problems.length === 0) return checked.rule;
   }
   throw new VillagridError('E_CONFIG_INVALID', problems.join('\n'));
@@ -159,6 +160,24 @@ function combined(file: RuleFile, changed: Rule | undefined): Rule | string[] {
   const isSameKind = file.kind === undefined || file.kind === changed.kind;
   const parameters = { ...(isSameKind ? changed.parameters : {}), ...file.parameters };
   return { ...changed, ...given, parameters } as Rule;
+}
+
+/** Rules there are for a file: the defaults, and the files beside it, whatever is wrong in them. */
+const knownIds = (path: string, defaults: readonly Rule[]): readonly string[] => [
+  ...defaults.map(({ id }) => id),
+  ...ruleFiles(dirname(path)).map((one) => basename(one).replace(/\.ya?ml$/, '')),
+];
+
+/** A rule that is part of one that does not exist would wake people beside the one that was meant. */
+function unknownParents({ id, part_of }: Rule, known: readonly string[]): RuleProblem[] {
+  const isList = Array.isArray(part_of);
+  return [part_of ?? []].flat().flatMap((parent, at) => {
+    const path = isList ? ['part_of', at] : ['part_of'];
+    if (parent === id) return [{ path, what: 'a rule is no part of itself' }];
+    if (known.includes(parent)) return [];
+    const near = nearest(parent, known);
+    return [{ path, what: `there is no rule "${parent}"${near === undefined ? '' : `; did you mean ${near}?`}` }];
+  });
 }
 
 /** A rule on what is usual, of something whose usual day the gateway does not learn: it would never conclude anything. */
