@@ -1,6 +1,12 @@
 /** Composition of the single-process cloud: every part made, wired and put in the order of its start. */
 import type { ApiServer } from '@villagrid/api';
-import { decodeFrame, VillagridError, type Clock, type Frame, type RandomSource } from '@villagrid/contracts';
+import {
+  decodeFrame,
+  VillagridError,
+  type Clock,
+  type Frame,
+  type RandomSource,
+} from '@villagrid/contracts';
 import {
   ClockLedger,
   createAccounts,
@@ -8,6 +14,7 @@ import {
   createFileRoom,
   createLifecycle,
   openDatabase,
+  type Accounts,
   type Lifecycle,
   type Logger,
 } from '@villagrid/runtime';
@@ -18,6 +25,7 @@ import { createDirectRules, type DirectRules } from './direct/rules.js';
 import { createDirectStore, type DirectStore } from './direct/store.js';
 import { createDirectory, type Directory } from './directory/directory.js';
 import { createBoost } from './downlink/boost.js';
+import { createDocuments } from './downlink/documents.js';
 import { createDownlink } from './downlink/downlink.js';
 import { siteOf } from './grids/grid.js';
 import { createGrids, type CloudGrids } from './grids/grids.js';
@@ -33,6 +41,7 @@ import { keptOf } from './retention/policy.js';
 import { createRetention, type Retention } from './retention/retention.js';
 import { createActStore } from './stores/act-store.js';
 import { createCursorStore } from './stores/cursor-store.js';
+import { createDocumentStore } from './stores/document-store.js';
 import { cloudFiles, openCloudDatabase } from './stores/database.js';
 import { createGatewayStore } from './stores/gateway-store.js';
 import { openHistory } from './stores/history.js';
@@ -44,7 +53,7 @@ import type { WindowHistory } from './stores/window-history.js';
 import { createWatch, type Watch } from './watch/watch.js';
 import { createPresence } from './uplink/presence.js';
 import { createBrokerClient } from './uplink/broker-client.js';
-import type { UplinkLine, UplinkReceiver } from './uplink/port.js';
+import { inProcessLine, type UplinkLine, type UplinkReceiver } from './uplink/port.js';
 import { createReceiver } from './uplink/receiver.js';
 import { createUplinkBroker } from './uplink/uplink-broker.js';
 
@@ -60,6 +69,8 @@ export interface CloudPorts {
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** For tests that end the process between two durable steps. */
   readonly afterCommit?: (step: 'archived' | 'projected') => void;
+  /** For simulations in one process: nothing listens, and this takes what goes down to gateways. */
+  readonly inProcess?: Pick<UplinkLine, 'publish'>;
 }
 
 /** Addresses it listens on, once started; https is null when it is not configured. */
@@ -83,8 +94,9 @@ export interface Cloud {
   readonly store: SqliteUplinkStore;
   readonly history: WindowHistory;
   readonly counters: Counters;
-  /** The way to gateways and devices. */
+  /** The way to gateways and devices, and who takes what comes by it. */
   readonly line: UplinkLine;
+  readonly receiver: UplinkReceiver;
   /** The cloud's own rules. */
   readonly watch: Watch;
   /** Rules over devices without a gateway. */
@@ -152,7 +164,26 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     log: log.child('downlink'),
     counters,
   });
+  const documents = createDocuments({
+    store: createDocumentStore(database),
+    transaction: (run) => database.transaction(run).immediate(),
+    directory,
+    presence,
+    send: (gateway, message) => downlink.send(gateway, message),
+    siteOf(gridId) {
+      const gateway = directory.ofGrid(gridId);
+      return gateway && gateways.get(gateway.gateway_id, gridId)?.site;
+    },
+    shutOut: () => new Set(accounts.list().flatMap(({ disabled, username }) => (disabled ? [username] : []))),
+    onDenied: (gridId, username) => endAccess(accounts, gridId, username),
+    onChanged: (gridId) => grids.get(gridId)?.siteChanged(),
+    clock,
+    realClock,
+    random,
+    log: log.child('documents'),
+  });
   const projector = createProjector({
+    onDocument: (gridId, entry) => documents.took(gridId, entry),
     database,
     store,
     telemetry,
@@ -188,6 +219,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     presence,
     direct: { link: (id) => directIntake.link(id), heardMs: (id) => directIntake.heardMs(id) },
     downlink,
+    documents,
     projector,
     live,
     clock,
@@ -252,6 +284,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     alerts,
     presence,
     downlink,
+    documents,
     clock,
     log: log.child('session'),
     counters,
@@ -267,7 +300,9 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     ...{ database, store, directory, acceptor, lanes, history, projector, clock },
     direct: directIntake,
   });
-  const line = createLine(config, { directory, realClock, log, receiver });
+  const line = ports.inProcess
+    ? inProcessLine(ports.inProcess)
+    : createLine(config, { directory, realClock, log, receiver });
   const health = createHealth({
     counters,
     database,
@@ -322,17 +357,20 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
   lifecycle.add(manifestCheck);
   lifecycle.add(watch);
   lifecycle.add(directRules);
-  lifecycle.add({
-    name: 'api',
-    start: async () => void (await api.start()),
-    stop: () => api.stop(),
-    stopDeadlineMs: 1000,
-  });
+  if (!ports.inProcess)
+    lifecycle.add({
+      name: 'api',
+      start: async () => void (await api.start()),
+      stop: () => api.stop(),
+      stopDeadlineMs: 1000,
+    });
   lifecycle.add(downlink);
+  lifecycle.add(documents);
   lifecycle.add(boost);
   lifecycle.add({ name: 'ingest', start() {}, stop: () => acceptor.drained(), stopDeadlineMs: 1000 });
   lifecycle.add({ ...directIntake, stopDeadlineMs: 1000 });
-  lifecycle.add(createCloudControl({ dataDir: config.data_dir, store, direct, directory, replay }));
+  if (!ports.inProcess)
+    lifecycle.add(createCloudControl({ dataDir: config.data_dir, store, direct, directory, replay }));
   lifecycle.add({ name: 'mqtts', start: () => line.start(), stop: () => line.stop(), stopDeadlineMs: 1500 });
 
   const addresses = (): CloudAddresses | undefined => {
@@ -358,6 +396,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     history,
     counters,
     line,
+    receiver,
     watch,
     directRules,
     direct,
@@ -380,6 +419,14 @@ function createLine(
   if (broker !== undefined) return createBrokerClient({ ...ports, config: broker, log: ports.log.child('broker') });
   if (mqtts !== undefined) return createUplinkBroker({ ...ports, config: mqtts, log: ports.log.child('mqtts') });
   throw new VillagridError('E_CONFIG_INVALID', 'neither mqtts nor broker is configured.');
+}
+
+/** Takes the roles that somebody has on one grid; what they have elsewhere is not that grid's affair. */
+function endAccess(accounts: Accounts, gridId: string, username: string): void {
+  const account = accounts.list().find((one) => one.username === username);
+  const left = account?.grants.filter(({ scope }) => scope.kind !== 'grid' || scope.grid_id !== gridId);
+  if (account !== undefined && left !== undefined && left.length < account.grants.length)
+    accounts.setGrants(username, left);
 }
 
 /** Frames of the archive, which were all found good when they came. */

@@ -26,6 +26,8 @@ import {
   createUplink,
   type SealStore,
   type Uplink,
+  type UplinkDocuments,
+  type UplinkDestination,
   uplinkKeepaliveS,
 } from './uplink/index.js';
 
@@ -44,6 +46,8 @@ export interface PartsContext {
   readonly formerEpochs: readonly { readonly epoch: string; readonly last: number }[];
   /** Where drivers put what they learn. */
   readonly sink: DriverSink;
+  /** Documents that the cloud wants this gateway to have. */
+  readonly documents: UplinkDocuments;
   /** Stores what people did at the cloud, each by id if absent. */
   readonly onActs: (events: readonly AlertEvent[]) => Promise<void>;
   readonly clock: Clock;
@@ -51,6 +55,8 @@ export interface PartsContext {
   readonly random: RandomSource;
   readonly logger: Logger;
   readonly clockTrust: () => ClockTrust;
+  /** For simulations: the line to the cloud in place of the settings'. */
+  readonly destination?: UplinkDestination;
   /** Disk and card, as HELLO tells of them. */
   readonly storage: () => Partial<Pick<Hello, 'disk_used_pct' | 'card_life_used_pct'>>;
   /** By how much the village's clock is ahead of the system's. */
@@ -145,7 +151,8 @@ function makeUplink(context: PartsContext): Uplink | undefined {
     log: logger,
   };
   const destination =
-    settings.destination === 'aws-iot'
+    context.destination ??
+    (settings.destination === 'aws-iot'
       ? createAwsIotDestination({ ...common, ...(settings.aws_rule === undefined ? {} : { rule: settings.aws_rule }) })
       : createMqttDestination({
           ...common,
@@ -154,7 +161,7 @@ function makeUplink(context: PartsContext): Uplink | undefined {
             systemIsRight: () => isTrusted(clockTrust()) && Math.abs(context.clockOffsetMs()) < systemWrongMs,
             nowMs: () => (isTrusted(clockTrust()) ? clock.nowMs() : undefined),
           },
-        });
+        }));
   return createUplink({
     destination,
     log,
@@ -174,5 +181,6 @@ function makeUplink(context: PartsContext): Uplink | undefined {
     realClock,
     logger,
     onActs,
+    documents: context.documents,
   });
 }

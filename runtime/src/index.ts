@@ -20,6 +20,7 @@ export type { TakeBytes } from './broker/publish-gate.js';
 export * from './broker/guarded-broker.js';
 export * from './broker/mosquitto-acl.js';
 export * from './commands/command-store.js';
+export * from './desired/desired-store.js';
 export * from './control/control.js';
 export * from './notify/notify-store.js';
 export * from './config/load.js';

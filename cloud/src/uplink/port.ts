@@ -50,6 +50,18 @@ export interface UplinkLine {
   address(): string | undefined;
 }
 
+/** A line without a wire, for simulations: who stands at its other end tells the receiver itself. */
+export function inProcessLine({ publish }: Pick<UplinkLine, 'publish'>): UplinkLine {
+  const nothing = { clients: 0, published: 0, failed: 0, forbidden: 0, loginsRefused: 0, oversized: 0 };
+  return {
+    start: async () => undefined,
+    stop: async () => undefined,
+    publish,
+    stats: () => ({ ...nothing, isUp: true }),
+    address: () => undefined,
+  };
+}
+
 /** Who a certificate's name is; undefined when the directory does not know it. */
 export function speakerOf(identity: string, directory: Pick<Directory, 'gateway' | 'device'>): Speaker | undefined {
   const gateway = directory.gateway(identity);
