@@ -97,5 +97,6 @@ export * from './api/balance-schema.js';
 export * from './api/insight-schema.js';
 export * from './api/rule-schema.js';
 export * from './api/notify-schema.js';
+export * from './api/people-schema.js';
 export * from './api/routes.js';
 export * from './api/live.js';
