@@ -28,7 +28,7 @@ export default defineConfig({
           groups: [
             {
               name: 'core',
-              test: /[\\/](preact|signals|signals-core|idb)[\\/]|contracts[\\/]src|mobile-pwa[\\/]src[\\/](i18n|ui|live|local|origin|platform|app\.ts|chart[\\/](day|lazy-plot|sparkline)|features[\\/](dashboard|alerts[\\/]alert-(row|value)))(?!.*connection-sheet)/,
+              test: /[\\/](preact|signals|signals-core|idb)[\\/]|contracts[\\/]src[\\/](?!auth|api|history|alerts[\\/]load)|mobile-pwa[\\/]src[\\/](i18n|ui|live|local|origin|platform|app\.ts|chart[\\/](day|lazy-plot|sparkline)|features[\\/](dashboard|alerts[\\/]alert-(row|value)))(?!.*connection-sheet)/,
             },
           ],
         },

@@ -89,6 +89,7 @@ export * from './api/grid-record-schema.js';
 export * from './notify/plan.js';
 export * from './notify/route.js';
 export * from './notify/words.js';
+export * from './api/words.js';
 export * from './api/schemas.js';
 export * from './api/report-schema.js';
 export * from './api/command-schema.js';

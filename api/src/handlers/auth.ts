@@ -37,7 +37,10 @@ export const choosePassword: Handler<'choosePassword'> = async ({ services, prin
   const { ports, clock } = services;
   const { user_id } = principal;
   const login = await requirePeople(ports).choosePassword(user_id, body.present, body.password, clock.nowMs());
-  if (login === undefined) throw new VillagridError('E_LOGIN_FAILED', 'The present password is another one.');
+  if (login === undefined)
+    throw new VillagridError('E_FORBIDDEN', 'The present password is another one.', {
+      next: 'Type the present one again.',
+    });
   return loginView(login);
 };
 

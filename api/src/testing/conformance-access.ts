@@ -41,7 +41,7 @@ function expectedStatus(route: Route, who: Who, { ownGrid }: Setting): number {
   const { access } = route;
   if (access.kind === 'public') return 200;
   if (who === 'nobody' || who === 'forger') return 401;
-  if (route.id === 'choosePassword') return 401;
+  if (route.id === 'choosePassword') return 403;
   if (access.kind === 'authenticated') return 200;
   if (access.kind === 'anywhere') {
     if (who !== 'foreign' && !roleIncludes(who, access.role)) return 403;

@@ -1,6 +1,7 @@
 /** Documents of people: accounts as an administrator sees them, whom an alert may be given to, and the audit. */
 import { Type, type Static, type TSchema } from 'typebox';
 import { roles } from '../auth/roles.js';
+import { auditAreas, type AuditArea } from './words.js';
 
 const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 const time = (description: string) => Type.Number({ description: `${description}, Unix milliseconds` });
@@ -73,10 +74,6 @@ export const assigneesSchema = Type.Object({
   }),
 });
 export type Assignees = Static<typeof assigneesSchema>;
-
-/** What is told by the audit. */
-export const auditAreas = ['people', 'commands', 'alerts', 'work'] as const;
-export type AuditArea = (typeof auditAreas)[number];
 
 export const auditEntrySchema = Type.Object({
   id: Type.String(),

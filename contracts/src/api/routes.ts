@@ -16,6 +16,7 @@ import * as records from './grid-record-schema.js';
 import { ruleListSchema, ruleTestRequestSchema, ruleTestSchema } from './rule-schema.js';
 import * as s from './schemas.js';
 import { uplinkAnswerSchema } from './uplink-schema.js';
+import { auditAreas, gridNeeds } from './words.js';
 
 /**
  * Who may call: anybody, anybody logged in, a role held anywhere (what of it they may do, the handler decides by scope), or
@@ -191,7 +192,7 @@ export const routes = [
         ),
         needs: Type.Optional(
           Type.Union(
-            ['any', ...s.gridNeeds].map((one) => Type.Literal(one)),
+            ['any', ...gridNeeds].map((one) => Type.Literal(one)),
             { description: 'only grids that want attention: for this reason, or for any' },
           ),
         ),
@@ -398,8 +399,8 @@ export const routes = [
     id: 'commands',
     method: 'GET',
     path: '/api/device/{grid_id}/commands',
-    summary: 'What devices can be told to do, and what was asked of them by whom',
-    access: { kind: 'role', role: 'installer', grid: 'path' },
+    summary: 'What the asking person may tell devices to do, and what was asked of them by whom',
+    access: operator(),
     params: gridParams,
     response: commandListSchema,
   },
@@ -524,7 +525,7 @@ export const routes = [
           Type.String({ description: 'ISO 8601 or Unix milliseconds; 30 days before the end when left out' }),
         ),
         to: Type.Optional(Type.String({ description: 'ISO 8601 or Unix milliseconds; now when left out' })),
-        area: Type.Optional(Type.Union(people.auditAreas.map((one) => Type.Literal(one)))),
+        area: Type.Optional(Type.Union(auditAreas.map((one) => Type.Literal(one)))),
         search: Type.Optional(Type.String({ maxLength: 100, description: 'words in who, what, about whom, detail' })),
         format: Type.Optional(Type.Literal('csv', { description: 'a file instead of a document' })),
       },

@@ -5,6 +5,7 @@ import { roles } from '../auth/roles.js';
 import { maintenanceSchema } from './grid-record-schema.js';
 import { grantSchema } from './people-schema.js';
 import { granularities } from '../history/resolution.js';
+import { gridNeeds } from './words.js';
 
 const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 const literals = <T extends string>(values: readonly T[]) => Type.Unsafe<T>(Type.Enum([...values]));
@@ -50,11 +51,6 @@ export const loginResponseSchema = Type.Object({
 export type LoginResponse = Static<typeof loginResponseSchema>;
 
 const powerState = literals(['powered', 'off', 'partly', 'unknown']);
-
-/** Why a grid wants somebody's attention. */
-export const gridNeeds = ['alert', 'silent', 'backlog', 'differs', 'clock', 'disk', 'card', 'never_heard'] as const;
-/** Why a grid wants somebody's attention. */
-export type GridNeed = (typeof gridNeeds)[number];
 
 export const gridGatewaySchema = Type.Object({
   gateway_id: Type.String(),

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
 import type { AlertView, RuleTest, RuleTestRequest } from '@villagrid/contracts';
 import { WebSocketServer, type WebSocket } from 'ws';
+import { fleetOf, StubOffice } from './office.js';
 import { stubRules, stubRuleTest } from './rules.js';
 import { Village, type Scenario } from './village.js';
 
@@ -45,6 +46,8 @@ export async function startStub(options: {
   port?: number;
   username?: string;
   password?: string;
+  /** Grids beside the villages, of which only the state is known. */
+  fleet?: number;
 }): Promise<Stub> {
   const { nowMs, scenario } = options;
   const many = scenario === 'many';
@@ -81,6 +84,7 @@ export async function startStub(options: {
   let ruleTest: RuleTest | undefined;
   const acts: string[] = [];
   const sockets = new Map<WebSocket, { gridId: string; sequence: number; ready: boolean }>();
+  const office = new StubOffice(nowMs);
   const serverId = many ? 'cloud-1' : 'gw-kisima';
   const username = options.username ?? 'amina';
 
@@ -131,7 +135,7 @@ export async function startStub(options: {
         token,
         token_type: 'Bearer',
         expires_in_s: 3600,
-        user: { user_id: 'amina', username, display_name: 'Amina', role: 'operator', grants: [] },
+        user: { user_id: 'amina', username, display_name: 'Amina', role: 'admin', grants: [] },
       });
     }
     if (!tokens.has((request.headers.authorization ?? '').replace('Bearer ', '')))
@@ -139,9 +143,21 @@ export async function startStub(options: {
     if (path === '/api/auth/logout') return json(response, 200, { ok: true });
     if (path === '/api/grids')
       return json(response, 200, {
-        grids: scenario === 'empty' && many ? [] : villages.map((village) => village.gridState()),
+        grids: [
+          ...villages.map((village) => village.gridState()),
+          ...fleetOf(options.fleet ?? 0, (villages[0] as Village).gridState(), nowMs()),
+        ],
         now_ms: nowMs(),
       });
+    if (path.startsWith('/api/users')) {
+      const [, , , userId, word] = path.split('/');
+      const input = await body(request);
+      if (request.method === 'GET') return json(response, 200, { now_ms: nowMs(), users: office.users });
+      if (userId === undefined) return json(response, 200, office.add(input as never));
+      const user = office.users.find((one) => one.user_id === userId);
+      if (user === undefined) return problem(response, 404, 'E_USER_NOT_FOUND', 'There is no person of this id.');
+      return json(response, 200, word === undefined ? office.change(userId, input) : office.word(user));
+    }
     const parts = path.split('/').slice(2).map(decodeURIComponent);
     const village = villages.find(({ id }) => parts.includes(id));
     if (parts[0] === 'alerts' && (request.method === 'PUT' || request.method === 'POST')) {
@@ -174,6 +190,11 @@ export async function startStub(options: {
                 : owner.note(alert, id, 'Amina', note ?? '', Number(input.occurred_at_ms));
       tell(owner.id, (sequence) => ({ type: 'alert', sequence, alert: next }));
       return json(response, 200, next);
+    }
+    if (parts[0] === 'device' && parts[2] === 'command') {
+      const input = await body(request);
+      const device = villages[0]?.devices().find(({ device_id }) => device_id === parts[1]);
+      return json(response, 200, office.command(parts[1] ?? '', device?.name ?? '', input));
     }
     if (village === undefined) return problem(response, 404, 'not_found', 'no such grid');
     if (parts[0] === 'handover') {
@@ -228,6 +249,21 @@ export async function startStub(options: {
         },
       });
     if (parts[0] === 'dashboard') return json(response, 200, village.summary());
+    if (parts[0] === 'people')
+      return json(response, 200, {
+        grid_id: village.id,
+        people: office.users
+          .filter(({ disabled, role }) => !disabled && role !== 'viewer')
+          .map(({ user_id, display_name }) => ({ user_id, name: display_name })),
+      });
+    if (parts[0] === 'audit') return json(response, 200, office.audit(village.id, url.searchParams));
+    if (parts[0] === 'completeness') return json(response, 200, office.completeness(village.id, kind));
+    if (parts[0] === 'device' && parts[2] === 'commands')
+      return json(
+        response,
+        200,
+        many ? { ...office.commands(village.id), enabled: false } : office.commands(village.id),
+      );
     if (parts[0] === 'device')
       return json(response, 200, { grid_id: village.id, now_ms: nowMs(), devices: village.devices() });
     if (parts[0] === 'reports') return json(response, 200, village.report(url.searchParams));

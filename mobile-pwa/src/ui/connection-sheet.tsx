@@ -3,7 +3,7 @@ import { agoText, momentText } from '../i18n/format.js';
 import { addTexts, t } from '../i18n/messages.js';
 import { clockDifference } from './clock-notice.js';
 import { useApp } from './context.js';
-import { Dialog } from './shell.js';
+import { Dialog } from '../features/dialog/dialog.js';
 import { awaySinceMs } from './source.js';
 import { UplinkRows } from './connection-sheet-uplink.js';
 import { sheetTexts } from './connection-sheet-texts.js';
