@@ -279,7 +279,7 @@ export async function runAppChecks(options: AppChecksOptions): Promise<AppChecks
       const admin = (await page.$('a[href="#/people"]')) !== null;
       await go(`${grid}/completeness`, '.verdict');
       await lookInBoth('completeness');
-      await go(`${grid}/wall`, '.wall .figures .val');
+      await go(`${grid}/wall`, '.wall-figures .val');
       await lookInBoth('wall');
       if (admin) {
         await go('#/people', '.person');

@@ -88,7 +88,7 @@ export async function runOfficeChecks(options: {
     await phone.click('.person:has-text("Juma") .btn.pri:has-text("Juma")');
     await phone.waitForSelector('.person:has-text("Juma") .gone');
     await go(phone, '#/grid/kisima/audit', '.audit-list li');
-    await phone.click('.chip:has-text("People")');
+    await phone.selectOption('.audit-find select', 'people');
     await phone.waitForSelector('.audit-list li:has-text("Amina shut Juma out")');
 
     await go(phone, '#/grid/kisima/devices', '.device');
@@ -106,12 +106,12 @@ export async function runOfficeChecks(options: {
     if (await phone.$('.device:not([open]):has(.command-open):has-text("Meter")'))
       problems.push('a device without commands offers some');
 
-    await go(phone, '#/grid/kisima/wall', '.wall .figures .val');
+    await go(phone, '#/grid/kisima/wall', '.wall-figures .val');
     await expect(phone, 'the wall has navigation', 'body:not(:has(.tabs))');
     await phone.click('.wall .start');
     await phone.waitForSelector('.wall footer:has-text("Sound on")');
     await phone.context().setOffline(true);
-    await phone.waitForSelector('.wall .figures .val');
+    await phone.waitForSelector('.wall-figures .val');
     await phone.context().setOffline(false);
     await phone.context().close();
 
@@ -128,7 +128,8 @@ export async function runOfficeChecks(options: {
       });
       await picture(page, `fleet-sunlight-${width}x${height}`);
       await accessible(page, `fleet ${width} sunlight`);
-      await page.click('.fleet .chip:has-text("All")');
+      if (width < 600) await page.selectOption('.fleet-bar select', 'all');
+      else await page.click('.fleet .chip:has-text("All")');
       const rows = await page.locator(row).count();
       if (rows !== 50) problems.push(`${rows} rows of a fleet of a thousand at once`);
       const longest = await page.evaluate(async () => {

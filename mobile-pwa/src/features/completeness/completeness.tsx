@@ -1,8 +1,9 @@
 /** Is everything there? What of the gateway's log is proven, missing, given up, refused and why; and what is kept. */
+import '../more/more.css';
 import './completeness.css';
 import type { Completeness, DayProof, LogProof } from '@villagrid/contracts';
 import { useEffect } from 'preact/hooks';
-import { dayText, metricLabel, momentText, numberFormat } from '../../i18n/format.js';
+import { dateText, dayText, metricLabel, momentText, numberFormat } from '../../i18n/format.js';
 import { addTexts, t } from '../../i18n/messages.js';
 import { useApp } from '../../ui/context.js';
 import { Icon } from '../../ui/icons.js';
@@ -13,7 +14,7 @@ import { completenessTexts } from './texts.js';
 
 addTexts(completenessTexts);
 
-const whole = (value: number): string => numberFormat({ maximumFractionDigits: 0 }).format(value);
+const whole = (value: number): string => numberFormat({ maximumFractionDigits: 0, useGrouping: true }).format(value);
 
 /** What can be said in one sentence; the worst that holds. */
 export function proofVerdict({ side, logs = [] }: Pick<Completeness, 'side' | 'logs'>): string {
@@ -93,7 +94,7 @@ export function CompletenessScreen({ gridId }: { gridId: string }) {
                           <dd>
                             {since_ms === null
                               ? t('complete.ever')
-                              : t('complete.since', { when: momentText(since_ms, nowMs.value, zone) })}
+                              : t('complete.since', { when: dateText(since_ms, zone) })}
                           </dd>
                         </div>
                       ))}

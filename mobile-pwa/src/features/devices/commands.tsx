@@ -1,4 +1,5 @@
 /** What a device can be told to do: chosen, asked back with its name, done, and what came of it. At the gateway only. */
+import '../more/more.css';
 import './commands.css';
 import type { CommandAnswer, CommandList, CommandOffer, CommandRecord } from '@villagrid/contracts';
 import { useState } from 'preact/hooks';

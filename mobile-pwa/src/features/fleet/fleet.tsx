@@ -49,14 +49,14 @@ export function whyText(need: GridNeed, grid: GridState, nowMs: number): string 
   }
 }
 
-function Why({ grid, nowMs }: { grid: GridState; nowMs: number }) {
+function Why({ grid, nowMs, symbol = false }: { grid: GridState; nowMs: number; symbol?: boolean }) {
   const { needs = [] } = grid;
   if (needs.length === 0) return <span class="d">{t('fleet.none')}</span>;
   return (
     <ul class="why">
       {needs.map((need) => (
         <li key={need}>
-          {need === 'alert' && grid.worst_severity !== null && (
+          {symbol && need === 'alert' && grid.worst_severity !== null && (
             <Severity severity={grid.worst_severity} label={false} small />
           )}
           <span>{whyText(need, grid, nowMs)}</span>
@@ -102,7 +102,7 @@ function FleetRow({ grid, nowMs }: { grid: GridState; nowMs: number }) {
           </span>
         )}
       </span>
-      <span class="end d">{heardText(grid, nowMs)}</span>
+      {reachable && <span class="end d">{heardText(grid, nowMs)}</span>}
     </a>
   );
 }
@@ -129,10 +129,10 @@ function FleetTable({ grids, nowMs }: { grids: readonly GridState[]; nowMs: numb
               <tr key={grid.grid_id}>
                 <td>
                   <a href={links.grid(grid.grid_id)}>{grid.name}</a>
-                  <small>{t(`power.${grid.reachable ? grid.power : 'unknown'}`)}</small>
+                  {grid.reachable && <small>{t(`power.${grid.power}`)}</small>}
                 </td>
                 <td class="why-cell">
-                  <Why grid={grid} nowMs={nowMs} />
+                  <Why grid={grid} nowMs={nowMs} symbol />
                 </td>
                 <td>{heardText(grid, nowMs)}</td>
                 <td>{completeText(grid, nowMs) ?? <Unknown />}</td>
@@ -231,7 +231,26 @@ export function Fleet({ query }: { query: URLSearchParams }) {
                   }}
                 />
               </label>
-              <div class="chips" role="group" aria-label={t('fleet.filter')}>
+              {!wide.value && (
+                <label class="field">
+                  <span class="sr">{t('fleet.filter')}</span>
+                  <select
+                    class="input"
+                    value={filter}
+                    onChange={(event) => {
+                      setChosen(event.currentTarget.value as FleetFilter);
+                      setShown(pageSize);
+                    }}
+                  >
+                    {filters.map((one) => (
+                      <option key={one} value={one}>
+                        {`${t(one === 'any' || one === 'all' ? `fleet.${one}` : `fleet.need.${one}`)} · ${counts.get(one) ?? 0}`}
+                      </option>
+                    ))}
+                  </select>
+                </label>
+              )}
+              <div class="chips" role="group" aria-label={t('fleet.filter')} hidden={!wide.value}>
                 {filters.map((one) => (
                   <button
                     key={one}

@@ -12,6 +12,8 @@ const pressing = ({ power, reachable, needs = [] }: GridState): number =>
 const severity = ({ worst_severity }: GridState): number =>
   worst_severity === null ? severities.length : severities.indexOf(worst_severity);
 
+/** Village 2 before village 10. */
+const byName = new Intl.Collator(undefined, { numeric: true });
 /** Without case and accents, as people type. */
 const plain = (text: string): string => text.normalize('NFD').replaceAll(/\p{M}/gu, '').toLowerCase();
 
@@ -27,7 +29,7 @@ export function rankFleet(grids: readonly GridState[], filter: FleetFilter, sear
       return words.every((word) => text.includes(word));
     })
     .map((grid) => ({ grid, rank: pressing(grid), severity: severity(grid) }))
-    .sort((a, b) => a.rank - b.rank || a.severity - b.severity || (a.grid.name < b.grid.name ? -1 : 1))
+    .sort((a, b) => a.rank - b.rank || a.severity - b.severity || byName.compare(a.grid.name, b.grid.name))
     .map(({ grid }) => grid);
 }
 

@@ -15,7 +15,7 @@ export const fleetTexts = {
   'fleet.need.disk': 'Disk',
   'fleet.need.card': 'Card',
   'fleet.need.never_heard': 'Never heard',
-  'fleet.search': 'Find by name, gateway or version',
+  'fleet.search': 'Name, gateway, version',
   'fleet.nothing': 'No grid fits.',
   'fleet.count': '{n, plural, one {# grid} other {# grids}}',
   'fleet.more': 'Show {n} more',

@@ -1,5 +1,6 @@
 /** Who did what when in a grid: filtered, in pages, and as a file. */
 import '../seg.css';
+import '../more/more.css';
 import './people.css';
 import { type Audit, type AuditArea, type AuditEntry, auditAreas } from '@villagrid/contracts';
 import { useEffect, useState } from 'preact/hooks';
@@ -88,29 +89,36 @@ export function AuditScreen({ gridId }: { gridId: string }) {
               </button>
             ))}
           </div>
-          <div class="chips" role="group" aria-label={t('audit.area')}>
-            {([undefined, ...auditAreas] as const).map((one) => (
-              <button
-                key={one ?? 'all'}
-                type="button"
-                class="chip"
-                aria-pressed={one === area}
-                onClick={() => setArea(one)}
+          <div class="audit-find">
+            <label class="field">
+              <span class="sr">{t('audit.area')}</span>
+              <select
+                class="input"
+                value={area ?? ''}
+                onChange={(event) =>
+                  setArea(event.currentTarget.value === '' ? undefined : (event.currentTarget.value as AuditArea))
+                }
               >
-                {t(`audit.area.${one ?? 'all'}`)}
-              </button>
-            ))}
+                <option value="">{t('audit.area.all')}</option>
+                {auditAreas.map((one) => (
+                  <option key={one} value={one}>
+                    {t(`audit.area.${one}`)}
+                  </option>
+                ))}
+              </select>
+            </label>
+            <label class="field">
+              <span class="sr">{t('audit.search')}</span>
+              <input
+                class="input"
+                type="search"
+                placeholder={t('audit.search')}
+                value={search}
+                maxLength={100}
+                onInput={(event) => setSearch(event.currentTarget.value)}
+              />
+            </label>
           </div>
-          <label class="field">
-            <span>{t('audit.search')}</span>
-            <input
-              class="input"
-              type="search"
-              value={search}
-              maxLength={100}
-              onInput={(event) => setSearch(event.currentTarget.value)}
-            />
-          </label>
         </div>
         <AnswerState of={audit} />
         {audit.answer !== undefined && audit.trouble === '' && (

@@ -1,4 +1,5 @@
 /** Who may log in at this server and what each may do: for administrators. Secrets are shown once, when they are made. */
+import '../more/more.css';
 import './people.css';
 import {
   type AccountList,

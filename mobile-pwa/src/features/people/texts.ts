@@ -43,9 +43,9 @@ export const peopleTexts = {
   'people.auditOpen': 'People, commands, alerts and work of {grid}',
 
   'audit.title': 'Who did what',
-  'audit.search': 'Find in name, act or note',
+  'audit.search': 'Name, act, note',
   'audit.area': 'What',
-  'audit.area.all': 'All',
+  'audit.area.all': 'Everything',
   'audit.area.people': 'People',
   'audit.area.commands': 'Commands',
   'audit.area.alerts': 'Alerts',

@@ -13,4 +13,9 @@ export const wallTexts = {
   'wall.by': 'Nobody has seen it.',
   'wall.bySeen': 'Seen by {name}.',
   'wall.others': '{n, plural, one {# more alert} other {# more alerts}}',
+  'wall.power.powered': 'Power is on.',
+  'wall.power.partly': 'Power is partly on.',
+  'wall.power.off': 'Power is off.',
+  'wall.power.unknown': 'Whether there is power is not known.',
+  'wall.battery': 'Battery {value}.',
 } as const;

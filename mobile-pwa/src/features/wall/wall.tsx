@@ -5,7 +5,7 @@
 import './wall.css';
 import { zoneOffsetMs } from '@villagrid/contracts';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { clockText, sentenceStart } from '../../i18n/format.js';
+import { clockText, percentText, sentenceStart } from '../../i18n/format.js';
 import { addTexts, t } from '../../i18n/messages.js';
 import { verdictWords } from '../../i18n/verdict.js';
 import { openAlerts, paused, pausedLast } from '../../live/apply.js';
@@ -84,6 +84,15 @@ export function Wall({ gridId }: { gridId: string }) {
           asOfMs: times.length === 0 ? null : Math.max(...times),
           nowMs: now,
         });
+  const soc = summary?.figures.battery_soc_pct?.value;
+  const powerText = current
+    ? [
+        t(`wall.power.${summary?.verdict.power ?? 'unknown'}`),
+        soc == null ? '' : t('wall.battery', { value: percentText(soc) }),
+      ]
+        .filter(Boolean)
+        .join(' ')
+    : words.lead;
   const name = summary?.name ?? grids.value.find((one) => one.grid_id === gridId)?.name ?? gridId;
   const mayAct = login.value !== null && login.value.role !== 'viewer';
   const waiting = worst?.waiting.some(({ type }) => type === 'acknowledge') === true;
@@ -113,7 +122,7 @@ export function Wall({ gridId }: { gridId: string }) {
             <p class="by">
               {[
                 worst.seen ? `${sentenceStart(seenText(worst))}.` : t('wall.by'),
-                words.lead,
+                powerText,
                 alerts.length > 1 ? `${t('wall.others', { n: alerts.length - 1 })}.` : '',
               ]
                 .filter(Boolean)
@@ -134,7 +143,7 @@ export function Wall({ gridId }: { gridId: string }) {
             )}
           </section>
         )}
-        <dl class="figures">
+        <dl class="wall-figures">
           {figures.map(([metric, label]) => {
             const figure = summary?.figures[metric];
             const age = ageText(figure, now, zone, connected);
@@ -168,7 +177,7 @@ export function Wall({ gridId }: { gridId: string }) {
               <Icon name="bell" />
               {t('wall.start')}
             </button>
-            <p class="start-about">{t('wall.startAbout')}</p>
+            {worst === undefined && <p class="start-about">{t('wall.startAbout')}</p>}
           </>
         )}
         <p>
