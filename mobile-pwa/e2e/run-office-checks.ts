@@ -115,6 +115,21 @@ export async function runOfficeChecks(options: {
     await phone.context().setOffline(false);
     await phone.context().close();
 
+    const fresh = await (await browser.newContext({ viewport: { width: 360, height: 640 } })).newPage();
+    fresh.setDefaultTimeout(patienceMs);
+    await fresh.goto(options.gatewayUrl);
+    await fresh.fill('input[name=username]', 'neema');
+    await fresh.fill('input[name=password]', 'k7m2p-x9qrt-4hnws');
+    await fresh.click('button[type=submit]');
+    await fresh.fill('input[name=new-password]', 'a password of mine');
+    await picture(fresh, 'login-one-time-word-360x640');
+    await accessible(fresh, 'choosing a password');
+    await fresh.click('button[type=submit]');
+    await fresh.waitForSelector('[data-verdict]');
+    await go(fresh, '#/grid/kisima/more', '.more-rows');
+    await expect(fresh, 'an operator is shown what only administrators may', 'body:not(:has(a[href="#/people"]))');
+    await fresh.context().close();
+
     for (const [width, height, row] of [
       [360, 640, '.fleet .row'],
       [1280, 800, '.fleet-table tbody tr'],

@@ -16,6 +16,8 @@ type Entry = Audit['entries'][number];
 /** Accounts of the stub; the first is who asks. */
 export class StubOffice {
   readonly users: AccountView[];
+  /** What Neema logs in with until she has chosen a password. */
+  wordOfNeema: string | undefined = 'k7m2p-x9qrt-4hnws';
   readonly records: CommandRecord[] = [];
   readonly #entries: Entry[];
   readonly #nowMs: () => number;

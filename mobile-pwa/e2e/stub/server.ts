@@ -126,6 +126,22 @@ export async function startStub(options: {
       });
     if (path === '/api/auth/login') {
       const { username: name, password } = await body(request);
+      const due = name === 'neema' && password === office.wordOfNeema;
+      if (due) tokens.add('token-of-a-word');
+      if (due)
+        return json(response, 200, {
+          token: 'token-of-a-word',
+          token_type: 'Bearer',
+          expires_in_s: 3600,
+          user: {
+            user_id: 'neema',
+            username: 'neema',
+            display_name: 'Neema',
+            role: 'operator',
+            grants: [],
+            password_due: true,
+          },
+        });
       if (name !== username || password !== (options.password ?? 'kisima-1'))
         return problem(response, 401, 'credentials_wrong', 'name or password is not right');
       serial += 1;
@@ -140,6 +156,21 @@ export async function startStub(options: {
     }
     if (!tokens.has((request.headers.authorization ?? '').replace('Bearer ', '')))
       return problem(response, 401, 'unauthenticated', 'log in first');
+    if (path === '/api/auth/password') {
+      if (
+        request.headers.authorization !== 'Bearer token-of-a-word' ||
+        (await body(request)).present !== office.wordOfNeema
+      )
+        return problem(response, 403, 'E_FORBIDDEN', 'The present password is another one.');
+      office.wordOfNeema = undefined;
+      tokens.add('token-of-neema');
+      return json(response, 200, {
+        token: 'token-of-neema',
+        token_type: 'Bearer',
+        expires_in_s: 3600,
+        user: { user_id: 'neema', username: 'neema', display_name: 'Neema', role: 'operator', grants: [] },
+      });
+    }
     if (path === '/api/auth/logout') return json(response, 200, { ok: true });
     if (path === '/api/grids')
       return json(response, 200, {

@@ -137,7 +137,7 @@ function FleetTable({ grids, nowMs }: { grids: readonly GridState[]; nowMs: numb
                 <td>{heardText(grid, nowMs)}</td>
                 <td>{completeText(grid, nowMs) ?? <Unknown />}</td>
                 <td>
-                  {gateway === undefined ? (
+                  {gateway === undefined || (!grid.reachable && gateway.backlog_frames === 0) ? (
                     <Unknown />
                   ) : gateway.backlog_frames === 0 ? (
                     t('fleet.noBacklog')

@@ -5,7 +5,7 @@
 import './wall.css';
 import { zoneOffsetMs } from '@villagrid/contracts';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { clockText, percentText, sentenceStart } from '../../i18n/format.js';
+import { clockText, sentenceStart } from '../../i18n/format.js';
 import { addTexts, t } from '../../i18n/messages.js';
 import { verdictWords } from '../../i18n/verdict.js';
 import { openAlerts, paused, pausedLast } from '../../live/apply.js';
@@ -84,15 +84,7 @@ export function Wall({ gridId }: { gridId: string }) {
           asOfMs: times.length === 0 ? null : Math.max(...times),
           nowMs: now,
         });
-  const soc = summary?.figures.battery_soc_pct?.value;
-  const powerText = current
-    ? [
-        t(`wall.power.${summary?.verdict.power ?? 'unknown'}`),
-        soc == null ? '' : t('wall.battery', { value: percentText(soc) }),
-      ]
-        .filter(Boolean)
-        .join(' ')
-    : words.lead;
+  const powerText = current ? t(`wall.power.${summary?.verdict.power ?? 'unknown'}`) : words.lead;
   const name = summary?.name ?? grids.value.find((one) => one.grid_id === gridId)?.name ?? gridId;
   const mayAct = login.value !== null && login.value.role !== 'viewer';
   const waiting = worst?.waiting.some(({ type }) => type === 'acknowledge') === true;
@@ -181,10 +173,12 @@ export function Wall({ gridId }: { gridId: string }) {
           </>
         )}
         <p>
-          <span>
-            <Icon name="bell" />
-            {t(started ? 'wall.sound' : 'wall.noSound')}
-          </span>
+          {started && (
+            <span>
+              <Icon name="bell" />
+              {t('wall.sound')}
+            </span>
+          )}
           <span>
             <Icon name="sun" />
             {t(awake ? 'wall.awake' : 'wall.notAwake')}
