@@ -3,6 +3,7 @@
 import type { AlertView, Assignees } from '@villagrid/contracts';
 import { useEffect, useState } from 'preact/hooks';
 import { momentText, sentenceStart } from '../../i18n/format.js';
+import { wordsOf } from '../../i18n/alert-words.js';
 import { t } from '../../i18n/messages.js';
 import { paused } from '../../live/apply.js';
 import type { ShownAlert } from '../../local/acts.js';
@@ -70,7 +71,7 @@ function FamilyLink({ alert }: { alert: AlertView }) {
     <a class="row" href={links.alert(alert.grid_id, alert.alert_id)}>
       <Severity severity={alert.severity} blink={false} label={false} />
       <span class="main">
-        <span class="t plain">{sentenceStart(alert.message)}</span>
+        <span class="t plain">{sentenceStart(wordsOf(alert).message)}</span>
         {alert.device_name !== null && <span class="d">{alert.device_name}</span>}
       </span>
       <Icon name="next" flip class="chev" />

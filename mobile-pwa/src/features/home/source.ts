@@ -1,6 +1,7 @@
 /** Where the list of grids comes from, for the status line of screens over many grids. */
 import { momentText } from '../../i18n/format.js';
 import { t } from '../../i18n/messages.js';
+import { valid } from '../../origin/roaming.js';
 import { useApp } from '../../ui/context.js';
 
 export function useGridsSource() {
@@ -10,7 +11,7 @@ export function useGridsSource() {
   const zone = grids.value[0]?.zone ?? 'UTC';
   const saved = gridsAtMs.value;
   if (
-    login.value === null ||
+    !valid(login.value) ||
     loginExpired.value ||
     gridsState.value === 'failed' ||
     (gridsState.value === 'loading' && saved !== null)
@@ -18,7 +19,7 @@ export function useGridsSource() {
     if (saved === null) return { icon: 'phone' as const, text: t('source.nothing') };
     const when = momentText(saved, nowMs.value, zone);
     const key =
-      login.value === null || loginExpired.value
+      !valid(login.value) || loginExpired.value
         ? 'source.phoneLogin'
         : gridsState.value === 'loading'
           ? 'source.phoneConnecting'

@@ -31,4 +31,5 @@ export const homeTexts = {
   'home.showMore': 'Show {n} more',
   'home.fleet': 'Fleet: gateways, completeness, versions',
   'home.nobody': 'nobody',
+  'source.grids': '{server} · {n} of {total} reporting',
 } as const;
