@@ -15,6 +15,7 @@ import {
   createFileRoom,
   createLifecycle,
   openDatabase,
+  type Accounts,
   type GuardedBroker,
   type Lifecycle,
   type Logger,
@@ -24,6 +25,7 @@ import type { CloudConfig } from './config/load.js';
 import type { GatewayEntry } from './config/schema.js';
 import { createDirectory, type Directory } from './directory/directory.js';
 import { createBoost } from './downlink/boost.js';
+import { createDocuments } from './downlink/documents.js';
 import { createDownlink } from './downlink/downlink.js';
 import { siteOf } from './grids/grid.js';
 import { createGrids, type CloudGrids } from './grids/grids.js';
@@ -37,6 +39,7 @@ import { keptOf } from './retention/policy.js';
 import { createRetention, type Retention } from './retention/retention.js';
 import { createActStore } from './stores/act-store.js';
 import { createCursorStore } from './stores/cursor-store.js';
+import { createDocumentStore } from './stores/document-store.js';
 import { cloudFiles, openCloudDatabase } from './stores/database.js';
 import { createGatewayStore } from './stores/gateway-store.js';
 import { openHistory } from './stores/history.js';
@@ -159,7 +162,26 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     log: log.child('downlink'),
     counters,
   });
+  const documents = createDocuments({
+    store: createDocumentStore(database),
+    transaction: (run) => database.transaction(run).immediate(),
+    directory,
+    presence,
+    send: (gateway, message) => downlink.send(gateway, message),
+    siteOf(gridId) {
+      const gateway = directory.ofGrid(gridId);
+      return gateway && gateways.get(gateway.gateway_id, gridId)?.site;
+    },
+    shutOut: () => new Set(accounts.list().flatMap(({ disabled, username }) => (disabled ? [username] : []))),
+    onDenied: (gridId, username) => endAccess(accounts, gridId, username),
+    onChanged: (gridId) => grids.get(gridId)?.siteChanged(),
+    clock,
+    realClock,
+    random,
+    log: log.child('documents'),
+  });
   const projector = createProjector({
+    onDocument: (gridId, entry) => documents.took(gridId, entry),
     database,
     store,
     telemetry,
@@ -193,6 +215,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     gateways,
     presence,
     downlink,
+    documents,
     projector,
     live,
     clock,
@@ -243,6 +266,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     alerts,
     presence,
     downlink,
+    documents,
     clock,
     log: log.child('session'),
     counters,
@@ -331,6 +355,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
       stopDeadlineMs: 1000,
     });
   lifecycle.add(downlink);
+  lifecycle.add(documents);
   lifecycle.add(boost);
   lifecycle.add({ name: 'ingest', start() {}, stop: () => acceptor.drained(), stopDeadlineMs: 1000 });
   if (!ports.inProcess)
@@ -367,6 +392,14 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     retention,
     manifestCheck,
   };
+}
+
+/** Takes the roles that somebody has on one grid; what they have elsewhere is not that grid's affair. */
+function endAccess(accounts: Accounts, gridId: string, username: string): void {
+  const account = accounts.list().find((one) => one.username === username);
+  const left = account?.grants.filter(({ scope }) => scope.kind !== 'grid' || scope.grid_id !== gridId);
+  if (account !== undefined && left !== undefined && left.length < account.grants.length)
+    accounts.setGrants(username, left);
 }
 
 /** Frames of the archive, which were all found good when they came. */

@@ -18,6 +18,7 @@ import {
   createAccounts,
   ClockLedger,
   createCommandStore,
+  createDesiredStore,
   createFileRoom,
   createLifecycle,
   createNotifyStore,
@@ -37,6 +38,9 @@ import { clockCorrectedSubject } from './clock/corrected-alert.js';
 import { createClockKeeper, createVillageClock } from './clock/keeper.js';
 import { systemTimeSources, type TimeSources } from './clock/sources.js';
 import type { GatewayConfig } from './config/schema.js';
+import { createDesired } from './desired/desired.js';
+import { inForce, peopleOf, whyNot, type OwnSettings } from './desired/in-force.js';
+import { applyPeople } from './desired/people.js';
 import { endpointOf, registerCommands, resolveProfiles, withPollPeriods, type DriverSink } from './drivers/index.js';
 import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { storageFigures } from './health/card.js';
@@ -99,6 +103,8 @@ export interface GatewayPorts {
   readonly brokerLimits?: Partial<BrokerLimits>;
   /** For tests: shorter waits of a modem. */
   readonly modemWaits?: Partial<ModemWaits>;
+  /** For tests: how long a document is tried, real milliseconds. */
+  readonly documentTrialMs?: number;
   /** For tests: what the system knows of the time. */
   readonly timeSources?: TimeSources;
   /**
@@ -144,7 +150,8 @@ export const gatewayVersion = (JSON.parse(readFileSync(ownFile('package.json'), 
 export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gateway {
   const { realClock, random, log: logger } = ports;
   const { connections, profiles } = resolveProfiles(given.modbus?.connections ?? [], given.modbus?.profiles_dir);
-  const site = withPollPeriods(given.site, connections, profiles);
+  // Documents from the cloud may give it another name, place and plant while it runs.
+  const site = { ...withPollPeriods(given.site, connections, profiles) };
   const config = { ...given, site, ...(given.modbus ? { modbus: { ...given.modbus, connections } } : {}) };
   const gridId = site.grid_id;
   // A demonstration's time is what its settings say.
@@ -209,9 +216,46 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   live.restore(telemetry.latest(gridId));
   const sequences = new NodeSequences(log);
 
+  const own: OwnSettings = { site: { ...site }, limits: config.limits };
   const siteRules = loadSiteRules(config.rules_dir, { site, defaults: siteDefaults(site, config.limits) });
+  const accounts = createAccounts({ database: settingsDatabase, realClock, random, log: logger.child('accounts') });
+  const desired = createDesired({
+    store: createDesiredStore(settingsDatabase),
+    gridId,
+    check: (bodies, changed) => (changed === 'users' ? undefined : whyNot(own, bodies, Math.round(clock.nowMs()))),
+    apply(bodies, changed, before) {
+      if (changed === 'users') return applyPeople(accounts, gridId, before, bodies.users);
+      const { words, limits, rules } = inForce(own, bodies);
+      const former = { ...site };
+      Object.assign(site, words);
+      try {
+        alerts.setRules(rules, limits);
+      } catch (error) {
+        Object.assign(site, former);
+        throw error;
+      }
+      live.tell({ type: 'site' });
+    },
+    local: (name) =>
+      name === 'rules'
+        ? Object.fromEntries(siteRules.changes)
+        : name === 'users'
+          ? peopleOf(accounts.list(), gridId)
+          : undefined,
+    isWell: async () => (await health.port.check()).status !== 'down',
+    report: (entry) => log.append({ entries: [entry] }, { urgent: true }),
+    onDecided: () => uplink?.siteChanged(),
+    clock,
+    realClock,
+    random,
+    logger: logger.child('documents'),
+    trialMs: ports.documentTrialMs,
+  });
+  const begin = inForce(own, desired.bodies());
+  Object.assign(site, begin.words);
+  const ruleProblems = [...siteRules.problems, ...begin.problems];
   // One that is not right must not keep the village without all others; an alert says so.
-  for (const problem of siteRules.problems) logger.error('a rule of this site cannot be used', { detail: problem });
+  for (const problem of ruleProblems) logger.error('a rule of this site cannot be used', { detail: problem });
   const endpoints = new Set(connections.map((one) => endpointOf(one).toLowerCase()));
   const lines = new Lines(log.state(linesState)?.value, (line) => endpoints.has(line.toLowerCase()));
   log.join((number) => {
@@ -223,8 +267,9 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   const alerts = createAlerts({
     lines,
     site,
-    limits: config.limits,
-    rules: siteRules.rules,
+    limits: begin.limits,
+    rules: begin.rules,
+    broken: (error) => desired.broken(error),
     speed: config.clock?.speed,
     log,
     corrected: (frame) => ledger.restamp(gridId, frame),
@@ -410,6 +455,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     seals: createSealStore(telemetryDatabase, log.epoch),
     formerEpochs: formerEpochs(log),
     sink,
+    documents: desired,
     onActs: async (events) => void (await Promise.all(events.map((event) => alerts.append(event)))),
     clock,
     realClock,
@@ -474,7 +520,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     walBytes: logStore.walBytes,
     linesDown: () => lines.downCount,
     damagedFiles: () => data.damagedFiles(),
-    brokenRules: siteRules.problems.length,
+    brokenRules: ruleProblems.length,
     intake: intake.counters,
     broker,
     plainDevices: config.mqtt_plain.lan ? plainDevices(config) : undefined,
@@ -486,8 +532,8 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     keeper,
     clock,
   });
-  const accounts = createAccounts({ database: settingsDatabase, realClock, random, log: logger.child('accounts') });
   const grid = createGridPort({
+    desired: desired.port,
     site,
     nowMs: () => clock.nowMs(),
     uplink: () => uplink?.stats(),
@@ -587,6 +633,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   lifecycle.add(history);
   lifecycle.add(retention);
   lifecycle.add(alerts);
+  lifecycle.add(desired);
   // Only what is sent as measured can be compared sample by sample.
   if (uplink && config.uplink?.plan === 'raw') lifecycle.add(manifests);
   if (!ports.inProcess) {

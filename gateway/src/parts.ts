@@ -25,6 +25,7 @@ import {
   createUplink,
   type SealStore,
   type Uplink,
+  type UplinkDocuments,
   type UplinkDestination,
   uplinkKeepaliveS,
 } from './uplink/index.js';
@@ -44,6 +45,8 @@ export interface PartsContext {
   readonly formerEpochs: readonly { readonly epoch: string; readonly last: number }[];
   /** Where drivers put what they learn. */
   readonly sink: DriverSink;
+  /** Documents that the cloud wants this gateway to have. */
+  readonly documents: UplinkDocuments;
   /** Stores what people did at the cloud, each by id if absent. */
   readonly onActs: (events: readonly AlertEvent[]) => Promise<void>;
   readonly clock: Clock;
@@ -172,5 +175,6 @@ function makeUplink(context: PartsContext): Uplink | undefined {
     realClock,
     logger,
     onActs,
+    documents: context.documents,
   });
 }
