@@ -45,7 +45,7 @@ t.test('the first load of the dashboard stays within 60 kB compressed', async (t
   const size = (file: string) => brotliCompressSync(readFileSync(join(dist, 'assets', file))).length;
   // Screens that are fetched when they are opened first.
   const later =
-    /^(alert-detail|alerts|all-alerts|history|reports|rules|devices|more|login|home|language|language-choice|connection-sheet|clock-offer|duty|notice|texts)-/;
+    /^(alert-detail|alerts|all-alerts|history|reports|rules|devices|more|login|home|language|language-choice|connection-sheet|clock-offer|duty|notice|texts|deliver|keeper|older-alerts|banners|server-events)-/;
   const files = readdirSync(join(dist, 'assets'));
   const first = files.filter((file) => !later.test(file)).reduce((sum, file) => sum + size(file), 0);
   const all = files.reduce((sum, file) => sum + size(file), 0);

@@ -19,12 +19,14 @@ import { parseRoute } from './ui/routes.js';
 import { lazy } from './ui/lazy.js';
 import { Tabs } from './ui/shell.js';
 import { wide } from './ui/theme.js';
-import { registerWorker, useNewVersion } from './sw/register.js';
+import { registerWorker } from './sw/register.js';
 
 const Login = lazy(() => import('./features/login/login.js').then((module) => module.Login));
+const LoginAgain = lazy(() => import('./features/login/login.js').then((module) => module.LoginAgain));
 const Home = lazy(() => import('./features/home/home.js').then((module) => module.Home));
 const GridList = lazy(() => import('./features/home/home.js').then((module) => module.GridList));
 const ConnectionSheet = lazy(() => import('./ui/connection-sheet.js').then((module) => module.ConnectionSheet));
+const Banners = lazy(() => import('./ui/banners.js').then((module) => module.Banners));
 const AlertScreen = lazy(() => import('./features/alerts/alert-detail.js').then((module) => module.AlertScreen));
 const Alerts = lazy(() => import('./features/alerts/alerts.js').then((module) => module.Alerts));
 const AllAlerts = lazy(() => import('./features/alerts/all-alerts.js').then((module) => module.AllAlerts));
@@ -67,28 +69,6 @@ function Screen() {
   }
 }
 
-function UpdateBanner() {
-  const { state } = useApp();
-  if (!state.updateReady.value) return null;
-  return (
-    <div class="banner" role="status">
-      <span>{t('update.ready')}</span>
-      <button type="button" class="btn quiet" onClick={useNewVersion}>
-        {t('update.use')}
-      </button>
-      <button
-        type="button"
-        class="btn quiet"
-        onClick={() => {
-          state.updateReady.value = false;
-        }}
-      >
-        {t('update.later')}
-      </button>
-    </div>
-  );
-}
-
 function Root() {
   const { state } = useApp();
   const { login, peeking, loginExpired, grids, route, announcement } = state;
@@ -101,7 +81,7 @@ function Root() {
   if (!inside) return <Login />;
   return (
     <>
-      <div class={`frame ${list ? 'with-list' : ''}`} inert={loginExpired.value}>
+      <div class={`frame ${list ? 'with-list' : ''}`}>
         <a
           class="skip"
           href="#content"
@@ -119,15 +99,11 @@ function Root() {
           </aside>
         )}
         <div class="pane">
-          <UpdateBanner />
+          {(state.updateReady.value || !state.kept.value) && <Banners />}
           <Screen />
         </div>
       </div>
-      {loginExpired.value && (
-        <div class="overlay" role="dialog" aria-modal="true" aria-label={t('login.again')}>
-          <Login again />
-        </div>
-      )}
+      {loginExpired.value && <LoginAgain />}
       {state.sheetOpen.value && <ConnectionSheet />}
       <HatchPattern />
       <div class="sr" aria-live="assertive">

@@ -781,6 +781,14 @@ steps:
       /mill_at_night\.yaml:6: selector\.device_id: device "mill-9"/,
     ],
     [mill.replace(', otherwise: 0', ''), /mill_at_night\.yaml:13: .*no figure "battery_soc_pct"/],
+    [
+      mill.replace('severity: low', 'severity: low\npart_of: no_powr'),
+      /mill_at_night\.yaml:4: part_of: there is no rule "no_powr"; did you mean no_power\?/,
+    ],
+    [
+      mill.replace('severity: low', 'severity: low\npart_of: [no_power, mill_at_night]'),
+      /mill_at_night\.yaml:4: part_of\[1\]: a rule is no part of itself/,
+    ],
     [mill.replace('id: mill_at_night', 'id: mill'), /mill_at_night\.yaml:1: id: found "mill"/],
     [mill.replace(/^message.*\nwhat.*\n/m, ''), /mill_at_night\.yaml:1: message, what: missing/],
     [mill.replace('kind: expression', 'kind: magic'), /mill_at_night\.yaml:2: kind: .*threshold/],

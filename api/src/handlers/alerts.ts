@@ -14,7 +14,7 @@ import {
   type UnshelvedEvent,
 } from '@villagrid/contracts';
 import type { GridPort } from '../ports.js';
-import { alertPage, alertView, parseSeverities } from '../views/alerts.js';
+import { alertView, parseSeverities, readAlertPage } from '../views/alerts.js';
 import { parseTime } from '../views/history-request.js';
 import type { Handler, Services } from './handler.js';
 
@@ -30,14 +30,8 @@ export const alerts: Handler<'alerts'> = async ({ services, grid, query }) => {
     ...(query.limit === undefined ? {} : { limit: query.limit }),
     ...(query.cursor === undefined ? {} : { cursor: query.cursor }),
   };
-  // Resolved ones are asked apart: the active ones are needed for the counts in any case.
   const board = services.board(grid);
-  const [active, others] = await Promise.all([
-    board.active(),
-    query.status === 'active' ? [] : grid.alerts(query.status === undefined ? {} : { status: query.status }),
-  ]);
-  const all = new Map([...others, ...active].map((alert) => [alert.alert_id, alert]));
-  return alertPage([...all.values()], filter, board.nowMs());
+  return readAlertPage(grid, await board.active(), filter, board.nowMs());
 };
 
 async function requireAlert(grid: GridPort, alertId: string): Promise<Alert> {

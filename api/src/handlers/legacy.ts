@@ -15,7 +15,7 @@ export const legacyRealtime: Handler<'legacyRealtime'> = ({ services, grid }) =>
 };
 
 export const legacyAlerts: Handler<'legacyAlerts'> = async ({ grid }) => {
-  const all = await grid.alerts({});
+  const all = await grid.alerts({ mostResolved: maxAlerts });
   return [...all]
     .sort((a, b) => b.raised_at_ms - a.raised_at_ms)
     .slice(0, maxAlerts)

@@ -1,5 +1,6 @@
 /** One grid in memory for tests of this room: real rollups from the samples it is fed, real reduction of alerts, no storage. */
 import {
+  compareAlerts,
   appendWindow,
   defaultLimits,
   defaultRules,
@@ -19,12 +20,13 @@ import {
   type AlertEvent,
   type AlertSubject,
   type Clock,
+  type DesiredDocument,
   type RandomSource,
   type Resolution,
   type RollupWindow,
   type Site,
 } from '@villagrid/contracts';
-import type { AlertQuery, GridChange, GridPort } from '../ports.js';
+import type { AlertQuery, DesiredPort, GridChange, GridPort } from '../ports.js';
 
 /** A sample of a series in memory. */
 interface Sample {
@@ -32,6 +34,19 @@ interface Sample {
   readonly value: number | null;
   readonly quality: number;
 }
+
+const emptyDocument: Omit<DesiredDocument, 'grid_id' | 'name'> = {
+  rev: 0,
+  sha256: '',
+  state: 'none',
+  reason: null,
+  decided_at_ms: null,
+  changed_at_ms: null,
+  changed_by: null,
+  cause: null,
+  body: {},
+  lost: [],
+};
 
 /** One grid in memory, with hands to feed it. */
 export class MemoryGrid implements GridPort {
@@ -45,6 +60,13 @@ export class MemoryGrid implements GridPort {
   readonly #links = new Map<string, 'up' | 'down'>();
   #site: Site;
   #reportedMs: number | null = null;
+  /** Documents that nobody ever changed. */
+  readonly desired: DesiredPort = {
+    list: () => [],
+    get: (name) => ({ ...emptyDocument, grid_id: this.gridId, name }),
+    history: () => [],
+    put: async (name) => ({ ok: true, document: { ...emptyDocument, grid_id: this.gridId, name } }),
+  };
   bands: Record<string, { low?: number; high?: number }> = {};
 
   constructor(site: Site, { clock, random }: { clock: Clock; random: RandomSource }) {
@@ -214,16 +236,16 @@ export class MemoryGrid implements GridPort {
     return [...byAlert.values()].map(reduceAlert).filter((alert) => alert !== undefined);
   }
 
-  async alerts({ status, raised, ruleId }: AlertQuery) {
+  async alerts({ status, raised, ruleId, mostResolved }: AlertQuery) {
     const found = this.#reduced()
       .filter((alert) => status === undefined || alert.status === status)
       .filter((alert) => ruleId === undefined || alert.rule_id === ruleId)
       .filter(
         ({ raised_at_ms }) => raised === undefined || (raised_at_ms >= raised.fromMs && raised_at_ms < raised.toMs),
       )
-      .sort((a, b) => b.raised_at_ms - a.raised_at_ms);
+      .sort(compareAlerts);
     // As the stores: of what is over the newest, unless a time is asked for.
-    let left = raised === undefined ? 2000 : Number.POSITIVE_INFINITY;
+    let left = mostResolved ?? (raised === undefined ? 2000 : Number.POSITIVE_INFINITY);
     return found.filter((alert) => alert.status === 'active' || (left -= 1) >= 0);
   }
 

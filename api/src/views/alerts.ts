@@ -10,6 +10,8 @@ import {
   type AlertView,
   type Severity,
 } from '@villagrid/contracts';
+import { nextTurn } from '@villagrid/runtime';
+import type { GridPort } from '../ports.js';
 
 /** Alerts of one page when nothing is asked, and at most. */
 const defaultLimit = 50;
@@ -77,29 +79,71 @@ export function parseSeverities(text: string): Severity[] {
   });
 }
 
-/** A page in the order of `compareAlerts`; the cursor is the place of the last alert, so pages stay whole while alerts come and go. */
-export function alertPage(all: readonly Alert[], filter: AlertFilter, nowMs: number): AlertPage {
-  const wanted = all
-    .filter(
-      (alert) =>
-        (filter.status === undefined || alert.status === filter.status) &&
-        (filter.severities === undefined || filter.severities.includes(alert.severity)) &&
-        (filter.deviceId === undefined || alert.device_id === filter.deviceId) &&
-        (filter.acknowledged === undefined || alert.acknowledged === filter.acknowledged) &&
-        (filter.fromMs === undefined || alert.raised_at_ms >= filter.fromMs) &&
-        (filter.toMs === undefined || alert.raised_at_ms < filter.toMs),
-    )
-    .sort(compareAlerts);
+/** Resolved alerts that are read at once, and looked at for one page at most: other work goes on between. */
+const chunkAlerts = 200;
+const mostLookedAt = 2000;
+
+/** Whether an alert is one that is asked for. */
+const isWanted = (alert: Alert, filter: AlertFilter): boolean =>
+  (filter.status === undefined || alert.status === filter.status) &&
+  (filter.severities === undefined || filter.severities.includes(alert.severity)) &&
+  (filter.deviceId === undefined || alert.device_id === filter.deviceId) &&
+  (filter.acknowledged === undefined || alert.acknowledged === filter.acknowledged) &&
+  (filter.fromMs === undefined || alert.raised_at_ms >= filter.fromMs) &&
+  (filter.toMs === undefined || alert.raised_at_ms < filter.toMs);
+
+/**
+ * A page in the order of `compareAlerts`, read no further than it needs; the cursor is the place of the last alert, so pages
+ * stay whole while alerts come and go. Where 2,000 resolved ones were looked at and few are wanted, a page may be short, or
+ * empty, and its cursor leads on.
+ */
+export async function readAlertPage(
+  grid: Pick<GridPort, 'alerts'>,
+  active: readonly Alert[],
+  filter: AlertFilter,
+  nowMs: number,
+): Promise<AlertPage> {
+  const limit = filter.limit ?? defaultLimit;
   const after = filter.cursor === undefined ? undefined : placeOf(filter.cursor);
-  const rest = after === undefined ? wanted : wanted.filter((alert) => compareAlerts(after, alert) < 0);
-  const page = rest.slice(0, filter.limit ?? defaultLimit);
-  const last = page[page.length - 1];
-  const active = all.filter(standsAlone);
+  const isNext = (alert: Alert): boolean =>
+    isWanted(alert, filter) && (after === undefined || compareAlerts(after, alert) < 0);
+  const found = new Map<string, Alert>();
+  for (const alert of active) if (isNext(alert)) found.set(alert.alert_id, alert);
+  let leadsOn: Alert | undefined;
+  if (filter.status !== 'active' && found.size <= limit) {
+    const activeIds = new Set(active.map(({ alert_id }) => alert_id));
+    const fromMs = filter.fromMs ?? Number.MIN_SAFE_INTEGER;
+    let toMs = filter.toMs ?? Number.MAX_SAFE_INTEGER;
+    if (after?.status === 'resolved') toMs = Math.min(toMs, after.raised_at_ms + 1);
+    const seen = new Set<string>();
+    for (let chunk = chunkAlerts; found.size <= limit; ) {
+      if (seen.size > 0) await nextTurn();
+      const some = await grid.alerts({ status: 'resolved', raised: { fromMs, toMs }, mostResolved: chunk });
+      const fresh = some.filter(({ alert_id }) => !seen.has(alert_id));
+      for (const alert of fresh) {
+        seen.add(alert.alert_id);
+        if (!activeIds.has(alert.alert_id) && isNext(alert)) found.set(alert.alert_id, alert);
+      }
+      const last = some.at(-1);
+      if (last === undefined || some.length < chunk) break;
+      if (seen.size >= mostLookedAt) {
+        leadsOn = last;
+        break;
+      }
+      // Those of the same millisecond come once more; where they fill all of it, it must be larger.
+      if (fresh.length === 0 || last.raised_at_ms + 1 >= toMs) chunk *= 2;
+      toMs = Math.min(toMs, last.raised_at_ms + 1);
+    }
+  }
+  const rest = [...found.values()].sort(compareAlerts);
+  const page = rest.slice(0, limit);
+  const next = rest.length > page.length ? page.at(-1) : leadsOn;
+  const open = active.filter(standsAlone);
   return {
     alerts: page.map((alert) => alertView(alert, nowMs)),
-    next_cursor: last !== undefined && rest.length > page.length ? cursorOf(last) : null,
-    open: active.length,
-    unacknowledged: active.filter((alert) => !alert.acknowledged).length,
+    next_cursor: next === undefined ? null : cursorOf(next),
+    open: open.length,
+    unacknowledged: open.filter((alert) => !alert.acknowledged).length,
   };
 }
 

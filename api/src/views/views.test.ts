@@ -1,13 +1,13 @@
-import { localDayStartMs, periodsMs, type Alert, type Site } from '@villagrid/contracts';
+import { compareAlerts, localDayStartMs, periodsMs, type Alert, type Site } from '@villagrid/contracts';
 import { seededRandom } from '@villagrid/runtime';
 import { testClock } from '@villagrid/runtime/testing';
 import t from 'tap';
 import { completenessUntilMs } from '../handlers/grids.js';
 import { GridBoard } from '../board.js';
-import type { GatewayFacts } from '../ports.js';
+import type { GatewayFacts, GridPort } from '../ports.js';
 import { MemoryGrid, memorySite } from '../testing/index.js';
 import { readAlertLoad } from './alert-load.js';
-import { alertPage } from './alerts.js';
+import { readAlertPage, type AlertFilter } from './alerts.js';
 import { deviceViews, seenDevices } from './devices.js';
 import { figureViews, gridFigures } from './figures.js';
 import { historyRange, parseMetrics, parseTime } from './history-request.js';
@@ -414,18 +414,21 @@ t.test(`pages of alerts are the list, whatever comes between (SEED=${seed})`, as
       );
       if (random.float() < 0.4) grid.clear(id);
     }
-    const all = await grid.alerts({});
-    const whole = alertPage(all, { limit: 200 }, ten).alerts.map(({ alert_id }) => alert_id);
+    const read = async (filter: AlertFilter) =>
+      readAlertPage(grid, await grid.alerts({ status: 'active' }), filter, ten);
+    const whole = (await read({ limit: 200 })).alerts.map(({ alert_id }) => alert_id);
+    t.same(
+      whole,
+      [...(await grid.alerts({}))].sort(compareAlerts).map(({ alert_id }) => alert_id),
+    );
     const walked: string[] = [];
     let cursor: string | undefined;
-    let extra: readonly Alert[] = all;
     do {
-      const page = alertPage(extra, { limit: 4, ...(cursor === undefined ? {} : { cursor }) }, ten);
+      const page = await read({ limit: 4, ...(cursor === undefined ? {} : { cursor }) });
       walked.push(...page.alerts.map(({ alert_id }) => alert_id));
       cursor = page.next_cursor ?? undefined;
       // One that comes meanwhile at the top moves nothing.
       grid.raise({ severity: 'critical' }, ten + 1000);
-      extra = await grid.alerts({});
     } while (cursor !== undefined && walked.length < 100);
     t.same(
       walked.filter((id) => whole.includes(id)),
@@ -433,6 +436,48 @@ t.test(`pages of alerts are the list, whatever comes between (SEED=${seed})`, as
     );
     t.equal(new Set(walked).size, walked.length);
   }
+});
+
+t.test('pages of alerts reach back over years, and read no more than they show', async (t) => {
+  const { grid } = make();
+  const asked: number[] = [];
+  // Many in one millisecond, as a shower leaves them.
+  const raise = (at: number, device: string) =>
+    grid.clear(grid.raise({ severity: 'low', device_id: device }, at), at + 1);
+  for (let at = 0; at < 450; at += 1) raise(ten - 3000 * hour, at === 3 ? 'rare' : 'meter');
+  for (let at = 0; at < 2100; at += 1) raise(ten - (2100 - at) * hour, 'meter');
+  const all = await grid.alerts({ raised: { fromMs: 0, toMs: ten } });
+  const counted: Pick<GridPort, 'alerts'> = {
+    alerts: async ({ raised, mostResolved }) => {
+      const found = all
+        .filter((one) => raised === undefined || (one.raised_at_ms >= raised.fromMs && one.raised_at_ms < raised.toMs))
+        .slice(0, mostResolved);
+      asked.push(found.length);
+      return found;
+    },
+  };
+  t.equal((await readAlertPage(counted, [], {}, ten)).alerts.length, 50);
+  t.same(asked, [200]);
+  const found: string[] = [];
+  let pages = 0;
+  for (let cursor: string | null | undefined; cursor !== null && pages < 100; pages += 1) {
+    const page = await readAlertPage(
+      counted,
+      [],
+      { deviceId: 'rare', ...(cursor === undefined ? {} : { cursor }) },
+      ten,
+    );
+    found.push(...page.alerts.map(({ device_id }) => device_id ?? ''));
+    cursor = page.next_cursor;
+  }
+  t.same([found, pages], [['rare'], 2]);
+  const seen = new Set<string>();
+  for (let cursor: string | null | undefined; cursor !== null; ) {
+    const page = await readAlertPage(counted, [], { limit: 200, ...(cursor === undefined ? {} : { cursor }) }, ten);
+    for (const { alert_id } of page.alerts) seen.add(alert_id);
+    cursor = page.next_cursor;
+  }
+  t.equal(seen.size, 2550);
 });
 
 t.test('the load of a time counts all of its alerts, also where lists are cut', async (t) => {

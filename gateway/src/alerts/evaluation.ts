@@ -29,8 +29,8 @@ import { HeardReader, HeardWriter, seriesKey, type Heard } from './heard.js';
  * A whole state is kept so seldom, in commits: it is many blocks of the card, what was heard since is a part of one. What
  * came since is gone through at the next start, so much at most: in samples, where a look at the clock counts for some.
  */
-const keepEveryFrames = 128;
-const mostToReplay = 10_000;
+const keepEveryFrames = 32;
+const mostToReplay = 20_000;
 /** Bytes of what was heard that one commit carries; above it a whole state is less. */
 const mostHeardBytes = 16_384;
 /** Frames that are gone through where nothing tells since when the state is from. */
@@ -38,8 +38,10 @@ const replayFrames = 5000;
 /** How long devices have after a start to connect again before their silence is told, real milliseconds. */
 export const comeBackMs = 60_000;
 const stateName = 'rules';
+/** Notes of commits that are kept; an earlier program went through so many. */
+const heardRing = 128;
 /** Name of what was heard with a commit. */
-const heardName = (number: number): string => `rules_heard_${number % keepEveryFrames}`;
+const heardName = (number: number): string => `rules_heard_${number % heardRing}`;
 
 export interface EvaluationOptions {
   readonly rules: readonly Rule[];
@@ -79,6 +81,11 @@ export interface Evaluation {
   /** Time has passed. */
   tick(): readonly RuleTransition[];
   clockMoved(byMs: number): void;
+  /**
+   * Goes on with other rules from now; those that stay the same keep what they know. `readings` made before must be made
+   * anew. Throws E_CONFIG_INVALID for a rule that cannot work, and changes nothing then.
+   */
+  setRules(rules: readonly Rule[], raised: ReadonlySet<string>): void;
 }
 
 /** Whether rules may judge a sample. */
@@ -128,7 +135,7 @@ function readingsOf({ samples }: Frame): Sample[][] {
 
 /** Makes the engine and brings its state back. Throws E_CONFIG_INVALID for a rule that cannot work. */
 export function createEvaluation(options: EvaluationOptions): Evaluation {
-  const { rules, site, log, live, lines, clock, realClock, logger } = options;
+  const { site, log, live, lines, clock, realClock, logger } = options;
   const nowMs = (): number => Math.round(clock.nowMs());
   const context: RuleContext = {
     // The engine remembers what it was told; before that nothing is known, whenever the gateway was started.
@@ -140,14 +147,10 @@ export function createEvaluation(options: EvaluationOptions): Evaluation {
   const watched = watchedDevices(site).map((one) => one.device_id);
   const saved = log.state(stateName);
   const kept = keptState(saved && unpacked(saved.value));
-  const engine = createRuleEngine({
-    rules,
-    devices: watched,
-    inventory: site.devices,
-    zone: site.zone,
-    context,
-    saved: kept.engine,
-  });
+  const engineOf = (rules: readonly Rule[], saved: string | undefined) =>
+    createRuleEngine({ rules, devices: watched, inventory: site.devices, zone: site.zone, context, saved });
+  let { rules } = options;
+  let engine = engineOf(rules, kept.engine);
 
   const usableFigures = (changed: readonly ChangedFigure[], oldestMs: number): RuleFigure[] => {
     const usable: RuleFigure[] = [];
@@ -264,7 +267,7 @@ export function createEvaluation(options: EvaluationOptions): Evaluation {
   restore();
 
   const heard = new HeardWriter();
-  const tickWork = 1 + Math.ceil((watched.length + rules.length) / 8);
+  const tickWork = () => 1 + Math.ceil((watched.length + rules.length) / 8);
   /** What a start had to go through, were it now. */
   let toReplay = 0;
   let keptWith = 0;
@@ -289,10 +292,19 @@ export function createEvaluation(options: EvaluationOptions): Evaluation {
     if (mustKeep || !follows || usualChanges || isMuch) keep(number);
     else log.putState(heardName(number), number, Buffer.from(heard.cut()).toString('base64'));
   }, 'last');
+  /** What the rules know; nothing where they cannot even say that. */
+  const exported = (): string | undefined => {
+    try {
+      return engine.exportState();
+    } catch (error) {
+      logger.error('the state of the rules cannot be read; they begin anew', { error });
+      return undefined;
+    }
+  };
   const noteTick = (atMs: number): void => {
     if (mustKeep) return;
     heard.tick(atMs, [...excused]);
-    toReplay += tickWork;
+    toReplay += tickWork();
     // While nothing is committed there is no end of looks at the clock.
     if (toReplay > mostToReplay) mustKeep = true;
   };
@@ -332,6 +344,14 @@ export function createEvaluation(options: EvaluationOptions): Evaluation {
     clockMoved(byMs) {
       mustKeep = true;
       engine.moveClock(byMs);
+    },
+    setRules(next, raised) {
+      const made = engineOf(next, exported());
+      // A rule that is new has heard nothing yet, as after a start.
+      made.restarted(raised, { sinceMs: nowMs(), graceMs: 0 });
+      rules = next;
+      engine = made;
+      mustKeep = true;
     },
   };
 }

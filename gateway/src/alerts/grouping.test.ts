@@ -392,7 +392,7 @@ t.test(
         battery_soc_pct: { terms: [{ device_id: 'bat', metric: 'battery_soc_pct', factor: 1 }] },
       },
     };
-    const late = new LateDigest({
+    const options = {
       rules: defaultRules(defaultLimits(), site).filter(({ id }) =>
         ['high_equipment_temperature', 'low_battery'].includes(id),
       ),
@@ -400,7 +400,9 @@ t.test(
       oldestRingingMs: 10 * minute,
       quietMs: minute,
       longestMs: 360 * minute,
-    });
+    };
+    let late = new LateDigest(options);
+    let kept: string | undefined;
     const nowMs = Date.UTC(2026, 2, 22, 9);
     const fromMs = nowMs - 21 * 24 * 60 * minute;
     const sample = (deviceId: string, metric: string, timeMs: number, value: number, quality = 0) => ({
@@ -421,6 +423,12 @@ t.test(
         ],
         nowMs,
       );
+      // Killed at every fifth hour: it goes on with what was kept.
+      if (hour % 5 === 0) {
+        kept = late.state() ?? kept;
+        t.equal(late.state(), undefined, 'kept when it changed');
+        late = new LateDigest(options, kept);
+      }
     }
     late.samples([sample('cabinet', 'equipment_temp_c', nowMs, 90)], nowMs);
     t.equal(late.tick(nowMs + 30_000), undefined, 'more may come');
@@ -432,6 +440,9 @@ t.test(
         '71 °C, 7 times; battery is low, from 22 Mar, 11:10, 25 %, until the end of it.',
     );
     t.equal(late.tick(nowMs + 9 * minute), undefined, 'said once');
+    t.equal(new LateDigest(options, late.state()).tick(nowMs + 9 * minute), undefined, 'also after a restart');
+    for (const broken of ['{', '{"span":{},"found":[]}', '{"span":{"fromMs":1}}'])
+      t.equal(new LateDigest(options, broken).tick(nowMs), undefined);
     late.samples([sample('cabinet', 'equipment_temp_c', fromMs, 40)], nowMs);
     t.equal(late.tick(nowMs + 9 * minute), undefined, 'nothing to tell is not told');
 

@@ -31,6 +31,8 @@ export class HeardWriter {
   readonly #writer = new ByteWriter();
   readonly #forms = new Map<DeviceSeries | string, number>();
   readonly #figures = new Map<string, { readonly index: number; value: number }>();
+  /** Names as they are written; while much comes a state is kept many times a second, and each begins anew. */
+  readonly #names = new WeakMap<DeviceSeries, Uint8Array>();
   #series = 0;
   #lastMs = 0;
   #excused = '';
@@ -66,7 +68,12 @@ export class HeardWriter {
   reading(series: DeviceSeries, atMs: number): void {
     let index = this.#forms.get(series);
     if (index === undefined) {
-      index = this.#named(series.metrics.map((metric) => [series.deviceId, metric]));
+      let names = this.#names.get(series);
+      if (names === undefined) {
+        names = written(series.metrics.map((metric) => [series.deviceId, metric]));
+        this.#names.set(series, names);
+      }
+      index = this.#named(names);
       this.#forms.set(series, index);
     }
     this.#note(codes.reading + index, atMs);
@@ -78,7 +85,7 @@ export class HeardWriter {
     for (const { deviceId, metric } of samples) key += `${deviceId} ${metric} `;
     let index = this.#forms.get(key);
     if (index === undefined) {
-      index = this.#named(samples.map(({ deviceId, metric }) => [deviceId, metric]));
+      index = this.#named(written(samples.map(({ deviceId, metric }) => [deviceId, metric])));
       this.#forms.set(key, index);
     }
     this.#note(codes.reading + index, atMs);
@@ -114,16 +121,8 @@ export class HeardWriter {
     this.#writer.raw(new Uint8Array(number64.buffer));
   }
 
-  #named(names: readonly SeriesName[]): number {
-    // Most readings are of one device: its name is written once.
-    const byDevice: string[][] = [];
-    for (const [deviceId, metric] of names) {
-      const last = byDevice.at(-1);
-      if (last?.[0] === deviceId) last.push(metric);
-      else byDevice.push([deviceId, metric]);
-    }
-    this.#writer.unsigned(codes.series);
-    this.#writer.text(JSON.stringify(byDevice));
+  #named(names: Uint8Array): number {
+    this.#writer.raw(names);
     return this.#series++;
   }
 
@@ -132,6 +131,20 @@ export class HeardWriter {
     this.#writer.signed(atMs - this.#lastMs);
     this.#lastMs = atMs;
   }
+}
+
+/** The names of a form as they are written. Most readings are of one device: its name is written once. */
+function written(names: readonly SeriesName[]): Uint8Array {
+  const byDevice: string[][] = [];
+  for (const [deviceId, metric] of names) {
+    const last = byDevice.at(-1);
+    if (last?.[0] === deviceId) last.push(metric);
+    else byDevice.push([deviceId, metric]);
+  }
+  const writer = new ByteWriter();
+  writer.unsigned(codes.series);
+  writer.text(JSON.stringify(byDevice));
+  return writer.finish();
 }
 
 /** Reads what a writer noted since `begin`, one piece after the other. */

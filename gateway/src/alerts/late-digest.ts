@@ -45,22 +45,49 @@ interface Found {
   isOpen: boolean;
 }
 
-/** What late samples tell of the time they are from. Its memory is that of one backlog. */
+/** What was found of a backlog that is not in yet, as it is kept. */
+interface Kept {
+  readonly span: Span;
+  readonly found: ReadonlyArray<Omit<Found, 'rule'> & { readonly ruleId: string; readonly subject: string }>;
+}
+
+interface Span {
+  fromMs: number;
+  toMs: number;
+  firstArrivalMs: number;
+  lastArrivalMs: number;
+}
+
+/**
+ * What late samples tell of the time they are from. Its memory is that of one backlog; what it found so far is kept with
+ * each commit, since the devices do not send again what was committed.
+ */
 export class LateDigest {
   readonly #options: LateDigestOptions;
+  #rules: readonly Rule[];
+  #isChanged = false;
   /** Figures of one series each: of others the parts come at different times. */
   readonly #figures = new Map<string, { readonly metric: string; readonly factor: number }>();
   #engine: RuleEngine | undefined;
   #found = new Map<string, Found>();
-  #span: { fromMs: number; toMs: number; firstArrivalMs: number; lastArrivalMs: number } | undefined;
+  #span: Span | undefined;
 
-  constructor(options: LateDigestOptions) {
+  /** `kept` is what `state` gave last; another program's, or one that was damaged, counts for nothing. */
+  constructor(options: LateDigestOptions, kept?: string) {
     this.#options = options;
+    this.#rules = options.rules;
+    if (kept !== undefined) this.#restore(kept);
     for (const [metric, { terms }] of Object.entries(options.site.wiring)) {
       const [term] = terms;
       if (term !== undefined && terms.length === 1)
         this.#figures.set(`${term.device_id} ${term.metric}`, { metric, factor: term.factor });
     }
+  }
+
+  /** Other rules judge what comes from now on; what was found stays. */
+  setRules(rules: readonly Rule[]): void {
+    this.#rules = rules;
+    this.#engine = undefined;
   }
 
   /** Takes the late ones of samples that arrived. */
@@ -89,22 +116,53 @@ export class LateDigest {
     const found = [...this.#found.values()];
     // While more comes, what goes on is not found anew.
     if (isIn) this.#engine = undefined;
+    this.#isChanged = true;
     this.#found = new Map();
     this.#span = undefined;
     return found.length === 0 ? undefined : this.#subject(found, span);
   }
 
+  /** What was found so far, as text; undefined while that is as it was when this was asked last. */
+  state(): string | undefined {
+    if (!this.#isChanged) return undefined;
+    this.#isChanged = false;
+    if (this.#span === undefined) return '';
+    const found = [...this.#found].map(([key, { rule, ...one }]) => ({
+      ...one,
+      ruleId: rule.id,
+      subject: key.slice(rule.id.length + 1),
+    }));
+    return JSON.stringify({ span: this.#span, found } satisfies Kept);
+  }
+
+  #restore(kept: string): void {
+    if (kept === '') return;
+    try {
+      const { span, found } = JSON.parse(kept) as Kept;
+      const times = [span.fromMs, span.toMs, span.firstArrivalMs, span.lastArrivalMs];
+      if (!times.every((one) => Number.isFinite(one))) return;
+      for (const { ruleId, subject, ...one } of found) {
+        const rule = this.#rules.find(({ id }) => id === ruleId);
+        if (rule !== undefined) this.#found.set(`${ruleId}|${subject}`, { ...one, rule });
+      }
+      this.#span = { ...span };
+    } catch {
+      this.#found = new Map();
+    }
+  }
+
   /** The clock was moved by so many milliseconds. */
   clockMoved(byMs: number): void {
     if (this.#span === undefined) return;
+    this.#isChanged = true;
     this.#span.firstArrivalMs += byMs;
     this.#span.lastArrivalMs += byMs;
   }
 
   #judge(deviceId: string, metric: string, timeMs: number, value: number, arrivalMs: number): void {
-    const { rules, site } = this.#options;
+    const { site } = this.#options;
     this.#engine ??= createRuleEngine({
-      rules,
+      rules: this.#rules,
       devices: [],
       inventory: site.devices,
       zone: site.zone,
@@ -119,6 +177,7 @@ export class LateDigest {
     span.fromMs = Math.min(span.fromMs, timeMs);
     span.toMs = Math.max(span.toMs, timeMs);
     span.lastArrivalMs = arrivalMs;
+    this.#isChanged = true;
     this.#note(this.#engine.onSeriesSample({ deviceId, metric, timeMs, value }));
     const figure = this.#figures.get(`${deviceId} ${metric}`);
     if (figure !== undefined) this.#note(this.#engine.onFigure(figure.metric, timeMs, value * figure.factor));
@@ -133,7 +192,8 @@ export class LateDigest {
       } else if (known === undefined) {
         const { atMs, value } = transition;
         this.#found.set(key, { rule, deviceId, metric, count: 1, value, firstMs: atMs, isOpen: true });
-      } else {
+      } else if (!known.isOpen) {
+        // Rules that begin anew with a restart tell once more of what goes on.
         known.count += 1;
         known.isOpen = true;
       }

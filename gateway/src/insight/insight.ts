@@ -44,6 +44,8 @@ const warnChance = 0.8;
 /** An anomaly of which others tell so much is not told by itself; nor so long after they were over. */
 const explainedShare = 0.3;
 const explainsForMs = 2 * 3_600_000;
+/** Of alerts that are over, so many of the newest are looked at for one that explains an anomaly. */
+const mostToldLooked = 50;
 /** Forecasts of a site that is known for fewer days are shown, but ring no bell. */
 const leastDays = 7;
 
@@ -155,7 +157,7 @@ export function createInsight(options: InsightOptions): Insight {
   const isTold = async (open: AnomalySpan, active: readonly Alert[]): Promise<boolean> => {
     if (toldUntilMs.sinceMs === open.sinceMs && clock.nowMs() < toldUntilMs.untilMs) return true;
     if (explains(open, active)) return true;
-    const over = (await grid.alerts({})).filter(
+    const over = (await grid.alerts({ status: 'resolved', mostResolved: mostToldLooked })).filter(
       ({ cleared_at_ms }) => cleared_at_ms !== null && cleared_at_ms >= open.sinceMs - anomalyWindowMs,
     );
     const latestMs = Math.max(...over.filter((one) => explains(open, [one])).map((one) => one.cleared_at_ms ?? 0));

@@ -9,6 +9,7 @@ import type { homeTexts } from '../features/home/texts.js';
 import type { moreTexts } from '../features/more/texts.js';
 import type { reportTexts } from '../features/reports/texts.js';
 import type { ruleTexts } from '../features/rules/texts.js';
+import type { bannerTexts } from '../ui/banner-texts.js';
 import type { sheetTexts } from '../ui/connection-sheet-texts.js';
 
 /**
@@ -187,7 +188,12 @@ export const en = {
   'alert.waiting.acknowledge': 'You have seen it, {when} · waiting to send',
   'alert.waiting.note': 'Note {when}: “{note}” · waiting to send',
   'alert.waiting.acknowledgeNote': 'You have seen it, {when}: “{note}” · waiting to send',
-  'alert.waiting.other': 'Done {when} · waiting to send',
+  'alert.waiting.other': '{what}, {when} · waiting to send',
+  'event.acknowledged': 'Seen by {name}',
+  'event.noted': 'Note by {name}',
+  'event.assigned': 'Given by {name}',
+  'event.shelved': 'Paused by {name}',
+  'event.unshelved': 'Pause ended by {name}',
   'event.somebody': 'somebody',
 
   'reports.title': 'Reports',
@@ -197,9 +203,6 @@ export const en = {
 
   'sheet.close': 'Close',
 
-  'update.ready': 'New version ready.',
-  'update.use': 'Use it now',
-  'update.later': 'Later',
   'error.offline': 'The server does not answer.',
 } as const;
 
@@ -207,6 +210,7 @@ export const en = {
 export type MessageKey =
   | keyof typeof en
   | keyof typeof alertTexts
+  | keyof typeof bannerTexts
   | keyof typeof clockTexts
   | keyof typeof dutyTexts
   | keyof typeof deviceTexts

@@ -137,7 +137,7 @@ export function createAlertStore({ database }: { readonly database: SqliteDataba
       `SELECT alert_event.alert_id, alert_event.event FROM (
          SELECT alert_id FROM alert
          WHERE grid_id = @gridId AND status = @status AND raised_at_ms >= @fromMs AND raised_at_ms < @toMs ${which}
-         ORDER BY raised_at_ms DESC, alert_id DESC LIMIT @most
+         ORDER BY raised_at_ms DESC, alert_id LIMIT @most
        ) AS wanted JOIN alert_event ON alert_event.alert_id = wanted.alert_id`,
     );
   const eventsOfGrid = eventsOfThe('');

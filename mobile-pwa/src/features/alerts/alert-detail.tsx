@@ -6,13 +6,14 @@ import { wordsOf } from '../../i18n/alert-words.js';
 import { addTexts, isMessageKey, t } from '../../i18n/messages.js';
 import { paused } from '../../live/apply.js';
 import { withActs, type ShownAlert } from '../../local/acts.js';
+import { settings } from '../../platform/platform.js';
 import { useApp } from '../../ui/context.js';
 import { Icon, Severity } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
 import { Dialog, Header, useHeard } from '../../ui/shell.js';
 import { wide } from '../../ui/theme.js';
 import { AlertFamily, GiveDialog, PauseDialog, StandingLines } from './alert-acts.js';
-import { pausedText, seenText, WaitingActs } from './alert-row.js';
+import { actText, pausedText, seenText, WaitingActs } from './alert-row.js';
 import { alertValueText, presentValue, type Present } from './alert-value.js';
 import { LimitChart } from './limit-chart.js';
 import { useSeriesPresent } from './series-present.js';
@@ -93,7 +94,7 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
         <AlertFamily alert={alert} all={view?.alerts ?? []} />
         {alert.refused.map((act) => (
           <div class="refused" key={act.id} role="status">
-            <span>{t('alert.refused', { reason: act.refusal ?? '' })}</span>
+            <span>{t('alert.refused', { what: actText(act), reason: act.refusal ?? '' })}</span>
             <button type="button" class="btn quiet" onClick={() => void app.dismissAct(act.id)}>
               {t('alert.refused.dismiss')}
             </button>
@@ -256,15 +257,6 @@ function StateLine({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: number; z
   );
 }
 
-/** The event that an act will be. */
-const actEvent = {
-  acknowledge: 'event.acknowledged',
-  note: 'event.noted',
-  assign: 'event.assigned',
-  shelve: 'event.shelved',
-  unshelve: 'event.unshelved',
-} as const;
-
 function Timeline({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: number; zone: string }) {
   return (
     <ol class="tl">
@@ -301,7 +293,7 @@ function Timeline({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: number; zo
             <Icon name="clock" />
           </span>
           <span>
-            {t(actEvent[act.type], { name: act.displayName })}
+            {actText(act)}
             {act.note !== null && (
               <>
                 {': '}
@@ -341,7 +333,13 @@ function NoteDialog({
   onClose: () => void;
 }) {
   const app = useApp();
-  const [text, setText] = useState('');
+  // A draft outlives a reload, a login and a phone that closes the app for want of memory.
+  const draft = `draft.${alert.alert_id}`;
+  const [text, setTextOnly] = useState(() => settings.get(draft) ?? '');
+  const setText = (next: string) => {
+    setTextOnly(next);
+    settings.set(draft, next === '' ? null : next);
+  };
   const area = useRef<HTMLTextAreaElement>(null);
   const send = (type: 'acknowledge' | 'note') => {
     const note = text.trim();
@@ -382,7 +380,7 @@ function NoteDialog({
               key={key}
               type="button"
               class="chip"
-              onClick={() => setText((before) => (before === '' ? t(key) : `${before.trimEnd()} ${t(key)}`))}
+              onClick={() => setText(text === '' ? t(key) : `${text.trimEnd()} ${t(key)}`)}
             >
               {t(key)}
             </button>

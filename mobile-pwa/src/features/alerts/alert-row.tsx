@@ -3,7 +3,7 @@ import { agoText, durationText, momentText, sentenceStart } from '../../i18n/for
 import { wordsOf } from '../../i18n/alert-words.js';
 import { isolated, t } from '../../i18n/messages.js';
 import { paused } from '../../live/apply.js';
-import type { ShownAlert } from '../../local/acts.js';
+import type { Act, ShownAlert } from '../../local/acts.js';
 import { useApp } from '../../ui/context.js';
 import { Icon, Severity } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
@@ -41,6 +41,18 @@ function subjectText(alert: ShownAlert, value: string | undefined, gridName?: st
   return [gridName === undefined ? '' : isolated(gridName), device].filter((part) => part !== '').join(' · ');
 }
 
+/** The event that an act will be. */
+const actEvent = {
+  acknowledge: 'event.acknowledged',
+  note: 'event.noted',
+  assign: 'event.assigned',
+  shelve: 'event.shelved',
+  unshelve: 'event.unshelved',
+} as const;
+
+/** An act in the words of a timeline: "Paused by Amina". */
+export const actText = ({ type, displayName }: Act): string => t(actEvent[type], { name: displayName });
+
 /** The acts of this phone that wait, one line each. */
 export function WaitingActs({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: number; zone: string }) {
   return (
@@ -58,7 +70,7 @@ export function WaitingActs({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: 
         return (
           <p class="wait" key={act.id}>
             <Icon name="clock" />
-            <span>{t(key, { when, note: act.note ?? '' })}</span>
+            <span>{t(key, { when, note: act.note ?? '', what: actText(act) })}</span>
           </p>
         );
       })}

@@ -257,7 +257,7 @@ const texts: CompleteTexts = {
   'alert.waiting.acknowledge': 'رأيتَه، {when} · بانتظار الإرسال',
   'alert.waiting.note': 'ملاحظة {when}: «{note}» · بانتظار الإرسال',
   'alert.waiting.acknowledgeNote': 'رأيتَه، {when}: «{note}» · بانتظار الإرسال',
-  'alert.waiting.other': 'تم {when} · بانتظار الإرسال',
+  'alert.waiting.other': '{what}، {when} · بانتظار الإرسال',
 
   'event.raised': 'بدأ التنبيه',
   'event.severity_changed': 'تغيّرت الخطورة',

@@ -255,7 +255,7 @@ const texts: CompleteTexts = {
   'alert.waiting.acknowledge': 'Vous l’avez vue, {when} · en attente d’envoi',
   'alert.waiting.note': 'Note {when} : « {note} » · en attente d’envoi',
   'alert.waiting.acknowledgeNote': 'Vous l’avez vue, {when} : « {note} » · en attente d’envoi',
-  'alert.waiting.other': 'Fait {when} · en attente d’envoi',
+  'alert.waiting.other': '{what}, {when} · en attente d’envoi',
 
   'event.raised': 'Début de l’alerte',
   'event.severity_changed': 'Gravité changée',

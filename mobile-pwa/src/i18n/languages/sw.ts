@@ -255,7 +255,7 @@ const texts: CompleteTexts = {
   'alert.waiting.acknowledge': 'Umeiona, {when} · inasubiri kutumwa',
   'alert.waiting.note': 'Maelezo {when}: “{note}” · yanasubiri kutumwa',
   'alert.waiting.acknowledgeNote': 'Umeiona, {when}: “{note}” · inasubiri kutumwa',
-  'alert.waiting.other': 'Imefanywa {when} · inasubiri kutumwa',
+  'alert.waiting.other': '{what}, {when} · inasubiri kutumwa',
 
   'event.raised': 'Tahadhari ilianza',
   'event.severity_changed': 'Uzito umebadilika',
