@@ -8,7 +8,12 @@ import type {
   ClockTrust,
   CommandAnswer,
   CommandList,
+  DesiredDocument,
+  DesiredHistory,
+  DesiredState,
   DeviceLink,
+  DocumentBody,
+  DocumentName,
   Granularity,
   GridRecord,
   Health,
@@ -147,6 +152,32 @@ export interface CommandPort {
   list(): Omit<CommandList, 'grid_id'>;
 }
 
+/** A change of a document that a person asks for; its body was checked for its form. */
+export interface DesiredChange {
+  /** Revision that was changed. */
+  readonly basedOn: number;
+  readonly body: DocumentBody;
+  /** New passwords by username; of others the present one stays. */
+  readonly password: ReadonlyMap<string, string>;
+  readonly actor: { readonly user_id: string; readonly name: string };
+}
+
+/** Documents a grid is to have. */
+export interface DesiredPort {
+  list(): readonly DesiredState[];
+  /** The newest revision when none is named, also when there is none yet (0); undefined for one that is not kept. */
+  get(name: DocumentName, rev?: number): DesiredDocument | undefined;
+  history(name: DocumentName): DesiredHistory['revisions'];
+  /** Changes it unless there is a newer revision than it is based on. Throws E_REQUEST_INVALID, E_NOT_DURABLE. */
+  put(
+    name: DocumentName,
+    change: DesiredChange,
+  ): Promise<
+    | { readonly ok: true; readonly document: DesiredDocument }
+    | { readonly ok: false; readonly present: DesiredDocument }
+  >;
+}
+
 /** Everything the server knows of one grid. */
 export interface GridPort {
   readonly gridId: string;
@@ -201,6 +232,8 @@ export interface GridPort {
   readonly insight?: SiteInsight;
   /** Left out where commands cannot be sent from: at the cloud. */
   readonly commands?: CommandPort;
+  /** Documents the grid is to have. Left out where none are kept. */
+  readonly desired?: DesiredPort;
   /** Rules that watch this grid, as far as this server knows them. */
   rules(): readonly Rule[];
   /** Normal bands of figures, from the limits in force. */

@@ -1,11 +1,16 @@
 import fc from 'fast-check';
 import t from 'tap';
 import {
+  bodyOf,
+  bodyProblem,
+  canonicalJson,
+  editItems,
   idPattern,
   idTimeMs,
   isIdentifier,
   isMetricIdForm,
   lanes,
+  mergeItems,
   legacyDeviceId,
   maxMetricsPerReading,
   maxReadingsPerPublish,
@@ -22,6 +27,9 @@ import {
   quantise,
   TelemetryForm,
   topics,
+  type DocumentItem,
+  type DocumentSide,
+  type MergeKind,
   type ParsedTelemetry,
 } from '@villagrid/contracts';
 import { identifier, metric } from './arbitraries.js';
@@ -465,4 +473,133 @@ t.test('what a form of an earlier payload reads is what the full parser reads, w
     'no JSON',
   ])
     t.equal(formOf(text), undefined, text);
+});
+
+type Step =
+  | { readonly do: 'edit'; readonly at: DocumentSide; readonly id: string; readonly value: unknown }
+  | { readonly do: 'send'; readonly from: DocumentSide }
+  | { readonly do: 'deliver'; readonly to: DocumentSide; readonly pick: number; readonly again: boolean };
+
+const side = fc.constantFrom<DocumentSide>('gateway', 'cloud');
+const user = fc.record({
+  display_name: fc.constantFrom('Asha', 'Ben'),
+  role: fc.constantFrom('viewer', 'operator', 'installer', 'admin'),
+  disabled: fc.boolean(),
+});
+const stepsOf = (value: fc.Arbitrary<unknown>): fc.Arbitrary<Step[]> =>
+  fc.array(
+    fc.oneof(
+      fc.record({ do: fc.constant('edit' as const), at: side, id: fc.constantFrom('a', 'b'), value }),
+      fc.record({ do: fc.constant('send' as const), from: side }),
+      fc.record({ do: fc.constant('deliver' as const), to: side, pick: fc.nat(), again: fc.boolean() }),
+    ),
+    { maxLength: 40 },
+  );
+
+/** Two ends that edit and send each other their state over a line that loses, repeats and swaps; then it is whole. */
+function play(kind: MergeKind, steps: readonly Step[]) {
+  const state: Record<DocumentSide, readonly DocumentItem[]> = { gateway: [], cloud: [] };
+  const line: Record<DocumentSide, (readonly DocumentItem[])[]> = { gateway: [], cloud: [] };
+  const edits: DocumentItem[] = [];
+  const take = (at: DocumentSide, items: readonly DocumentItem[]) => {
+    state[at] = mergeItems(kind, state[at], items).items;
+  };
+  for (const step of steps) {
+    if (step.do === 'edit') {
+      const edited = editItems(state[step.at], { ...bodyOf(state[step.at]), [step.id]: step.value }, step.at);
+      state[step.at] = edited.items;
+      edits.push(...edited.changed);
+    } else if (step.do === 'send') line[step.from === 'cloud' ? 'gateway' : 'cloud'].push(state[step.from]);
+    else {
+      const waiting = line[step.to];
+      const at = waiting.length === 0 ? 0 : step.pick % waiting.length;
+      const message = waiting[at];
+      if (message !== undefined) take(step.to, message);
+      if (!step.again) waiting.splice(at, 1);
+    }
+  }
+  for (let round = 0; round < 2; round += 1) {
+    take('cloud', state.gateway);
+    take('gateway', state.cloud);
+  }
+  return { ...state, edits };
+}
+
+t.test(
+  'documents that both ends change become the same whatever comes when, and an edit that knew of the other stays',
+  (t) => {
+    for (const [kind, value] of [
+      ['cloud_wins', fc.oneof(fc.nat(9), fc.constant(null))],
+      ['deny_wins', fc.oneof(user, fc.constant(null))],
+    ] as const)
+      holds(
+        t,
+        kind,
+        fc.property(stepsOf(value), (steps) => {
+          const { gateway, cloud, edits } = play(kind, steps);
+          if (canonicalJson(gateway) !== canonicalJson(cloud)) return false;
+          return gateway.every(({ id, value: last, ver }) => {
+            const newest = edits.find((one) => one.id === id && one.ver[0] === ver[0] && one.ver[1] === ver[1]);
+            // What succeeds all others stands, unless something denied meanwhile what it did not know of.
+            return newest === undefined || kind === 'deny_wins' || canonicalJson(newest.value) === canonicalJson(last);
+          });
+        }),
+        400,
+      );
+    t.end();
+  },
+);
+
+t.test('who was disabled or removed stays so on both ends unless somebody who knew of it let them in again', (t) => {
+  const denied = (value: unknown) => value === null || (value as { disabled: boolean }).disabled;
+  holds(
+    t,
+    'deny wins',
+    fc.property(stepsOf(fc.oneof(user, fc.constant(null))), (steps) => {
+      const { cloud, edits } = play('deny_wins', steps);
+      return edits
+        .filter(({ value }) => denied(value))
+        .every((denial) => {
+          const succeeded = edits.some(
+            ({ id, ver, value }) =>
+              id === denial.id && !denied(value) && ver[0] >= denial.ver[0] && ver[1] >= denial.ver[1],
+          );
+          return succeeded || denied(cloud.find(({ id }) => id === denial.id)?.value);
+        });
+    }),
+    400,
+  );
+  t.end();
+});
+
+t.test('of two changes that knew nothing of each other the cloud’s is taken and the other is given back', (t) => {
+  const base = editItems([], { a: 1 }, 'cloud').items;
+  const here = editItems(base, { a: 2 }, 'gateway').items;
+  const there = editItems(base, { a: 3 }, 'cloud').items;
+  const expected = {
+    items: [{ id: 'a', ver: [1, 2], value: 3 }],
+    lost: [{ id: 'a', ver: [1, 1], value: 2, side: 'gateway' }],
+  };
+  t.same(mergeItems('cloud_wins', here, there), expected);
+  t.same(mergeItems('cloud_wins', there, here), expected);
+  t.same(bodyOf(editItems(there, {}, 'cloud').items), {}, 'what is taken away is gone');
+  const person = { display_name: 'Asha', role: 'operator', disabled: false };
+  const people = editItems([], { asha: person }, 'cloud').items;
+  const disabled = editItems(people, { asha: { ...person, disabled: true } }, 'gateway').items;
+  const raised = editItems(people, { asha: { ...person, role: 'admin' } }, 'cloud').items;
+  t.match(mergeItems('deny_wins', raised, disabled).items, [{ value: { role: 'operator', disabled: true } }]);
+  t.end();
+});
+
+t.test('a document that does not have its form is refused with what is wrong and where', (t) => {
+  t.equal(bodyProblem('limits', { battery_low_pct: 35 }), undefined);
+  t.equal(bodyProblem('limits', { battery_lo: 35 }), '/battery_lo is not known here');
+  t.match(bodyProblem('limits', { battery_low_pct: 'low' }), /^\/battery_low_pct must be number/);
+  t.equal(bodyProblem('rules', { mine: { id: 'other' } }), '/mine/id must be "mine" too');
+  t.equal(
+    bodyProblem('users', { 'Ben K': { display_name: 'B', role: 'viewer', disabled: false } }),
+    '/Ben K is not known here',
+  );
+  t.equal(bodyProblem('grid', []), 'it is no JSON object');
+  t.end();
 });

@@ -18,6 +18,7 @@ import {
   createAccounts,
   ClockLedger,
   createCommandStore,
+  createDesiredStore,
   createFileRoom,
   createLifecycle,
   createNotifyStore,
@@ -31,12 +32,15 @@ import {
 import { createAlerts } from './alerts/alerts.js';
 import { createBalanceCheck } from './balance/balance-check.js';
 import { createDeviceLogin } from './broker/device-login.js';
-import { createIngestBroker, plainDevices, readPem } from './broker/ingest-broker.js';
+import { createIngestBroker, plainDevices, readPem, type BrokerIntake } from './broker/ingest-broker.js';
 import { stoppedHardSubject } from './health/power-cut.js';
 import { clockCorrectedSubject } from './clock/corrected-alert.js';
 import { createClockKeeper, createVillageClock } from './clock/keeper.js';
 import { systemTimeSources, type TimeSources } from './clock/sources.js';
 import type { GatewayConfig } from './config/schema.js';
+import { createDesired } from './desired/desired.js';
+import { inForce, peopleOf, whyNot, type OwnSettings } from './desired/in-force.js';
+import { applyPeople } from './desired/people.js';
 import { endpointOf, registerCommands, resolveProfiles, withPollPeriods, type DriverSink } from './drivers/index.js';
 import { createGridPort, createGridsPort } from './grid/grid-port.js';
 import { storageFigures } from './health/card.js';
@@ -63,7 +67,7 @@ import { NodeSequences } from './log/sequences.js';
 import { lendLines, linesSocket } from './links/index.js';
 import { gatewayParts } from './parts.js';
 import { ownFile } from './places.js';
-import { uplinkCursor } from './uplink/index.js';
+import { uplinkCursor, type UplinkDestination } from './uplink/index.js';
 import { createPressure } from './project/pressure.js';
 import { loadSiteRules, siteDefaults } from './rules/index.js';
 import { createProjector } from './project/projector.js';
@@ -99,8 +103,15 @@ export interface GatewayPorts {
   readonly brokerLimits?: Partial<BrokerLimits>;
   /** For tests: shorter waits of a modem. */
   readonly modemWaits?: Partial<ModemWaits>;
+  /** For tests: how long a document is tried, real milliseconds. */
+  readonly documentTrialMs?: number;
   /** For tests: what the system knows of the time. */
   readonly timeSources?: TimeSources;
+  /**
+   * For simulations in one process: nothing listens, this is the line to the cloud, and what only looks at figures over
+   * hours and days (balance, insight, the gateway's own health) rests.
+   */
+  readonly inProcess?: { readonly destination: UplinkDestination };
 }
 
 /** Addresses of a running gateway, as the ready line tells them. */
@@ -125,6 +136,8 @@ export interface Gateway {
   /** The village's time as this gateway knows it. */
   readonly clock: Clock;
   readonly broker: GuardedBroker;
+  /** Where the broker puts what devices say. */
+  readonly devices: BrokerIntake;
   /** Where drivers put what they learn. */
   readonly sink: DriverSink;
 }
@@ -137,7 +150,8 @@ export const gatewayVersion = (JSON.parse(readFileSync(ownFile('package.json'), 
 export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gateway {
   const { realClock, random, log: logger } = ports;
   const { connections, profiles } = resolveProfiles(given.modbus?.connections ?? [], given.modbus?.profiles_dir);
-  const site = withPollPeriods(given.site, connections, profiles);
+  // Documents from the cloud may give it another name, place and plant while it runs.
+  const site = { ...withPollPeriods(given.site, connections, profiles) };
   const config = { ...given, site, ...(given.modbus ? { modbus: { ...given.modbus, connections } } : {}) };
   const gridId = site.grid_id;
   // A demonstration's time is what its settings say.
@@ -202,9 +216,46 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   live.restore(telemetry.latest(gridId));
   const sequences = new NodeSequences(log);
 
+  const own: OwnSettings = { site: { ...site }, limits: config.limits };
   const siteRules = loadSiteRules(config.rules_dir, { site, defaults: siteDefaults(site, config.limits) });
+  const accounts = createAccounts({ database: settingsDatabase, realClock, random, log: logger.child('accounts') });
+  const desired = createDesired({
+    store: createDesiredStore(settingsDatabase),
+    gridId,
+    check: (bodies, changed) => (changed === 'users' ? undefined : whyNot(own, bodies, Math.round(clock.nowMs()))),
+    apply(bodies, changed, before) {
+      if (changed === 'users') return applyPeople(accounts, gridId, before, bodies.users);
+      const { words, limits, rules } = inForce(own, bodies);
+      const former = { ...site };
+      Object.assign(site, words);
+      try {
+        alerts.setRules(rules, limits);
+      } catch (error) {
+        Object.assign(site, former);
+        throw error;
+      }
+      live.tell({ type: 'site' });
+    },
+    local: (name) =>
+      name === 'rules'
+        ? Object.fromEntries(siteRules.changes)
+        : name === 'users'
+          ? peopleOf(accounts.list(), gridId)
+          : undefined,
+    isWell: async () => (await health.port.check()).status !== 'down',
+    report: (entry) => log.append({ entries: [entry] }, { urgent: true }),
+    onDecided: () => uplink?.siteChanged(),
+    clock,
+    realClock,
+    random,
+    logger: logger.child('documents'),
+    trialMs: ports.documentTrialMs,
+  });
+  const begin = inForce(own, desired.bodies());
+  Object.assign(site, begin.words);
+  const ruleProblems = [...siteRules.problems, ...begin.problems];
   // One that is not right must not keep the village without all others; an alert says so.
-  for (const problem of siteRules.problems) logger.error('a rule of this site cannot be used', { detail: problem });
+  for (const problem of ruleProblems) logger.error('a rule of this site cannot be used', { detail: problem });
   const endpoints = new Set(connections.map((one) => endpointOf(one).toLowerCase()));
   const lines = new Lines(log.state(linesState)?.value, (line) => endpoints.has(line.toLowerCase()));
   log.join((number) => {
@@ -216,8 +267,9 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   const alerts = createAlerts({
     lines,
     site,
-    limits: config.limits,
-    rules: siteRules.rules,
+    limits: begin.limits,
+    rules: begin.rules,
+    broken: (error) => desired.broken(error),
     speed: config.clock?.speed,
     log,
     corrected: (frame) => ledger.restamp(gridId, frame),
@@ -313,6 +365,21 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   });
   const prototype = createPrototype(intake.parsed);
 
+  const devices: BrokerIntake = {
+    telemetry: intake.telemetry,
+    telemetryOf: intake.telemetryOf,
+    legacyData: prototype,
+    legacyAlert: alerts.legacyText,
+    async link(login, state) {
+      await Promise.all([link(login, state), ...mapped.devicesOf(login).map((deviceId) => link(deviceId, state))]);
+    },
+    ack: (deviceId, payload) => commands.acknowledged(deviceId, payload),
+    async time(deviceId, question) {
+      const answer = nodeTime(question, clock.nowMs(), clockTrust());
+      // A node that is gone asks again.
+      await broker.publish(topics.command(gridId, deviceId), JSON.stringify(answer)).catch(() => {});
+    },
+  };
   const broker = createIngestBroker({
     config,
     login: createDeviceLogin({
@@ -321,21 +388,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
       random,
       logger: logger.child('broker'),
     }),
-    intake: {
-      telemetry: intake.telemetry,
-      telemetryOf: intake.telemetryOf,
-      legacyData: prototype,
-      legacyAlert: alerts.legacyText,
-      async link(login, state) {
-        await Promise.all([link(login, state), ...mapped.devicesOf(login).map((deviceId) => link(deviceId, state))]);
-      },
-      ack: (deviceId, payload) => commands.acknowledged(deviceId, payload),
-      async time(deviceId, question) {
-        const answer = nodeTime(question, clock.nowMs(), clockTrust());
-        // A node that is gone asks again.
-        await broker.publish(topics.command(gridId, deviceId), JSON.stringify(answer)).catch(() => {});
-      },
-    },
+    intake: devices,
     foreign: mapped,
     clock: realClock,
     logger: logger.child('broker'),
@@ -402,13 +455,16 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     seals: createSealStore(telemetryDatabase, log.epoch),
     formerEpochs: formerEpochs(log),
     sink,
+    documents: desired,
     onActs: async (events) => void (await Promise.all(events.map((event) => alerts.append(event)))),
     clock,
     realClock,
     random,
     logger,
     clockTrust,
-    storage: () => storageFigures(config.data_dir),
+    // A simulation tells nothing of the machine it runs on.
+    storage: () => (ports.inProcess ? {} : storageFigures(config.data_dir)),
+    ...(ports.inProcess ? { destination: ports.inProcess.destination } : {}),
     clockOffsetMs: () => clock.offsetMs(),
     onCloudTime: (nowMs, exactToMs) => void keeper.offerCloud(nowMs, exactToMs),
   });
@@ -423,7 +479,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     ],
     receipted: () => (uplink ? log.cursor(uplinkCursor) : undefined),
     unneeded: () => Math.min(...statesOfReaders.map((name) => log.state(name)?.number ?? 0)),
-    diskUsedPct: () => diskUsedPct(config.data_dir),
+    diskUsedPct: () => (ports.inProcess ? undefined : diskUsedPct(config.data_dir)),
     gaveUp: () => uplink?.siteChanged(),
     // While times are being put right, nobody can tell what is old.
     trust: () => (projector.repairing() || projector.behind() > 0 ? 'floor' : clock.trust()),
@@ -464,7 +520,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     walBytes: logStore.walBytes,
     linesDown: () => lines.downCount,
     damagedFiles: () => data.damagedFiles(),
-    brokenRules: siteRules.problems.length,
+    brokenRules: ruleProblems.length,
     intake: intake.counters,
     broker,
     plainDevices: config.mqtt_plain.lan ? plainDevices(config) : undefined,
@@ -476,8 +532,8 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     keeper,
     clock,
   });
-  const accounts = createAccounts({ database: settingsDatabase, realClock, random, log: logger.child('accounts') });
   const grid = createGridPort({
+    desired: desired.port,
     site,
     nowMs: () => clock.nowMs(),
     uplink: () => uplink?.stats(),
@@ -577,18 +633,21 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   lifecycle.add(history);
   lifecycle.add(retention);
   lifecycle.add(alerts);
+  lifecycle.add(desired);
   // Only what is sent as measured can be compared sample by sample.
   if (uplink && config.uplink?.plan === 'raw') lifecycle.add(manifests);
-  lifecycle.add(balance);
-  lifecycle.add(insight);
+  if (!ports.inProcess) {
+    lifecycle.add(balance);
+    lifecycle.add(insight);
+  }
   if (notifier) lifecycle.add(notifier);
   lifecycle.add({ name: 'word of a power cut', start: tellOfStop, stop() {} });
   lifecycle.add({
     name: 'broker',
-    start: () => broker.start(),
+    start: () => (ports.inProcess ? undefined : broker.start()),
     stop() {
       commands.stop();
-      const stopped = broker.stop();
+      const stopped = ports.inProcess ? undefined : broker.stop();
       // What waits for the hold is acknowledged before the connections end.
       void log.flush();
       return stopped;
@@ -596,15 +655,16 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   });
   for (const part of parts) lifecycle.add(part);
   if (connections.length > 0) lifecycle.add(linesLent(config.data_dir, line, logger));
-  lifecycle.add(health.part);
+  if (!ports.inProcess) lifecycle.add(health.part);
   let served: readonly ApiAddress[] = [];
-  lifecycle.add({
-    name: 'api',
-    async start() {
-      served = (await server.start()).addresses;
-    },
-    stop: () => server.stop(),
-  });
+  if (!ports.inProcess)
+    lifecycle.add({
+      name: 'api',
+      async start() {
+        served = (await server.start()).addresses;
+      },
+      stop: () => server.stop(),
+    });
 
   const addresses = (): GatewayAddresses => {
     const { mqtt, mqtts } = broker.ports;
@@ -629,6 +689,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     log,
     clock,
     broker,
+    devices,
     sink,
   };
 }

@@ -1,4 +1,5 @@
 /** Composition root of the app: real clock and store in, screens out. */
+import { effect } from '@preact/signals';
 import { render } from 'preact';
 import { useEffect } from 'preact/hooks';
 import './ui/tokens.css';
@@ -7,8 +8,10 @@ import './features/dashboard/dashboard.css';
 import { createApp } from './app.js';
 import { HatchPattern } from './chart/sparkline.js';
 import { Dashboard } from './features/dashboard/dashboard.js';
+import { wordsOf } from './i18n/alert-words.js';
+import { startLanguage } from './i18n/choose.js';
 import { sentenceStart } from './i18n/format.js';
-import { t } from './i18n/messages.js';
+import { ownWords, t } from './i18n/messages.js';
 import { openLocalStore } from './local/database.js';
 import { clock, onNetworkChange, onVisibility, random } from './platform/platform.js';
 import { AppContext, useApp } from './ui/context.js';
@@ -110,12 +113,19 @@ function Root() {
   );
 }
 
+// Without its texts at hand the app speaks English.
+await startLanguage().catch(() => undefined);
 const app = await createApp({
   clock,
   random,
   store: await openLocalStore(),
   announce: (alert) =>
-    t('alerts.announce', { what: `${t(`severity.${alert.severity}`)}. ${sentenceStart(alert.message)}` }),
+    t('alerts.announce', { what: `${t(`severity.${alert.severity}`)}. ${sentenceStart(wordsOf(alert).message)}` }),
+});
+effect(() => {
+  const { route, views } = app.state;
+  const now = route.value;
+  ownWords.value = ('gridId' in now && views.value[now.gridId ?? '']?.summary.words) || {};
 });
 window.addEventListener('hashchange', () => {
   app.state.route.value = parseRoute(location.hash);

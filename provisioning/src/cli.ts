@@ -6,6 +6,7 @@ import { addBalance } from './commands/balance.js';
 import { addCloudCommands } from './commands/cloud.js';
 import type { CommandPorts } from './commands/command.js';
 import { addCompleteness } from './commands/completeness.js';
+import { addDesired } from './commands/desired.js';
 import { addDeviceCommands } from './commands/device.js';
 import { addDoctor } from './commands/doctor.js';
 import { addFleet } from './commands/fleet.js';
@@ -48,6 +49,7 @@ export async function runCli(
   addBalance(program, all);
   addCompleteness(program, all);
   addRuleTest(program, all);
+  addDesired(program, all);
   addMaintenanceCommands(program, all);
   addFleet(program, all);
   addHandOverCommands(program, all);

@@ -19,6 +19,7 @@ export * from './broker/types.js';
 export type { TakeBytes } from './broker/publish-gate.js';
 export * from './broker/guarded-broker.js';
 export * from './commands/command-store.js';
+export * from './desired/desired-store.js';
 export * from './control/control.js';
 export * from './notify/notify-store.js';
 export * from './config/load.js';

@@ -41,6 +41,8 @@ export interface Call<Id extends RouteId> {
   readonly token: string;
   readonly grid: HasGrid<Id>;
   readonly remoteAddress: string;
+  /** By which this request is found in the log. */
+  readonly correlationId: string;
   readonly services: Services;
 }
 

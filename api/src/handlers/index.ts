@@ -3,6 +3,7 @@ import * as alerts from './alerts.js';
 import * as auth from './auth.js';
 import * as clock from './clock.js';
 import * as commands from './commands.js';
+import * as desired from './desired.js';
 import * as records from './grid-records.js';
 import * as grids from './grids.js';
 import type { Handlers } from './handler.js';
@@ -46,6 +47,10 @@ export const handlers: Handlers = {
   cancelRuleTest: rules.cancelRuleTest,
   completeness: grids.completeness,
   uplink: grids.uplink,
+  desiredList: desired.desiredList,
+  desired: desired.desired,
+  putDesired: desired.putDesired,
+  desiredHistory: desired.desiredHistory,
   offerClock: clock.offerClock,
   notifyStatus: notify.notifyStatus,
   notifyTest: notify.notifyTest,

@@ -170,6 +170,7 @@ function answerer(route: Route, handler: AnyHandler, services: Services) {
           token: granted.token ?? '',
           grid,
           remoteAddress: request.ip,
+          correlationId: request.id,
           services,
         } as unknown as Call<never>),
       );

@@ -12,9 +12,11 @@ function sample(route: Route, { server, alertId }: Setting): { readonly path: st
     .replace('{device_id}', 'no-device')
     .replace('{maintenance_id}', 'none')
     .replace('{test_id}', 'no-such-test')
-    .replace('{metric}', server.figure);
+    .replace('{metric}', server.figure)
+    .replace('{name}', 'limits');
   if (route.id === 'command') return { path, body: { grid_id: server.gridId, command: 'nothing', value: 0 } };
   if (route.id === 'login' || route.id === 'legacyLogin') return { path, body: { ...server.people.viewer } };
+  if (route.id === 'putDesired') return { path, body: { based_on: 0, body: {} } };
   if (route.id === 'acknowledge' || route.id === 'unshelve') return { path, body: {} };
   if (route.id === 'endMaintenance') return { path, body: {} };
   // Far ahead, so that alerts of other tests still speak.

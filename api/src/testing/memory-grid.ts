@@ -20,12 +20,13 @@ import {
   type AlertEvent,
   type AlertSubject,
   type Clock,
+  type DesiredDocument,
   type RandomSource,
   type Resolution,
   type RollupWindow,
   type Site,
 } from '@villagrid/contracts';
-import type { AlertQuery, GridChange, GridPort } from '../ports.js';
+import type { AlertQuery, DesiredPort, GridChange, GridPort } from '../ports.js';
 
 /** A sample of a series in memory. */
 interface Sample {
@@ -33,6 +34,19 @@ interface Sample {
   readonly value: number | null;
   readonly quality: number;
 }
+
+const emptyDocument: Omit<DesiredDocument, 'grid_id' | 'name'> = {
+  rev: 0,
+  sha256: '',
+  state: 'none',
+  reason: null,
+  decided_at_ms: null,
+  changed_at_ms: null,
+  changed_by: null,
+  cause: null,
+  body: {},
+  lost: [],
+};
 
 /** One grid in memory, with hands to feed it. */
 export class MemoryGrid implements GridPort {
@@ -46,6 +60,13 @@ export class MemoryGrid implements GridPort {
   readonly #links = new Map<string, 'up' | 'down'>();
   #site: Site;
   #reportedMs: number | null = null;
+  /** Documents that nobody ever changed. */
+  readonly desired: DesiredPort = {
+    list: () => [],
+    get: (name) => ({ ...emptyDocument, grid_id: this.gridId, name }),
+    history: () => [],
+    put: async (name) => ({ ok: true, document: { ...emptyDocument, grid_id: this.gridId, name } }),
+  };
   bands: Record<string, { low?: number; high?: number }> = {};
 
   constructor(site: Site, { clock, random }: { clock: Clock; random: RandomSource }) {

@@ -4,6 +4,7 @@ import {
   clockTrusts,
   CodecError,
   decodeFrame,
+  isDocumentEntry,
   isIdentifier,
   isMetricIdForm,
   type AlertEvent,
@@ -120,6 +121,8 @@ function isEntry(value: unknown): value is FrameEntry {
         list(entry.series).length <= mostSeries &&
         list(entry.series).every(isSeriesCount)
       );
+    case 'document':
+      return isDocumentEntry(entry);
     default:
       return false;
   }

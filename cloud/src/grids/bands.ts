@@ -1,5 +1,5 @@
-/** Normal bands of a grid's figures, from its default rules. The rules in force come with rule documents, later. */
-import { defaultLimits, defaultRules, type Plant } from '@villagrid/contracts';
+/** Normal bands of a grid's figures, from the rules in force. */
+import type { Rule } from '@villagrid/contracts';
 
 /** Where a figure is normal; one side may be open. */
 export interface Band {
@@ -8,9 +8,9 @@ export interface Band {
 }
 
 /** The tightest limits of the threshold rules per metric. */
-export function defaultBands(plant: Plant): Readonly<Record<string, Band>> {
+export function bandsOf(rules: readonly Rule[]): Readonly<Record<string, Band>> {
   const bands: Record<string, { low?: number; high?: number }> = {};
-  for (const { kind, enabled, selector, parameters } of defaultRules(defaultLimits(plant))) {
+  for (const { kind, enabled, selector, parameters } of rules) {
     if (kind !== 'threshold' || !enabled || !('metric' in selector)) continue;
     const { above, below } = parameters as { above?: unknown; below?: unknown };
     const band = (bands[selector.metric] ??= {});

@@ -4,12 +4,14 @@ import {
   defaultLimits,
   defaultRules,
   gatewayOnlyEvents,
+  ruleOfChange,
   VillagridError,
   type AlertEvent,
   type Clock,
   type ManifestProof,
   type Plant,
   type Rule,
+  type RuleLimits,
   type Site,
   type TimeSpan,
 } from '@villagrid/contracts';
@@ -23,6 +25,7 @@ import {
   type TelemetryStore,
 } from '@villagrid/runtime';
 import type { GatewayEntry } from '../config/schema.js';
+import type { Documents } from '../downlink/documents.js';
 import type { Downlink } from '../downlink/downlink.js';
 import type { Projector } from '../ingest/project.js';
 import type { ActStore } from '../stores/act-store.js';
@@ -33,7 +36,7 @@ import type { WindowHistory } from '../stores/window-history.js';
 import type { Presence } from '../uplink/presence.js';
 import { proofOf } from '../receipts/proof.js';
 import type { Kept } from '../retention/policy.js';
-import { defaultBands } from './bands.js';
+import { bandsOf } from './bands.js';
 import type { LiveBus } from './live.js';
 import { Snapshot } from './snapshot.js';
 import type { Projected } from '../ingest/project.js';
@@ -53,6 +56,7 @@ export interface GridServices {
   readonly gateways: GatewayStore;
   readonly presence: Presence;
   readonly downlink: Downlink;
+  readonly documents: Documents;
   readonly projector: Pick<Projector, 'behind'>;
   readonly live: LiveBus;
   readonly clock: Clock;
@@ -98,15 +102,28 @@ export function siteOf(gateway: GatewayEntry, gateways: GatewayStore): Site {
   return gateway.organisation_id === undefined ? told : { ...told, organisation_id: gateway.organisation_id };
 }
 
+/** The rules as documents have them that the gateway took: what its settings change beyond that is not known here. */
+function rulesOf(site: Site, documents: Documents): readonly Rule[] {
+  const limits = documents.inForce(site.grid_id, 'limits') as Partial<RuleLimits>;
+  const defaults = defaultRules({ ...defaultLimits(site.plant), ...limits }, site);
+  const byId = new Map(defaults.map((rule) => [rule.id, rule]));
+  for (const change of Object.values(documents.inForce(site.grid_id, 'rules'))) {
+    const made = ruleOfChange(change, { site, defaults });
+    if (made.ok) byId.set(made.rule.id, made.rule);
+  }
+  return [...byId.values()];
+}
+
 /** Makes the port of one grid. */
 export function createGrid(gateway: GatewayEntry, services: GridServices): CloudGrid {
   const { database, store, telemetry, alerts, acts, links, gateways, presence, downlink, live, clock } = services;
   const gridId = gateway.grid_id;
   let site: Site | undefined;
-  let bands: ReturnType<typeof defaultBands> | undefined;
+  let bands: ReturnType<typeof bandsOf> | undefined;
   let rules: readonly Rule[] | undefined;
   let snapshot: Snapshot | undefined;
   const currentSite = (): Site => (site ??= siteOf(gateway, gateways));
+  const currentRules = (): readonly Rule[] => (rules ??= rulesOf(currentSite(), services.documents));
   const currentSnapshot = (): Snapshot => (snapshot ??= new Snapshot(telemetry.latest(gridId), clock));
 
   /** Planned work and hand-over notes are no alerts: they are part of the grid's own page. */
@@ -214,9 +231,9 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
     },
     subscribe: (listener) => live.subscribe(gridId, listener),
     watched: (on) => services.onWatched(gridId, on),
-    // What rules a gateway has of its own is not told here yet: these are the defaults for its plant.
-    rules: () => (rules ??= defaultRules(defaultLimits(currentSite().plant), currentSite())),
-    limits: () => (bands ??= defaultBands(currentSite().plant)),
+    desired: services.documents.portOf(gateway),
+    rules: currentRules,
+    limits: () => (bands ??= bandsOf(currentRules())),
 
     siteChanged() {
       site = undefined;

@@ -7,6 +7,7 @@ import {
   messageOf,
   VillagridError,
   type Clock,
+  type DocumentEntry,
   type Frame,
   type RandomSource,
   type Sample,
@@ -47,6 +48,8 @@ export interface ProjectorOptions {
   readonly alerts: AlertStore;
   readonly links: LinkStore;
   readonly acts: ActStore;
+  /** A gateway tells of a document; within the transaction. */
+  readonly onDocument?: (gridId: string, entry: DocumentEntry) => void;
   readonly clock: Clock;
   readonly realClock: Clock;
   readonly random: RandomSource;
@@ -129,7 +132,10 @@ export function createProjector(options: ProjectorOptions): Projector {
       }
     }
     takeLinks(from, frame, changed);
-    for (const entry of frame.entries) if (entry.type === 'manifest') manifests.note(entry, from);
+    for (const entry of frame.entries) {
+      if (entry.type === 'manifest') manifests.note(entry, from);
+      if (entry.type === 'document') options.onDocument?.(from.gridId, entry);
+    }
     for (const { what, reason, text } of findings)
       letterOf(from, what, 'E_ENVELOPE_INVALID', reason, Buffer.from(text));
   };

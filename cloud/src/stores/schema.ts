@@ -137,4 +137,26 @@ export const cloudMigrations: readonly Migration[] = [
    ALTER TABLE cloud_gateway ADD COLUMN clock_trust TEXT;
    ALTER TABLE cloud_gateway ADD COLUMN disk_used_pct REAL;
    ALTER TABLE cloud_gateway ADD COLUMN card_life_used_pct REAL;`,
+  // Every revision of a grid's documents, newest 50 of each; `told` is what its gateway decided on last.
+  `CREATE TABLE cloud_document (
+     grid_id TEXT NOT NULL,
+     name TEXT NOT NULL,
+     rev INTEGER NOT NULL,
+     items TEXT NOT NULL,
+     sha256 TEXT NOT NULL,
+     cause TEXT NOT NULL,
+     author TEXT,
+     lost TEXT NOT NULL,
+     created_ms INTEGER NOT NULL,
+     state TEXT,
+     reason TEXT,
+     decided_ms INTEGER,
+     PRIMARY KEY (grid_id, name, rev)
+   ) WITHOUT ROWID;
+   CREATE TABLE cloud_document_told (
+     grid_id TEXT NOT NULL,
+     name TEXT NOT NULL,
+     rev INTEGER NOT NULL,
+     PRIMARY KEY (grid_id, name)
+   ) WITHOUT ROWID;`,
 ];

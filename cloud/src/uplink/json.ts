@@ -1,10 +1,24 @@
 /** JSON messages of the session and alerts lanes, checked by schema. Pure. */
-import { messageOf, clockTrusts, plans, siteSchema, zoneOffsetMs, type Site } from '@villagrid/contracts';
+import {
+  messageOf,
+  clockTrusts,
+  plans,
+  siteSchema,
+  zoneOffsetMs,
+  type DocumentName,
+  type Site,
+} from '@villagrid/contracts';
 import { Type, type Static, type TSchema } from 'typebox';
 import { Check, Clean, Clone, Default, Errors } from 'typebox/value';
 
 const text = Type.String({ minLength: 1, maxLength: 128 });
 const logNumber = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+
+const documentTold = Type.Object({
+  rev: logNumber,
+  sha256: text,
+  state: Type.Enum(['applied', 'refused', 'rolled_back'] as const),
+});
 
 /** HELLO; the site is checked apart, so that a wrong one does not keep telemetry from flowing. */
 export const helloSchema = Type.Object({
@@ -21,6 +35,16 @@ export const helloSchema = Type.Object({
   plan: Type.Enum([...plans] as const),
   disk_used_pct: Type.Optional(Type.Number({ minimum: 0, maximum: 100 })),
   card_life_used_pct: Type.Optional(Type.Number({ minimum: 0, maximum: 110 })),
+  documents: Type.Optional(
+    Type.Partial(
+      Type.Object({
+        rules: documentTold,
+        limits: documentTold,
+        grid: documentTold,
+        users: documentTold,
+      } satisfies Record<DocumentName, TSchema>),
+    ),
+  ),
   site: Type.Unknown(),
 });
 export const goodbyeSchema = Type.Object({ y: Type.Literal('goodbye'), gateway_id: text, clock_ms: Type.Number() });

@@ -11,6 +11,7 @@ import {
 } from '@villagrid/contracts';
 import type { AlertStore, Logger, SqliteDatabase } from '@villagrid/runtime';
 import type { GatewayEntry } from '../config/schema.js';
+import type { Documents } from '../downlink/documents.js';
 import type { Downlink } from '../downlink/downlink.js';
 import type { Counters } from '../observe/counters.js';
 import type { GatewayStore } from '../stores/gateway-store.js';
@@ -25,6 +26,7 @@ export interface LanesOptions {
   readonly alerts: AlertStore;
   readonly presence: Presence;
   readonly downlink: Downlink;
+  readonly documents: Documents;
   readonly clock: Clock;
   readonly log: Logger;
   readonly counters: Counters;
@@ -84,6 +86,7 @@ export function createLanes(options: LanesOptions): Lanes {
     downlink.send(gateway, { y: 'welcome', server_time_ms: clock.nowMs(), receipt, takes: envelopeAbilities });
     downlink.sendWaiting(gateway);
     options.onPlan(gateway, message.plan);
+    options.documents.hello(gateway, message.documents);
     if (site.ok && JSON.stringify(before?.site) !== JSON.stringify(site.value)) options.onSite(gateway);
   };
 

@@ -8,6 +8,13 @@ import { granularities, periodsMs } from '../history/resolution.js';
 import { identifierPattern } from '../wire/topics.js';
 import { commandAnswerSchema, commandListSchema, commandRequestSchema } from './command-schema.js';
 import { balanceSchema } from './balance-schema.js';
+import {
+  desiredDocumentSchema,
+  desiredHistorySchema,
+  desiredListSchema,
+  desiredPutSchema,
+  documentNameSchema,
+} from './desired-schema.js';
 import { insightSchema } from './insight-schema.js';
 import { notifyChannelSchema, notifyStatusSchema, notifyTestSchema } from './notify-schema.js';
 import { reportSchema } from './report-schema.js';
@@ -48,6 +55,7 @@ const viewer = (grid: 'path' | 'alert' | 'own' = 'path'): RoleAccess => ({ kind:
 const operator = (grid: 'path' | 'alert' | 'own' = 'path'): RoleAccess => ({ kind: 'role', role: 'operator', grid });
 const installer: RoleAccess = { kind: 'role', role: 'installer', grid: 'path' };
 const gridParams = Type.Object({ grid_id: gridId });
+const documentParams = Type.Object({ grid_id: gridId, name: documentNameSchema });
 const ruleTestParams = Type.Object({ grid_id: gridId, test_id: Type.String({ minLength: 1, maxLength: 64 }) });
 const historyQuery = Type.Object(
   {
@@ -483,6 +491,45 @@ export const routes = [
     access: viewer(),
     params: gridParams,
     response: uplinkAnswerSchema,
+  },
+  {
+    id: 'desiredList',
+    method: 'GET',
+    path: '/api/desired/{grid_id}',
+    summary: 'Documents a grid is to have (rules, limits, grid, users), each with its revision and how far it has come',
+    access: installer,
+    params: gridParams,
+    response: desiredListSchema,
+  },
+  {
+    id: 'desired',
+    method: 'GET',
+    path: '/api/desired/{grid_id}/{name}',
+    summary:
+      'One document, newest or of a revision; those of people and of the grid itself only for its administrators',
+    access: installer,
+    params: documentParams,
+    query: Type.Object({ rev: Type.Optional(Type.Integer({ minimum: 0 })) }, { additionalProperties: false }),
+    response: desiredDocumentSchema,
+  },
+  {
+    id: 'putDesired',
+    method: 'PUT',
+    path: '/api/desired/{grid_id}/{name}',
+    summary: 'Change a document, with the revision it is based on; 409 with both when there is a newer one',
+    access: installer,
+    params: documentParams,
+    body: desiredPutSchema,
+    response: desiredDocumentSchema,
+  },
+  {
+    id: 'desiredHistory',
+    method: 'GET',
+    path: '/api/desired/{grid_id}/{name}/history',
+    summary: 'Revisions of a document: who, when, and what became of each',
+    access: installer,
+    params: documentParams,
+    response: desiredHistorySchema,
   },
   {
     id: 'offerClock',

@@ -4,6 +4,7 @@ import type { AlertEvent, UnknownAlertEvent } from '../alerts/events.js';
 import { clockTrusts, type ClockTrust } from '../ports/clock.js';
 import { CodecError } from './bytes.js';
 import type { FrameEntry } from './frame.js';
+import { isDocumentEntry } from '../downsync/documents.js';
 import { isRecord } from '../json/record.js';
 
 /** Names are short because a small frame is mostly head. */
@@ -82,6 +83,8 @@ function isEntry(value: unknown): boolean {
       );
     case 'manifest':
       return isTime(value.from_ms) && isTime(value.to_ms) && isWhole(value.up_to) && Array.isArray(value.series);
+    case 'document':
+      return isDocumentEntry(value);
     default:
       return true;
   }

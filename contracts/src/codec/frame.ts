@@ -7,6 +7,7 @@
 import type { CommandState } from '../api/command-schema.js';
 import { isUnknownAlertEvent } from '../alerts/check-event.js';
 import type { AlertEvent, UnknownAlertEvent } from '../alerts/events.js';
+import type { DocumentEntry } from '../downsync/documents.js';
 import { metricPrecision } from '../metrics/catalogue.js';
 import type { ClockTrust } from '../ports/clock.js';
 import type { QualityCode } from '../quality/quality.js';
@@ -75,7 +76,8 @@ export type FrameEntry =
       readonly to_ms: number;
       readonly reason: 'disk';
     }
-  | DayManifest;
+  | DayManifest
+  | DocumentEntry;
 
 /**
  * What the gateway holds of a local day (in whole UTC hours), counting frames up to a number: the cloud compares it with

@@ -107,4 +107,6 @@ const movedEvent = (event: AlertEvent, byMs: number): AlertEvent =>
   event.origin.kind === 'gateway' ? retimedEvent(event, Math.max(0, event.at_ms + byMs)) : event;
 
 const movedEntry = (entry: FrameEntry, byMs: number): FrameEntry =>
-  entry.type === 'link_state' || entry.type === 'command' ? { ...entry, time_ms: entry.time_ms + byMs } : entry;
+  entry.type === 'link_state' || entry.type === 'command' || entry.type === 'document'
+    ? { ...entry, time_ms: entry.time_ms + byMs }
+    : entry;

@@ -5,6 +5,7 @@
 import type { AlertEvent } from '../alerts/events.js';
 import { ByteReader, ByteWriter, CodecError } from '../codec/bytes.js';
 import type { ClockTrust } from '../ports/clock.js';
+import type { DocumentDown, DocumentName, DocumentTold } from '../downsync/documents.js';
 import type { Site } from '../site/site.js';
 
 /** Plans of the uplink (not profiles, which are device models). */
@@ -115,6 +116,8 @@ export interface Hello {
   /** Part of the gateway's disk in use, and of its card's life that is used up where the card tells, per cent. */
   readonly disk_used_pct?: number;
   readonly card_life_used_pct?: number;
+  /** Documents it has decided on; left out by a gateway that knows of none. */
+  readonly documents?: Readonly<Partial<Record<DocumentName, DocumentTold>>>;
   readonly site: Site;
 }
 
@@ -171,6 +174,6 @@ export interface BoostDown {
 }
 
 /** Any message on the `down` topic. */
-export type DownMessage = Welcome | Receipt | ActsDown | BoostDown;
+export type DownMessage = Welcome | Receipt | ActsDown | BoostDown | DocumentDown;
 /** Any JSON message up. */
 export type UpMessage = Hello | Goodbye | AlertsUp;

@@ -76,6 +76,8 @@ export interface AlertsOptions {
   readonly ownWords?: ((ruleId: string) => Partial<AlertSubject> | undefined) | undefined;
   /** What a device says of its own fault. */
   readonly saidBy?: ((deviceId: string) => string | undefined) | undefined;
+  /** The rules cannot be evaluated; gives whether others have taken their place. Left out, the error is passed on. */
+  readonly broken?: ((error: unknown) => boolean) | undefined;
   /** Called for each event once it is durable; for one of the gateway's own also when the card did not take it. */
   readonly tell: (event: AlertEvent, alert: Alert | undefined) => void;
 }
@@ -108,6 +110,11 @@ export interface Alerts extends LifecyclePart {
   readonly shown: AlertReads;
   readonly limits: RuleLimits;
   readonly rules: readonly Rule[];
+  /**
+   * Other rules from now on: what none of them watches any more is resolved. Throws E_CONFIG_INVALID for a rule that
+   * cannot work, and changes nothing then.
+   */
+  setRules(rules: readonly Rule[], limits: Partial<RuleLimits>): void;
   openCount(): number;
 }
 
@@ -116,8 +123,9 @@ export function createAlerts(options: AlertsOptions): Alerts {
   const { site, log, store, clock, realClock, random, logger } = options;
   const gridId = site.grid_id;
   const origin = { kind: 'gateway', id: site.gateway_id } as const;
-  const limits: RuleLimits = { ...defaultLimits(site.plant), ...options.limits };
-  const { rules } = options;
+  const limitsOf = (given: Partial<RuleLimits>): RuleLimits => ({ ...defaultLimits(site.plant), ...given });
+  let limits = limitsOf(options.limits);
+  let { rules } = options;
   const isLegacy = (one: Alert) => one.rule_id === legacyRuleId;
   const activeAtStart = store.list(gridId, { status: 'active' });
   const active = activeAtStart.filter((one) => !isLegacy(one) && one.rule_id !== alertFloodRuleId);
@@ -158,7 +166,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
     );
   let stopped = false;
 
-  const rulesById = new Map(rules.map((rule) => [rule.id, rule]));
+  let rulesById = new Map(rules.map((rule) => [rule.id, rule]));
   const grouping = new Grouping(
     {
       silence: ({ rule_id, device_id }) =>
@@ -207,6 +215,8 @@ export function createAlerts(options: AlertsOptions): Alerts {
     const state = late.state();
     if (state !== undefined) log.putState(lateState, number, state);
   });
+  /** Rises with each change of rules: what was made for the former ones is made anew. */
+  let generation = 0;
   const lost = (error: unknown) => logger.error('alert events were lost at the stop', { error });
 
   const legacy = new LegacyAlerts({
@@ -256,10 +266,25 @@ export function createAlerts(options: AlertsOptions): Alerts {
     commitGrouped(events).catch(lost);
   };
 
+  /** Rules that failed may have been replaced: what failed is not judged again then. */
+  const failed = (error: unknown): void => {
+    if (options.broken?.(error) !== true) throw error;
+  };
+  const judged = (judge: () => readonly RuleTransition[]): void => {
+    let found: readonly RuleTransition[];
+    try {
+      found = judge();
+    } catch (error) {
+      return failed(error);
+    }
+    act(found);
+  };
+
   /** Alerts of rules that are no more, or that no longer watch what it is about, would stay open for ever. */
   const closeOrphans = (): void => {
     const nowMs = Math.round(clock.nowMs());
     for (const [alert, note] of orphans) {
+      orphans.delete(alert);
       open.delete(keyOf(alert));
       const { alert_id } = alert;
       const id = newId(nowMs, random);
@@ -314,23 +339,56 @@ export function createAlerts(options: AlertsOptions): Alerts {
     name: 'alerts',
     origin,
     shown: notDurable,
-    limits,
-    rules,
+    get limits() {
+      return limits;
+    },
+    get rules() {
+      return rules;
+    },
+    setRules(next, given) {
+      const standing = store
+        .list(gridId, { status: 'active' })
+        .filter((one) => !isLegacy(one) && one.rule_id !== alertFloodRuleId && open.has(keyOf(one)));
+      const unwatched = new Map<Alert, string>();
+      for (const one of standing) {
+        const reason = whyUnwatched(one, keyOf(one), next, site);
+        if (reason !== undefined) unwatched.set(one, reason);
+      }
+      evaluation.setRules(next, new Set(standing.filter((one) => !unwatched.has(one)).map(keyOf)));
+      rules = next;
+      rulesById = new Map(rules.map((rule) => [rule.id, rule]));
+      limits = limitsOf(given);
+      late.setRules(rules);
+      generation += 1;
+      for (const [alert, reason] of unwatched) orphans.set(alert, reason);
+      if (timer !== undefined) closeOrphans();
+    },
     append,
     openCount: () => open.size + legacy.size + grouping.size,
     onSamples(samples, figures) {
       late.samples(samples, clock.nowMs());
-      act(evaluation.samples(samples, figures, clock.nowMs()));
+      judged(() => evaluation.samples(samples, figures, clock.nowMs()));
     },
     onReadings(series) {
-      const judge = evaluation.readings(series);
+      let judge = evaluation.readings(series);
       const judgeLate = late.readings(series);
+      let of = generation;
       return (timeMs, values, figures, arrivalMs) => {
+        if (of !== generation) {
+          judge = evaluation.readings(series);
+          of = generation;
+        }
         judgeLate(timeMs, values, arrivalMs);
-        act(judge(timeMs, values, figures, arrivalMs));
+        let found: readonly RuleTransition[];
+        try {
+          found = judge(timeMs, values, figures, arrivalMs);
+        } catch (error) {
+          return failed(error);
+        }
+        act(found);
       };
     },
-    onInternalFigure: (metric, value) => act(evaluation.internal(metric, value)),
+    onInternalFigure: (metric, value) => judged(() => evaluation.internal(metric, value)),
     clockMoved(byMs) {
       evaluation.clockMoved(byMs);
       legacy.clockMoved(byMs);
@@ -344,7 +402,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
     start() {
       closeOrphans();
       const tick = () => {
-        act(evaluation.tick());
+        judged(() => evaluation.tick());
         legacy.expire();
         const found = grouping.tick(Math.round(clock.nowMs()));
         if (found.length > 0) commit(found).catch(lost);

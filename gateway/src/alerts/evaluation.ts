@@ -81,6 +81,11 @@ export interface Evaluation {
   /** Time has passed. */
   tick(): readonly RuleTransition[];
   clockMoved(byMs: number): void;
+  /**
+   * Goes on with other rules from now; those that stay the same keep what they know. `readings` made before must be made
+   * anew. Throws E_CONFIG_INVALID for a rule that cannot work, and changes nothing then.
+   */
+  setRules(rules: readonly Rule[], raised: ReadonlySet<string>): void;
 }
 
 /** Whether rules may judge a sample. */
@@ -130,7 +135,7 @@ function readingsOf({ samples }: Frame): Sample[][] {
 
 /** Makes the engine and brings its state back. Throws E_CONFIG_INVALID for a rule that cannot work. */
 export function createEvaluation(options: EvaluationOptions): Evaluation {
-  const { rules, site, log, live, lines, clock, realClock, logger } = options;
+  const { site, log, live, lines, clock, realClock, logger } = options;
   const nowMs = (): number => Math.round(clock.nowMs());
   const context: RuleContext = {
     // The engine remembers what it was told; before that nothing is known, whenever the gateway was started.
@@ -142,14 +147,10 @@ export function createEvaluation(options: EvaluationOptions): Evaluation {
   const watched = watchedDevices(site).map((one) => one.device_id);
   const saved = log.state(stateName);
   const kept = keptState(saved && unpacked(saved.value));
-  const engine = createRuleEngine({
-    rules,
-    devices: watched,
-    inventory: site.devices,
-    zone: site.zone,
-    context,
-    saved: kept.engine,
-  });
+  const engineOf = (rules: readonly Rule[], saved: string | undefined) =>
+    createRuleEngine({ rules, devices: watched, inventory: site.devices, zone: site.zone, context, saved });
+  let { rules } = options;
+  let engine = engineOf(rules, kept.engine);
 
   const usableFigures = (changed: readonly ChangedFigure[], oldestMs: number): RuleFigure[] => {
     const usable: RuleFigure[] = [];
@@ -266,7 +267,7 @@ export function createEvaluation(options: EvaluationOptions): Evaluation {
   restore();
 
   const heard = new HeardWriter();
-  const tickWork = 1 + Math.ceil((watched.length + rules.length) / 8);
+  const tickWork = () => 1 + Math.ceil((watched.length + rules.length) / 8);
   /** What a start had to go through, were it now. */
   let toReplay = 0;
   let keptWith = 0;
@@ -291,10 +292,19 @@ export function createEvaluation(options: EvaluationOptions): Evaluation {
     if (mustKeep || !follows || usualChanges || isMuch) keep(number);
     else log.putState(heardName(number), number, Buffer.from(heard.cut()).toString('base64'));
   }, 'last');
+  /** What the rules know; nothing where they cannot even say that. */
+  const exported = (): string | undefined => {
+    try {
+      return engine.exportState();
+    } catch (error) {
+      logger.error('the state of the rules cannot be read; they begin anew', { error });
+      return undefined;
+    }
+  };
   const noteTick = (atMs: number): void => {
     if (mustKeep) return;
     heard.tick(atMs, [...excused]);
-    toReplay += tickWork;
+    toReplay += tickWork();
     // While nothing is committed there is no end of looks at the clock.
     if (toReplay > mostToReplay) mustKeep = true;
   };
@@ -334,6 +344,14 @@ export function createEvaluation(options: EvaluationOptions): Evaluation {
     clockMoved(byMs) {
       mustKeep = true;
       engine.moveClock(byMs);
+    },
+    setRules(next, raised) {
+      const made = engineOf(next, exported());
+      // A rule that is new has heard nothing yet, as after a start.
+      made.restarted(raised, { sinceMs: nowMs(), graceMs: 0 });
+      rules = next;
+      engine = made;
+      mustKeep = true;
     },
   };
 }

@@ -64,6 +64,7 @@ interface Span {
  */
 export class LateDigest {
   readonly #options: LateDigestOptions;
+  #rules: readonly Rule[];
   #isChanged = false;
   /** Figures of one series each: of others the parts come at different times. */
   readonly #figures = new Map<string, { readonly metric: string; readonly factor: number }>();
@@ -74,12 +75,19 @@ export class LateDigest {
   /** `kept` is what `state` gave last; another program's, or one that was damaged, counts for nothing. */
   constructor(options: LateDigestOptions, kept?: string) {
     this.#options = options;
+    this.#rules = options.rules;
     if (kept !== undefined) this.#restore(kept);
     for (const [metric, { terms }] of Object.entries(options.site.wiring)) {
       const [term] = terms;
       if (term !== undefined && terms.length === 1)
         this.#figures.set(`${term.device_id} ${term.metric}`, { metric, factor: term.factor });
     }
+  }
+
+  /** Other rules judge what comes from now on; what was found stays. */
+  setRules(rules: readonly Rule[]): void {
+    this.#rules = rules;
+    this.#engine = undefined;
   }
 
   /** Takes the late ones of samples that arrived. */
@@ -134,7 +142,7 @@ export class LateDigest {
       const times = [span.fromMs, span.toMs, span.firstArrivalMs, span.lastArrivalMs];
       if (!times.every((one) => Number.isFinite(one))) return;
       for (const { ruleId, subject, ...one } of found) {
-        const rule = this.#options.rules.find(({ id }) => id === ruleId);
+        const rule = this.#rules.find(({ id }) => id === ruleId);
         if (rule !== undefined) this.#found.set(`${ruleId}|${subject}`, { ...one, rule });
       }
       this.#span = { ...span };
@@ -152,9 +160,9 @@ export class LateDigest {
   }
 
   #judge(deviceId: string, metric: string, timeMs: number, value: number, arrivalMs: number): void {
-    const { rules, site } = this.#options;
+    const { site } = this.#options;
     this.#engine ??= createRuleEngine({
-      rules,
+      rules: this.#rules,
       devices: [],
       inventory: site.devices,
       zone: site.zone,

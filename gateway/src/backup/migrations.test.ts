@@ -17,6 +17,7 @@ const places: Readonly<Record<string, readonly [path: string, name: string]>> = 
   commands: [runtime('commands/command-store.ts'), 'commandMigrations'],
   uplink: [own('log/seal-store.ts'), 'sealMigrations'],
   notify: [runtime('notify/notify-store.ts'), 'notifyMigrations'],
+  desired: [runtime('desired/desired-store.ts'), 'desiredMigrations'],
   telemetry: [runtime('telemetry/schema.ts'), 'telemetryMigrations'],
 };
 

@@ -6,6 +6,7 @@ import {
   alertStoreMigrations,
   clockLedgerMigrations,
   commandMigrations,
+  desiredMigrations,
   notifyMigrations,
   telemetryMigrations,
   type Migration,
@@ -43,6 +44,7 @@ export const gatewayModules: Readonly<Record<string, readonly Migration[]>> = {
   accounts: accountMigrations,
   commands: commandMigrations,
   notify: notifyMigrations,
+  desired: desiredMigrations,
   uplink: sealMigrations,
   // Version 0.1 kept history so; its tables are made anew from the log.
   telemetry: telemetryMigrations,

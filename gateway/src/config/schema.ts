@@ -2,7 +2,14 @@
  * Settings of a gateway: `gateway.yaml`. This schema is the only source of defaults, help and the reference page.
  * Paths are relative to the folder of the file.
  */
-import { clockTrusts, identifierPattern, longestCommandS, settablePlans, siteSchema } from '@villagrid/contracts';
+import {
+  clockTrusts,
+  identifierPattern,
+  limitsSchema,
+  longestCommandS,
+  settablePlans,
+  siteSchema,
+} from '@villagrid/contracts';
 import { defaultBrokerLimits, logLevels } from '@villagrid/runtime';
 import { Type, type Static } from 'typebox';
 import { notifySchema } from './notify-schema.js';
@@ -138,23 +145,7 @@ export const mqttDeviceSchema = Type.Object(
   { additionalProperties: false },
 );
 
-const limit = (what: string) => Type.Optional(Type.Number({ description: what }));
-
-/** Limits of rules that differ from their defaults. */
-export const limitsSchema = Type.Object(
-  {
-    consumption_high_kw: limit('kW above which the load counts as unusual; 14 when left out'),
-    equipment_temp_high_c: limit('°C above which equipment counts as hot; 60 when left out'),
-    battery_low_pct: limit('% below which the battery is low; 30 when left out'),
-    battery_critical_pct: limit('% below which the battery is almost empty; 22 when left out'),
-    ac_voltage_nominal_v: limit('nominal AC voltage, V; 230 when left out'),
-    ac_frequency_nominal_hz: limit('nominal AC frequency, Hz; 50 when left out'),
-    device_silent_min: limit('minutes without a sample after which a device is silent; 10 when left out'),
-    generation_low_kw: limit('kW below which generation is low in strong sun; from the plant when left out'),
-    irradiance_strong_w_m2: limit('W/m² above which the sun is strong; 500 when left out'),
-  },
-  { additionalProperties: false, description: 'limits of the default rules that differ from their defaults' },
-);
+export { limitsSchema };
 
 /** The whole file. */
 export const gatewayConfigSchema = Type.Object(

@@ -1,5 +1,5 @@
 /** The gateway's grid as the API sees it. */
-import type { CommandPort, CompletenessFacts, GridPort, GridsPort } from '@villagrid/api';
+import type { CommandPort, CompletenessFacts, DesiredPort, GridPort, GridsPort } from '@villagrid/api';
 import type { DeviceLink, RuleLimits, SeriesSamples, Site, UplinkStatus } from '@villagrid/contracts';
 import { nextTurn } from '@villagrid/runtime';
 import type { Alerts } from '../alerts/alerts.js';
@@ -22,6 +22,7 @@ export interface GridPortOptions {
   readonly telemetry: HistoryStore;
   readonly projector: Projector;
   readonly commands: CommandPort;
+  readonly desired: DesiredPort;
   /** Undefined without an uplink. */
   readonly uplink: () => UplinkStats | undefined;
 }
@@ -30,7 +31,7 @@ export interface GridPortOptions {
 export function createGridPort(options: GridPortOptions): GridPort {
   const { site, live, quality, log, alerts, telemetry, projector, commands } = options;
   const gridId = site.grid_id;
-  const bands = figureBands(alerts.limits);
+  let bands: { readonly of: RuleLimits; readonly value: ReturnType<typeof figureBands> } | undefined;
   return {
     gridId,
     site: () => site,
@@ -75,8 +76,13 @@ export function createGridPort(options: GridPortOptions): GridPort {
       const stats = options.uplink();
       return stats && uplinkStatus(stats, options.nowMs());
     },
+    desired: options.desired,
     rules: () => alerts.rules,
-    limits: () => bands,
+    limits() {
+      const of = alerts.limits;
+      if (bands?.of !== of) bands = { of, value: figureBands(of) };
+      return bands.value;
+    },
   };
 }
 

@@ -5,30 +5,30 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import {
+  combineRule,
   defaultLimits,
   defaultRules,
-  isLearnt,
   messageOf,
-  ruleSchema,
+  ruleChangeSchema,
   tryRule,
   VillagridError,
+  watchesNothing,
+  watchesUnlearnt,
   type Rule,
+  type RuleChange,
   type RuleLimits,
   type RuleProblem,
   type Site,
 } from '@villagrid/contracts';
 import { dottedPath, loadConfig, nearest, valueLines } from '@villagrid/runtime';
-import Type, { type Static } from 'typebox';
+import Type from 'typebox';
 
 /** Most files that are read. */
 const mostRules = 200;
 
 /** A file of a rule: any part of it but its id may be left out where it changes a default. */
-export const ruleFileSchema = Type.Object(
-  { ...Type.Partial(ruleSchema).properties, id: ruleSchema.properties.id },
-  { additionalProperties: false, description: 'A rule of a site, in its folder of rules.' },
-);
-type RuleFile = Static<typeof ruleFileSchema>;
+export const ruleFileSchema = ruleChangeSchema;
+type RuleFile = RuleChange;
 
 /** What a rule is checked against. */
 export interface RuleSurroundings {
@@ -43,6 +43,8 @@ export interface SiteRules {
   readonly rules: readonly Rule[];
   /** File of each rule that has one. */
   readonly files: ReadonlyMap<string, string>;
+  /** What each of these files says. */
+  readonly changes: ReadonlyMap<string, RuleChange>;
   /** Each a text that names file, line and reason. */
   readonly problems: readonly string[];
 }
@@ -56,7 +58,16 @@ export function siteDefaults(site: Site, limits: Partial<RuleLimits>): Rule[] {
  * Reads one file. Throws E_CONFIG_READ, E_CONFIG_SYNTAX or E_CONFIG_INVALID with file and line; of a file with several
  * mistakes all of them, a line each.
  */
-export function readRuleFile(path: string, { site, defaults }: RuleSurroundings, text?: string): Rule {
+export function readRuleFile(path: string, surroundings: RuleSurroundings, text?: string): Rule {
+  return readWhole(path, surroundings, text).rule;
+}
+
+/** The rule of a file, and what the file says of it. */
+function readWhole(
+  path: string,
+  { site, defaults }: RuleSurroundings,
+  text?: string,
+): { readonly rule: Rule; readonly change: RuleChange } {
   const content = text ?? read(path);
   const lineOf = valueLines(content);
   const problems: string[] = [];
@@ -75,7 +86,7 @@ export function readRuleFile(path: string, { site, defaults }: RuleSurroundings,
     tell({ path: ['id'], what: `found "${file.id}"; it must be the file's name, "${name}"` });
   // Under a wrong id it is still known which rule is meant.
   const changed = defaults.find(({ id }) => id === name) ?? defaults.find(({ id }) => id === file.id);
-  const rule = combined(file, changed);
+  const rule = combineRule(file, changed);
   if (Array.isArray(rule))
     problems.push(
       `${path}:1: ${rule.join(', ')}: missing; "${file.id}" is no default rule, so its file says all of it.`,
@@ -92,7 +103,7 @@ export function readRuleFile(path: string, { site, defaults }: RuleSurroundings,
     const unlearnt = watchesUnlearnt(checked.rule, site);
     if (unlearnt && !nowhere) tell(unlearnt);
     if (file.part_of !== undefined) unknownParents(checked.rule, knownIds(path, defaults)).forEach(tell);
-    if (problems.length === 0) return checked.rule;
+    if (problems.length === 0) return { rule: checked.rule, change: file };
   }
   throw new VillagridError('E_CONFIG_INVALID', problems.join('\n'));
 }
@@ -111,18 +122,20 @@ function hasForm(file: RuleFile, changed: Rule | undefined): boolean {
 export function loadSiteRules(folder: string | undefined, surroundings: RuleSurroundings): SiteRules {
   const byId = new Map(surroundings.defaults.map((rule) => [rule.id, rule]));
   const files = new Map<string, string>();
+  const changes = new Map<string, RuleChange>();
   const problems: string[] = [];
   for (const path of ruleFiles(folder)) {
     try {
-      const rule = readRuleFile(path, surroundings);
+      const { rule, change } = readWhole(path, surroundings);
       byId.set(rule.id, rule);
+      changes.set(rule.id, change);
       files.set(rule.id, path);
     } catch (error) {
       if (!(error instanceof VillagridError)) throw error;
       problems.push(error.detail);
     }
   }
-  return { rules: [...byId.values()], files, problems };
+  return { rules: [...byId.values()], files, changes, problems };
 }
 
 /** Files of a folder of rules in order; none where there is no folder. Throws E_CONFIG_READ for one that cannot be read. */
@@ -147,21 +160,6 @@ function read(path: string): string {
   }
 }
 
-const needed = ['kind', 'severity', 'selector', 'parameters', 'message', 'what', 'why', 'steps'] as const;
-
-/** The rule of a file; the names of what it lacks where it changes no default. */
-function combined(file: RuleFile, changed: Rule | undefined): Rule | string[] {
-  const given = Object.fromEntries(Object.entries(file).filter(([, value]) => value !== undefined));
-  if (changed === undefined) {
-    const lacking = needed.filter((name) => given[name] === undefined);
-    return lacking.length > 0 ? lacking : ({ enabled: true, ...given } as Rule);
-  }
-  // Parameters of another kind are of no use to this one.
-  const isSameKind = file.kind === undefined || file.kind === changed.kind;
-  const parameters = { ...(isSameKind ? changed.parameters : {}), ...file.parameters };
-  return { ...changed, ...given, parameters } as Rule;
-}
-
 /** Rules there are for a file: the defaults, and the files beside it, whatever is wrong in them. */
 const knownIds = (path: string, defaults: readonly Rule[]): readonly string[] => [
   ...defaults.map(({ id }) => id),
@@ -178,48 +176,4 @@ function unknownParents({ id, part_of }: Rule, known: readonly string[]): RulePr
     const near = nearest(parent, known);
     return [{ path, what: `there is no rule "${parent}"${near === undefined ? '' : `; did you mean ${near}?`}` }];
   });
-}
-
-/** A rule on what is usual, of something whose usual day the gateway does not learn: it would never conclude anything. */
-function watchesUnlearnt({ kind, selector }: Rule, site: Site): RuleProblem | undefined {
-  if (kind !== 'deviation' || selector.scope === 'device') return undefined;
-  const unlearnt =
-    selector.scope === 'figure'
-      ? (site.wiring[selector.metric]?.terms ?? [{ metric: selector.metric }]).find(({ metric }) => !isLearnt(metric))
-      : isLearnt(selector.metric)
-        ? undefined
-        : selector;
-  if (unlearnt === undefined) return undefined;
-  const of = unlearnt.metric === selector.metric ? '' : ` (its figure is made of ${unlearnt.metric})`;
-  return {
-    path: ['selector', 'metric'],
-    what: `what is usual of "${selector.metric}"${of} is not learnt, so a deviation rule would conclude nothing; use another kind`,
-  };
-}
-
-/** A rule that could never see anything at this site. */
-function watchesNothing({ selector, kind, parameters }: Rule, site: Site): RuleProblem | undefined {
-  const isFigure = (metric: string) => metric.startsWith('gateway_') || Object.hasOwn(site.wiring, metric);
-  const noFigure = (metric: string) =>
-    `the site has no figure "${metric}"; site.wiring has ${Object.keys(site.wiring).join(', ') || 'none'}`;
-  if (selector.scope === 'figure') {
-    if (!isFigure(selector.metric)) return { path: ['selector', 'metric'], what: noFigure(selector.metric) };
-  } else if (selector.device_id !== undefined) {
-    const ids = site.devices.map(({ device_id }) => device_id);
-    if (!ids.includes(selector.device_id))
-      return {
-        path: ['selector', 'device_id'],
-        what: `device "${selector.device_id}" is not among site.devices (${ids.join(', ') || 'none'})`,
-      };
-  }
-  if (kind !== 'expression') return undefined;
-  const inputs = (parameters.inputs ?? {}) as Readonly<
-    Record<string, { metric: string; of?: string; otherwise?: number }>
-  >;
-  for (const [name, { metric, of, otherwise }] of Object.entries(inputs)) {
-    if (selector.scope !== 'figure' && of !== 'grid') continue;
-    if (otherwise === undefined && !isFigure(metric))
-      return { path: ['parameters', 'inputs', name, 'metric'], what: noFigure(metric) };
-  }
-  return undefined;
 }

@@ -9,6 +9,7 @@ import {
   checkAlertEvent,
   type Clock,
   type ClockTrust,
+  type DocumentDown,
   type DownMessage,
   encodeEnvelopeBody,
   type EnvelopeAbility,
@@ -88,6 +89,16 @@ export interface UplinkOptions {
   readonly logger: Logger;
   /** What people did at the cloud: store by id if absent. It is repeated until it comes up in a frame. */
   readonly onActs: (events: readonly AlertEvent[]) => Promise<void>;
+  /** Left out, the cloud is told of none and sends none. */
+  readonly documents?: UplinkDocuments | undefined;
+}
+
+/** Documents that the cloud wants this gateway to have, as the uplink needs them. */
+export interface UplinkDocuments {
+  /** What was decided on, for HELLO. */
+  told(): NonNullable<Hello['documents']>;
+  /** A part of one came. */
+  take(message: DocumentDown): void;
 }
 
 /** The uplink as a part of the gateway. */
@@ -220,6 +231,7 @@ export function createUplink(options: UplinkOptions): Uplink {
       clock_trust: options.clockTrust(),
       plan: options.plan,
       ...options.storage?.(),
+      ...(options.documents ? { documents: options.documents.told() } : {}),
       site: options.site(),
     };
     // Asked again, the answer may be one to the first question: that is the time that counts.
@@ -553,6 +565,7 @@ export function createUplink(options: UplinkOptions): Uplink {
       void pump();
     } else if (message.y === 'receipt') takeReceipt(message);
     else if (message.y === 'acts') void takeActs(message);
+    else if (message.y === 'document') options.documents?.take(message);
     else if (message.y === 'boost') {
       const forS = Number.isFinite(message.for_s) ? Math.min(Math.max(0, message.for_s), longestBoostS) : 0;
       boostUntilMs = realClock.monotonicMs() + forS * 1000;

@@ -24,7 +24,7 @@ interface Answer {
 export interface ServerSession {
   readonly gridId: string;
   /** Asks a path of the API. Throws E_GATEWAY_SILENT, or what the gateway refuses with. */
-  ask(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<unknown>;
+  ask(method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown): Promise<unknown>;
 }
 
 /** A gateway of this box at whose API a person is logged in. */

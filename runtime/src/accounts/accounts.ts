@@ -17,7 +17,7 @@ import { migrateModule, type Migration } from '../sqlite/migrate.js';
 import type { SqliteDatabase } from '../sqlite/open.js';
 import { createHeldLogins } from './held-logins.js';
 import { createRunningTime } from './running-time.js';
-import { hashSecret, verifySecret } from './secret-hash.js';
+import { hashSecret, isSecretHash, verifySecret } from './secret-hash.js';
 import { createTryLimit } from './try-limit.js';
 
 /** Life of a login when nothing else is asked, seconds of running time: 30 days. */
@@ -34,6 +34,8 @@ const mostLoginsPerAccount = 50;
 const mostWaiting = 200;
 /** Logins whose person is remembered between requests. */
 const mostRemembered = 200;
+/** In place of a hash where there is no password: no secret fits it. */
+const noPassword = '!';
 /** How often is looked whether another process has changed the accounts: so soon it is noticed, milliseconds. */
 const lookAgainMs = 250;
 const tokenForm = /^[A-Za-z0-9_-]{43}$/;
@@ -66,6 +68,13 @@ export interface NewAccount {
   readonly grants: readonly Grant[];
 }
 
+/** An account as another server tells it. */
+export interface ToldAccount extends Omit<NewAccount, 'password'> {
+  readonly disabled: boolean;
+  /** As `hashSecret` makes it. */
+  readonly passwordHash?: string | undefined;
+}
+
 /** Accounts of one server. Those who are named are named by username; E_REQUEST_INVALID when there is nobody of that name. */
 export interface Accounts {
   /**
@@ -88,6 +97,12 @@ export interface Accounts {
   disable(username: string): void;
   /** Lets a disabled account in again; it logs in anew. */
   enable(username: string): void;
+  /**
+   * Makes an account what the other side says it is, or adds it. A hash that differs replaces the password and ends its
+   * logins; without one a new account cannot log in until it is given a password. E_REQUEST_INVALID for a field that is
+   * not acceptable.
+   */
+  put(account: ToldAccount): void;
   /** All accounts by name. */
   list(): readonly Account[];
   count(): number;
@@ -161,6 +176,9 @@ export function createAccounts({
   );
   const updatePassword = database.prepare<[string, string]>('UPDATE account SET password_hash = ? WHERE user_id = ?');
   const updateGrants = database.prepare<[string, string]>('UPDATE account SET grants = ? WHERE user_id = ?');
+  const updateShown = database.prepare<[string, string, string]>(
+    'UPDATE account SET display_name = ?, grants = ? WHERE user_id = ?',
+  );
   const updateDisabled = database.prepare<[number, string]>('UPDATE account SET disabled = ? WHERE user_id = ?');
   const insertLogin = database.prepare<[Buffer, string, number]>('INSERT INTO account_login VALUES (?, ?, ?)');
   const personOf = database.prepare<[Buffer, number], AccountRow & { readonly ends_at_running_ms: number }>(
@@ -211,6 +229,26 @@ export function createAccounts({
     deleteLogins.run(userId);
     held.endAllOf(userId);
     forgetPersons();
+  });
+
+  const putAccount = database.transaction((account: ToldAccount) => {
+    const { username, displayName, grants, disabled, passwordHash } = account;
+    const name = canonicalName(username);
+    if (!usernameForm.test(name)) throw new VillagridError('E_REQUEST_INVALID', wrongName(name));
+    if (passwordHash !== undefined && !isSecretHash(passwordHash))
+      throw new VillagridError('E_REQUEST_INVALID', `the password hash of ${quoted(name)} is none.`);
+    checkGrants(grants);
+    const grantsText = JSON.stringify(grants);
+    const known = byName.get(name);
+    const userId = known?.user_id ?? newId(realClock.nowMs(), random);
+    if (known) {
+      updateShown.run(displayName, grantsText, userId);
+      if (passwordHash !== undefined && passwordHash !== known.password_hash) setPasswordOf(userId, passwordHash);
+    } else insert.run(userId, name, displayName, passwordHash ?? noPassword, grantsText, Math.floor(realClock.nowMs()));
+    if (disabled) disable(userId);
+    else updateDisabled.run(0, userId);
+    forgetPersons();
+    log.info('an account is as the other side says', { user_id: userId, grants, disabled });
   });
 
   const refuseWhenTooMany = (name: string, address: string) => {
@@ -309,10 +347,7 @@ export function createAccounts({
     async addUser({ username, displayName, password, grants }) {
       const name = canonicalName(username);
       if (!usernameForm.test(name)) {
-        throw new VillagridError(
-          'E_REQUEST_INVALID',
-          `username ${quoted(username)} must be 1 to 64 letters, digits or . _ @ + -, and begin with a letter or digit.`,
-        );
+        throw new VillagridError('E_REQUEST_INVALID', wrongName(username));
       }
       const shown = displayName.trim();
       if (shown.length < 1 || shown.length > 100)
@@ -357,6 +392,7 @@ export function createAccounts({
       forgetPersons();
       log.info('account enabled', { user_id: userId });
     },
+    put: (account) => putAccount(account),
     list: () => all.all().map(accountOf),
     count: () => counted.get() ?? 0,
   };
@@ -374,6 +410,10 @@ function canonicalAddress(address: string): string {
 
 function quoted(text: string): string {
   return JSON.stringify(text.length > 64 ? `${text.slice(0, 64)}…` : text);
+}
+
+function wrongName(username: string): string {
+  return `username ${quoted(username)} must be 1 to 64 letters, digits or . _ @ + -, and begin with a letter or digit.`;
 }
 
 function sha256(token: string): Buffer {

@@ -161,6 +161,10 @@ export const arrows: ArrowTable = {
         imports: ['config', 'log', 'store/schema.ts'],
         ask: 'A backup reads settings and databases from outside the daemon; no room of the daemon asks for it.',
       },
+      desired: {
+        imports: ['rules'],
+        ask: 'Documents know a store of runtime and, of rules, what a site changes; what they change comes as functions of app.ts.',
+      },
       health: {
         imports: ['log', 'alerts', 'project', 'intake', 'uplink', 'clock', 'notify'],
         ask: 'Health asks rooms for counters; no room asks health.',

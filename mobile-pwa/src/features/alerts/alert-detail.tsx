@@ -2,6 +2,7 @@
 import './alerts.css';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { agoText, durationText, momentText, sentenceStart, unbroken } from '../../i18n/format.js';
+import { wordsOf } from '../../i18n/alert-words.js';
 import { addTexts, isMessageKey, t } from '../../i18n/messages.js';
 import { paused } from '../../live/apply.js';
 import { withActs, type ShownAlert } from '../../local/acts.js';
@@ -57,6 +58,7 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
       </div>
     );
   const alert = withActs(found, acts.value);
+  const words = wordsOf(found);
   const now = nowMs.value;
   const open = alert.status === 'active';
   const isPaused = paused(alert, now);
@@ -85,9 +87,9 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
             <StateLine alert={alert} nowMs={now} zone={zone} />
           </span>
         </p>
-        <h2>{unbroken(sentenceStart(alert.what || alert.message))}</h2>
+        <h2>{unbroken(sentenceStart(words.what || words.message))}</h2>
         {then !== undefined && <p class="then">{unbroken(then)}</p>}
-        <p class="why">{unbroken(alert.why)}</p>
+        <p class="why">{unbroken(words.why)}</p>
         <StandingLines alert={alert} nowMs={now} zone={zone} />
         <AlertFamily alert={alert} all={view?.alerts ?? []} />
         {alert.refused.map((act) => (
@@ -103,13 +105,13 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
             <WaitingActs alert={alert} nowMs={now} zone={zone} />
           </div>
         )}
-        {alert.steps.length > 0 && (
+        {words.steps.length > 0 && (
           <section class="do" aria-labelledby={`do-${alertId}`}>
             <h3 class="h2 flush" id={`do-${alertId}`}>
               {t('alert.steps')}
             </h3>
             <ol>
-              {alert.steps.map((step, i) => (
+              {words.steps.map((step, i) => (
                 <li key={step}>
                   <span class="num" aria-hidden="true">
                     {i + 1}
@@ -359,7 +361,7 @@ function NoteDialog({
         }}
       >
         <p class="note-about">
-          {[sentenceStart(alert.message), value].filter((part) => part !== undefined).join(': ')}
+          {[sentenceStart(wordsOf(alert).message), value].filter((part) => part !== undefined).join(': ')}
         </p>
         <label class="field">
           <span>{t('alert.note.label')}</span>

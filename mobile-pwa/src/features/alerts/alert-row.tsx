@@ -1,6 +1,7 @@
 /** One alert as a row: symbol, short cause, equipment, since, who has seen it; what waits to be sent stays with it. */
 import { agoText, durationText, momentText, sentenceStart } from '../../i18n/format.js';
-import { t } from '../../i18n/messages.js';
+import { wordsOf } from '../../i18n/alert-words.js';
+import { isolated, t } from '../../i18n/messages.js';
 import { paused } from '../../live/apply.js';
 import type { Act, ShownAlert } from '../../local/acts.js';
 import { useApp } from '../../ui/context.js';
@@ -32,8 +33,12 @@ export function seenText(alert: ShownAlert): string {
 
 /** What it is about in one line: "Kisima · Inverter 1: 68 °C, now 74 °C". */
 function subjectText(alert: ShownAlert, value: string | undefined, gridName?: string): string {
-  const device = [alert.device_name ?? undefined, value].filter((part) => part !== undefined).join(': ');
-  return [gridName, device].filter((part) => part !== undefined && part !== '').join(' · ');
+  const device = [alert.device_name ?? undefined, value]
+    .flatMap((part) => part ?? [])
+    .map(isolated)
+    .join(': ');
+  // An isolated sentence of isolated parts would lose its direction.
+  return [gridName === undefined ? '' : isolated(gridName), device].filter((part) => part !== '').join(' · ');
 }
 
 /** The event that an act will be. */
@@ -110,7 +115,7 @@ export function AlertRow({
       >
         <Severity severity={alert.severity} blink={open && !alert.seen && pause === undefined} label={false} />
         <span class="main">
-          <span class="t">{sentenceStart(alert.message)}</span>
+          <span class="t">{sentenceStart(wordsOf(alert).message)}</span>
           {where !== '' && <span class="d">{where}</span>}
           <span class="d">
             <b>{t(`severity.${alert.severity}`)}</b> · {rest.join(' · ')}

@@ -3,6 +3,7 @@ import './home.css';
 import { useEffect, useState } from 'preact/hooks';
 import type { GridState } from '@villagrid/contracts';
 import { agoText, momentText, percentText, sentenceStart, sentenceMiddle } from '../../i18n/format.js';
+import { wordsOf } from '../../i18n/alert-words.js';
 import { addTexts, t } from '../../i18n/messages.js';
 import { openAlerts, paused, pausedLast, worstCalm } from '../../live/apply.js';
 import { withActs } from '../../local/acts.js';
@@ -314,7 +315,7 @@ function Overview() {
                 </td>
                 <td>{names.get(alert.grid_id)?.name}</td>
                 <td>
-                  <a href={links.alert(alert.grid_id, alert.alert_id)}>{sentenceStart(alert.message)}</a>
+                  <a href={links.alert(alert.grid_id, alert.alert_id)}>{sentenceStart(wordsOf(alert).message)}</a>
                   <small>
                     {t(`severity.${alert.severity}`)}
                     {alert.device_name !== null && ` · ${alert.device_name}`}

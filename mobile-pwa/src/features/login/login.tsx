@@ -6,6 +6,7 @@ import { addTexts, t } from '../../i18n/messages.js';
 import { ApiFailure } from '../../origin/api.js';
 import { useApp } from '../../ui/context.js';
 import { Icon } from '../../ui/icons.js';
+import { LanguageChoice } from '../language/language-choice.js';
 import { loginTexts } from './texts.js';
 
 addTexts(loginTexts);
@@ -150,6 +151,7 @@ export function Login({ again = false }: { again?: boolean }) {
             {t(busy ? 'login.busy' : 'login.submit')}
           </button>
         </form>
+        <LanguageChoice />
         <Origin />
         {saved !== undefined && !again && (
           <section class="saved" aria-label={t('login.saved')}>

@@ -9,6 +9,7 @@ import { Icon } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
 import { Header, tabGridId, useSource } from '../../ui/shell.js';
 import { chooseTheme, themeChoice, type ThemeChoice } from '../../ui/theme.js';
+import { LanguageChoice } from '../language/language-choice.js';
 import { dutyTexts } from '../duty/texts.js';
 import { moreTexts } from './texts.js';
 
@@ -46,6 +47,9 @@ export function More() {
             ))}
           </div>
         </section>
+        <div class="sec">
+          <LanguageChoice />
+        </div>
         <div class="rows more-rows">
           {grids.value.length > 1 && (
             <a class="row" href={links.home}>
