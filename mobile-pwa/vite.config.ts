@@ -26,13 +26,20 @@ export default defineConfig({
         // One piece for what every screen needs: it compresses better than ten small ones.
         codeSplitting: {
           groups: [
+            // What fills the texts of alerts; each language's own texts come with that language.
+            {
+              name: 'language-words',
+              test: /src[\\/]rules[\\/](texts[\\/](worded|texts|fill)|fold)|languages[\\/]worded/,
+            },
             {
               name: 'core',
-              test: /[\\/](preact|signals|signals-core|idb)[\\/]|contracts[\\/]src|mobile-pwa[\\/]src[\\/](i18n|ui|live|local|origin|platform|app\.ts|chart[\\/](day|lazy-plot|sparkline)|features[\\/](dashboard|alerts[\\/]alert-(row|value)))(?!.*connection-sheet)/,
+              test: /[\\/](preact|signals|signals-core)[\\/]|contracts[\\/]src[\\/](?!rules[\\/](texts|fold))|mobile-pwa[\\/]src[\\/](i18n[\\/](?!languages)|ui|live|local|origin|platform|sw[\\/]register|app\.ts|chart[\\/](day|lazy-plot|sparkline)|features[\\/](dashboard|alerts[\\/]alert-(row|value)))(?!.*(connection-sheet|[\\/](deliver|keeper|chunks|older-alerts|probe|server-events|banner)))/,
             },
           ],
         },
         entryFileNames: (chunk) => (chunk.name === 'sw' ? 'sw.js' : 'assets/[name]-[hash].js'),
+        chunkFileNames: ({ facadeModuleId }) =>
+          `assets/${facadeModuleId?.includes('/i18n/languages/') ? 'language-' : ''}[name]-[hash].js`,
       },
     },
   },

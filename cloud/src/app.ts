@@ -1,6 +1,13 @@
 /** Composition of the single-process cloud: every part made, wired and put in the order of its start. */
 import type { ApiServer } from '@villagrid/api';
-import { decodeFrame, VillagridError, type Clock, type Frame, type RandomSource } from '@villagrid/contracts';
+import {
+  decodeFrame,
+  VillagridError,
+  type Clock,
+  type Frame,
+  type Lane,
+  type RandomSource,
+} from '@villagrid/contracts';
 import {
   ClockLedger,
   createAccounts,
@@ -15,6 +22,7 @@ import {
 } from '@villagrid/runtime';
 import { createApi } from './api-server.js';
 import type { CloudConfig } from './config/load.js';
+import type { GatewayEntry } from './config/schema.js';
 import { createDirectory, type Directory } from './directory/directory.js';
 import { createBoost } from './downlink/boost.js';
 import { createDocuments } from './downlink/documents.js';
@@ -56,6 +64,16 @@ export interface CloudPorts {
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** For tests that end the process between two durable steps. */
   readonly afterCommit?: (step: 'archived' | 'projected') => void;
+  /** For simulations in one process: nothing listens, and this takes what goes down to gateways. */
+  readonly inProcess?: { publish(topic: string, payload: string): Promise<void> };
+}
+
+/** The line of gateways to a cloud, as its broker uses it. */
+export interface UplinkLine {
+  connected(gateway: GatewayEntry): void;
+  disconnected(gateway: GatewayEntry): void;
+  /** Takes a publish of a lane; the acknowledgement waits for it. */
+  publish(gateway: GatewayEntry, lane: Lane, payload: Uint8Array): Promise<void>;
 }
 
 /** Addresses it listens on, once started; https is null when it is not configured. */
@@ -80,6 +98,8 @@ export interface Cloud {
   readonly history: WindowHistory;
   readonly counters: Counters;
   readonly broker: GuardedBroker;
+  /** Where the broker puts what gateways say. */
+  readonly line: UplinkLine;
   /** The cloud's own rules. */
   readonly watch: Watch;
   /** Deletes what was kept long enough. */
@@ -132,7 +152,8 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     onChange: (gateway) => grids.get(gateway.grid_id)?.presenceChanged(),
   });
   const downlink = createDownlink({
-    publish: (topic, payload) => broker.publish(topic, payload, { qos: 1 }),
+    publish: (topic, payload) =>
+      ports.inProcess ? ports.inProcess.publish(topic, payload) : broker.publish(topic, payload, { qos: 1 }),
     acts,
     directory,
     presence,
@@ -256,18 +277,23 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
         .get(gateway.grid_id)
         ?.projected({ samples: [], alertIds: new Set(alertIds), deviceIds: new Set(), restamped: false }),
   });
+  const line: UplinkLine = {
+    connected: (gateway) => presence.connected(gateway),
+    disconnected: (gateway) => presence.disconnected(gateway),
+    publish(gateway, lane, payload) {
+      presence.heard(gateway);
+      if (lane === 'session') return lanes.session(gateway, payload);
+      if (lane === 'alerts') return lanes.alerts(gateway, payload);
+      return acceptor.accept({ gateway, lane, payload });
+    },
+  };
   const broker = createUplinkBroker({
     config: config.mqtts,
     directory,
     presence,
     realClock,
     log: log.child('mqtts'),
-    onPublish(gateway, lane, payload) {
-      presence.heard(gateway);
-      if (lane === 'session') return lanes.session(gateway, payload);
-      if (lane === 'alerts') return lanes.alerts(gateway, payload);
-      return acceptor.accept({ gateway, lane, payload });
-    },
+    onPublish: line.publish,
   });
   const health = createHealth({
     counters,
@@ -321,17 +347,19 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
   lifecycle.add(retention);
   lifecycle.add(manifestCheck);
   lifecycle.add(watch);
-  lifecycle.add({
-    name: 'api',
-    start: async () => void (await api.start()),
-    stop: () => api.stop(),
-    stopDeadlineMs: 1000,
-  });
+  if (!ports.inProcess)
+    lifecycle.add({
+      name: 'api',
+      start: async () => void (await api.start()),
+      stop: () => api.stop(),
+      stopDeadlineMs: 1000,
+    });
   lifecycle.add(downlink);
   lifecycle.add(documents);
   lifecycle.add(boost);
   lifecycle.add({ name: 'ingest', start() {}, stop: () => acceptor.drained(), stopDeadlineMs: 1000 });
-  lifecycle.add({ name: 'mqtts', start: () => broker.start(), stop: () => broker.stop(), stopDeadlineMs: 1500 });
+  if (!ports.inProcess)
+    lifecycle.add({ name: 'mqtts', start: () => broker.start(), stop: () => broker.stop(), stopDeadlineMs: 1500 });
 
   const addresses = (): CloudAddresses | undefined => {
     const url = (scheme: string) => api.urls.find((one) => one.startsWith(`${scheme}:`)) ?? null;
@@ -359,6 +387,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     history,
     counters,
     broker,
+    line,
     watch,
     retention,
     manifestCheck,

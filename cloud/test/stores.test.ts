@@ -70,6 +70,26 @@ t.test('numbers given up before that was kept are found again in what the ledger
   t.end();
 });
 
+t.test('a sealed frame is found by any number it stands for, and every one of them is refused with it', async (t) => {
+  const store = createSqliteUplinkStore(open(t));
+  const log = { gatewayId: 'gw-1', gridId: 'alpha', epoch: 'E1' };
+  const frames = [
+    { ...toArchive(1), last: 4 },
+    { ...toArchive(5), last: 6, bad: 'E_ENVELOPE_INVALID: torn' },
+    { ...toArchive(7), last: 9 },
+  ];
+  await store.accept([{ ...log, frames }], [], 0);
+  const numbers = (first: number, last: number) =>
+    store.framesNumbered(log, first, last, 10, 99).map(({ number }) => number);
+  // Told by the last number, so that whoever goes on after it has it once.
+  t.same(numbers(2, 8), [4, 8]);
+  t.same(numbers(5, 9), [9]);
+  t.same(
+    store.logs('gw-1')[0]?.refused.map(({ number }) => number),
+    [5, 6],
+  );
+});
+
 uplinkStoreSuite(t, 'SQLite', (t) => {
   const database = open(t);
   return { store: createSqliteUplinkStore(database), reopen: () => createSqliteUplinkStore(database) };

@@ -46,7 +46,13 @@ export * from './rules/engine.js';
 export * from './rules/subject.js';
 export * from './rules/texts/texts.js';
 export * from './rules/texts/fill.js';
+export * from './rules/texts/worded.js';
 export * from './rules/texts/words.js';
+// Each language by itself too, so that the app fetches none that nobody reads.
+export { ar as rulesInArabic } from './rules/texts/ar.js';
+export { en as rulesInEnglish } from './rules/texts/en.js';
+export { fr as rulesInFrench } from './rules/texts/fr.js';
+export { sw as rulesInSwahili } from './rules/texts/sw.js';
 export * from './site/site.js';
 export * from './site/figures.js';
 export * from './devices/freshness.js';

@@ -95,19 +95,25 @@ const villagrid = (secure: boolean, slow = false): Contestant => ({
   },
 });
 
-const bareAedes = (secure: boolean): Contestant => ({
-  what: 'the broker library alone: no storage, no login, no rules',
+const alone = (secure: boolean, program: string, what: string): Contestant => ({
+  what,
   async run(lap) {
     const files = secure ? await makeCertificates(lap.folder) : undefined;
     const running = lap.processes.start({
-      name: 'aedes',
+      name: 'limit',
       command: process.execPath,
-      args: ['--import=tsx', at('bare-aedes.ts'), ...(files ? [files.certificate, files.key] : [])],
+      args: ['--import=tsx', at(program), ...(files ? [files.certificate, files.key] : [])],
     });
     const { port } = (await running.next('ready', 20_000)) as { port: number };
     return (await load(lap, { port, clients: strangers, authorityFile: files?.authority })).perSecond;
   },
 });
+
+const bareAedes = (secure: boolean): Contestant =>
+  alone(secure, 'bare-aedes.ts', 'the broker library alone: no storage, no login, no rules');
+
+const bareSocket = (secure: boolean): Contestant =>
+  alone(secure, 'bare-socket.ts', 'sockets alone, in one thread of Node: acknowledged and not looked at');
 
 /** Starts mosquitto on a free port; gives the port. */
 async function startMosquitto(
@@ -296,6 +302,7 @@ const bench = (id: string, how: string, secure: boolean): Bench => ({
   limit: bareAedes(secure),
   peers: {
     mosquitto: mosquittoInMemory(secure),
+    'bare socket': bareSocket(secure),
     ...(secure ? {} : { 'mosquitto + script': subscriberScript, 'mosquitto + node-red': nodeRed }),
   },
 });

@@ -32,7 +32,7 @@ import {
 import { createAlerts } from './alerts/alerts.js';
 import { createBalanceCheck } from './balance/balance-check.js';
 import { createDeviceLogin } from './broker/device-login.js';
-import { createIngestBroker, plainDevices, readPem } from './broker/ingest-broker.js';
+import { createIngestBroker, plainDevices, readPem, type BrokerIntake } from './broker/ingest-broker.js';
 import { stoppedHardSubject } from './health/power-cut.js';
 import { clockCorrectedSubject } from './clock/corrected-alert.js';
 import { createClockKeeper, createVillageClock } from './clock/keeper.js';
@@ -68,7 +68,7 @@ import { NodeSequences } from './log/sequences.js';
 import { lendLines, linesSocket } from './links/index.js';
 import { gatewayParts } from './parts.js';
 import { ownFile } from './places.js';
-import { uplinkCursor } from './uplink/index.js';
+import { uplinkCursor, type UplinkDestination } from './uplink/index.js';
 import { createPressure } from './project/pressure.js';
 import { loadSiteRules, siteDefaults } from './rules/index.js';
 import { createProjector } from './project/projector.js';
@@ -108,6 +108,11 @@ export interface GatewayPorts {
   readonly documentTrialMs?: number;
   /** For tests: what the system knows of the time. */
   readonly timeSources?: TimeSources;
+  /**
+   * For simulations in one process: nothing listens, this is the line to the cloud, and what only looks at figures over
+   * hours and days (balance, insight, the gateway's own health) rests.
+   */
+  readonly inProcess?: { readonly destination: UplinkDestination };
 }
 
 /** Addresses of a running gateway, as the ready line tells them. */
@@ -132,6 +137,8 @@ export interface Gateway {
   /** The village's time as this gateway knows it. */
   readonly clock: Clock;
   readonly broker: GuardedBroker;
+  /** Where the broker puts what devices say. */
+  readonly devices: BrokerIntake;
   /** Where drivers put what they learn. */
   readonly sink: DriverSink;
 }
@@ -379,6 +386,21 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   });
   const prototype = createPrototype(intake.parsed);
 
+  const devices: BrokerIntake = {
+    telemetry: intake.telemetry,
+    telemetryOf: intake.telemetryOf,
+    legacyData: prototype,
+    legacyAlert: alerts.legacyText,
+    async link(login, state) {
+      await Promise.all([link(login, state), ...mapped.devicesOf(login).map((deviceId) => link(deviceId, state))]);
+    },
+    ack: (deviceId, payload) => commands.acknowledged(deviceId, payload),
+    async time(deviceId, question) {
+      const answer = nodeTime(question, clock.nowMs(), clockTrust());
+      // A node that is gone asks again.
+      await broker.publish(topics.command(gridId, deviceId), JSON.stringify(answer)).catch(() => {});
+    },
+  };
   const broker = createIngestBroker({
     config,
     login: createDeviceLogin({
@@ -387,21 +409,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
       random,
       logger: logger.child('broker'),
     }),
-    intake: {
-      telemetry: intake.telemetry,
-      telemetryOf: intake.telemetryOf,
-      legacyData: prototype,
-      legacyAlert: alerts.legacyText,
-      async link(login, state) {
-        await Promise.all([link(login, state), ...mapped.devicesOf(login).map((deviceId) => link(deviceId, state))]);
-      },
-      ack: (deviceId, payload) => commands.acknowledged(deviceId, payload),
-      async time(deviceId, question) {
-        const answer = nodeTime(question, clock.nowMs(), clockTrust());
-        // A node that is gone asks again.
-        await broker.publish(topics.command(gridId, deviceId), JSON.stringify(answer)).catch(() => {});
-      },
-    },
+    intake: devices,
     foreign: mapped,
     clock: realClock,
     logger: logger.child('broker'),
@@ -480,7 +488,9 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     random,
     logger,
     clockTrust,
-    storage: () => storageFigures(config.data_dir),
+    // A simulation tells nothing of the machine it runs on.
+    storage: () => (ports.inProcess ? {} : storageFigures(config.data_dir)),
+    ...(ports.inProcess ? { destination: ports.inProcess.destination } : {}),
     clockOffsetMs: () => clock.offsetMs(),
     onCloudTime: (nowMs, exactToMs) => void keeper.offerCloud(nowMs, exactToMs),
   });
@@ -495,7 +505,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     ],
     receipted: () => (uplink ? log.cursor(uplinkCursor) : undefined),
     unneeded: () => Math.min(...statesOfReaders.map((name) => log.state(name)?.number ?? 0)),
-    diskUsedPct: () => diskUsedPct(config.data_dir),
+    diskUsedPct: () => (ports.inProcess ? undefined : diskUsedPct(config.data_dir)),
     gaveUp: () => uplink?.siteChanged(),
     // While times are being put right, nobody can tell what is old.
     trust: () => (projector.repairing() || projector.behind() > 0 ? 'floor' : clock.trust()),
@@ -652,16 +662,18 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   lifecycle.add(desired);
   // Only what is sent as measured can be compared sample by sample.
   if (uplink && config.uplink?.plan === 'raw') lifecycle.add(manifests);
-  lifecycle.add(balance);
-  lifecycle.add(insight);
+  if (!ports.inProcess) {
+    lifecycle.add(balance);
+    lifecycle.add(insight);
+  }
   if (notifier) lifecycle.add(notifier);
   lifecycle.add({ name: 'word of a power cut', start: tellOfStop, stop() {} });
   lifecycle.add({
     name: 'broker',
-    start: () => broker.start(),
+    start: () => (ports.inProcess ? undefined : broker.start()),
     stop() {
       commands.stop();
-      const stopped = broker.stop();
+      const stopped = ports.inProcess ? undefined : broker.stop();
       // What waits for the hold is acknowledged before the connections end.
       void log.flush();
       return stopped;
@@ -669,15 +681,16 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
   });
   for (const part of parts) lifecycle.add(part);
   if (connections.length > 0) lifecycle.add(linesLent(config.data_dir, line, logger));
-  lifecycle.add(health.part);
+  if (!ports.inProcess) lifecycle.add(health.part);
   let served: readonly ApiAddress[] = [];
-  lifecycle.add({
-    name: 'api',
-    async start() {
-      served = (await server.start()).addresses;
-    },
-    stop: () => server.stop(),
-  });
+  if (!ports.inProcess)
+    lifecycle.add({
+      name: 'api',
+      async start() {
+        served = (await server.start()).addresses;
+      },
+      stop: () => server.stop(),
+    });
 
   const addresses = (): GatewayAddresses => {
     const { mqtt, mqtts } = broker.ports;
@@ -702,6 +715,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     log,
     clock,
     broker,
+    devices,
     sink,
   };
 }

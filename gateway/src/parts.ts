@@ -27,6 +27,7 @@ import {
   type Uplink,
   type UplinkCommands,
   type UplinkDocuments,
+  type UplinkDestination,
   uplinkKeepaliveS,
 } from './uplink/index.js';
 
@@ -56,6 +57,8 @@ export interface PartsContext {
   readonly random: RandomSource;
   readonly logger: Logger;
   readonly clockTrust: () => ClockTrust;
+  /** For simulations: the line to the cloud in place of the settings'. */
+  readonly destination?: UplinkDestination;
   /** Disk and card, as HELLO tells of them. */
   readonly storage: () => Partial<Pick<Hello, 'disk_used_pct' | 'card_life_used_pct'>>;
   /** By how much the village's clock is ahead of the system's. */
@@ -137,23 +140,25 @@ function makeUplink(context: PartsContext): Uplink | undefined {
   const { uplink: settings, site } = config;
   if (!settings) return undefined;
   const logger = context.logger.child('uplink');
-  const destination = createMqttDestination({
-    url: settings.url,
-    caFile: settings.ca_file,
-    certificateFile: settings.certificate_file,
-    keyFile: settings.key_file,
-    clientId: site.gateway_id,
-    will: { topic: topics.gatewayStatus(site.grid_id, site.gateway_id), payload: 'offline' },
-    keepaliveS: uplinkKeepaliveS(settings.plan, settings.gather_s),
-    realClock,
-    random,
-    log: logger,
-    // A certificate is judged by the time the village knows, and while it knows none, only by who signed it.
-    judge: {
-      systemIsRight: () => isTrusted(clockTrust()) && Math.abs(context.clockOffsetMs()) < systemWrongMs,
-      nowMs: () => (isTrusted(clockTrust()) ? clock.nowMs() : undefined),
-    },
-  });
+  const destination =
+    context.destination ??
+    createMqttDestination({
+      url: settings.url,
+      caFile: settings.ca_file,
+      certificateFile: settings.certificate_file,
+      keyFile: settings.key_file,
+      clientId: site.gateway_id,
+      will: { topic: topics.gatewayStatus(site.grid_id, site.gateway_id), payload: 'offline' },
+      keepaliveS: uplinkKeepaliveS(settings.plan, settings.gather_s),
+      realClock,
+      random,
+      log: logger,
+      // A certificate is judged by the time the village knows, and while it knows none, only by who signed it.
+      judge: {
+        systemIsRight: () => isTrusted(clockTrust()) && Math.abs(context.clockOffsetMs()) < systemWrongMs,
+        nowMs: () => (isTrusted(clockTrust()) ? clock.nowMs() : undefined),
+      },
+    });
   return createUplink({
     destination,
     log,

@@ -31,7 +31,7 @@ export function serviceWorkerAssets(): Plugin {
           throw new Error('sw.js is missing from the bundle: check the input of vite.config.ts');
         if (!worker.code.includes(placeholder)) throw new Error(`sw.js lost its placeholder ${placeholder}`);
         const made = Object.keys(bundle)
-          .filter((file) => file !== 'sw.js' && !file.endsWith('.html') && !file.endsWith('.map'))
+          .filter((file) => file !== 'sw.js' && !/\.(html|map)$|language-pseudo/.test(file))
           .map((file) => `/${file}`);
         const files = ['/', ...made, ...publicFiles(publicDirectory)].sort();
         const build = createHash('sha256').update(files.join('\n')).digest('hex').slice(0, 12);

@@ -12,11 +12,14 @@ import { alertValueText, presentValue } from '../src/features/alerts/alert-value
 import { knownPeople } from '../src/features/alerts/people.js';
 import { noticeText } from '../src/features/duty/notice-text.js';
 import { dutyTexts } from '../src/features/duty/texts.js';
-import { spanEndText } from '../src/i18n/format.js';
-import { addTexts } from '../src/i18n/messages.js';
+import { durationText, metricLabel, momentText, quantityText, spanEndText } from '../src/i18n/format.js';
+import type { Language } from '../src/i18n/language.js';
+import { addTexts, english, fill, language, ownWords, t as words } from '../src/i18n/messages.js';
+import { en } from '../src/i18n/en.js';
 import { verdictWords } from '../src/i18n/verdict.js';
 import { sourceLine } from '../src/ui/source.js';
 import { chromiumPath, runAppChecks } from './run-app-checks.js';
+import { languageProblems } from './language-checks.js';
 import { startStub } from './stub/server.js';
 
 t.setTimeout(240_000);
@@ -42,7 +45,7 @@ t.test('the first load of the dashboard stays within 60 kB compressed', async (t
   const size = (file: string) => brotliCompressSync(readFileSync(join(dist, 'assets', file))).length;
   // Screens that are fetched when they are opened first.
   const later =
-    /^(alert-detail|alerts|all-alerts|history|reports|rules|devices|more|login|home|connection-sheet|clock-offer|duty|notice|texts)-/;
+    /^(alert-detail|alerts|all-alerts|history|reports|rules|devices|more|login|home|language|language-choice|connection-sheet|clock-offer|duty|notice|texts|deliver|keeper|older-alerts|banners|server-events)-/;
   const files = readdirSync(join(dist, 'assets'));
   const first = files.filter((file) => !later.test(file)).reduce((sum, file) => sum + size(file), 0);
   const all = files.reduce((sum, file) => sum + size(file), 0);
@@ -55,6 +58,67 @@ t.test('the first load of the dashboard stays within 60 kB compressed', async (t
     'no schema of the contract is in the bundle',
   );
 });
+
+t.test('every language fills in what English fills in, and has the plural forms it needs', async (t) => {
+  const texts: Record<string, string> = { ...en };
+  for (const file of readdirSync(join(room, 'src'), { recursive: true, encoding: 'utf8' }))
+    if (file.endsWith('texts.ts')) Object.assign(texts, ...Object.values(await import(join(room, 'src', file))));
+  t.ok(Object.keys(texts).length > 500, 'the texts of every screen were found');
+  const plural = /\{(\w+), plural,(?: \w+ \{[^}]*\})+\}/g;
+  const values = (text: string) =>
+    [...new Set([...text.replace(plural, '{$1}').matchAll(/\{(\w+)\}/g)].map(([, name]) => name))].sort().join(' ');
+  const tags = readdirSync(join(room, 'src/i18n/languages')).map((file) => file.replace('.ts', ''));
+  for (const tag of tags.filter((one) => one !== 'worded' && one !== 'pseudo')) {
+    const { default: one } = (await import(join(room, `src/i18n/languages/${tag}.ts`))) as { default: Language };
+    const forms = new Set(Array.from({ length: 200 }, (_, n) => one.form(n)));
+    const [known] = Intl.PluralRules.supportedLocalesOf([tag]);
+    const rules = known === undefined ? undefined : new Intl.PluralRules(known);
+    for (let n = 0; n < 200 && rules !== undefined; n += 1)
+      if (one.form(n) !== rules.select(n)) t.fail(`${tag}: ${n} is ${rules.select(n)}, not ${one.form(n)}`);
+    for (const [key, text] of Object.entries(one.texts)) {
+      if (/[<>]/.test(text)) t.fail(`${tag} ${key} has markup`);
+      if (texts[key] === undefined) {
+        if (!/^(metric|component|reports\.figure)\./.test(key)) t.fail(`${tag} ${key} is in no English text`);
+        continue;
+      }
+      const own = text.includes(', plural,') ? [...text.matchAll(/(\w+) \{/g)].map(([, form]) => form) : undefined;
+      if (own === undefined ? texts[key].includes(', plural,') : [...forms].some((form) => !own.includes(form)))
+        t.fail(`${tag} ${key} lacks a plural form`);
+      if (values(text) !== values(texts[key])) t.fail(`${tag} ${key} fills in ${values(text)}`);
+    }
+  }
+});
+
+t.test(
+  'words follow the reader: plural forms, numbers and dates, and values held apart in right-to-left sentences',
+  async (t) => {
+    const { default: ar } = await import('../src/i18n/languages/ar.js');
+    const { default: fr } = await import('../src/i18n/languages/fr.js');
+    t.teardown(() => {
+      language.value = english;
+    });
+    const noon = Date.UTC(2026, 10, 25, 12);
+    language.value = fr;
+    t.equal(quantityText('consumption_kw', 9.87), '9,87\u00a0kW');
+    t.equal(momentText(noon, noon + 86_400_000 * 2, 'UTC'), '25 nov., 12:00');
+    t.equal(fill('{n, plural, one {# jour} other {# jours}}', { n: 0 }), '0 jour');
+    ownWords.value = { fr: { 'tab.grid': 'Notre centrale', 'age.since': 'depuis {hier}' }, ar: {} };
+    t.equal(words('tab.grid'), 'Notre centrale', 'the people of the grid say it their way');
+    t.equal(words('age.since', { when: '14:05' }), 'depuis 14:05', 'but not with what is not there to be filled in');
+    ownWords.value = {};
+    language.value = ar;
+    t.equal(fill('{n, plural, two {يومان} few {# أيام} other {# يوم}}', { n: 2 }), 'يومان');
+    t.equal(fill('{n, plural, two {يومان} few {# أيام} other {# يوم}}', { n: 7 }), '7 أيام');
+    t.equal(fill('عند {when}', { when: '14:05' }), 'عند \u206814:05\u2069');
+    t.equal(durationText(3 * 86_400_000), '3 أيام');
+    t.match(
+      momentText(noon, noon + 86_400_000 * 2, 'UTC'),
+      /^25 نوفمبر، 12:00$/,
+      'digits of the meters, an Arabic comma',
+    );
+    t.equal(metricLabel('equipment_temp_c.inverter-1'), 'حرارة المعدات، \u2068العاكس 1\u2069');
+  },
+);
 
 t.test('frames change what is known: spares are not counted, and an older answer hides no new alert', async (t) => {
   const device = (device_id: string, link_state: string, expected = true) =>
@@ -256,5 +320,25 @@ t.test(
     t.same(report?.skipped, [], 'nothing was skipped');
     t.equal(new Set(stub.acts).size, stub.acts.length);
     t.equal(stub.acts.length, 2, 'each of the two acts took effect once');
+  },
+);
+
+t.test(
+  'every word on every screen comes from the dictionary, and long words and right-to-left ones run over no edge',
+  { timeout: 120_000, skip: existsSync(chromiumPath) ? false : `no ${chromiumPath} on this machine` },
+  async (t) => {
+    const stub = await startStub({ dist, scenario: 'alert', nowMs, every });
+    t.teardown(() => stub.stop());
+    const problems = await languageProblems({
+      baseUrl: stub.url,
+      username: 'amina',
+      password: 'kisima-1',
+      gridId: 'kisima',
+      languages: [
+        { tag: 'en-XA', width: 320, direction: 'ltr' },
+        { tag: 'ar', width: 360, direction: 'rtl' },
+      ],
+    });
+    t.same(problems, []);
   },
 );

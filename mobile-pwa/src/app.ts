@@ -11,11 +11,13 @@ import {
 } from '@villagrid/contracts';
 import { batch, computed, signal, type ReadonlySignal, type Signal } from '@preact/signals';
 import { align, dayMs, dayStepMs, type DayHistory } from './chart/day.js';
-import { actsToSend, afterSending, retryDelayMs, type Act } from './local/acts.js';
+import { told, type Act } from './local/acts.js';
 import type { LocalStore, SavedLogin } from './local/database.js';
-import { answeredAlerts, applyFrame, mergeAlerts, speaks, type GridView } from './live/apply.js';
-import { openChannel, type Channel, type ChannelState } from './live/channel.js';
+import type { Deliverer } from './local/deliver.js';
+import { applyFrame, keptAlerts, mergeAlerts, speaks, type GridView } from './live/apply.js';
+import { openChannel, type Carrier, type Channel, type ChannelState } from './live/channel.js';
 import { ApiFailure, createApi, type Api } from './origin/api.js';
+import { ended, loginAt, valid } from './origin/roaming.js';
 import { parseRoute, type Route } from './ui/routes.js';
 
 /** What the dashboard draws of the last 24 hours. */
@@ -33,6 +35,7 @@ export interface AppState {
   /** Whether discovery is still on its way or failed. */
   readonly serverState: Signal<'looking' | 'found' | 'none'>;
   readonly lastServer: Signal<{ id: string | null; kind: 'gateway' | 'cloud' | null; build: string | null }>;
+  /** Who is known at the server that answers; its token is empty after it ended. */
   readonly login: Signal<SavedLogin | null>;
   /** The login screen lies over the app because a login ended. */
   readonly loginExpired: Signal<boolean>;
@@ -44,10 +47,14 @@ export interface AppState {
   readonly views: Signal<Readonly<Record<string, GridView>>>;
   readonly days: Signal<Readonly<Record<string, DayHistory>>>;
   readonly channel: Signal<ChannelState | 'idle'>;
+  /** What the channel is carried by while it is live. */
+  readonly carrier: Signal<Carrier>;
   /** The grid the channel follows. */
   readonly followed: Signal<string | null>;
   readonly acts: Signal<readonly Act[]>;
   readonly persistent: boolean;
+  /** The phone took the last thing it was to keep; false: it is full. */
+  readonly kept: Signal<boolean>;
   /** Text for the live region: a new alert, once. */
   readonly announcement: Signal<string>;
   readonly updateReady: Signal<boolean>;
@@ -71,6 +78,8 @@ export interface App {
   act(
     what: Pick<Act, 'type' | 'note' | 'assignee' | 'replaces' | 'durationS'> & { readonly alert: AlertView },
   ): Promise<void>;
+  /** Puts the login off: saved values stay readable, and what is done waits. */
+  logInLater(): void;
   dismissAct(id: string): Promise<void>;
   /** Offers this phone's time to the gateway; rejects with ApiFailure. */
   offerClock(gridId: string): Promise<ClockAnswer>;
@@ -96,6 +105,7 @@ export async function createApp(ports: {
   const savedAlerts = new Map((await store.all('alerts')).map((one) => [one.grid_id, one.alerts]));
   const savedDays = await store.all('series');
 
+  store.full = async () => (await import('./local/keeper.js')).makeRoom(clock.nowMs());
   const phoneNowMs = signal(clock.nowMs());
   const offsetMs = signal(meta?.offsetMs ?? 0);
   const lastServer: AppState['lastServer'] = signal({
@@ -124,23 +134,30 @@ export async function createApp(ports: {
     ),
     days: signal(Object.fromEntries(savedDays.map(({ grid_id, day }) => [grid_id, day]))),
     channel: signal('idle'),
+    carrier: signal('socket'),
     followed: signal(null),
     acts: signal(await store.all('acts')),
     persistent: store.persistent,
+    kept: store.kept,
     announcement: signal(''),
     updateReady: signal(false),
     sheetOpen: signal(false),
   };
 
-  const token = () => state.login.value?.token ?? null;
-  const onUnauthorised = () => {
-    if (state.login.value === null) return;
-    void store.remove('logins', state.login.value.server_id);
+  const token = () => state.login.value?.token || null;
+  /** A server said that the login is over. Another server may have answered, which has a login of its own. */
+  const onUnauthorised = async () => {
+    const login = state.login.value;
+    if (!valid(login) || !(await discover()) || state.login.value !== login) return;
+    const over = ended(login);
+    logins.set(over.server_id, over);
+    void store.put('logins', over);
     batch(() => {
+      state.login.value = over;
       state.loginExpired.value = true;
     });
   };
-  const api = createApi({ clock, token, onUnauthorised });
+  const api = createApi({ clock, token, onUnauthorised: () => void onUnauthorised() });
 
   const setServerNow = (nowMs: number) => {
     const phone = clock.nowMs();
@@ -173,6 +190,7 @@ export async function createApp(ports: {
     });
   };
 
+  const writtenAlerts = new Map<string, readonly AlertView[]>();
   const unsaved = new Set<string>();
   /** Saves a grid at most every two seconds: writing each tick would wear the phone's flash for nothing. */
   const saveGrid = (gridId: string) => {
@@ -184,7 +202,9 @@ export async function createApp(ports: {
       if (view === undefined) return;
       const { summary, devices, answeredAtMs, alerts } = view;
       void store.put('latest', { grid_id: gridId, summary, devices, answeredAtMs });
-      void store.put('alerts', { grid_id: gridId, alerts });
+      // A long list is written when it changed, not with each tick.
+      if (writtenAlerts.get(gridId) !== alerts) void store.put('alerts', { grid_id: gridId, alerts });
+      writtenAlerts.set(gridId, alerts);
       saveMeta();
     });
   };
@@ -196,11 +216,19 @@ export async function createApp(ports: {
       const fresh = view.alerts.find((alert) => speaks(alert) && !known.has(alert.alert_id));
       if (fresh !== undefined) state.announcement.value = ports.announce(fresh);
     }
+    if (before?.alerts !== view.alerts) dropTold(view.alerts);
     saveGrid(gridId);
   };
   const setAlerts = (gridId: string, alerts: readonly AlertView[]) => {
     const view = state.views.value[gridId];
     if (view !== undefined) setView(gridId, { ...view, alerts });
+  };
+  /** Drops acts that a server has, whoever told it. */
+  const dropTold = (alerts: readonly AlertView[]) => {
+    const there = told(state.acts.value, alerts);
+    if (there.size === 0) return;
+    state.acts.value = state.acts.value.filter(({ id }) => !there.has(id));
+    for (const id of there) void store.remove('acts', id);
   };
 
   async function refreshDay(gridId: string): Promise<void> {
@@ -223,12 +251,25 @@ export async function createApp(ports: {
       // The saved day stays; its age is visible in the chart itself.
     }
   }
+  /** The server that last listed a grid's alerts. */
+  const alertsFrom = new Map<string, string | null>();
   async function refreshAlerts(gridId: string): Promise<void> {
     const alertsNow = () => state.views.value[gridId]?.alerts ?? [];
     const before = alertsNow();
+    const known = new Set(before.map(({ alert_id }) => alert_id));
     try {
       const page = await api.alerts(gridId, { limit: '200' });
-      setAlerts(gridId, answeredAlerts(page.alerts, before, alertsNow()));
+      const server = lastServer.value.id;
+      const sameServer = alertsFrom.get(gridId) === server;
+      const [whole, nowMs] = [page.next_cursor === null, state.nowMs.value];
+      alertsFrom.set(gridId, server);
+      setAlerts(gridId, keptAlerts(page.alerts, before, alertsNow(), { whole, sameServer, nowMs }));
+      // The past is fetched once: what this phone knew reaches back from the end of the page.
+      if (whole || known.has(page.alerts.at(-1)?.alert_id ?? '')) return;
+      const { olderAlerts } = await import('./live/older-alerts.js');
+      await olderAlerts(api, gridId, page.next_cursor, nowMs, (more) =>
+        setAlerts(gridId, mergeAlerts(alertsNow(), more)),
+      );
     } catch {
       // Saved alerts stay.
     }
@@ -283,39 +324,29 @@ export async function createApp(ports: {
     }
   }
 
-  let failures = 0;
-  let sending = false;
-  let again: { cancel(): void } | undefined;
-  async function sendActs(): Promise<void> {
-    const login = state.login.value;
-    if (sending || login === null || state.loginExpired.value) return;
-    sending = true;
-    again?.cancel();
+  let deliverer: Deliverer | undefined;
+  /** Sends what waits, if anything does. */
+  async function sendActs(fresh = true): Promise<void> {
+    if (token() === null || !state.acts.value.some((act) => act.state === 'waiting')) return;
     try {
-      for (const act of actsToSend(state.acts.value, login.username)) {
-        const outcome = await api.send(act);
-        state.acts.value = afterSending(state.acts.value, act.id, outcome);
-        const left = state.acts.value.find(({ id }) => id === act.id);
-        if (left === undefined) await store.remove('acts', act.id);
-        else await store.put('acts', left);
-        if (outcome.kind === 'taken') {
-          failures = 0;
-          const view = state.views.value[act.gridId];
-          if (view !== undefined) setAlerts(act.gridId, mergeAlerts(view.alerts, [outcome.alert]));
-        }
-        if (outcome.kind === 'unreachable' || outcome.kind === 'unauthorised') {
-          failures += 1;
-          break;
-        }
-      }
-    } finally {
-      sending = false;
+      const { createDeliverer } = await import('./local/deliver.js');
+      deliverer ??= createDeliverer({
+        clock,
+        random,
+        store,
+        api,
+        acts: state.acts,
+        username: () => (valid(state.login.value) ? state.login.value.username : null),
+        nowMs: () => clock.nowMs() + offsetMs.value,
+        onTaken: ({ gridId }, alert) => {
+          const view = state.views.value[gridId];
+          if (view !== undefined) setAlerts(gridId, mergeAlerts(view.alerts, [alert]));
+        },
+      });
+      await deliverer.run(fresh);
+    } catch {
+      // This part of the app is not on the phone yet and no server gave it: tried again when one answers.
     }
-    if (actsToSend(state.acts.value, login.username).length > 0 && !state.loginExpired.value)
-      again = clock.after(
-        retryDelayMs(failures, () => random.float()),
-        () => void sendActs(),
-      );
   }
 
   async function refreshGrids(): Promise<void> {
@@ -334,25 +365,36 @@ export async function createApp(ports: {
     }
   }
 
-  async function discover(): Promise<void> {
+  /** Asks who answers at this address, and takes the login of that server. False when nobody answers. */
+  async function discover(): Promise<boolean> {
     try {
       const found = await api.discover();
+      const other = lastServer.value.id !== found.server_id;
       batch(() => {
         setServerNow(found.now_ms);
         state.discovery.value = found;
         state.serverState.value = 'found';
-        if (lastServer.value.id !== found.server_id) {
-          // Another server answers at this address now: it has a login of its own.
-          const login = logins.get(found.server_id) ?? null;
-          if (login !== null || lastServer.value.id !== null) state.login.value = login;
-        }
+        if (other) state.login.value = loginAt(found.server_id, state.login.value, logins);
+        if (other) loginPutOff = false;
+        state.loginExpired.value = state.login.value !== null && token() === null && !loginPutOff;
         lastServer.value = { id: found.server_id, kind: found.kind, build: found.build };
       });
       saveMeta();
+      if (other) {
+        // The channel belongs to the former server.
+        const gridId = state.followed.value;
+        follow(null);
+        follow(gridId);
+        void refreshGrids();
+        void sendActs();
+      }
+      return true;
     } catch {
       if (state.discovery.value === null) state.serverState.value = 'none';
+      return false;
     }
   }
+  let loginPutOff = false;
 
   function follow(gridId: string | null): void {
     if (state.followed.value === gridId && (channel !== undefined || gridId === null)) return;
@@ -369,11 +411,13 @@ export async function createApp(ports: {
       clock,
       random,
       onFrame: onFrame(gridId),
-      onState: (next) => {
+      onState: (next, carrier) => {
         state.channel.value = next;
+        if (carrier !== undefined) state.carrier.value = carrier;
       },
-      onUnauthorised,
-      poll: () => pollSummary(gridId, true),
+      onUnauthorised: () => void onUnauthorised(),
+      onLost: () => void discover(),
+      poll: async () => token() !== null && (await pollSummary(gridId, true)),
     });
   }
 
@@ -472,7 +516,18 @@ export async function createApp(ports: {
       // Kept before it is shown as done: a phone that dies now still sends it later.
       await store.put('acts', act);
       state.acts.value = [...state.acts.value, act];
-      void sendActs();
+      if (token() === null) {
+        loginPutOff = false;
+        state.loginExpired.value = state.serverState.value === 'found';
+      }
+      void sendActs(false);
+    },
+    logInLater() {
+      loginPutOff = true;
+      batch(() => {
+        state.loginExpired.value = false;
+        state.peeking.value = true;
+      });
     },
     async dismissAct(id) {
       state.acts.value = state.acts.value.filter((act) => act.id !== id);
@@ -486,11 +541,12 @@ export async function createApp(ports: {
     tryNow() {
       void discover().then(refreshGrids);
       channel?.poke();
-      failures = 0;
       void sendActs();
     },
     async clearSaved() {
       await store.clear(['latest', 'alerts', 'series', 'meta']);
+      indexedDB.deleteDatabase('villagrid-history');
+      store.kept.value = true;
       batch(() => {
         const keep = state.followed.value;
         const view = keep === null ? undefined : state.views.value[keep];
@@ -505,7 +561,6 @@ export async function createApp(ports: {
       if (!shown) return;
       phoneNowMs.value = clock.nowMs();
       void discover().then(refreshGrids);
-      failures = 0;
       void sendActs();
     },
     go(address, replace = false) {
@@ -519,10 +574,15 @@ export async function createApp(ports: {
   clock.every(1000, () => {
     if (document.visibilityState === 'visible') phoneNowMs.value = clock.nowMs();
   });
+  // Nobody answers: asking again costs nothing, and the first answer brings the channel back.
+  clock.every(5000, () => {
+    if (document.visibilityState === 'visible' && state.channel.value === 'down')
+      void discover().then((found) => found && channel?.poke());
+  });
   // The list of grids is not part of the live channel: every 15 s while somebody looks.
   clock.every(15_000, () => {
     if (document.visibilityState !== 'visible') return;
-    if (state.serverState.value !== 'found') void discover();
+    if (state.channel.value !== 'live') void discover();
     void refreshGrids();
   });
   // The chart's history: the live values fill its end, the rest is fetched anew now and then.

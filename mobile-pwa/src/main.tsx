@@ -1,4 +1,5 @@
 /** Composition root of the app: real clock and store in, screens out. */
+import { effect } from '@preact/signals';
 import { render } from 'preact';
 import { useEffect } from 'preact/hooks';
 import './ui/tokens.css';
@@ -7,8 +8,10 @@ import './features/dashboard/dashboard.css';
 import { createApp } from './app.js';
 import { HatchPattern } from './chart/sparkline.js';
 import { Dashboard } from './features/dashboard/dashboard.js';
+import { wordsOf } from './i18n/alert-words.js';
+import { startLanguage } from './i18n/choose.js';
 import { sentenceStart } from './i18n/format.js';
-import { t } from './i18n/messages.js';
+import { ownWords, t } from './i18n/messages.js';
 import { openLocalStore } from './local/database.js';
 import { clock, onNetworkChange, onVisibility, random } from './platform/platform.js';
 import { AppContext, useApp } from './ui/context.js';
@@ -16,12 +19,14 @@ import { parseRoute } from './ui/routes.js';
 import { lazy } from './ui/lazy.js';
 import { Tabs } from './ui/shell.js';
 import { wide } from './ui/theme.js';
-import { registerWorker, useNewVersion } from './sw/register.js';
+import { registerWorker } from './sw/register.js';
 
 const Login = lazy(() => import('./features/login/login.js').then((module) => module.Login));
+const LoginAgain = lazy(() => import('./features/login/login.js').then((module) => module.LoginAgain));
 const Home = lazy(() => import('./features/home/home.js').then((module) => module.Home));
 const GridList = lazy(() => import('./features/home/home.js').then((module) => module.GridList));
 const ConnectionSheet = lazy(() => import('./ui/connection-sheet.js').then((module) => module.ConnectionSheet));
+const Banners = lazy(() => import('./ui/banners.js').then((module) => module.Banners));
 const AlertScreen = lazy(() => import('./features/alerts/alert-detail.js').then((module) => module.AlertScreen));
 const Alerts = lazy(() => import('./features/alerts/alerts.js').then((module) => module.Alerts));
 const AllAlerts = lazy(() => import('./features/alerts/all-alerts.js').then((module) => module.AllAlerts));
@@ -64,28 +69,6 @@ function Screen() {
   }
 }
 
-function UpdateBanner() {
-  const { state } = useApp();
-  if (!state.updateReady.value) return null;
-  return (
-    <div class="banner" role="status">
-      <span>{t('update.ready')}</span>
-      <button type="button" class="btn quiet" onClick={useNewVersion}>
-        {t('update.use')}
-      </button>
-      <button
-        type="button"
-        class="btn quiet"
-        onClick={() => {
-          state.updateReady.value = false;
-        }}
-      >
-        {t('update.later')}
-      </button>
-    </div>
-  );
-}
-
 function Root() {
   const { state } = useApp();
   const { login, peeking, loginExpired, grids, route, announcement } = state;
@@ -98,7 +81,7 @@ function Root() {
   if (!inside) return <Login />;
   return (
     <>
-      <div class={`frame ${list ? 'with-list' : ''}`} inert={loginExpired.value}>
+      <div class={`frame ${list ? 'with-list' : ''}`}>
         <a
           class="skip"
           href="#content"
@@ -116,15 +99,11 @@ function Root() {
           </aside>
         )}
         <div class="pane">
-          <UpdateBanner />
+          {(state.updateReady.value || !state.kept.value) && <Banners />}
           <Screen />
         </div>
       </div>
-      {loginExpired.value && (
-        <div class="overlay" role="dialog" aria-modal="true" aria-label={t('login.again')}>
-          <Login again />
-        </div>
-      )}
+      {loginExpired.value && <LoginAgain />}
       {state.sheetOpen.value && <ConnectionSheet />}
       <HatchPattern />
       <div class="sr" aria-live="assertive">
@@ -134,12 +113,19 @@ function Root() {
   );
 }
 
+// Without its texts at hand the app speaks English.
+await startLanguage().catch(() => undefined);
 const app = await createApp({
   clock,
   random,
   store: await openLocalStore(),
   announce: (alert) =>
-    t('alerts.announce', { what: `${t(`severity.${alert.severity}`)}. ${sentenceStart(alert.message)}` }),
+    t('alerts.announce', { what: `${t(`severity.${alert.severity}`)}. ${sentenceStart(wordsOf(alert).message)}` }),
+});
+effect(() => {
+  const { route, views } = app.state;
+  const now = route.value;
+  ownWords.value = ('gridId' in now && views.value[now.gridId ?? '']?.summary.words) || {};
 });
 window.addEventListener('hashchange', () => {
   app.state.route.value = parseRoute(location.hash);

@@ -1,6 +1,7 @@
 /**
- * The live channel over WebSocket: who asks, snapshot, frames with a sequence, heartbeat, end of the login, and readers
- * that are too slow. Close codes are 4000 plus the HTTP status of the error told before.
+ * The live channel over WebSocket, or as server-sent events where a WebSocket does not open: who asks, snapshot, frames with
+ * a sequence, heartbeat, end of the login, and readers that are too slow. Close codes are 4000 plus the HTTP status of the
+ * error told before.
  */
 import type { WebSocket } from '@fastify/websocket';
 import {
@@ -12,13 +13,14 @@ import {
   type Timer,
 } from '@villagrid/contracts';
 import { unrefTimer, type Logger } from '@villagrid/runtime';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { GridBoard } from '../board.js';
 import type { ApiPorts, GridPort } from '../ports.js';
 import { requirePrincipal, requireRole } from '../server/access.js';
 import { classifyError } from '../server/problem.js';
 import type { RequestCounters } from '../server/request-counters.js';
 import { parseStrictJson } from '../server/strict-json.js';
+import { eventLine, socketLine, type LiveLine } from './line.js';
 import { LiveGrid, type FrameBody, type LiveReader } from './live-grid.js';
 
 /** Most a reader may leave unread, bytes. */
@@ -41,7 +43,7 @@ export interface LiveChannelOptions {
 
 /** One connection. */
 class LiveClient implements LiveReader {
-  readonly socket: WebSocket;
+  readonly line: LiveLine;
   readonly gridId: string;
   token: string | undefined;
   grid: LiveGrid | undefined;
@@ -51,15 +53,15 @@ class LiveClient implements LiveReader {
   #held: string[] | undefined = [];
   readonly #counters: RequestCounters;
 
-  constructor(socket: WebSocket, gridId: string, nowMs: number, counters: RequestCounters) {
-    this.socket = socket;
+  constructor(line: LiveLine, gridId: string, nowMs: number, counters: RequestCounters) {
+    this.line = line;
     this.gridId = gridId;
     this.heardMs = nowMs;
     this.#counters = counters;
   }
 
   get behind(): boolean {
-    return this.socket.bufferedAmount > behindBytes;
+    return this.line.unreadBytes > behindBytes;
   }
 
   take(body: FrameBody, text: string): void {
@@ -81,12 +83,12 @@ class LiveClient implements LiveReader {
   }
 
   send(text: string): void {
-    if (this.socket.readyState !== this.socket.OPEN) return;
-    this.socket.send(text);
+    if (!this.line.open) return;
+    this.line.send(text);
     this.#counters.liveFrames += 1;
-    if (this.socket.bufferedAmount <= maxUnreadBytes) return;
+    if (this.line.unreadBytes <= maxUnreadBytes) return;
     this.#counters.liveDropped += 1;
-    this.socket.terminate();
+    this.line.terminate();
   }
 }
 
@@ -105,14 +107,8 @@ export class LiveChannel {
   accept(socket: WebSocket, request: FastifyRequest): void {
     const { realClock, counters } = this.#options;
     const gridId = (request.params as { grid_id: string }).grid_id;
-    const client = new LiveClient(socket, gridId, realClock.monotonicMs(), counters);
-    if (this.#clients.size >= maxClients) {
-      refuse(client, new VillagridError('E_BUSY', 'Too many live channels are open.'));
-      return;
-    }
-    this.#clients.add(client);
-    counters.liveClients = this.#clients.size;
-    this.#startTimers();
+    const client = new LiveClient(socketLine(socket), gridId, realClock.monotonicMs(), counters);
+    if (!this.#add(client)) return;
     const patience = realClock.after(liveAuthenticateWithinMs, () =>
       refuse(client, new VillagridError('E_LOGIN_REQUIRED', 'No token came within 5 s.')),
     );
@@ -141,9 +137,7 @@ export class LiveChannel {
     });
     socket.on('close', () => {
       patience.cancel();
-      client.grid?.leave(client);
-      this.#clients.delete(client);
-      counters.liveClients = this.#clients.size;
+      this.#remove(client);
     });
     if (request.granted?.token !== undefined) {
       asked = true;
@@ -151,9 +145,37 @@ export class LiveChannel {
     }
   }
 
+  /** Answers a call with server-sent events: the same frames, for a token that the call's header carried. */
+  stream(request: FastifyRequest, reply: FastifyReply): void {
+    const { realClock, counters } = this.#options;
+    if (this.#clients.size >= maxClients) throw new VillagridError('E_BUSY', 'Too many live channels are open.');
+    const gridId = (request.params as { grid_id: string }).grid_id;
+    const client = new LiveClient(eventLine(reply), gridId, realClock.monotonicMs(), counters);
+    this.#add(client);
+    reply.raw.on('close', () => this.#remove(client));
+    this.#open(client, request.granted?.token).catch((error: unknown) => this.#fail(client, error));
+  }
+
+  #add(client: LiveClient): boolean {
+    if (this.#clients.size >= maxClients) {
+      refuse(client, new VillagridError('E_BUSY', 'Too many live channels are open.'));
+      return false;
+    }
+    this.#clients.add(client);
+    this.#options.counters.liveClients = this.#clients.size;
+    this.#startTimers();
+    return true;
+  }
+
+  #remove(client: LiveClient): void {
+    client.grid?.leave(client);
+    this.#clients.delete(client);
+    this.#options.counters.liveClients = this.#clients.size;
+  }
+
   async #open(client: LiveClient, token: string | undefined): Promise<void> {
     const grid = await this.#admit(client.gridId, token);
-    if (client.socket.readyState !== client.socket.OPEN) return;
+    if (!client.line.open) return;
     client.token = token;
     const live = this.#liveGrid(grid);
     client.grid = live;
@@ -202,12 +224,15 @@ export class LiveChannel {
   }
 
   #beat(): void {
-    const quietMs = this.#options.realClock.monotonicMs() - 2.5 * liveHeartbeatMs;
+    const nowMs = this.#options.realClock.monotonicMs();
+    const quietMs = nowMs - 2.5 * liveHeartbeatMs;
     const ping = this.#ping();
     for (const client of this.#clients) {
-      if (client.heardMs < quietMs) client.socket.terminate();
+      // Nobody speaks on a stream of events: what was sent and taken is the sign of life.
+      if (client.line.oneWay && client.line.unreadBytes === 0) client.heardMs = nowMs;
+      if (client.heardMs < quietMs) client.line.terminate();
       else if (client.grid !== undefined) {
-        client.socket.ping();
+        client.line.ping();
         client.send(ping);
       }
     }
@@ -219,7 +244,7 @@ export class LiveChannel {
       if (client.grid === undefined) continue;
       try {
         const grid = await this.#admit(client.gridId, client.token);
-        if (grid !== client.grid.grid) client.socket.close(1012, 'open it again');
+        if (grid !== client.grid.grid) client.line.close(1012, 'open it again');
       } catch (error) {
         this.#fail(client, error);
       }
@@ -231,9 +256,9 @@ export class LiveChannel {
     for (const timer of this.#timers ?? []) timer.cancel();
     this.#timers = undefined;
     for (const client of this.#clients) {
-      client.socket.close(1001, 'the server stops');
+      client.line.close(1001, 'the server stops');
       client.grid?.leave(client);
-      unrefTimer(this.#options.realClock.after(300, () => client.socket.terminate()));
+      unrefTimer(this.#options.realClock.after(300, () => client.line.terminate()));
     }
     this.#grids.clear();
   }
@@ -241,5 +266,5 @@ export class LiveChannel {
 
 function refuse(client: LiveClient, error: VillagridError): void {
   client.send(JSON.stringify({ type: 'error', code: error.code, detail: error.detail }));
-  client.socket.close(4000 + error.status, error.code);
+  client.line.close(4000 + error.status, error.code);
 }

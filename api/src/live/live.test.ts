@@ -1,3 +1,4 @@
+import type { LiveFrame } from '@villagrid/contracts';
 import { cryptoRandom, realClock, silentLogger } from '@villagrid/runtime';
 import { testClock, type TestClock } from '@villagrid/runtime/testing';
 import t, { type Test } from 'tap';
@@ -201,4 +202,73 @@ t.test('a reader that does not read is dropped and does not slow the others', as
   slow.socket.resume();
   t.equal(await slow.closed, 1006);
   t.equal(quick.socket.readyState, quick.socket.OPEN);
+});
+
+/** Frames of a stream of server-sent events, as they come. */
+async function openEvents(url: string, token: string | undefined) {
+  const stop = new AbortController();
+  const response = await fetch(`${url}/api/live/amani`, {
+    signal: stop.signal,
+    headers: { accept: 'text/event-stream', ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) },
+  });
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  let text = '';
+  return {
+    response,
+    stop: () => stop.abort(),
+    /** The next frame; undefined when the stream ended. */
+    async next(): Promise<LiveFrame | undefined> {
+      for (;;) {
+        const end = text.indexOf('\n\n');
+        if (end >= 0) {
+          const frame = JSON.parse(text.slice(0, end).replace(/^data: /, '')) as LiveFrame;
+          text = text.slice(end + 2);
+          return frame;
+        }
+        const chunk = await reader?.read();
+        if (chunk?.value === undefined) return undefined;
+        text += chunk.value;
+      }
+    },
+  };
+}
+
+t.test('where no WebSocket opens the same frames come as server-sent events, for the same people', async (t) => {
+  const { clock, grid, url, token } = await setting(t);
+  const stranger = await openEvents(url, undefined);
+  t.equal(stranger.response.status, 401);
+  t.equal((await ask(url, '/api/live/amani', { token })).status, 400, 'who asks for neither gets an explanation');
+  const events = await openEvents(url, token);
+  t.match(events.response.headers.get('content-type'), /^text\/event-stream/);
+  t.equal(events.response.headers.get('cache-control'), 'no-store');
+  t.ok(events.response.headers.get('content-security-policy'));
+  const snapshot = await events.next();
+  t.match(snapshot, { type: 'snapshot', sequence: 1, summary: { grid_id: 'amani' } });
+  grid.feed('inverter', { generation_kw: 2 });
+  t.match(await events.next(), { type: 'values', sequence: 2, figures: { generation_kw: { value: 2 } } });
+  const alertId = grid.raise();
+  t.match(await events.next(), { type: 'alert', alert: { alert_id: alertId } });
+  for (let beat = 0; beat < 4; beat += 1) {
+    await clock.advance(20_000);
+    let frame = await events.next();
+    while (frame?.type !== 'ping') frame = await events.next();
+    t.equal(frame.type, 'ping', 'who takes what is sent is alive');
+  }
+  await ask(url, '/api/auth/logout', { method: 'POST', token });
+  let last = await events.next();
+  while (last !== undefined && last.type !== 'error') last = await events.next();
+  t.match(last, { type: 'error', code: 'E_LOGIN_REQUIRED' }, 'it ends with the login');
+  t.equal(await events.next(), undefined);
+});
+
+t.test('who turns away from a stream of events is no reader any more', async (t) => {
+  const { grid, url, token } = await setting(t);
+  const events = await openEvents(url, token);
+  await events.next();
+  events.stop();
+  const untilMs = wall.monotonicMs() + 20_000;
+  const clients = async () => /villagrid_live_clients (\d+)/.exec((await ask(url, '/metrics')).text)?.[1];
+  while ((await clients()) !== '0' && wall.monotonicMs() < untilMs) await wall.sleep(20);
+  t.equal(await clients(), '0');
+  t.equal(grid.subscribers, 1, 'only the board still listens');
 });

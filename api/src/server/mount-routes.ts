@@ -55,8 +55,13 @@ export function mountRoutes({ app, routes, handlers, services, live, trustedOrig
         ...shared,
         exposeHeadRoute: false,
         onRequest: (request) => admitLive(services, route, request, trustedOrigins),
-        handler: () => {
-          throw new VillagridError('E_REQUEST_INVALID', 'This address is a WebSocket; open it as one.');
+        handler: (request, reply) => {
+          if (request.headers.accept?.includes('text/event-stream') !== true)
+            throw new VillagridError(
+              'E_REQUEST_INVALID',
+              'This address is a WebSocket, or server-sent events with accept: text/event-stream.',
+            );
+          live.stream(request, reply);
         },
         wsHandler: (socket, request) => live.accept(socket, request),
       });

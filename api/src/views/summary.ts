@@ -90,5 +90,6 @@ export function summaryView(facts: {
       has_mains: site.plant.has_mains,
     },
     limits,
+    ...(site.words === undefined ? {} : { words: site.words }),
   };
 }

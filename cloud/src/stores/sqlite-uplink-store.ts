@@ -43,8 +43,8 @@ export interface SqliteUplinkStore extends UplinkStore {
   /** Whether a gateway recorded anything of a stretch of time. */
   hasFramesBetween(gridId: string, fromMs: number, toMs: number): boolean;
   /**
-   * Good frames of one log by number from `first` to `last`, up to a place in the order of arrival; samples of withdrawn
-   * ones were never projected, and `withdrawn` says so.
+   * Good frames of one log that stand for any number from `first` to `last`, up to a place in the order of arrival; `number`
+   * is the last one of those that a frame stands for. Samples of withdrawn ones were never projected, and `withdrawn` says so.
    */
   framesNumbered(
     log: Pick<ArchivedFrame, 'gatewayId' | 'epoch' | 'gridId'>,
@@ -337,7 +337,7 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
         const ledger = findLog(gatewayId, epoch)?.ledger ?? new Ledger();
         const newestNumber = Math.max(newest_number ?? 0, ledger.ranges.at(-1)?.last ?? 0);
         const refused = [
-          ...sql.allBad.all(id).map(({ number, bad }): RefusedNumber => ({ number, stage: 'frame', reason: bad })),
+          ...sql.allBad.all(id).flatMap(({ number, last, bad }) => refusedNumbers(number, last, bad)),
           ...sql.refusedLater.all(gatewayId, epoch),
         ];
         return {
@@ -392,8 +392,8 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
       const log = findLog(gatewayId, epoch);
       if (!log) return [];
       return sql.framesNumbered
-        .all(log.id, first, last, gridId, upToSeq, limit)
-        .map(({ number, bytes, from_ms }) => ({ number, bytes, withdrawn: from_ms === null }));
+        .all(log.id, log.id, first, last, first, gridId, upToSeq, limit)
+        .map(({ number, bytes, from_ms }) => ({ number: Math.min(number, last), bytes, withdrawn: from_ms === null }));
     },
     withdraw: (seq) => void sql.withdraw.run(seq),
     progress(gatewayId, epoch) {
@@ -423,6 +423,11 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
       })),
     deadLetterCount: () => sql.letterCount.get() ?? 0,
   };
+}
+
+/** A refused frame may stand for several numbers: each of them is refused. */
+function refusedNumbers(first: number, last: number, reason: string): RefusedNumber[] {
+  return Array.from({ length: last - first + 1 }, (_, at) => ({ number: first + at, stage: 'frame', reason }));
 }
 
 /** What is left of a range without ranges within and around it, which are in order. */
@@ -535,8 +540,8 @@ function statements(database: SqliteDatabase) {
     allLogs: database.prepare<[], { gateway_id: string; epoch: string }>(
       'SELECT gateway_id, epoch FROM cloud_log ORDER BY id',
     ),
-    allBad: database.prepare<[number], { number: number; bad: string }>(
-      'SELECT number, bad FROM cloud_frame WHERE log_id = ? AND bad IS NOT NULL',
+    allBad: database.prepare<[number], { number: number; last: number; bad: string }>(
+      'SELECT number, coalesce(last_number, number) AS last, bad FROM cloud_frame WHERE log_id = ? AND bad IS NOT NULL',
     ),
     refusedLater: database.prepare<[string, string], RefusedNumber>(
       `SELECT number, stage, reason FROM cloud_dead_letter
@@ -622,11 +627,13 @@ function statements(database: SqliteDatabase) {
       )
       .pluck(),
     framesNumbered: database.prepare<
-      [number, number, number, string, number, number],
+      [number, number, number, number, number, string, number, number],
       { number: number; bytes: Buffer; from_ms: number | null }
     >(
-      `SELECT number, bytes, from_ms FROM cloud_frame
-       WHERE log_id = ? AND number >= ? AND number <= ? AND grid_id = ? AND seq <= ? AND bad IS NULL ORDER BY number LIMIT ?`,
+      `SELECT coalesce(last_number, number) AS number, bytes, from_ms FROM cloud_frame
+       WHERE log_id = ? AND number >= coalesce((SELECT max(number) FROM cloud_frame WHERE log_id = ? AND number <= ?), 0)
+         AND number <= ? AND coalesce(last_number, number) >= ? AND grid_id = ? AND seq <= ? AND bad IS NULL
+       ORDER BY cloud_frame.number LIMIT ?`,
     ),
     withdraw: database.prepare<[number]>('UPDATE cloud_frame SET from_ms = NULL, to_ms = NULL WHERE seq = ?'),
     keepLetter: database.prepare<

@@ -564,7 +564,8 @@ export const routes = [
     id: 'live',
     method: 'GET',
     path: '/api/live/{grid_id}',
-    summary: 'WebSocket: snapshot first, then changes. First message, or Authorization header, carries the token',
+    summary:
+      'WebSocket: snapshot first, then changes. First message, or Authorization header, carries the token. With accept: text/event-stream the same frames as server-sent events, token in the header',
     access: viewer(),
     params: gridParams,
     response: anything,

@@ -3,6 +3,7 @@ import { Type, type Static, type TSchema } from 'typebox';
 import { severities, suppressionReasons } from '../alerts/events.js';
 import { roles } from '../auth/roles.js';
 import { maintenanceSchema } from './grid-record-schema.js';
+import { siteWordsSchema } from '../site/site.js';
 import { granularities } from '../history/resolution.js';
 
 const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
@@ -179,6 +180,8 @@ export const summarySchema = Type.Object({
     Type.Object({ low: Type.Optional(Type.Number()), high: Type.Optional(Type.Number()) }),
     { description: 'normal band per figure' },
   ),
+  /** Absent where the site words nothing itself, and from answers of older servers. */
+  words: Type.Optional(siteWordsSchema),
 });
 export type Summary = Static<typeof summarySchema>;
 

@@ -5,7 +5,7 @@
 import { shelvedAt, type Alert } from '../alerts/reduce.js';
 import { compareSeverity, type Severity } from '../alerts/events.js';
 import { isRecord } from '../json/record.js';
-import type { WordedAlert } from '../rules/texts/words.js';
+import type { WordedAlert } from '../rules/texts/worded.js';
 import { isWithinHours, waysFor, type NotifyPlan, type NotifyWay, type Recipient } from './plan.js';
 
 /** Why an alert is told: it began, got worse, is still not acknowledged, went to the next on call, ended, or just happened. */

@@ -96,6 +96,26 @@ export const plantSchema = Type.Object(
 );
 export type Plant = Static<typeof plantSchema>;
 
+/**
+ * Wording of the people of this site: language, key of the app's text, text. Plain text: no markup can be in it, and values in
+ * braces stand for what the app fills in.
+ */
+export const siteWordsSchema = Type.Record(
+  Type.String({ pattern: '^[a-z]{2,3}$' }),
+  Type.Record(
+    Type.String({ pattern: '^[a-zA-Z0-9_.]{1,60}$' }),
+    Type.String({ minLength: 1, maxLength: 200, pattern: '^[^<>\\u0000-\\u001f]+$' }),
+    { maxProperties: 60, additionalProperties: false },
+  ),
+  {
+    maxProperties: 12,
+    additionalProperties: false,
+    description:
+      "this site's own wording of texts of the app: language, key of the text, text (no markup, at most 200 characters)",
+  },
+);
+export type SiteWords = Static<typeof siteWordsSchema>;
+
 /** The whole document. */
 export const siteSchema = Type.Object(
   {
@@ -113,6 +133,7 @@ export const siteSchema = Type.Object(
     plant: plantSchema,
     devices: Type.Array(siteDeviceSchema),
     wiring: Type.Record(Type.String(), wireSchema, { description: 'grid figure to its wire' }),
+    words: Type.Optional(siteWordsSchema),
   },
   { additionalProperties: false },
 );

@@ -47,6 +47,14 @@ t.test('a short file is enough: defaults are filled in and paths are absolute', 
   t.ok(describeConfig(gatewayConfigSchema).every((row) => row.path.length > 0));
 });
 
+t.test('a site words texts of the app itself: plain text of a bounded length', async (t) => {
+  const words = (text: string) => message(`${minimal}  words: { sw: { tab.grid: ${JSON.stringify(text)} } }\n`);
+  t.equal(words('Mtambo wetu: {n} kW'), '');
+  t.match(words('<b>Mtambo</b>'), /site\.words/);
+  t.match(words('two\nlines'), /site\.words/);
+  t.match(words('x'.repeat(201)), /site\.words/);
+});
+
 t.test('what does not fit together is told with its place and what is known', async (t) => {
   const wired = minimal.replace('device_id: meter-1, metric: consumption_kw', 'device_id: meter-9, metric: Power');
   t.match(

@@ -357,3 +357,19 @@ t.test('a sample of the far future holds nothing up for longer than an hour', as
   await store.seal(dayStart + 2 * hour);
   t.equal(store.sealedNumber('gw', 'e'), 125);
 });
+
+t.test('a clock that was put back has nothing of a frame taken twice that was sealed in part', async (t) => {
+  const one = house();
+  const [early, late] = [frames(dayStart + 59 * 60_000, 1)[0], frames(dayStart + 61 * 60_000, 1)[0]] as NumberedFrame[];
+  const both = telemetryFrame([...(early?.frame.samples ?? []), ...(late?.frame.samples ?? [])]);
+  const all = [{ number: 1, frame: both }];
+  one.store.applyFrames(gridId, 'gw', 'e', all);
+  await one.store.seal(dayStart + hour);
+  one.restart().applyFrames(gridId, 'gw', 'e', all);
+  await one.store.seal(dayStart - 700 * day);
+  one.restart().applyFrames(gridId, 'gw', 'e', all);
+  t.same(
+    one.store.completeness(gridId, dayStart + day).map(({ count }) => count),
+    [2, 2, 2, 2],
+  );
+});

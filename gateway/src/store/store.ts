@@ -230,7 +230,10 @@ export function createHistoryStore({ database, zoneOf, log }: HistoryStoreOption
 
   function* sealJob(askedMs: number): Generator<void, void> {
     // A sample of the future would keep its frame, and all after it, from ever being done.
-    const beforeMs = [...logs.values()].some((one) => one.isStuck(askedMs)) ? Number.POSITIVE_INFINITY : askedMs;
+    const isStuck = [...logs.values()].some((one) => one.isStuck(askedMs));
+    // A clock that was put back must not take back up to when frames are sealed in part: they would be taken again.
+    const partMs = [...logs.values()].map((one) => (one.hasPart ? one.partBeforeMs : Number.NEGATIVE_INFINITY));
+    const beforeMs = isStuck ? Number.POSITIVE_INFINITY : Math.max(askedMs, ...partMs);
     const frozen: OpenHour[] = [];
     const edits: Edit[] = [];
     for (const series of all()) {

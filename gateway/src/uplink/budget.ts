@@ -21,6 +21,9 @@ export class DayBudget {
   readonly #zone: () => string;
   readonly #dailyBytes: number | null;
   #day = '';
+  /** The day holds from the moment it was asked for until this one. */
+  #knownFromMs = Number.POSITIVE_INFINITY;
+  #endMs = Number.NEGATIVE_INFINITY;
   #used = 0;
   #written = 0;
   #counted = 0;
@@ -88,7 +91,11 @@ export class DayBudget {
   }
 
   #turn(nowMs: number): void {
-    const { day } = localDay(nowMs, this.#zone());
+    // Asked at every step of the uplink, and the calendar of a zone is slow.
+    if (nowMs >= this.#knownFromMs && nowMs < this.#endMs) return;
+    const { day, endMs } = localDay(nowMs, this.#zone());
+    this.#knownFromMs = nowMs;
+    this.#endMs = endMs;
     if (day === this.#day) return;
     this.save();
     this.#day = day;

@@ -43,13 +43,16 @@ export function createBuilder({
   readonly form: () => PlanForm;
   readonly nowMs: () => number;
 }) {
+  /** Frames of the stretch that still grows: looked at with every commit, read once. */
+  let growing: readonly CommittedFrame[] = [];
   const gather = async (
     from: number,
     limit: number,
     live: boolean,
     gatherMs: number,
   ): Promise<readonly CommittedFrame[]> => {
-    const frames: CommittedFrame[] = [];
+    const frames = growing[0]?.number === from ? growing.filter(({ number }) => number <= limit) : [];
+    growing = [];
     while (from + frames.length <= limit) {
       const maxFrames = Math.min(readAhead, limit - from - frames.length + 1);
       const more = log.read(from + frames.length, { maxFrames, maxBytes: 1024 * 1024 });
@@ -63,7 +66,9 @@ export function createBuilder({
     const first = frames[0];
     if (first === undefined) return [];
     const over = (Math.floor(first.frame.wallMs / gatherMs) + 1) * gatherMs;
-    return live && nowMs() < over ? [] : frames;
+    if (!live || nowMs() >= over) return frames;
+    growing = frames;
+    return [];
   };
 
   /** The contents from a number on; undefined when nothing is due. Seals are kept before this resolves. */

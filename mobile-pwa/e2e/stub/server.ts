@@ -3,8 +3,8 @@ import { createReadStream, existsSync, statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
-import type { AlertView, RuleTest, RuleTestRequest } from '@villagrid/contracts';
-import { WebSocketServer, type WebSocket } from 'ws';
+import type { AlertView, RuleTest, RuleTestRequest, Summary } from '@villagrid/contracts';
+import { WebSocketServer } from 'ws';
 import { stubRules, stubRuleTest } from './rules.js';
 import { Village, type Scenario } from './village.js';
 
@@ -19,9 +19,22 @@ export interface Stub {
   raise(gridId: string, alert: Parameters<Village['raise']>[0]): AlertView;
   /** Answers every call with 500 while true. */
   broken: boolean;
+  /** Why acts are refused; null when they are taken. */
+  refusing: string | null;
+  /** How far its clock is from the phone's, ms. */
+  clockOffMs: number;
+  /** Lets no WebSocket through, as some networks do. */
+  noSockets: boolean;
   /** Ends all logins. */
   endLogins(): void;
   stop(): Promise<void>;
+}
+
+/** One who follows a grid live, by either way. */
+interface Follower {
+  send(text: string): void;
+  close(): void;
+  terminate(): void;
 }
 
 /** The policy the real servers send. */
@@ -45,22 +58,28 @@ export async function startStub(options: {
   port?: number;
   username?: string;
   password?: string;
+  /** The other end of the same village: it knows what that one knows, and has logins of its own. */
+  beside?: Stub;
 }): Promise<Stub> {
-  const { nowMs, scenario } = options;
+  const { scenario } = options;
+  let clockOffMs = 0;
+  const nowMs = () => options.nowMs() + clockOffMs;
   const many = scenario === 'many';
-  const kind = many ? 'cloud' : 'gateway';
+  const kind = many || options.beside !== undefined ? 'cloud' : 'gateway';
   const make = (id: string, name: string, state: Scenario, seed: number) =>
     new Village({ id, name, scenario: state, nowMs, seed, kind });
-  const villages = many
-    ? [
-        make('kisima', 'Kisima', 'alert', 1),
-        make('mlimani', 'Mlimani', 'dark', 2),
-        make('bondeni', 'Bondeni', 'stale', 3),
-        make('tumaini', 'Tumaini', 'normal', 4),
-        make('makuti', 'Makuti', 'normal', 5),
-        make('ngarenaro', 'Ngarenaro', 'young', 6),
-      ]
-    : [make('kisima', 'Kisima', scenario, 1)];
+  const villages =
+    options.beside?.villages ??
+    (many
+      ? [
+          make('kisima', 'Kisima', 'alert', 1),
+          make('mlimani', 'Mlimani', 'dark', 2),
+          make('bondeni', 'Bondeni', 'stale', 3),
+          make('tumaini', 'Tumaini', 'normal', 4),
+          make('makuti', 'Makuti', 'normal', 5),
+          make('ngarenaro', 'Ngarenaro', 'young', 6),
+        ]
+      : [make('kisima', 'Kisima', scenario, 1)]);
   if (many)
     villages[4]?.raise({
       severity: 'low',
@@ -76,12 +95,24 @@ export async function startStub(options: {
       unit: null,
       atMs: nowMs() - 20 * 3_600_000,
     });
+  const summaryOf = (village: Village): Summary => {
+    const summary = village.summary();
+    return { ...summary, now_ms: nowMs(), source: { ...summary.source, kind } };
+  };
+  const snapshotOf = (village: Village): string =>
+    JSON.stringify({
+      type: 'snapshot',
+      sequence: 0,
+      summary: summaryOf(village),
+      alerts: village.alerts.filter(({ status }) => status === 'active'),
+      devices: village.devices(),
+    });
   let tokens = new Set<string>();
   let serial = 0;
   let ruleTest: RuleTest | undefined;
-  const acts: string[] = [];
-  const sockets = new Map<WebSocket, { gridId: string; sequence: number; ready: boolean }>();
-  const serverId = many ? 'cloud-1' : 'gw-kisima';
+  const acts = options.beside?.acts ?? [];
+  const sockets = new Map<Follower, { gridId: string; sequence: number; ready: boolean }>();
+  const serverId = kind === 'cloud' ? 'cloud-1' : 'gw-kisima';
   const username = options.username ?? 'amina';
 
   const json = (response: ServerResponse, status: number, body: unknown) => {
@@ -113,7 +144,7 @@ export async function startStub(options: {
       return json(response, 200, {
         kind,
         server_id: serverId,
-        grid_id: many ? null : 'kisima',
+        grid_id: kind === 'cloud' ? null : 'kisima',
         api_version: 1,
         build: '0.1.0',
         now_ms: nowMs(),
@@ -125,7 +156,7 @@ export async function startStub(options: {
       if (name !== username || password !== (options.password ?? 'kisima-1'))
         return problem(response, 401, 'credentials_wrong', 'name or password is not right');
       serial += 1;
-      const token = `token-${serial}`;
+      const token = `token-${serverId}-${serial}`;
       tokens.add(token);
       return json(response, 200, {
         token,
@@ -150,6 +181,7 @@ export async function startStub(options: {
       if (owner === undefined || alert === undefined) return problem(response, 404, 'not_found', 'no such alert');
       const input = await body(request);
       const id = String(input.act_id);
+      if (stub.refusing !== null) return problem(response, 403, 'E_FORBIDDEN', stub.refusing);
       if (!acts.includes(id)) acts.push(id);
       const note = typeof input.note === 'string' ? input.note : null;
       const said = { event_id: id, at_ms: Number(input.occurred_at_ms), note: null, about: null, until_ms: null };
@@ -176,6 +208,17 @@ export async function startStub(options: {
       return json(response, 200, next);
     }
     if (village === undefined) return problem(response, 404, 'not_found', 'no such grid');
+    if (parts[0] === 'live') {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      const follower: Follower = {
+        send: (text) => response.write(`data: ${text}\n\n`),
+        close: () => response.end(),
+        terminate: () => response.destroy(),
+      };
+      sockets.set(follower, { gridId: village.id, sequence: 0, ready: true });
+      response.on('close', () => sockets.delete(follower));
+      return follower.send(snapshotOf(village));
+    }
     if (parts[0] === 'handover') {
       if (request.method === 'POST') {
         const { note } = await body(request);
@@ -205,7 +248,7 @@ export async function startStub(options: {
       if (parts[2] === undefined) return json(response, 200, stubRules(village.id));
       if (request.method === 'POST') {
         const input = (await body(request)) as RuleTestRequest;
-        const { zone } = village.summary();
+        const { zone } = summaryOf(village);
         ruleTest = stubRuleTest(village.id, zone, input, nowMs(), (metric, timeMs) => village.value(metric, timeMs));
         return json(response, 200, { ...ruleTest, state: 'running', progress: 0.4, result: null });
       }
@@ -227,7 +270,7 @@ export async function startStub(options: {
           budget_bytes: 20_000_000,
         },
       });
-    if (parts[0] === 'dashboard') return json(response, 200, village.summary());
+    if (parts[0] === 'dashboard') return json(response, 200, summaryOf(village));
     if (parts[0] === 'device')
       return json(response, 200, { grid_id: village.id, now_ms: nowMs(), devices: village.devices() });
     if (parts[0] === 'reports') return json(response, 200, village.report(url.searchParams));
@@ -268,6 +311,7 @@ export async function startStub(options: {
   });
   const live = new WebSocketServer({ noServer: true });
   server.on('upgrade', (request, socket, head) => {
+    if (stub.noSockets) return void socket.destroy();
     const gridId = decodeURIComponent((request.url ?? '').split('/').at(-1) ?? '');
     live.handleUpgrade(request, socket, head, (client) => {
       sockets.set(client, { gridId, sequence: 0, ready: false });
@@ -282,20 +326,12 @@ export async function startStub(options: {
           return client.close();
         }
         state.ready = true;
-        client.send(
-          JSON.stringify({
-            type: 'snapshot',
-            sequence: 0,
-            summary: village.summary(),
-            alerts: village.alerts.filter(({ status }) => status === 'active'),
-            devices: village.devices(),
-          }),
-        );
+        client.send(snapshotOf(village));
       });
     });
   });
   const sendValues = (village: Village) => {
-    const summary = village.summary();
+    const summary = summaryOf(village);
     tell(village.id, (sequence) => ({
       type: 'values',
       sequence,
@@ -314,6 +350,14 @@ export async function startStub(options: {
     villages,
     acts,
     broken: false,
+    refusing: null,
+    noSockets: false,
+    get clockOffMs() {
+      return clockOffMs;
+    },
+    set clockOffMs(next) {
+      clockOffMs = next;
+    },
     set(gridId, metric, value) {
       const village = villages.find(({ id }) => id === gridId);
       village?.override(metric, value);

@@ -5,7 +5,8 @@
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
-import { clockText, dayClockText, dayText } from '../i18n/format.js';
+import { clockText, dayClockText, dayText, numberFormat } from '../i18n/format.js';
+import { language } from '../i18n/messages.js';
 import type { Gap } from './day.js';
 
 /** One line. */
@@ -82,6 +83,7 @@ export default function Plot(props: PlotProps) {
   const shape = JSON.stringify([
     props.lines.map(({ key, unit, colour, dash, area, min }) => [key, unit, colour, dash, area, min !== undefined]),
     props.theme,
+    language.value.tag,
     props.height,
     props.zone,
     props.interactive,
@@ -153,9 +155,7 @@ export default function Plot(props: PlotProps) {
         ).filter(() => axisIndex > 0);
       },
       values: (_u, splits) =>
-        splits.map((value) =>
-          Math.abs(value) >= 1000 ? `${Math.round(value)}` : String(Math.round(value * 100) / 100),
-        ),
+        splits.map((value) => numberFormat({ maximumFractionDigits: Math.abs(value) >= 1000 ? 0 : 2 }).format(value)),
     });
     const { zone } = props;
     const options: uPlot.Options = {

@@ -4,10 +4,12 @@ import type { clockTexts } from '../features/clock/texts.js';
 import type { loginTexts } from '../features/login/texts.js';
 import type { alertTexts } from '../features/alerts/texts.js';
 import type { dutyTexts } from '../features/duty/texts.js';
+import type { languageTexts } from '../features/language/texts.js';
 import type { homeTexts } from '../features/home/texts.js';
 import type { moreTexts } from '../features/more/texts.js';
 import type { reportTexts } from '../features/reports/texts.js';
 import type { ruleTexts } from '../features/rules/texts.js';
+import type { bannerTexts } from '../ui/banner-texts.js';
 import type { sheetTexts } from '../ui/connection-sheet-texts.js';
 
 /**
@@ -41,9 +43,9 @@ export const en = {
   'source.phoneConnecting': 'This phone · saved {when}, connecting',
   'source.phoneLogin': 'This phone · saved {when}, not logged in',
   'source.nothing': 'No connection, nothing saved yet',
-  'source.grids': '{server} · {n} of {total} reporting',
 
   'age.now': 'now',
+  'age.live': 'now',
   'age.nowDerived': 'now, derived',
   'age.justNow': 'just now',
   'age.seconds': '{n} s ago',
@@ -103,7 +105,6 @@ export const en = {
   'figure.charging': 'charging',
   'figure.discharging': 'discharging',
   'figure.idle': 'resting',
-  'figure.batteryFlow': '{power} {direction}',
   'figure.now': 'Now',
 
   'flow.title': 'Where the energy flows',
@@ -124,7 +125,6 @@ export const en = {
   'flow.sentence': '{station}: {value} {direction}.',
   'flow.stale': 'Not current.',
   'flow.gives': 'gives',
-  'flow.uses': 'uses',
 
   'day.title': 'Last 24 hours',
   'day.history': 'History',
@@ -166,56 +166,29 @@ export const en = {
 
   'devices.title': 'Devices',
   'devices.line': '{seen} of {total} devices seen',
-  'devices.lastSeen': 'last seen {when}',
-
-  'kind.inverter': 'Inverter',
-  'kind.battery': 'Battery',
-  'kind.meter': 'Meter',
-  'kind.sensor': 'Sensor',
-  'kind.weather': 'Weather',
-  'kind.switch': 'Switch',
-  'kind.generator': 'Generator',
-  'kind.gateway': 'Gateway',
-  'kind.other': 'Device',
 
   'notice.zone': 'Times are {zone}.',
   'notice.clock': 'This phone’s clock is {difference} {direction}; the {server}’s clock is used.',
   'notice.ahead': 'ahead',
   'notice.behind': 'behind',
-  'notice.clockUncertain': 'The gateway’s clock is not certain; times may be off.',
 
   'alerts.title': 'Alerts',
-  'alerts.open': 'Open',
-  'alerts.unseen': 'Not seen',
-  'alerts.paused': 'Paused',
-  'alerts.all': 'All',
-  'alerts.filter': 'Show',
   'alerts.none.open': 'No open alerts.',
-  'alerts.none.openNext': 'The village needs nobody now.',
-  'alerts.none.unseen': 'Everything open was seen.',
-  'alerts.none.paused': 'Nothing is paused.',
-  'alerts.none.all': 'No alert was ever raised here.',
   'alerts.notSeen': 'not seen yet',
   'alerts.pausedUntil': 'Paused until {when}',
   'alerts.seenBy': 'seen by {name}',
   'alerts.clearedAt': 'cleared {when}',
   'alerts.clearedNotSeen': 'Cleared - not seen',
-  'alerts.seenAfter': 'seen after clearing',
   'alerts.allOf': 'All {n} open alerts',
   'alerts.section': 'Open alerts',
-  'alerts.choose': 'Choose an alert.',
   'alerts.announce': 'New alert: {what}',
   'alerts.valueNow': '{value}, {when} {now}',
   'alerts.valueAt': '{value} at {when}',
-  'alerts.wholeGrid': 'whole grid',
 
   'alert.waiting.acknowledge': 'You have seen it, {when} · waiting to send',
   'alert.waiting.note': 'Note {when}: “{note}” · waiting to send',
   'alert.waiting.acknowledgeNote': 'You have seen it, {when}: “{note}” · waiting to send',
-  'alert.waiting.other': 'Done {when} · waiting to send',
-  'event.raised': 'Alert raised',
-  'event.severity_changed': 'Severity changed',
-  'event.cleared': 'Cleared',
+  'alert.waiting.other': '{what}, {when} · waiting to send',
   'event.acknowledged': 'Seen by {name}',
   'event.noted': 'Note by {name}',
   'event.assigned': 'Given by {name}',
@@ -230,9 +203,6 @@ export const en = {
 
   'sheet.close': 'Close',
 
-  'update.ready': 'New version ready.',
-  'update.use': 'Use it now',
-  'update.later': 'Later',
   'error.offline': 'The server does not answer.',
 } as const;
 
@@ -240,12 +210,14 @@ export const en = {
 export type MessageKey =
   | keyof typeof en
   | keyof typeof alertTexts
+  | keyof typeof bannerTexts
   | keyof typeof clockTexts
   | keyof typeof dutyTexts
   | keyof typeof deviceTexts
   | keyof typeof loginTexts
   | keyof typeof historyTexts
   | keyof typeof homeTexts
+  | keyof typeof languageTexts
   | keyof typeof moreTexts
   | keyof typeof reportTexts
   | keyof typeof ruleTexts

@@ -1,6 +1,6 @@
 /** Numbers, units and times as people read them: the one place where values become text (UX.md section 3). */
 import { metricDefinition, parseMetricId, zoneOffsetMs } from '@villagrid/contracts';
-import { isMessageKey, t } from './messages.js';
+import { isMessageKey, isolated, language, t } from './messages.js';
 
 /** A value ready to be drawn: the number and its unit apart, so that the unit may be lighter. */
 export interface Quantity {
@@ -15,14 +15,16 @@ export const nbsp = '\u00a0';
 export const unbroken = (text: string): string =>
   text.replace(/(\d) (?=(%|°C|[kM]?Wh?|V|A|Hz|min|h|s)\b|%|°C)/g, `$1${nbsp}`);
 
-const locale = 'en';
+/** The same digits in every language: those that the meters themselves show. */
+const numberingSystem = 'latn';
 const numberFormats = new Map<string, Intl.NumberFormat>();
-/** The format of numbers, made once. */
+/** The format of numbers in the reader's language, made once. */
 export function numberFormat(options: Intl.NumberFormatOptions): Intl.NumberFormat {
-  const key = JSON.stringify(options);
+  const { tag, formats } = language.value;
+  const key = tag + JSON.stringify(options);
   let format = numberFormats.get(key);
   if (format === undefined) {
-    format = new Intl.NumberFormat(locale, { useGrouping: false, ...options });
+    format = new Intl.NumberFormat([...formats], { useGrouping: false, numberingSystem, ...options });
     numberFormats.set(key, format);
   }
   return format;
@@ -78,35 +80,45 @@ export function quantityText(metric: string, value: number | null, unit?: string
   if (base === 'grid_tie_enabled') return t(value > 0.5 ? 'tile.tieOn' : 'tile.tieOff');
   if (base === 'fault_state') return t(value < 1 ? 'state.well' : value < 2 ? 'state.off' : 'state.fault');
   const { number, unit: shown } = quantity(metric, value, unit);
-  return shown === '' ? number : `${number}${nbsp}${shown}`;
+  return isolated(shown === '' ? number : `${number}${nbsp}${shown}`);
 }
 
 /** Percent without decimals. */
-export const percentText = (value: number): string => `${decimals(value, 0)}${nbsp}%`;
+export const percentText = (value: number): string => isolated(`${decimals(value, 0)}${nbsp}%`);
 
 /** Label of a metric or figure; the part after the dot names the component: "Equipment temperature, inverter 1". */
 export function metricLabel(metric: string, given?: string): string {
   const { base, suffix } = parseMetricId(metric);
   const key = `metric.${base}`;
   const label = isMessageKey(key) ? t(key) : (metricDefinition(metric)?.label ?? given ?? base.replaceAll('_', ' '));
-  return suffix === undefined ? label : `${label}, ${componentName(suffix)}`;
+  return suffix === undefined ? label : label + comma() + isolated(componentName(suffix));
 }
 
 /** "inverter-1" as people write it: "inverter 1". */
 export const componentName = (suffix: string): string =>
-  suffix.replaceAll(/[-_]/g, ' ').replace(/([a-z])(\d)/g, '$1 $2');
+  suffix
+    .replaceAll(/[-_]/g, ' ')
+    .replace(/([a-z])(\d)/g, '$1 $2')
+    .replace(/[a-z]+/g, (word) => {
+      const key = `component.${word}`;
+      return isMessageKey(key) ? t(key) : word;
+    });
 
+const manners = { hourCycle: 'h23', calendar: 'gregory', numberingSystem } as const;
+/** Between the parts of a date. */
+const comma = (): string => `${language.value.comma ?? ','} `;
 const timeFormats = new Map<string, Intl.DateTimeFormat>();
-/** The format of times in a zone, made once; UTC for a zone this browser does not know. */
+/** The format of times in a zone and the reader's language, made once; UTC for a zone this browser does not know. */
 export function timeFormat(zone: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
-  const key = zone + JSON.stringify(options);
+  const { tag, formats } = language.value;
+  const key = tag + zone + JSON.stringify(options);
   let format = timeFormats.get(key);
   if (format === undefined) {
     try {
-      format = new Intl.DateTimeFormat('en-GB', { timeZone: zone, hourCycle: 'h23', ...options });
+      format = new Intl.DateTimeFormat([...formats], { timeZone: zone, ...manners, ...options });
     } catch {
       // A zone this browser does not know: say UTC times rather than nothing.
-      format = new Intl.DateTimeFormat('en-GB', { timeZone: 'UTC', hourCycle: 'h23', ...options });
+      format = new Intl.DateTimeFormat([...formats], { timeZone: 'UTC', ...manners, ...options });
     }
     timeFormats.set(key, format);
   }
@@ -123,13 +135,15 @@ export const dayText = (timeMs: number, zone: string): string =>
 
 /** Weekday, day and clock, "Thu 19 Nov, 20:00". */
 export const dayClockText = (timeMs: number, zone: string): string =>
-  `${timeFormat(zone, { weekday: 'short', day: 'numeric', month: 'short' }).format(timeMs).replace(',', '')}, ${clockText(timeMs, zone)}`;
+  timeFormat(zone, { weekday: 'short', day: 'numeric', month: 'short' }).format(timeMs).replace(/[,،]/, '') +
+  comma() +
+  clockText(timeMs, zone);
 
 /** Weekday and day, "Thu 19 Nov 2026". */
 export const dateText = (timeMs: number, zone: string): string =>
   timeFormat(zone, { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' })
     .format(timeMs)
-    .replace(',', '');
+    .replace(/[,،]/g, '');
 
 /** Whether two times lie on the same local day of a zone. */
 export function sameDay(a: number, b: number, zone: string): boolean {
@@ -138,12 +152,11 @@ export function sameDay(a: number, b: number, zone: string): boolean {
 }
 
 /** Clock time on the same day, day and clock otherwise. */
-export const momentText = (timeMs: number, nowMs: number, zone: string): string =>
-  sameDay(timeMs, nowMs, zone) ? clockText(timeMs, zone) : `${dayText(timeMs, zone)}, ${clockText(timeMs, zone)}`;
+export const momentText = (timeMs: number, nowMs: number, zone: string): string => spanEndText(nowMs, timeMs, zone);
 
 /** End of a span whose begin is told: the clock alone on the day it began, else with its day, be that today. */
 export const spanEndText = (fromMs: number, toMs: number, zone: string): string =>
-  sameDay(fromMs, toMs, zone) ? clockText(toMs, zone) : `${dayText(toMs, zone)}, ${clockText(toMs, zone)}`;
+  sameDay(fromMs, toMs, zone) ? clockText(toMs, zone) : dayText(toMs, zone) + comma() + clockText(toMs, zone);
 
 /** How long ago: seconds and minutes up to an hour, then clock time, then date and time. */
 export function agoText(timeMs: number, nowMs: number, zone: string): string {
@@ -181,6 +194,6 @@ export const sentenceMiddle = (text: string): string =>
 
 /** A size in bytes: "320 kB", "1.2 MB". */
 export function bytesText(bytes: number): string {
-  if (bytes < 1_000_000) return `${decimals(bytes / 1000, 0)} kB`;
-  return `${decimals(bytes / 1_000_000, 1)} MB`;
+  if (bytes < 1_000_000) return isolated(`${decimals(bytes / 1000, 0)} kB`);
+  return isolated(`${decimals(bytes / 1_000_000, 1)} MB`);
 }

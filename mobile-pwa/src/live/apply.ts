@@ -33,6 +33,25 @@ export function answeredAlerts(
   );
 }
 
+/** For how long a phone keeps what was an alert, ms. */
+export const alertsKeptMs = 90 * 86_400_000;
+
+/**
+ * The alerts to keep after an answer: those of `answeredAlerts`, and of those it does not hold the ones that it could not
+ * hold: past ones beyond its page (`whole` is false), and all of another server's, which may know more than this one.
+ */
+export function keptAlerts(
+  answer: readonly AlertView[],
+  before: readonly AlertView[],
+  now: readonly AlertView[],
+  { whole, sameServer, nowMs }: { readonly whole: boolean; readonly sameServer: boolean; readonly nowMs: number },
+): AlertView[] {
+  const beyond = before.filter(({ status }) => !sameServer || (!whole && status !== 'active'));
+  return mergeAlerts(beyond, answeredAlerts(answer, before, now)).filter(
+    ({ status, raised_at_ms }) => status === 'active' || raised_at_ms > nowMs - alertsKeptMs,
+  );
+}
+
 /** Applies a frame. Undefined while nothing is known and the frame is not a snapshot. */
 export function applyFrame(view: GridView | undefined, frame: LiveFrame): GridView | undefined {
   if (frame.type === 'snapshot')

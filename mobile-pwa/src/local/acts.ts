@@ -29,61 +29,6 @@ export interface Act {
   readonly refusal: string | null;
 }
 
-/** How sending ended: taken, no answer (keep and try again), the login is over, or refused for good. */
-export type SendOutcome =
-  | { readonly kind: 'taken'; readonly alert: AlertView }
-  | { readonly kind: 'unreachable' }
-  | { readonly kind: 'unauthorised' }
-  | { readonly kind: 'refused'; readonly reason: string };
-
-/** The acts to send now, oldest first: waiting ones of the person who is logged in. */
-export function actsToSend(acts: readonly Act[], username: string): Act[] {
-  return acts
-    .filter((act) => act.state === 'waiting' && act.username === username)
-    .sort((a, b) => (a.id < b.id ? -1 : 1));
-}
-
-/** The list after one act was tried. */
-export function afterSending(acts: readonly Act[], id: string, outcome: SendOutcome): Act[] {
-  if (outcome.kind === 'taken') return acts.filter((act) => act.id !== id);
-  return acts.map((act) => {
-    if (act.id !== id) return act;
-    if (outcome.kind === 'refused') return { ...act, state: 'refused', refusal: outcome.reason, tries: act.tries + 1 };
-    return { ...act, tries: act.tries + 1 };
-  });
-}
-
-/** Wait before the next round after `failures` rounds without an answer, milliseconds: 1 to 30 s with full jitter. */
-export function retryDelayMs(failures: number, random: () => number): number {
-  return 1000 + random() * Math.min(29_000, 1000 * 2 ** Math.min(failures, 6));
-}
-
-/** The ordinary request of an act. */
-export function actRequest(act: Act): {
-  readonly method: 'PUT' | 'POST';
-  readonly path: string;
-  readonly body: object;
-} {
-  const { type, note } = act;
-  const name = type === 'note' ? 'notes' : type;
-  const said =
-    type === 'shelve'
-      ? { reason: note ?? '', duration_s: act.durationS }
-      : type === 'assign'
-        ? {
-            assignee: act.assignee == null || act.assignee === 'me' ? act.assignee : { name: act.assignee },
-            replaces: act.replaces,
-          }
-        : note === null
-          ? {}
-          : { note };
-  return {
-    method: type === 'acknowledge' ? 'PUT' : 'POST',
-    path: `/api/alerts/${encodeURIComponent(act.alertId)}/${name}`,
-    body: { act_id: act.id, occurred_at_ms: act.occurredAtMs, ...said },
-  };
-}
-
 /** An alert as the screen shows it: the server's state plus what waits on this phone. */
 export interface ShownAlert extends AlertView {
   readonly waiting: readonly Act[];
@@ -91,6 +36,15 @@ export interface ShownAlert extends AlertView {
   /** Seen by the server's word, or by an act that still waits. */
   readonly seen: boolean;
 }
+
+/** Ids of the acts that stand in the timeline of one of the alerts: a server has them, whoever carried them there. */
+export const told = (acts: readonly Act[], alerts: readonly AlertView[]): ReadonlySet<string> => {
+  const ids = new Set(acts.map(({ id }) => id));
+  const found = new Set<string>();
+  if (ids.size > 0)
+    for (const { timeline } of alerts) for (const { event_id } of timeline) if (ids.has(event_id)) found.add(event_id);
+  return found;
+};
 
 /** Adds the acts of this phone to an alert. Dropping a refused act brings the former state back by itself. */
 export function withActs(alert: AlertView, acts: readonly Act[]): ShownAlert {

@@ -12,7 +12,6 @@ import type {
   Problem,
   Summary,
 } from '@villagrid/contracts';
-import { actRequest, type Act, type SendOutcome } from '../local/acts.js';
 
 /** Why a call failed: nobody answered, the login is over, the server refused, or it is in trouble itself. */
 export type FailureKind = 'unreachable' | 'unauthorised' | 'refused' | 'server';
@@ -58,10 +57,8 @@ export interface Api {
     path: string,
     limitMs: number,
     read: (response: Response) => Promise<T>,
-    send?: { readonly method: 'POST' | 'DELETE'; readonly body?: unknown },
+    send?: { readonly method: 'POST' | 'PUT' | 'DELETE'; readonly body?: unknown },
   ): Promise<T>;
-  /** Sends one act by its ordinary route; never throws. */
-  send(act: Act): Promise<SendOutcome>;
 }
 
 /** How long a call may take before it counts as unanswered, ms. */
@@ -140,17 +137,5 @@ export function createApi(options: {
     offerClock: (gridId) =>
       call('POST', `/api/clock/${part(gridId)}`, { phone_time_ms: Math.round(options.clock.nowMs()) }),
     ask: (path, limitMs, read, send) => answer(send?.method ?? 'GET', path, send?.body, limitMs, read),
-    async send(act) {
-      try {
-        const { method, path, body } = actRequest(act);
-        return { kind: 'taken', alert: await call<AlertView>(method, path, body) };
-      } catch (error) {
-        if (!(error instanceof ApiFailure)) return { kind: 'unreachable' };
-        if (error.kind === 'unauthorised') return { kind: 'unauthorised' };
-        if (error.kind === 'refused' && error.status !== 429)
-          return { kind: 'refused', reason: error.problem?.detail ?? error.problem?.title ?? String(error.status) };
-        return { kind: 'unreachable' };
-      }
-    },
   };
 }

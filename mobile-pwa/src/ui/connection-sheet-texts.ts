@@ -4,6 +4,7 @@ export const sheetTexts = {
   'sheet.server': 'Server',
   'sheet.way': 'Way',
   'sheet.way.live': 'Live: each change at once',
+  'sheet.way.events': 'Live, by the second way: no WebSocket opens here',
   'sheet.way.polling': 'Asks every 15 s: the live line does not open here',
   'sheet.way.away': '{server} answers, but the village is away since {when}',
   'sheet.way.connecting': 'Connecting',

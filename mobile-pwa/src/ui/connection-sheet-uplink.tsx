@@ -1,18 +1,19 @@
 /** Rows of the connection sheet about the gateway's own link to the cloud: what is sent, what waits, what the day cost. */
 import type { UplinkStatus } from '@villagrid/contracts';
 import { useEffect, useState } from 'preact/hooks';
-import { bytesText, dayClockText, momentText } from '../i18n/format.js';
+import { bytesText, dayClockText, momentText, numberFormat } from '../i18n/format.js';
 import { t } from '../i18n/messages.js';
 import { useApp } from './context.js';
 
 const patienceMs = 5000;
 const askEveryMs = 10_000;
 
+const decimal = (bytes: number) => numberFormat({ maximumFractionDigits: 1 }).format(bytes / 1_000_000);
 /** Budget and use in one unit: "3.1 of 20 MB". */
 const ofBudget = (used: number, budget: number): string =>
   t('sheet.uplink.of', {
-    used: (used / 1_000_000).toFixed(1),
-    budget: String(Number((budget / 1_000_000).toFixed(1))),
+    used: decimal(used),
+    budget: decimal(budget),
   });
 
 /** When history will be there, or why it waits. */

@@ -2,6 +2,7 @@
 import { agoText, momentText } from '../i18n/format.js';
 import { addTexts, t } from '../i18n/messages.js';
 import { clockDifference } from './clock-notice.js';
+import { valid } from '../origin/roaming.js';
 import { useApp } from './context.js';
 import { Dialog } from './shell.js';
 import { awaySinceMs } from './source.js';
@@ -12,8 +13,20 @@ addTexts(sheetTexts);
 
 export function ConnectionSheet() {
   const { state, tryNow } = useApp();
-  const { sheetOpen, discovery, lastServer, channel, followed, views, nowMs, offsetMs, acts, gridsState, login } =
-    state;
+  const {
+    sheetOpen,
+    discovery,
+    lastServer,
+    channel,
+    carrier,
+    followed,
+    views,
+    nowMs,
+    offsetMs,
+    acts,
+    gridsState,
+    login,
+  } = state;
   const open = sheetOpen.value;
   if (!open) return null;
   const gridId = followed.value;
@@ -22,7 +35,7 @@ export function ConnectionSheet() {
   const id = discovery.value?.server_id ?? lastServer.value.id;
   const zone = view?.summary.zone ?? 'UTC';
   const way =
-    channel.value === 'idle' ? (login.value !== null && gridsState.value === 'ok' ? 'polling' : 'idle') : channel.value;
+    channel.value === 'idle' ? (valid(login.value) && gridsState.value === 'ok' ? 'polling' : 'idle') : channel.value;
   const heard = channel.value === 'live' || channel.value === 'polling';
   const away =
     !heard || view === undefined || view.summary.source.kind === 'gateway'
@@ -50,7 +63,7 @@ export function ConnectionSheet() {
           <dt>{t('sheet.way')}</dt>
           <dd>
             {away === null
-              ? t(`sheet.way.${way}`)
+              ? t(way === 'live' && carrier.value === 'events' ? 'sheet.way.events' : `sheet.way.${way}`)
               : t('sheet.way.away', {
                   server: t(`source.${kind ?? 'cloud'}`),
                   when: momentText(away, nowMs.value, zone),

@@ -9,6 +9,7 @@ import { sourceLine } from './source.js';
 import { chooseTheme, theme, wide } from './theme.js';
 import { paused, speaks, worstCalm } from '../live/apply.js';
 import { withActs } from '../local/acts.js';
+import { valid } from '../origin/roaming.js';
 
 /** The grid that tabs lead to when none is open: the only one, or the last one looked at. */
 export function tabGridId(app: ReturnType<typeof useApp>): string | null {
@@ -110,7 +111,7 @@ export function useSource() {
     summary: view?.summary,
     answeredAtMs: view?.answeredAtMs ?? null,
     channel: channel.value,
-    loggedIn: login.value !== null && !loginExpired.value,
+    loggedIn: valid(login.value) && !loginExpired.value,
     nowMs: nowMs.value,
   });
 }

@@ -38,7 +38,7 @@ export function LiveAge({
   heard?: boolean;
 }) {
   return figureFreshness(figure, nowMs, heard) === 'live' ? (
-    <span class="live-age">{t(isDerived(figure) ? 'age.nowDerived' : 'age.now')}</span>
+    <span class="live-age">{t(isDerived(figure) ? 'age.nowDerived' : 'age.live')}</span>
   ) : null;
 }
 

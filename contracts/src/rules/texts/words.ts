@@ -1,58 +1,14 @@
 /** An alert of a default rule in the reader's language: from the rule's id and the figures that its event carries. */
-import type { AlertSubject } from '../../alerts/events.js';
-import { parseMetricId } from '../../metrics/catalogue.js';
-import { othersSuffix } from '../fold.js';
 import { ar } from './ar.js';
 import { en } from './en.js';
-import { fillText, namesComponent, shortNumber } from './fill.js';
 import { fr } from './fr.js';
 import { sw } from './sw.js';
-import { wordedRules, type RuleLanguage, type RuleLanguageTexts, type RuleTexts, type WordedRule } from './texts.js';
+import type { RuleLanguage, RuleLanguageTexts, RuleTexts } from './texts.js';
+import { wordedIn, type WordedAlert } from './worded.js';
 
 /** Every language's texts. */
 export const ruleTexts: Readonly<Record<RuleLanguage, RuleLanguageTexts>> = { en, fr, sw, ar };
 
-/** Under which id a rule's texts are kept; undefined for a rule that the site made itself. */
-export function wordedAs(ruleId: string): WordedRule | undefined {
-  if ((wordedRules as readonly string[]).includes(ruleId)) return ruleId as WordedRule;
-  return ruleId.startsWith('no_power_') ? 'no_power_feeder' : undefined;
-}
-
-/** The figures of an alert that its texts are filled with. */
-export type WordedAlert = Pick<
-  AlertSubject,
-  'rule_id' | 'device_id' | 'device_name' | 'metric' | 'value' | 'limit' | 'unit' | 'said'
->;
-
-/**
- * What an alert says in a language; undefined where the words it was raised with are to be shown: in English, for a rule of
- * the site's own, and for an alert whose words were made for the occasion (a meter that was named).
- */
-export function alertWords(alert: WordedAlert, language: RuleLanguage): RuleTexts | undefined {
-  const id = wordedAs(alert.rule_id);
-  if (id === undefined || id === 'meter_disagrees' || language === 'en') return undefined;
-  const texts = ruleTexts[language];
-  const one = texts.rules[id];
-  const number = (value: number | null) => (value === null ? '' : shortNumber(value).replace('.', texts.decimal));
-  const suffix = alert.metric === null ? undefined : parseMetricId(alert.metric).suffix;
-  // A rule that the site made itself may be called alike.
-  if (id !== alert.rule_id && alert.rule_id !== `no_power_${suffix?.replaceAll('-', '_')}`) return undefined;
-  const isOfMany = suffix === othersSuffix;
-  const values: Readonly<Record<string, string>> = {
-    device: alert.device_name ?? alert.device_id ?? texts.village,
-    component: suffix === undefined || isOfMany || namesComponent(alert.device_name, suffix) ? '' : ` (${suffix})`,
-    place: suffix ?? '',
-    value: number(alert.value),
-    limit: number(alert.limit),
-    unit: alert.unit ?? '',
-    said: alert.said ?? texts.fault,
-  };
-  const fill = (text: string) => fillText(text, values);
-  return {
-    message: fill(one.message),
-    what: isOfMany ? `${fill(one.what)} ${texts.furtherPlaces}` : fill(one.what),
-    why: fill(one.why),
-    steps: one.steps.map(fill),
-    how_long: fill(one.how_long),
-  };
-}
+/** What an alert says in a language; undefined where the words it was raised with are to be shown, in English above all. */
+export const alertWords = (alert: WordedAlert, language: RuleLanguage): RuleTexts | undefined =>
+  language === 'en' ? undefined : wordedIn(alert, ruleTexts[language]);

@@ -2,6 +2,7 @@
 import { useState } from 'preact/hooks';
 import type { AlertView } from '@villagrid/contracts';
 import { momentText, sentenceStart } from '../../i18n/format.js';
+import { wordsOf } from '../../i18n/alert-words.js';
 import { t } from '../../i18n/messages.js';
 import { paused } from '../../live/apply.js';
 import type { ShownAlert } from '../../local/acts.js';
@@ -69,7 +70,7 @@ function FamilyLink({ alert }: { alert: AlertView }) {
     <a class="row" href={links.alert(alert.grid_id, alert.alert_id)}>
       <Severity severity={alert.severity} blink={false} label={false} />
       <span class="main">
-        <span class="t plain">{sentenceStart(alert.message)}</span>
+        <span class="t plain">{sentenceStart(wordsOf(alert).message)}</span>
         {alert.device_name !== null && <span class="d">{alert.device_name}</span>}
       </span>
       <Icon name="next" flip class="chev" />

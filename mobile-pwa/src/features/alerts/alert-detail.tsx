@@ -2,16 +2,18 @@
 import './alerts.css';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { agoText, durationText, momentText, sentenceStart, unbroken } from '../../i18n/format.js';
+import { wordsOf } from '../../i18n/alert-words.js';
 import { addTexts, isMessageKey, t } from '../../i18n/messages.js';
 import { paused } from '../../live/apply.js';
 import { withActs, type ShownAlert } from '../../local/acts.js';
+import { settings } from '../../platform/platform.js';
 import { useApp } from '../../ui/context.js';
 import { Icon, Severity } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
 import { Dialog, Header, useHeard } from '../../ui/shell.js';
 import { wide } from '../../ui/theme.js';
 import { AlertFamily, GiveDialog, PauseDialog, StandingLines } from './alert-acts.js';
-import { pausedText, seenText, WaitingActs } from './alert-row.js';
+import { actText, pausedText, seenText, WaitingActs } from './alert-row.js';
 import { alertValueText, presentValue, type Present } from './alert-value.js';
 import { LimitChart } from './limit-chart.js';
 import { useSeriesPresent } from './series-present.js';
@@ -56,6 +58,7 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
       </div>
     );
   const alert = withActs(found, acts.value);
+  const words = wordsOf(found);
   const now = nowMs.value;
   const open = alert.status === 'active';
   const isPaused = paused(alert, now);
@@ -84,14 +87,14 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
             <StateLine alert={alert} nowMs={now} zone={zone} />
           </span>
         </p>
-        <h2>{unbroken(sentenceStart(alert.what || alert.message))}</h2>
+        <h2>{unbroken(sentenceStart(words.what || words.message))}</h2>
         {then !== undefined && <p class="then">{unbroken(then)}</p>}
-        <p class="why">{unbroken(alert.why)}</p>
+        <p class="why">{unbroken(words.why)}</p>
         <StandingLines alert={alert} nowMs={now} zone={zone} />
         <AlertFamily alert={alert} all={view?.alerts ?? []} />
         {alert.refused.map((act) => (
           <div class="refused" key={act.id} role="status">
-            <span>{t('alert.refused', { reason: act.refusal ?? '' })}</span>
+            <span>{t('alert.refused', { what: actText(act), reason: act.refusal ?? '' })}</span>
             <button type="button" class="btn quiet" onClick={() => void app.dismissAct(act.id)}>
               {t('alert.refused.dismiss')}
             </button>
@@ -102,13 +105,13 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
             <WaitingActs alert={alert} nowMs={now} zone={zone} />
           </div>
         )}
-        {alert.steps.length > 0 && (
+        {words.steps.length > 0 && (
           <section class="do" aria-labelledby={`do-${alertId}`}>
             <h3 class="h2 flush" id={`do-${alertId}`}>
               {t('alert.steps')}
             </h3>
             <ol>
-              {alert.steps.map((step, i) => (
+              {words.steps.map((step, i) => (
                 <li key={step}>
                   <span class="num" aria-hidden="true">
                     {i + 1}
@@ -254,15 +257,6 @@ function StateLine({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: number; z
   );
 }
 
-/** The event that an act will be. */
-const actEvent = {
-  acknowledge: 'event.acknowledged',
-  note: 'event.noted',
-  assign: 'event.assigned',
-  shelve: 'event.shelved',
-  unshelve: 'event.unshelved',
-} as const;
-
 function Timeline({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: number; zone: string }) {
   return (
     <ol class="tl">
@@ -299,7 +293,7 @@ function Timeline({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: number; zo
             <Icon name="clock" />
           </span>
           <span>
-            {t(actEvent[act.type], { name: act.displayName })}
+            {actText(act)}
             {act.note !== null && (
               <>
                 {': '}
@@ -339,7 +333,13 @@ function NoteDialog({
   onClose: () => void;
 }) {
   const app = useApp();
-  const [text, setText] = useState('');
+  // A draft outlives a reload, a login and a phone that closes the app for want of memory.
+  const draft = `draft.${alert.alert_id}`;
+  const [text, setTextOnly] = useState(() => settings.get(draft) ?? '');
+  const setText = (next: string) => {
+    setTextOnly(next);
+    settings.set(draft, next === '' ? null : next);
+  };
   const area = useRef<HTMLTextAreaElement>(null);
   const send = (type: 'acknowledge' | 'note') => {
     const note = text.trim();
@@ -361,7 +361,7 @@ function NoteDialog({
         }}
       >
         <p class="note-about">
-          {[sentenceStart(alert.message), value].filter((part) => part !== undefined).join(': ')}
+          {[sentenceStart(wordsOf(alert).message), value].filter((part) => part !== undefined).join(': ')}
         </p>
         <label class="field">
           <span>{t('alert.note.label')}</span>
@@ -380,7 +380,7 @@ function NoteDialog({
               key={key}
               type="button"
               class="chip"
-              onClick={() => setText((before) => (before === '' ? t(key) : `${before.trimEnd()} ${t(key)}`))}
+              onClick={() => setText(text === '' ? t(key) : `${text.trimEnd()} ${t(key)}`)}
             >
               {t(key)}
             </button>

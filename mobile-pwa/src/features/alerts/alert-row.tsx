@@ -1,8 +1,9 @@
 /** One alert as a row: symbol, short cause, equipment, since, who has seen it; what waits to be sent stays with it. */
 import { agoText, durationText, momentText, sentenceStart } from '../../i18n/format.js';
-import { t } from '../../i18n/messages.js';
+import { wordsOf } from '../../i18n/alert-words.js';
+import { isolated, t } from '../../i18n/messages.js';
 import { paused } from '../../live/apply.js';
-import type { ShownAlert } from '../../local/acts.js';
+import type { Act, ShownAlert } from '../../local/acts.js';
 import { useApp } from '../../ui/context.js';
 import { Icon, Severity } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
@@ -32,9 +33,25 @@ export function seenText(alert: ShownAlert): string {
 
 /** What it is about in one line: "Kisima · Inverter 1: 68 °C, now 74 °C". */
 function subjectText(alert: ShownAlert, value: string | undefined, gridName?: string): string {
-  const device = [alert.device_name ?? undefined, value].filter((part) => part !== undefined).join(': ');
-  return [gridName, device].filter((part) => part !== undefined && part !== '').join(' · ');
+  const device = [alert.device_name ?? undefined, value]
+    .flatMap((part) => part ?? [])
+    .map(isolated)
+    .join(': ');
+  // An isolated sentence of isolated parts would lose its direction.
+  return [gridName === undefined ? '' : isolated(gridName), device].filter((part) => part !== '').join(' · ');
 }
+
+/** The event that an act will be. */
+const actEvent = {
+  acknowledge: 'event.acknowledged',
+  note: 'event.noted',
+  assign: 'event.assigned',
+  shelve: 'event.shelved',
+  unshelve: 'event.unshelved',
+} as const;
+
+/** An act in the words of a timeline: "Paused by Amina". */
+export const actText = ({ type, displayName }: Act): string => t(actEvent[type], { name: displayName });
 
 /** The acts of this phone that wait, one line each. */
 export function WaitingActs({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: number; zone: string }) {
@@ -53,7 +70,7 @@ export function WaitingActs({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: 
         return (
           <p class="wait" key={act.id}>
             <Icon name="clock" />
-            <span>{t(key, { when, note: act.note ?? '' })}</span>
+            <span>{t(key, { when, note: act.note ?? '', what: actText(act) })}</span>
           </p>
         );
       })}
@@ -98,7 +115,7 @@ export function AlertRow({
       >
         <Severity severity={alert.severity} blink={open && !alert.seen && pause === undefined} label={false} />
         <span class="main">
-          <span class="t">{sentenceStart(alert.message)}</span>
+          <span class="t">{sentenceStart(wordsOf(alert).message)}</span>
           {where !== '' && <span class="d">{where}</span>}
           <span class="d">
             <b>{t(`severity.${alert.severity}`)}</b> · {rest.join(' · ')}

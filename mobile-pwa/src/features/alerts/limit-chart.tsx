@@ -3,7 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { AlertView } from '@villagrid/contracts';
 import { align, bridged, extent, gaps, type AlignedHistory } from '../../chart/day.js';
 import { clockText, metricLabel, quantity, quantityText } from '../../i18n/format.js';
-import { t } from '../../i18n/messages.js';
+import { isolated, t } from '../../i18n/messages.js';
 import { useApp } from '../../ui/context.js';
 import { wide } from '../../ui/theme.js';
 
@@ -95,7 +95,7 @@ export function LimitChart({ alert, zone }: { alert: AlertView; zone: string }) 
     <figure class="limit">
       <figcaption class="h2 flush">
         {t('alert.value', { metric: label })}
-        {alert.unit !== null && <span>{alert.unit}</span>}
+        {alert.unit !== null && <span>{isolated(alert.unit)}</span>}
       </figcaption>
       <svg
         viewBox={`0 0 ${box.width} ${box.height}`}

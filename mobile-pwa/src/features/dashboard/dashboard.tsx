@@ -2,6 +2,7 @@
 import { useEffect, useMemo } from 'preact/hooks';
 import { verdictWords } from '../../i18n/verdict.js';
 import { quantityText, percentText, zonesDiffer, momentText } from '../../i18n/format.js';
+import { wordsOf } from '../../i18n/alert-words.js';
 import { t } from '../../i18n/messages.js';
 import { openAlerts, paused, pausedLast } from '../../live/apply.js';
 import { withActs } from '../../local/acts.js';
@@ -84,7 +85,7 @@ export function Dashboard({ gridId }: { gridId: string }) {
   const current = connected && anyCurrent;
   const words = verdictWords({
     summary,
-    openAlerts: shownAlerts,
+    openAlerts: shownAlerts.map((alert) => ({ ...alert, message: wordsOf(alert).message })),
     current,
     asOfMs: times.length === 0 ? null : Math.max(...times),
     nowMs: now,
@@ -116,7 +117,9 @@ export function Dashboard({ gridId }: { gridId: string }) {
     [t('today.taken'), energy(today.battery_discharge_kwh)],
     [
       t('today.noPower'),
-      today.without_power_min === null ? `— ${t('value.none')}` : `${Math.round(today.without_power_min)} min`,
+      today.without_power_min === null
+        ? `— ${t('value.none')}`
+        : t('age.for.minutes', { n: Math.round(today.without_power_min) }),
     ],
     [
       t('today.measured'),

@@ -1,7 +1,7 @@
 /** The H-shaped energy-flow picture: two sides, one bus, stations always in the same place. Direction is in arrow and words. */
 import type { Summary } from '@villagrid/contracts';
 import { momentText, quantity } from '../../i18n/format.js';
-import { t, type MessageKey } from '../../i18n/messages.js';
+import { isolated, language, t, type MessageKey } from '../../i18n/messages.js';
 import { iconPath, type IconName } from '../../ui/icons.js';
 import { makeFlow, peakOf, type Station } from './flow.js';
 import { isDerived } from '../../ui/value.js';
@@ -102,12 +102,12 @@ function StationPicture({
       )}
       {words !== '' && towardsBusKw !== null && (
         <text x={middle} y={y + Math.max(22, width / 2 + 19)} text-anchor="middle">
-          {words}
+          {isolated(words)}
         </text>
       )}
       {!current && figure?.time_ms != null && station.id === 'sun' && (
         <text x={middle} y={y + 22} text-anchor="middle">
-          {t('age.asOf', { when: momentText(figure.time_ms, nowMs, zone) })}
+          {isolated(t('age.asOf', { when: momentText(figure.time_ms, nowMs, zone) }))}
         </text>
       )}
       <circle class="node" cx={x} cy={y} r="22" />
@@ -138,12 +138,17 @@ export function FlowPicture({ summary, nowMs, connected }: { summary: Summary; n
   const lossText =
     loss === undefined
       ? ''
-      : t((flow.lossKw ?? 0) < -0.05 ? 'flow.differ' : 'flow.losses', { value: `${loss.number} ${loss.unit}` });
+      : isolated(
+          t((flow.lossKw ?? 0) < -0.05 ? 'flow.differ' : 'flow.losses', { value: `${loss.number} ${loss.unit}` }),
+        );
+  // What comes first is where reading begins.
+  const mirrored = language.value.rightToLeft === true;
+  const [first, second] = mirrored ? (['right', 'left'] as const) : (['left', 'right'] as const);
   const stations = [...flow.left, ...flow.right];
   const valueOf = ({ metric, towardsBusKw }: Station): string => {
     if (towardsBusKw === null) return `— ${t('value.none')}`;
     const { number, unit } = quantity(metric, Math.abs(towardsBusKw));
-    return `${number} ${unit}`;
+    return isolated(`${number} ${unit}`);
   };
   const sentence = [
     flow.current ? '' : t('flow.stale'),
@@ -170,16 +175,20 @@ export function FlowPicture({ summary, nowMs, connected }: { summary: Summary; n
           <StationPicture
             key={station.id}
             station={station}
-            side="left"
+            side={first}
             y={firstRow + i * rowHeight}
             zone={zone}
             nowMs={nowMs}
           />
         ))}
-        {village && <StationPicture station={village} side="right" y={firstRow} zone={zone} nowMs={nowMs} />}
-        {battery && <StationPicture station={battery} side="right" y={lastY} zone={zone} nowMs={nowMs} />}
+        {village && <StationPicture station={village} side={second} y={firstRow} zone={zone} nowMs={nowMs} />}
+        {battery && <StationPicture station={battery} side={second} y={lastY} zone={zone} nowMs={nowMs} />}
         {lossText !== '' && (
-          <text x="150" y={flow.left.length === 1 ? lastY + 4 : firstRow + 58} text-anchor="end">
+          <text
+            x={mirrored ? 178 : 150}
+            y={flow.left.length === 1 ? lastY + 4 : firstRow + 58}
+            text-anchor={mirrored ? 'start' : 'end'}
+          >
             {lossText}
           </text>
         )}

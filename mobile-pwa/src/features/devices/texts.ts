@@ -19,4 +19,13 @@ export const deviceTexts = {
   'device.stale': 'Silent',
   'device.offline': 'Offline',
   'device.never_seen': 'Never seen',
+  'kind.inverter': 'Inverter',
+  'kind.battery': 'Battery',
+  'kind.meter': 'Meter',
+  'kind.sensor': 'Sensor',
+  'kind.weather': 'Weather',
+  'kind.switch': 'Switch',
+  'kind.generator': 'Generator',
+  'kind.gateway': 'Gateway',
+  'kind.other': 'Device',
 } as const;

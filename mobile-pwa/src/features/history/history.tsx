@@ -26,6 +26,7 @@ import {
 import { addTexts, t } from '../../i18n/messages.js';
 import { ApiFailure } from '../../origin/api.js';
 import { useApp } from '../../ui/context.js';
+import { keepHistory, keptHistory } from '../../local/keeper.js';
 import { Icon } from '../../ui/icons.js';
 import { Header } from '../../ui/shell.js';
 import { wide } from '../../ui/theme.js';
@@ -48,6 +49,8 @@ const firstMetrics = ['consumption_kw', 'generation_kw', 'battery_soc_pct'];
 interface Loaded {
   readonly answer: HistoryAnswer;
   readonly aligned: AlignedHistory;
+  /** It was seen before and comes from this phone. */
+  readonly saved: boolean;
 }
 
 /** Width of the windows of an answer, ms. */
@@ -79,19 +82,32 @@ export function History({ gridId, query }: { gridId: string; query: URLSearchPar
     turn.current += 1;
     const mine = turn.current;
     setState('loading');
+    const show = (answer: HistoryAnswer, saved: boolean) => {
+      const stepMs = stepOf(answer);
+      const anchorMs =
+        answer.granularity === '1d' ? (answer.series.find((one) => one.times_ms.length > 0)?.times_ms[0] ?? 0) : 0;
+      const aligned = align(answer, { fromMs: answer.from_ms, toMs: answer.to_ms, stepMs, anchorMs });
+      setLoaded({ answer, aligned, saved });
+      setState('ok');
+    };
     app.api
       .history(gridId, metrics, { period: preset, points: 400 })
       .then((answer) => {
         if (mine !== turn.current) return;
-        const stepMs = stepOf(answer);
-        const anchorMs =
-          answer.granularity === '1d' ? (answer.series.find((one) => one.times_ms.length > 0)?.times_ms[0] ?? 0) : 0;
-        setLoaded({ answer, aligned: align(answer, { fromMs: answer.from_ms, toMs: answer.to_ms, stepMs, anchorMs }) });
-        setState('ok');
+        show(answer, false);
+        void keepHistory(answer, app.clock.nowMs());
       })
-      .catch((error) => {
-        if (mine !== turn.current) return;
+      .catch(async (error) => {
         const refused = error instanceof ApiFailure && error.kind === 'refused';
+        const toMs = nowMs.peek();
+        const kept = refused
+          ? undefined
+          : await keptHistory(gridId, metrics, { fromMs: toMs - periodsMs[preset], toMs });
+        if (mine !== turn.current) return;
+        // The dashboard's day is newer than the day that was seen here, where it has the lines.
+        const day = preset === '24h' ? app.state.days.peek()[gridId] : undefined;
+        if (kept !== undefined && !metrics.every((metric) => day?.series[metric] !== undefined))
+          return show(kept, true);
         setReason(refused ? (error.problem?.detail ?? '') : '');
         setState(refused ? 'refused' : 'failed');
       });
@@ -364,7 +380,9 @@ export function History({ gridId, query }: { gridId: string; query: URLSearchPar
               band ? t('history.band') : '',
               loaded?.answer.series[0] === undefined
                 ? ''
-                : t('history.completeness', { value: percentText(loaded.answer.series[0].completeness_pct) }),
+                : t(loaded.saved ? 'history.saved' : 'history.completeness', {
+                    value: percentText(loaded.answer.series[0].completeness_pct),
+                  }),
             ]
               .filter((part) => part !== '')
               .join(' · ')}

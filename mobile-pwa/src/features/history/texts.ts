@@ -16,6 +16,7 @@ export const historyTexts = {
   'history.earlier': 'Earlier',
   'history.later': 'Later',
   'history.loading': 'Fetching …',
+  'history.saved': 'No connection. From this phone: {value} of this period is here.',
   'history.failed': 'This period is not on this phone, and the server does not answer.',
   'history.refused': 'The server could not answer: {reason}',
   'history.empty': 'Nothing was measured in this period.',

@@ -3,9 +3,11 @@ import './home.css';
 import { useEffect, useState } from 'preact/hooks';
 import type { GridState } from '@villagrid/contracts';
 import { agoText, momentText, percentText, sentenceStart, sentenceMiddle } from '../../i18n/format.js';
+import { wordsOf } from '../../i18n/alert-words.js';
 import { addTexts, t } from '../../i18n/messages.js';
 import { openAlerts, paused, pausedLast, worstCalm } from '../../live/apply.js';
 import { withActs } from '../../local/acts.js';
+import { valid } from '../../origin/roaming.js';
 import { useApp } from '../../ui/context.js';
 import { BatteryIcon, Icon, Severity } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
@@ -159,7 +161,7 @@ function useGridsSource() {
   const zone = grids.value[0]?.zone ?? 'UTC';
   const saved = gridsAtMs.value;
   if (
-    login.value === null ||
+    !valid(login.value) ||
     loginExpired.value ||
     gridsState.value === 'failed' ||
     (gridsState.value === 'loading' && saved !== null)
@@ -167,7 +169,7 @@ function useGridsSource() {
     if (saved === null) return { icon: 'phone' as const, text: t('source.nothing') };
     const when = momentText(saved, nowMs.value, zone);
     const key =
-      login.value === null || loginExpired.value
+      !valid(login.value) || loginExpired.value
         ? 'source.phoneLogin'
         : gridsState.value === 'loading'
           ? 'source.phoneConnecting'
@@ -313,7 +315,7 @@ function Overview() {
                 </td>
                 <td>{names.get(alert.grid_id)?.name}</td>
                 <td>
-                  <a href={links.alert(alert.grid_id, alert.alert_id)}>{sentenceStart(alert.message)}</a>
+                  <a href={links.alert(alert.grid_id, alert.alert_id)}>{sentenceStart(wordsOf(alert).message)}</a>
                   <small>
                     {t(`severity.${alert.severity}`)}
                     {alert.device_name !== null && ` · ${alert.device_name}`}

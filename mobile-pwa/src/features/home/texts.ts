@@ -29,4 +29,5 @@ export const homeTexts = {
   'home.column.since': 'Since',
   'home.column.seenBy': 'Seen by',
   'home.nobody': 'nobody',
+  'source.grids': '{server} · {n} of {total} reporting',
 } as const;

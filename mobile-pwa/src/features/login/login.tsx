@@ -6,6 +6,7 @@ import { addTexts, t } from '../../i18n/messages.js';
 import { ApiFailure } from '../../origin/api.js';
 import { useApp } from '../../ui/context.js';
 import { Icon } from '../../ui/icons.js';
+import { LanguageChoice } from '../language/language-choice.js';
 import { loginTexts } from './texts.js';
 
 addTexts(loginTexts);
@@ -85,7 +86,9 @@ export function Login({ again = false }: { again?: boolean }) {
           <circle cx="19" cy="16.5" r="2.2" />
         </svg>
         <h1>{again ? t('login.again') : t('app.name')}</h1>
-        <p class="tagline">{again ? t('login.expired') : t('login.tagline')}</p>
+        <p class="tagline">
+          {!again ? t('login.tagline') : t(state.login.value?.elsewhere ? 'login.elsewhere' : 'login.expired')}
+        </p>
         <form
           onSubmit={(event) => {
             event.preventDefault();
@@ -115,6 +118,7 @@ export function Login({ again = false }: { again?: boolean }) {
                 class="input"
                 name="password"
                 type={(shown ? 'text' : 'password') as 'password'}
+                autofocus={again && name !== ''}
                 autocomplete="current-password"
                 autocapitalize="none"
                 spellcheck={false}
@@ -147,6 +151,7 @@ export function Login({ again = false }: { again?: boolean }) {
             {t(busy ? 'login.busy' : 'login.submit')}
           </button>
         </form>
+        <LanguageChoice />
         <Origin />
         {saved !== undefined && !again && (
           <section class="saved" aria-label={t('login.saved')}>
@@ -174,20 +179,31 @@ export function Login({ again = false }: { again?: boolean }) {
           </section>
         )}
         {again && (
-          <button
-            type="button"
-            class="btn block quiet"
-            onClick={() => {
-              // Saved values stay readable; the login is asked again at the next call.
-              state.login.value = null;
-              state.loginExpired.value = false;
-              state.peeking.value = true;
-            }}
-          >
+          <button type="button" class="btn block quiet" onClick={app.logInLater}>
             {t('login.later')}
           </button>
         )}
       </main>
     </div>
+  );
+}
+
+/** The login over the app: above everything, also above a note that is being written, which stays as it is. */
+export function LoginAgain() {
+  const app = useApp();
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => dialog.current?.showModal(), []);
+  return (
+    <dialog
+      ref={dialog}
+      class="overlay"
+      aria-label={t('login.again')}
+      onCancel={(event) => {
+        event.preventDefault();
+        app.logInLater();
+      }}
+    >
+      <Login again />
+    </dialog>
   );
 }

@@ -2,6 +2,7 @@
 export const loginTexts = {
   'login.title': 'Log in',
   'login.expired': 'Your login has ended. What you were doing is kept.',
+  'login.elsewhere': 'Another server answers here now. Log in once: each server has a login of its own.',
   'login.name': 'Name',
   'login.password': 'Password',
   'login.show': 'Show password',

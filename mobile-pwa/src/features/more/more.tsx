@@ -3,11 +3,13 @@ import './more.css';
 import { useEffect, useState } from 'preact/hooks';
 import { bytesText } from '../../i18n/format.js';
 import { addTexts, isMessageKey, t } from '../../i18n/messages.js';
+import { valid } from '../../origin/roaming.js';
 import { useApp } from '../../ui/context.js';
 import { Icon } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
 import { Header, tabGridId, useSource } from '../../ui/shell.js';
 import { chooseTheme, themeChoice, type ThemeChoice } from '../../ui/theme.js';
+import { LanguageChoice } from '../language/language-choice.js';
 import { dutyTexts } from '../duty/texts.js';
 import { moreTexts } from './texts.js';
 
@@ -45,6 +47,9 @@ export function More() {
             ))}
           </div>
         </section>
+        <div class="sec">
+          <LanguageChoice />
+        </div>
         <div class="rows more-rows">
           {grids.value.length > 1 && (
             <a class="row" href={links.home}>
@@ -120,16 +125,17 @@ export function More() {
         <Storage />
         <section class="more-block" aria-labelledby="user-title">
           <h2 class="h2" id="user-title">
-            {login.value === null ? t('more.notLoggedIn') : t('more.user', { name: login.value.displayName })}
-            <span>{login.value !== null && isMessageKey(roleKey) && t('more.role', { role: t(roleKey), server })}</span>
+            {!valid(login.value) ? t('more.notLoggedIn') : t('more.user', { name: login.value.displayName })}
+            <span>{valid(login.value) && isMessageKey(roleKey) && t('more.role', { role: t(roleKey), server })}</span>
           </h2>
           <div class="sec">
-            {login.value === null ? (
+            {!valid(login.value) ? (
               <button
                 type="button"
                 class="btn"
                 onClick={() => {
-                  state.peeking.value = false;
+                  if (login.value === null) state.peeking.value = false;
+                  else state.loginExpired.value = true;
                 }}
               >
                 {t('more.login')}

@@ -1,10 +1,11 @@
 /** What the alerts of the period asked of people, against what they can bear. */
 import { alertLoadTargets, type Report } from '@villagrid/contracts';
-import { durationText, sentenceStart } from '../../i18n/format.js';
+import { durationText, numberFormat, sentenceStart } from '../../i18n/format.js';
+import { ruleWordsOf } from '../../i18n/alert-words.js';
 import { t } from '../../i18n/messages.js';
 import { shareText } from './words.js';
 
-const shortly = (value: number) => (value < 10 ? Math.round(value * 10) / 10 : Math.round(value)).toLocaleString();
+const shortly = (value: number) => numberFormat({ maximumFractionDigits: value < 10 ? 1 : 0 }).format(value);
 
 export function AlertLoad({ load }: { load: Report['alert_load'] }) {
   const { by_severity: by } = load;
@@ -53,16 +54,23 @@ function Counted({
   rules,
 }: {
   title: string;
-  rules: ReadonlyArray<{ readonly message: string; readonly count: number; readonly device_name?: string | null }>;
+  rules: ReadonlyArray<{
+    readonly rule_id: string;
+    readonly message: string;
+    readonly count: number;
+    readonly device_name?: string | null;
+  }>;
 }) {
   if (rules.length === 0) return null;
   return (
     <details class="more-figures">
       <summary>{title}</summary>
       <dl class="figures">
-        {rules.map(({ message, count, device_name }) => (
+        {rules.map(({ rule_id, message, count, device_name }) => (
           <div key={`${message} ${device_name ?? ''}`}>
-            <dt>{[sentenceStart(message), device_name].filter(Boolean).join(' · ')}</dt>
+            <dt>
+              {[sentenceStart(ruleWordsOf(rule_id)?.message ?? message), device_name].filter(Boolean).join(' · ')}
+            </dt>
             <dd>{t('load.count', { n: count })}</dd>
           </div>
         ))}

@@ -3,7 +3,7 @@ import './reports.css';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Report, ReportFigureView } from '@villagrid/contracts';
 import { dateText, durationText, momentText, quantityText } from '../../i18n/format.js';
-import { addTexts, t } from '../../i18n/messages.js';
+import { addTexts, english, language, t } from '../../i18n/messages.js';
 import { ApiFailure } from '../../origin/api.js';
 import { useApp } from '../../ui/context.js';
 import { Icon } from '../../ui/icons.js';
@@ -205,7 +205,7 @@ function Body({ report, nowMs }: { report: Report; nowMs: number }) {
         {report.findings.length > 0 && (
           <ul>
             {report.findings.map(({ id, severity, text }) => (
-              <li key={id + text} class={severity}>
+              <li key={id + text} class={severity} lang="en">
                 {text}
               </li>
             ))}
@@ -294,11 +294,13 @@ function FigureList({ figures, groupShare }: { figures: readonly ReportFigureVie
         const note = figureNote(figure, groupShare);
         return (
           <div key={figure.id}>
-            <dt title={figure.help}>{figureName(figure)}</dt>
+            <dt title={language.value === english ? figure.help : ''}>{figureName(figure)}</dt>
             <dd data-figure={figure.id}>
               {figure.judgement === 'poor' && <span class="judged">{t('reports.poor')}</span>}
-              {number}
-              <i> {unit}</i>
+              <bdi>
+                {number}
+                <i> {unit}</i>
+              </bdi>
             </dd>
             {note !== '' && <dd class="note">{note}</dd>}
           </div>

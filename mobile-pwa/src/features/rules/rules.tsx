@@ -3,6 +3,7 @@ import './rules.css';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { RuleList, RuleTest, RuleTestResult } from '@villagrid/contracts';
 import { percentText, sentenceStart, unbroken } from '../../i18n/format.js';
+import { ruleWordsOf } from '../../i18n/alert-words.js';
 import { addTexts, t } from '../../i18n/messages.js';
 import { useApp } from '../../ui/context.js';
 import { Severity } from '../../ui/icons.js';
@@ -125,21 +126,29 @@ function RuleRow({
   // A formula is for who wrote it.
   const isFormula = rule.kind === 'expression';
   const isPlain = rule.testable && !isFormula;
+  const words = ruleWordsOf(rule.rule_id);
+  const why = words?.why ?? rule.why;
   return (
     <details class="rule" onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary class="row">
         <Severity severity={rule.severity} blink={false} label={false} />
         <span class="main">
-          <span class="t">{sentenceStart(rule.message)}</span>
+          <span class="t">{sentenceStart(words?.message ?? rule.message)}</span>
           <span class="d">
-            <b>{t(`severity.${rule.severity}`)}</b> · {isPlain ? unbroken(sentenceStart(rule.description)) : rule.why}
+            <b>{t(`severity.${rule.severity}`)}</b> ·{' '}
+            {isPlain && !words ? unbroken(sentenceStart(rule.description)) : why}
           </span>
         </span>
         {!rule.enabled && <span class="end d">{t('rules.off')}</span>}
       </summary>
       {open && (
         <div class="rule-body">
-          {isPlain && <p>{rule.why}</p>}
+          {isPlain && !words && <p>{why}</p>}
+          {isPlain && words && (
+            <p class="d" lang="en" dir="ltr">
+              {unbroken(sentenceStart(rule.description))}
+            </p>
+          )}
           {isFormula && (
             <details class="formula">
               <summary>{t('rules.formula')}</summary>
