@@ -25,6 +25,7 @@ import type { CloudConfig } from './config/load.js';
 import type { GatewayEntry } from './config/schema.js';
 import { createDirectory, type Directory } from './directory/directory.js';
 import { createBoost } from './downlink/boost.js';
+import { createCommands } from './downlink/commands.js';
 import { createDocuments } from './downlink/documents.js';
 import { createDownlink } from './downlink/downlink.js';
 import { siteOf } from './grids/grid.js';
@@ -38,6 +39,7 @@ import { createManifestCheck, type ManifestCheck } from './receipts/manifest-che
 import { keptOf } from './retention/policy.js';
 import { createRetention, type Retention } from './retention/retention.js';
 import { createActStore } from './stores/act-store.js';
+import { createSentCommands } from './stores/command-store.js';
 import { createCursorStore } from './stores/cursor-store.js';
 import { createDocumentStore } from './stores/document-store.js';
 import { cloudFiles, openCloudDatabase } from './stores/database.js';
@@ -180,7 +182,17 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     random,
     log: log.child('documents'),
   });
+  const commands = createCommands({
+    store: createSentCommands(database),
+    presence,
+    send: (gateway, message) => downlink.send(gateway, message),
+    clock,
+    realClock,
+    random,
+    log: log.child('commands'),
+  });
   const projector = createProjector({
+    onCommand: (gridId, entry) => commands.took(gridId, entry),
     onDocument: (gridId, entry) => documents.took(gridId, entry),
     database,
     store,
@@ -216,6 +228,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     presence,
     downlink,
     documents,
+    commands,
     projector,
     live,
     clock,
@@ -267,6 +280,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     presence,
     downlink,
     documents,
+    commands,
     clock,
     log: log.child('session'),
     counters,
@@ -356,6 +370,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     });
   lifecycle.add(downlink);
   lifecycle.add(documents);
+  lifecycle.add(commands);
   lifecycle.add(boost);
   lifecycle.add({ name: 'ingest', start() {}, stop: () => acceptor.drained(), stopDeadlineMs: 1000 });
   if (!ports.inProcess)

@@ -25,6 +25,7 @@ import {
   type TelemetryStore,
 } from '@villagrid/runtime';
 import type { GatewayEntry } from '../config/schema.js';
+import type { Commands } from '../downlink/commands.js';
 import type { Documents } from '../downlink/documents.js';
 import type { Downlink } from '../downlink/downlink.js';
 import type { Projector } from '../ingest/project.js';
@@ -57,6 +58,7 @@ export interface GridServices {
   readonly presence: Presence;
   readonly downlink: Downlink;
   readonly documents: Documents;
+  readonly commands: Commands;
   readonly projector: Pick<Projector, 'behind'>;
   readonly live: LiveBus;
   readonly clock: Clock;
@@ -232,6 +234,7 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
     subscribe: (listener) => live.subscribe(gridId, listener),
     watched: (on) => services.onWatched(gridId, on),
     desired: services.documents.portOf(gateway),
+    commands: services.commands.portOf(gateway),
     rules: currentRules,
     limits: () => (bands ??= bandsOf(currentRules())),
 
