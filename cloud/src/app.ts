@@ -328,6 +328,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     random,
     log: log.child('api'),
     auth: accounts,
+    people: accounts,
     grids,
     health,
   });

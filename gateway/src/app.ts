@@ -614,6 +614,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
       clockTrust,
     },
     auth: accounts,
+    people: accounts,
     grids: createGridsPort({ ...grid, insight: insight.site }, alerts.shown),
     health: health.port,
     clock: keeper,
