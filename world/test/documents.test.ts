@@ -320,6 +320,15 @@ t.test(
     t.match(gateway.api.grids.get(gridId)!.limits(), { consumption_kw: { high: 6 }, battery_soc_pct: { low: 35 } });
     t.match(await desired(['history', gridId, 'limits']), { code: 0, out: /^ +4 .* Juma .* in force/ });
     t.match(JSON.parse((await desired(['history', gridId, 'limits', '--json'])).out), { revisions: [{ rev: 4 }] });
+    const told = (words: string[]) =>
+      cli(
+        ['command', gridId, ...words, '--url', url, '--username', person.username, '--password-stdin'],
+        person.password,
+      );
+    t.match(await told([gatewayId, 'diagnose', 'now']), { code: 3, out: /how it does\? Say --yes/ });
+    t.match(await told([gatewayId, 'diagnose', 'now', '--yes']), { code: 0, out: /acknowledged; it says: \{"status"/ });
+    t.match(await told(['inv-1', 'explode', '1', '--yes']), { code: 1, out: /refused; Commands of inv-1: none\./ });
+    t.match(await told([]), { code: 0, out: /can be told: gw-kisima diagnose[^]*inv-1 explode 1 \(Juma\): refused/ });
     t.match(await desired(['show', gridId, 'nothing']), { code: 2, err: /no document "nothing"/ });
   },
 );
