@@ -25,6 +25,7 @@ import { createDirectRules, type DirectRules } from './direct/rules.js';
 import { createDirectStore, type DirectStore } from './direct/store.js';
 import { createDirectory, type Directory } from './directory/directory.js';
 import { createBoost } from './downlink/boost.js';
+import { createCommands } from './downlink/commands.js';
 import { createDocuments } from './downlink/documents.js';
 import { createDownlink } from './downlink/downlink.js';
 import { siteOf } from './grids/grid.js';
@@ -40,6 +41,7 @@ import { createManifestCheck, type ManifestCheck } from './receipts/manifest-che
 import { keptOf } from './retention/policy.js';
 import { createRetention, type Retention } from './retention/retention.js';
 import { createActStore } from './stores/act-store.js';
+import { createSentCommands } from './stores/command-store.js';
 import { createCursorStore } from './stores/cursor-store.js';
 import { createDocumentStore } from './stores/document-store.js';
 import { cloudFiles, openCloudDatabase } from './stores/database.js';
@@ -182,7 +184,17 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     random,
     log: log.child('documents'),
   });
+  const commands = createCommands({
+    store: createSentCommands(database),
+    presence,
+    send: (gateway, message) => downlink.send(gateway, message),
+    clock,
+    realClock,
+    random,
+    log: log.child('commands'),
+  });
   const projector = createProjector({
+    onCommand: (gridId, entry) => commands.took(gridId, entry),
     onDocument: (gridId, entry) => documents.took(gridId, entry),
     database,
     store,
@@ -220,6 +232,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     direct: { link: (id) => directIntake.link(id), heardMs: (id) => directIntake.heardMs(id) },
     downlink,
     documents,
+    commands,
     projector,
     live,
     clock,
@@ -285,6 +298,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     presence,
     downlink,
     documents,
+    commands,
     clock,
     log: log.child('session'),
     counters,
@@ -367,6 +381,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     });
   lifecycle.add(downlink);
   lifecycle.add(documents);
+  lifecycle.add(commands);
   lifecycle.add(boost);
   lifecycle.add({ name: 'ingest', start() {}, stop: () => acceptor.drained(), stopDeadlineMs: 1000 });
   lifecycle.add({ ...directIntake, stopDeadlineMs: 1000 });
