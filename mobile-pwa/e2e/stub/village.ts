@@ -498,10 +498,17 @@ export class Village {
       open_alerts: verdict.open_alerts,
       worst_severity: worst?.severity ?? null,
       worst_message: worst?.message ?? null,
+      worst_rule_id: worst?.rule_id ?? null,
       worst_since_ms: worst?.raised_at_ms ?? null,
       worst_acknowledged: worst?.acknowledged ?? false,
       worst_paused_until_ms: worst?.shelved_until_ms ?? null,
       state: verdict.power,
+      needs:
+        this.scenario === 'stale'
+          ? ['silent']
+          : worst !== undefined && (worst.severity === 'critical' || worst.severity === 'high') && !worst.acknowledged
+            ? ['alert']
+            : [],
     };
   }
   devices(): DeviceView[] {
