@@ -68,6 +68,7 @@ export const handlers: Handlers = {
   legacyHistorical: legacy.legacyHistorical,
   discovery: server.discovery,
   health: server.health,
+  plain: server.plain,
   metrics: server.metrics,
   openapi: server.openapi,
 };

@@ -43,6 +43,7 @@ export function gridState(
     open_alerts: active.length,
     worst_severity: worst?.severity ?? null,
     worst_message: worst?.message ?? null,
+    worst_rule_id: worst?.rule_id ?? null,
     worst_since_ms: worst?.raised_at_ms ?? null,
     worst_acknowledged: worst?.acknowledged ?? false,
     worst_paused_until_ms: worst === undefined ? null : (shelvedAt(worst, nowMs)?.until_ms ?? null),

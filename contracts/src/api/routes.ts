@@ -703,6 +703,16 @@ export const routes = [
     response: s.healthSchema,
   },
   {
+    id: 'plain',
+    method: 'GET',
+    path: '/plain',
+    summary:
+      'The village in one page for any browser, without JavaScript or login; at the gateway, for its own network',
+    access: { kind: 'public' },
+    response: anything,
+    produces: 'text/html',
+  },
+  {
     id: 'metrics',
     method: 'GET',
     path: '/metrics',

@@ -81,6 +81,8 @@ export const gridStateSchema = Type.Object({
   open_alerts: Type.Integer(),
   worst_severity: nullable(literals(severities)),
   worst_message: nullable(Type.String()),
+  /** For its words in the reader's language. Absent from answers of older servers. */
+  worst_rule_id: Type.Optional(nullable(Type.String({ description: 'the rule that raised the worst alert' }))),
   worst_since_ms: nullable(time('since when the worst alert is open')),
   worst_acknowledged: Type.Boolean(),
   /** A paused alert is the worst one only while no other is as pressing. Absent from answers of older servers. */

@@ -498,6 +498,7 @@ export class Village {
       open_alerts: verdict.open_alerts,
       worst_severity: worst?.severity ?? null,
       worst_message: worst?.message ?? null,
+      worst_rule_id: worst?.rule_id ?? null,
       worst_since_ms: worst?.raised_at_ms ?? null,
       worst_acknowledged: worst?.acknowledged ?? false,
       worst_paused_until_ms: worst?.shelved_until_ms ?? null,

@@ -8,6 +8,12 @@ const loaders: Readonly<Record<string, () => Promise<{ readonly default: Languag
   fr: () => import('./languages/fr.js'),
   sw: () => import('./languages/sw.js'),
   ar: () => import('./languages/ar.js'),
+  hi: () => import('./languages/hi.js'),
+  es: () => import('./languages/es.js'),
+  pt: () => import('./languages/pt.js'),
+  am: () => import('./languages/am.js'),
+  ha: () => import('./languages/ha.js'),
+  bn: () => import('./languages/bn.js'),
   'en-XA': () => import('./languages/pseudo.js'),
 };
 

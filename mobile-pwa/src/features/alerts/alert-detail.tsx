@@ -22,6 +22,9 @@ import { alertTexts } from './texts.js';
 
 addTexts(alertTexts);
 
+/** Alerts whose sentence was made for the occasion, with times and names that no translation has. */
+const wordedOnce = /^(out_of_the_ordinary|battery_will_be_empty|temperature_heads_over_limit)$/;
+
 /** The screen of one alert on a phone. */
 export function AlertScreen({ gridId, alertId }: { gridId: string; alertId: string }) {
   const app = useApp();
@@ -90,6 +93,11 @@ export function AlertDetail({ gridId, alertId }: { gridId: string; alertId: stri
         </p>
         <h2>{unbroken(sentenceStart(words.what || words.message))}</h2>
         {then !== undefined && <p class="then">{unbroken(then)}</p>}
+        {words !== found && wordedOnce.test(found.rule_id) && (
+          <p class="why" lang="en" dir="ltr">
+            {unbroken(found.what)}
+          </p>
+        )}
         <p class="why">{unbroken(words.why)}</p>
         <StandingLines alert={alert} nowMs={now} zone={zone} />
         <AlertFamily alert={alert} all={view?.alerts ?? []} />

@@ -2,7 +2,7 @@
 import './home.css';
 import type { GridState } from '@villagrid/contracts';
 import { useEffect, useState } from 'preact/hooks';
-import { wordsOf } from '../../i18n/alert-words.js';
+import { ruleWordsOf, wordsOf } from '../../i18n/alert-words.js';
 import { agoText, momentText, percentText, sentenceMiddle, sentenceStart } from '../../i18n/format.js';
 import { addTexts, t } from '../../i18n/messages.js';
 import { openAlerts, paused, pausedLast, worstCalm } from '../../live/apply.js';
@@ -26,6 +26,10 @@ const pageSize = 50;
 /** A report older than this is mentioned in the row, ms. */
 const mentionAgeMs = 120_000;
 
+/** What the worst alert of a grid says. */
+const worstText = ({ worst_rule_id, worst_message }: GridState): string =>
+  sentenceStart(ruleWordsOf(worst_rule_id ?? '')?.message ?? worst_message ?? '');
+
 function GridRow({ grid, nowMs, current }: { grid: GridState; nowMs: number; current: boolean }) {
   const { reachable, worst_severity, last_reported_ms, zone } = grid;
   const old = last_reported_ms !== null && nowMs - last_reported_ms > mentionAgeMs;
@@ -36,7 +40,7 @@ function GridRow({ grid, nowMs, current }: { grid: GridState; nowMs: number; cur
       : t('home.noReportSince', { when: momentText(last_reported_ms, nowMs, zone) })
     : grid.worst_message !== null && worst_severity !== null
       ? [
-          sentenceStart(grid.worst_message),
+          worstText(grid),
           (grid.worst_paused_until_ms ?? 0) > nowMs
             ? t('alerts.pausedUntil', { when: momentText(grid.worst_paused_until_ms ?? nowMs, nowMs, zone) })
             : grid.worst_acknowledged
@@ -152,9 +156,11 @@ export function homeVerdict(grids: readonly GridState[], nowMs: number): { lead:
       rest:
         needs.length > 1
           ? t('home.more', { n: needs.length - 1 })
-          : first.worst_message === null || (first.power === 'off' && /\bno power$/i.test(first.worst_message))
+          : first.worst_message === null ||
+              (first.power === 'off' &&
+                (first.worst_rule_id?.startsWith('no_power') || /\bno power$/i.test(first.worst_message)))
             ? ''
-            : `${sentenceStart(first.worst_message)}.`,
+            : `${worstText(first)}.`,
     };
   }
   if (unreachable.length > 0)

@@ -13,6 +13,12 @@ const languages: readonly { readonly tag: string; readonly name: string; readonl
   { tag: 'fr', name: 'Français' },
   { tag: 'sw', name: 'Kiswahili' },
   { tag: 'ar', name: 'العربية' },
+  { tag: 'es', name: 'Español', draft: 'borrador' },
+  { tag: 'pt', name: 'Português', draft: 'rascunho' },
+  { tag: 'ha', name: 'Hausa', draft: 'daftari' },
+  { tag: 'am', name: 'አማርኛ', draft: 'ረቂቅ' },
+  { tag: 'hi', name: 'हिन्दी', draft: 'मसौदा' },
+  { tag: 'bn', name: 'বাংলা', draft: 'খসড়া' },
 ];
 
 export function LanguageChoice() {

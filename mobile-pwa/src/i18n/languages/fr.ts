@@ -282,6 +282,14 @@ const texts: CompleteTexts = {
   'update.later': 'Plus tard',
   'error.offline': 'Le serveur ne répond pas.',
 
+  'storage.full':
+    'Ce téléphone est plein : les nouvelles valeurs s’affichent mais ne sont pas gardées. Libérez de la place.',
+  'storage.fullWaiting':
+    'Ce téléphone est plein. Gardez l’application ouverte jusqu’à l’envoi de ce qui attend, ou libérez de la place.',
+  'login.elsewhere':
+    'Un autre serveur répond maintenant ici. Connectez-vous une fois : chaque serveur a sa propre connexion.',
+  'history.saved': 'Pas de connexion. Sur ce téléphone : {value} de cette période.',
+  'sheet.way.events': 'En direct, par le second chemin : WebSocket ne s’ouvre pas ici',
   'language.title': 'Langue',
   'language.failed': 'Cette langue n’est pas encore sur ce téléphone, et le serveur ne répond pas.',
 

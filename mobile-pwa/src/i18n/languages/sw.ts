@@ -282,6 +282,11 @@ const texts: CompleteTexts = {
   'update.later': 'Baadaye',
   'error.offline': 'Seva haijibu.',
 
+  'storage.full': 'Simu hii imejaa: vipimo vipya vinaonyeshwa, lakini havihifadhiwi. Ongeza nafasi.',
+  'storage.fullWaiting': 'Simu hii imejaa. Acha programu wazi hadi kinachosubiri kitumwe, au ongeza nafasi.',
+  'login.elsewhere': 'Seva nyingine inajibu hapa sasa. Ingia mara moja: kila seva ina kuingia kwake.',
+  'history.saved': 'Hakuna muunganisho. Kutoka simu hii: {value} ya kipindi hiki ipo.',
+  'sheet.way.events': 'Moja kwa moja, kwa njia ya pili: WebSocket haifunguki hapa',
   'language.title': 'Lugha',
   'language.failed': 'Lugha hii bado haipo kwenye simu hii, na seva haijibu.',
 
