@@ -33,8 +33,8 @@ const texts: CompleteTexts = {
   'source.grids': '{server} · {n} sur {total} donnent des nouvelles',
 
   'age.now': 'maintenant',
-  'age.live': 'actuel',
-  'age.nowDerived': 'actuel, calculé',
+  'age.live': 'à jour',
+  'age.nowDerived': 'à jour, calculé',
   'age.justNow': 'à l’instant',
   'age.seconds': 'il y a {n} s',
   'age.minutes': 'il y a {n} min',

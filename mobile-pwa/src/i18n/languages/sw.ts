@@ -138,7 +138,7 @@ const texts: CompleteTexts = {
   'tile.limit': 'kikomo {value}',
   'tile.limitHigh': '{severity} · kikomo {value}',
   'tile.connected': 'Imeunganishwa',
-  'tile.notConnected': 'Haijaunganishwa',
+  'tile.notConnected': 'Imekatwa',
   'tile.tieOn': 'imewashwa',
   'tile.tieOff': 'imezimwa',
   'tile.noMains': 'hakuna gridi ya taifa hapa',
