@@ -33,7 +33,7 @@ export default defineConfig({
             },
             {
               name: 'core',
-              test: /[\\/](preact|signals|signals-core)[\\/]|contracts[\\/]src[\\/](?!rules[\\/](texts|fold))|mobile-pwa[\\/]src[\\/](i18n[\\/](?!languages)|ui|live|local|origin|platform|sw[\\/]register|app\.ts|chart[\\/](day|lazy-plot|sparkline)|features[\\/](dashboard|alerts[\\/]alert-(row|value)))(?!.*(connection-sheet|[\\/](deliver|keeper|chunks|older-alerts|probe|server-events|banner)))/,
+              test: /[\\/](preact|signals|signals-core)[\\/]|contracts[\\/]src[\\/](?!auth|api|history|alerts[\\/]load|rules[\\/](texts|fold))|mobile-pwa[\\/]src[\\/](i18n[\\/](?!languages)|ui|live|local|origin|platform|sw[\\/]register|app\.ts|chart[\\/](day|lazy-plot|sparkline)|features[\\/](dashboard|alerts[\\/]alert-(row|value)))(?!.*(connection-sheet|[\\/](deliver|keeper|chunks|older-alerts|probe|server-events|banner)))/,
             },
           ],
         },

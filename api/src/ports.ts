@@ -15,6 +15,7 @@ import type {
   DocumentBody,
   DocumentName,
   Granularity,
+  Grant,
   GridRecord,
   Health,
   NotifyChannelName,
@@ -67,6 +68,57 @@ export interface AuthPort {
   /** The same where it is known without waiting; undefined says nothing of the token. */
   remembered?(token: string): Principal | undefined;
   logout(token: string): Promise<void>;
+}
+
+/** An account as an administrator sees it. */
+export interface PersonAccount {
+  readonly userId: string;
+  readonly username: string;
+  readonly displayName: string;
+  readonly grants: readonly Grant[];
+  readonly disabled: boolean;
+  readonly createdAtMs: number;
+  readonly passwordDue: boolean;
+}
+
+/** Who changes accounts, and when, Unix milliseconds. */
+export interface PersonAct {
+  readonly actor: { readonly user_id: string; readonly name: string };
+  readonly atMs: number;
+}
+
+/** One line of what was done to accounts. */
+export interface PersonAudit extends PersonAct {
+  readonly id: string;
+  readonly kind: string;
+  readonly userId: string;
+  readonly displayName: string;
+  readonly grants: readonly Grant[];
+}
+
+/** Changing accounts of people; those who are named are named by username. Every change is in the audit. */
+export interface PeoplePort {
+  list(): readonly PersonAccount[];
+  /** Throws E_CONFLICT for a name that is taken, E_REQUEST_INVALID. */
+  addUser(
+    account: {
+      readonly username: string;
+      readonly displayName: string;
+      readonly password: string;
+      readonly grants: readonly Grant[];
+      readonly oneTime: boolean;
+    },
+    by: PersonAct,
+  ): Promise<PersonAccount>;
+  /** A word that is good for choosing a password, within a week. */
+  setOneTimeWord(username: string, word: string, by: PersonAct): Promise<void>;
+  /** A person's own change; undefined when the present password is another one. */
+  choosePassword(userId: string, present: string, password: string, atMs: number): Promise<Login | undefined>;
+  setGrants(username: string, grants: readonly Grant[], by: PersonAct): void;
+  disable(username: string, by: PersonAct): void;
+  enable(username: string, by: PersonAct): void;
+  /** What was done in [fromMs, toMs), newest first. */
+  audit(fromMs: number, toMs: number): readonly PersonAudit[];
 }
 
 /** One raw sample column set of a series. */
@@ -276,6 +328,8 @@ export interface NotifyPort {
 export interface ApiPorts {
   readonly identity: ServerIdentity;
   readonly auth: AuthPort;
+  /** Left out where accounts are kept by somebody else. */
+  readonly people?: PeoplePort;
   readonly grids: GridsPort;
   readonly health: HealthPort;
   /** Left out by a server whose clock needs nobody. */

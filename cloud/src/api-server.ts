@@ -1,5 +1,12 @@
 /** The API of the cloud: the shared server over this cloud's ports. */
-import { createApiServer, type ApiServer, type AuthPort, type HealthPort, type Listen } from '@villagrid/api';
+import {
+  createApiServer,
+  type ApiServer,
+  type AuthPort,
+  type HealthPort,
+  type Listen,
+  type PeoplePort,
+} from '@villagrid/api';
 import type { Clock, RandomSource } from '@villagrid/contracts';
 import type { Logger } from '@villagrid/runtime';
 import type { CloudConfig } from './config/load.js';
@@ -13,13 +20,14 @@ export interface ApiParts {
   readonly random: RandomSource;
   readonly log: Logger;
   readonly auth: AuthPort;
+  readonly people: PeoplePort;
   readonly grids: CloudGrids;
   readonly health: HealthPort;
 }
 
 /** Makes it; throws E_CERTIFICATE when a PEM file cannot be read. */
 export function createApi(config: CloudConfig, parts: ApiParts): ApiServer {
-  const { clock, realClock, random, log, auth, grids, health } = parts;
+  const { clock, realClock, random, log, auth, people, grids, health } = parts;
   const listen: Listen[] = [{ host: config.http.host, port: config.http.port }];
   if (config.https)
     listen.push({
@@ -42,6 +50,7 @@ export function createApi(config: CloudConfig, parts: ApiParts): ApiServer {
         clockTrust: () => 'ntp',
       },
       auth,
+      people,
       grids,
       health,
     },

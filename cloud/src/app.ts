@@ -314,6 +314,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     random,
     log: log.child('api'),
     auth: accounts,
+    people: accounts,
     grids,
     health,
   });

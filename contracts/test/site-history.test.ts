@@ -521,7 +521,10 @@ t.test(
     t.equal(new Set(routes.map((route) => route.id)).size, routes.length);
     t.equal(new Set(routes.map((route) => `${route.method} ${route.path}`)).size, routes.length);
     for (const route of routes) {
-      t.ok(['public', 'authenticated', 'role'].includes(route.access.kind), `${route.id} declares who may call it`);
+      t.ok(
+        ['public', 'authenticated', 'anywhere', 'role'].includes(route.access.kind),
+        `${route.id} declares who may call it`,
+      );
       const named = [...route.path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]);
       const declared = 'params' in route ? Object.keys(route.params.properties) : [];
       t.same(declared, named, `${route.id} declares the parameters of its path`);

@@ -20,7 +20,11 @@ const table = (head: readonly string[], rows: readonly (readonly string[])[]): s
 const page = (title: string, intro: string, body: string): string => `# ${title}\n\n${intro}\n\n${body}\n`;
 
 const who = (access: Access): string =>
-  access.kind === 'role' ? access.role : access.kind === 'public' ? 'anybody' : 'anybody logged in';
+  access.kind === 'role' || access.kind === 'anywhere'
+    ? access.role
+    : access.kind === 'public'
+      ? 'anybody'
+      : 'anybody logged in';
 
 /** Every page by its file name in this folder. */
 export function referencePages(): Readonly<Record<string, string>> {

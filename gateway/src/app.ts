@@ -53,6 +53,7 @@ import { keepLinks } from './project/kept-links.js';
 import { Live } from './live/live.js';
 import { loadNamedMappings, type Mapping } from './mappings/index.js';
 import { NodeCommands } from './nodes/commands.js';
+import { RemoteCommands } from './nodes/remote-commands.js';
 import { createMappedNodes } from './nodes/mapped-nodes.js';
 import { createPrototype } from './nodes/prototype.js';
 import { createNotifier, makeChannels, notifyFailingRuleId, type ModemWaits } from './notify/index.js';
@@ -363,6 +364,26 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     random,
     logger: logger.child('commands'),
   });
+  const remote = new RemoteCommands({
+    gatewayId: site.gateway_id,
+    commands,
+    diagnose: async () => JSON.stringify(await health.port.check()),
+    audit: ({ command_id, device_id, command, value, state, reason, actor }) =>
+      log.append(
+        {
+          entries: [
+            {
+              ...{ type: 'command', id: command_id, device_id, command, value, state, reason, actor },
+              time_ms: Math.round(clock.nowMs()),
+            },
+          ],
+        },
+        { urgent: true },
+      ),
+    say: (message) => uplink?.say(message),
+    realClock,
+    logger: logger.child('commands'),
+  });
   const prototype = createPrototype(intake.parsed);
 
   const devices: BrokerIntake = {
@@ -456,6 +477,11 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
     formerEpochs: formerEpochs(log),
     sink,
     documents: desired,
+    commands: {
+      enabled: config.commands.enabled,
+      announced: (message) => remote.announced(message),
+      go: (message) => remote.go(message),
+    },
     onActs: async (events) => void (await Promise.all(events.map((event) => alerts.append(event)))),
     clock,
     realClock,
@@ -588,6 +614,7 @@ export function createGateway(given: GatewayConfig, ports: GatewayPorts): Gatewa
       clockTrust,
     },
     auth: accounts,
+    people: accounts,
     grids: createGridsPort({ ...grid, insight: insight.site }, alerts.shown),
     health: health.port,
     clock: keeper,

@@ -25,6 +25,7 @@ import {
   createUplink,
   type SealStore,
   type Uplink,
+  type UplinkCommands,
   type UplinkDocuments,
   type UplinkDestination,
   uplinkKeepaliveS,
@@ -47,6 +48,8 @@ export interface PartsContext {
   readonly sink: DriverSink;
   /** Documents that the cloud wants this gateway to have. */
   readonly documents: UplinkDocuments;
+  /** Commands of people at the cloud. */
+  readonly commands: UplinkCommands;
   /** Stores what people did at the cloud, each by id if absent. */
   readonly onActs: (events: readonly AlertEvent[]) => Promise<void>;
   readonly clock: Clock;
@@ -176,5 +179,6 @@ function makeUplink(context: PartsContext): Uplink | undefined {
     logger,
     onActs,
     documents: context.documents,
+    commands: context.commands,
   });
 }

@@ -14,7 +14,10 @@ function publicFiles(directory: string, prefix = ''): string[] {
   );
 }
 
-/** The Vite plugin: replaces the placeholder in `sw.js` by `{build, files}`. The build id is a hash of the file names, which carry content hashes. */
+/** Rises from build to build, seconds: the time of the build, or the one that a reproducible build is given. */
+const buildNumber = (): number => Number(process.env.SOURCE_DATE_EPOCH ?? Math.floor(Date.now() / 1000));
+
+/** The Vite plugin: replaces the placeholder in `sw.js` by `{build, number, files}`. The build id is a hash of the file names, which carry content hashes. */
 export function serviceWorkerAssets(): Plugin {
   let publicDirectory = '';
   return {
@@ -35,7 +38,10 @@ export function serviceWorkerAssets(): Plugin {
           .map((file) => `/${file}`);
         const files = ['/', ...made, ...publicFiles(publicDirectory)].sort();
         const build = createHash('sha256').update(files.join('\n')).digest('hex').slice(0, 12);
-        worker.code = worker.code.replace(placeholder, JSON.stringify({ build, files }).replaceAll('"', '\\"'));
+        worker.code = worker.code.replace(
+          placeholder,
+          JSON.stringify({ build, number: buildNumber(), files }).replaceAll('"', '\\"'),
+        );
       },
     },
   };

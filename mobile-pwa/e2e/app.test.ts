@@ -9,7 +9,7 @@ import type { AlertView, DeviceView, FigureView, MaintenanceView, Summary } from
 import { build } from 'vite';
 import { answeredAlerts, applyFrame, openAlerts, paused, pausedLast, type GridView } from '../src/live/apply.js';
 import { alertValueText, presentValue } from '../src/features/alerts/alert-value.js';
-import { knownPeople } from '../src/features/alerts/people.js';
+import { givenTo, knownPeople } from '../src/features/alerts/people.js';
 import { noticeText } from '../src/features/duty/notice-text.js';
 import { dutyTexts } from '../src/features/duty/texts.js';
 import { durationText, metricLabel, momentText, quantityText, spanEndText } from '../src/i18n/format.js';
@@ -19,6 +19,7 @@ import { en } from '../src/i18n/en.js';
 import { verdictWords } from '../src/i18n/verdict.js';
 import { sourceLine } from '../src/ui/source.js';
 import { chromiumPath, runAppChecks } from './run-app-checks.js';
+import { runOfficeChecks } from './run-office-checks.js';
 import { languageProblems } from './language-checks.js';
 import { startStub } from './stub/server.js';
 
@@ -45,7 +46,7 @@ t.test('the first load of the dashboard stays within 60 kB compressed', async (t
   const size = (file: string) => brotliCompressSync(readFileSync(join(dist, 'assets', file))).length;
   // Screens that are fetched when they are opened first.
   const later =
-    /^(alert-detail|alerts|all-alerts|history|reports|rules|devices|more|login|home|language|language-choice|connection-sheet|clock-offer|duty|notice|texts|deliver|keeper|older-alerts|banners|server-events)-/;
+    /^(alert-detail|alerts|all-alerts|history|reports|rules|devices|more|login|home|language|language-choice|connection-sheet|clock-offer|duty|notice|texts|deliver|keeper|older-alerts|banners|server-events|further|answer|people|audit|fleet|seg|dialog|words|load|resolution|completeness|wall)-/;
   const files = readdirSync(join(dist, 'assets'));
   const first = files.filter((file) => !later.test(file)).reduce((sum, file) => sum + size(file), 0);
   const all = files.reduce((sum, file) => sum + size(file), 0);
@@ -147,6 +148,8 @@ t.test('who has had to do with alerts here is offered by name, who did last firs
     ({ assignee: assignee && { user_id: '', name: assignee }, raised_at_ms: 5, timeline }) as unknown as AlertView;
   const all = [alert('Esi', act('Juma', 3), { actor: null, at_ms: 9 }), alert(null, act('Ama', 8), act('Juma', 7))];
   t.same(knownPeople(all, 'Ama'), ['Juma', 'Esi']);
+  t.same(givenTo(['Juma', 'Esi'], undefined, 'Ama'), ['Juma', 'Esi'], 'without an answer of the server');
+  t.same(givenTo(['Juma', 'Esi'], ['Ama', 'Baraka', 'Esi'], 'Ama'), ['Esi', 'Baraka'], 'who may be given it');
 });
 
 t.test('a paused alert comes after the others until its pause is over', async (t) => {
@@ -284,6 +287,25 @@ t.test(
     t.equal(line('cloud', 20_000), 'Cloud · live');
     t.equal(line('cloud', 61_000), 'Cloud · village away since 11:58');
     t.equal(line('gateway', 61_000), 'Gateway · live');
+  },
+);
+
+t.test(
+  'an administrator adds a person and tells a device; a fleet of a thousand is searched without a stutter',
+  { skip: existsSync(chromiumPath) ? false : `no ${chromiumPath} on this machine` },
+  async (t) => {
+    const gateway = await startStub({ dist, scenario: 'normal', nowMs, every });
+    t.teardown(() => gateway.stop());
+    const cloud = await startStub({ dist, scenario: 'many', nowMs, every, fleet: 1000 });
+    t.teardown(() => cloud.stop());
+    const problems = await runOfficeChecks({
+      gatewayUrl: gateway.url,
+      cloudUrl: cloud.url,
+      username: 'amina',
+      password: 'kisima-1',
+      screensDirectory: process.env.SCREENS,
+    });
+    t.same(problems, []);
   },
 );
 

@@ -1,5 +1,5 @@
 /** A phone away from its servers: the rules as pure functions, then the built app in a real Chromium. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AlertView, History } from '@villagrid/contracts';
@@ -13,6 +13,7 @@ import type { SavedLogin } from '../src/local/database.js';
 import { actRequest, actsToSend, afterSending, outcomeOf, retryDelayMs, unknownForMs } from '../src/local/deliver.js';
 import { ApiFailure } from '../src/origin/api.js';
 import { ended, loginAt, valid } from '../src/origin/roaming.js';
+import { cacheNameOf, mayInstall, numberOf, standsForFile, toDelete, wayOf } from '../src/sw/rules.js';
 import { openFront } from './front.js';
 import { chromiumPath } from './run-app-checks.js';
 import { runAwayChecks } from './run-away-checks.js';
@@ -35,6 +36,25 @@ const act = (id: string, more: Partial<Act> = {}): Act => ({
   refusal: null,
   ...more,
 });
+
+/** The next build: its page carries a mark, and a screen of the former one is no longer part of it. */
+function newerBuild(dist: string): { readonly dist: string; readonly mark: string } {
+  const next = mkdtempSync(join(tmpdir(), 'villagrid-newer-'));
+  cpSync(dist, next, { recursive: true });
+  const mark = 'name="next-build"';
+  const page = join(next, 'index.html');
+  writeFileSync(page, readFileSync(page, 'utf8').replace('<title>', `<meta ${mark} /><title>`));
+  const gone = readdirSync(join(next, 'assets')).filter((file) => file.startsWith('devices-'));
+  const worker = join(next, 'sw.js');
+  let text = readFileSync(worker, 'utf8');
+  for (const file of gone) {
+    rmSync(join(next, 'assets', file));
+    text = text.replace(new RegExp(`\\\\?"/assets/${file}\\\\?",`), '');
+  }
+  text = text.replace(/(number\\?":)(\d+)/, (_, name: string, number: string) => `${name}${Number(number) + 1}`);
+  writeFileSync(worker, text.replace(/(build\\?":\\?")\w+/, '$1next'));
+  return { dist: next, mark };
+}
 
 t.test('acts go oldest first, under the name of who did them, and a refusal does not hold up the others', async (t) => {
   const acts = [act('3'), act('1'), act('2', { username: 'juma' }), act('0', { state: 'refused' })];
@@ -231,6 +251,48 @@ t.test('events are read frame by frame, whatever pieces they come in', async (t)
 });
 
 t.test(
+  'the worker answers for the shell alone; servers, logins and other origins are never its business',
+  async (t) => {
+    const origin = 'https://kisima.example';
+    const way = (address: string, mode = 'cors', method = 'GET') =>
+      wayOf({ method, mode, url: new URL(address, origin), origin });
+    for (const address of ['/api/grids', '/api', '/health', '/.well-known/villagrid', '/metrics', '/plain', '/sw.js'])
+      t.equal(way(address), 'network', address);
+    t.equal(way('/plain', 'navigate'), 'network');
+    t.equal(way('/', 'navigate'), 'page');
+    t.equal(way('/index.html?from=icon', 'navigate'), 'page');
+    t.equal(way('/somewhere', 'navigate'), 'network', 'a page of the server');
+    t.equal(way('/assets/core-1234.js'), 'file');
+    t.equal(way('/apiary.js'), 'file');
+    t.equal(way('/assets/core-1234.js', 'cors', 'POST'), 'network');
+    t.equal(way('https://elsewhere.example/assets/core.js'), 'network');
+    t.notOk(standsForFile('/assets/core.js', 'text/html; charset=utf-8'), 'the page of a Wi-Fi that wants a login');
+    t.ok(standsForFile('/assets/core.js', 'text/javascript'));
+  },
+);
+
+t.test(
+  'a phone takes only newer builds, keeps the one before, and never flips between those of two servers',
+  async (t) => {
+    const shell = (number: number) => ({ build: `b${number}`, number, files: [] });
+    const names = [5, 7].map((number) => cacheNameOf(shell(number)));
+    t.notOk(mayInstall(shell(6), names, true), 'older than the newest here');
+    t.notOk(mayInstall({ ...shell(7), build: 'other' }, names, true), 'not newer');
+    t.ok(mayInstall(shell(7), names, true), 'the same again, after an interrupted try');
+    t.ok(mayInstall(shell(8), names, true));
+    t.ok(mayInstall(shell(1), names, false), 'better than nothing');
+    t.same(toDelete(shell(8), [...names, cacheNameOf(shell(8)), 'something else']), [names[0]]);
+    t.same(
+      toDelete(shell(8), ['villagrid-shell-0a1b2c', cacheNameOf(shell(8))]),
+      [],
+      'one of before numbers is the one before',
+    );
+    t.equal(numberOf('villagrid-shell-0a1b2c3d4e5f'), 0);
+    t.equal(numberOf('something else'), undefined);
+  },
+);
+
+t.test(
   'away from its servers the app opens, keeps what is done, sends it once, and follows whoever answers',
   { timeout: 180_000, skip: existsSync(chromiumPath) ? false : `no ${chromiumPath} on this machine` },
   async (t) => {
@@ -248,13 +310,14 @@ t.test(
       return { cancel: () => clearInterval(timer) };
     };
     const gateway = await startStub({ dist, scenario: 'alert', nowMs, every });
-    const cloud = await startStub({ dist, scenario: 'alert', nowMs, every, beside: gateway });
+    const newer = newerBuild(dist);
+    const cloud = await startStub({ dist: newer.dist, scenario: 'alert', nowMs, every, beside: gateway });
     const front = await openFront();
     t.teardown(async () => {
       await Promise.all([front.stop(), gateway.stop(), cloud.stop()]);
-      rmSync(dist, { recursive: true, force: true });
+      for (const folder of [dist, newer.dist]) rmSync(folder, { recursive: true, force: true });
     });
-    await runAwayChecks({ front, gateway, cloud, screensDirectory: process.env.SCREENS });
+    await runAwayChecks({ front, gateway, cloud, mark: newer.mark, screensDirectory: process.env.SCREENS });
     t.pass('everything as promised');
   },
 );

@@ -164,6 +164,25 @@ export async function runAppChecks(options: AppChecksOptions): Promise<AppChecks
         });
         for (const finding of findings) problems.push(`${size.name} ${name}: accessibility: ${finding}`);
       };
+      /** In both themes; on the phone also at the smallest width there is. */
+      const lookInBoth = async (name: string) => {
+        await look(name);
+        const theme = await page.evaluate(() => {
+          const before = document.documentElement.dataset.theme ?? '';
+          document.documentElement.dataset.theme = 'sunlight';
+          return before;
+        });
+        await look(`${name}-sunlight`);
+        if (size.width < 600) {
+          await page.setViewportSize({ width: 320, height: size.height });
+          await page.evaluate(untilDrawn, 5000);
+          for (const problem of await page.evaluate(lookAround)) problems.push(`320 px ${name}: ${problem}`);
+          await page.setViewportSize({ width: size.width, height: size.height });
+        }
+        await page.evaluate((to) => {
+          document.documentElement.dataset.theme = to;
+        }, theme);
+      };
       const go = async (hash: string, ready: string) => {
         await page.evaluate((to) => {
           location.hash = to;
@@ -257,6 +276,18 @@ export async function runAppChecks(options: AppChecksOptions): Promise<AppChecks
       await look('devices');
       await go(`${grid}/more`, '.more-rows');
       await look('more');
+      const admin = (await page.$('a[href="#/people"]')) !== null;
+      await go(`${grid}/completeness`, '.verdict');
+      await lookInBoth('completeness');
+      await go(`${grid}/wall`, '.wall-figures .val');
+      await lookInBoth('wall');
+      if (admin) {
+        await go('#/people', '.person');
+        await lookInBoth('people');
+        await go(`${grid}/audit`, '.audit-list');
+        await lookInBoth('audit');
+      }
+      await go(`${grid}/more`, '.more-rows');
       await page.click('.top .src');
       await page.waitForSelector('dialog[open]', { timeout: patienceMs });
       await look('connection');

@@ -14,7 +14,10 @@ import type { Stub } from './stub/server.js';
 export interface AwayOptions {
   readonly front: Front;
   readonly gateway: Stub;
+  /** Serves a newer build. */
   readonly cloud: Stub;
+  /** An attribute in the page of that build. */
+  readonly mark: string;
   readonly screensDirectory?: string | undefined;
 }
 
@@ -91,7 +94,7 @@ const go = (page: Page, hash: string) =>
   }, hash);
 
 /** Runs everything, one after the other. */
-export async function runAwayChecks({ front, gateway, cloud, screensDirectory }: AwayOptions): Promise<void> {
+export async function runAwayChecks({ front, gateway, cloud, mark, screensDirectory }: AwayOptions): Promise<void> {
   if (screensDirectory !== undefined) mkdirSync(screensDirectory, { recursive: true });
   const browser = await chromium.launch({ executablePath: chromiumPath, args: ['--no-sandbox'] });
   const picture = async (page: Page, name: string) => {
@@ -238,8 +241,50 @@ export async function runAwayChecks({ front, gateway, cloud, screensDirectory }:
     await page.evaluate(() => (window as unknown as { emptied: () => void }).emptied());
     await page.waitForSelector('.banner', { state: 'detached', timeout: patienceMs });
     assert.equal(new Set(gateway.acts).size, gateway.acts.length);
+    await checkUpdate(context, page);
     await context.close();
   } finally {
     await browser.close();
+  }
+
+  /** A newer build at the cloud, two open pages, and an older one at the gateway. */
+  async function checkUpdate(context: BrowserContext, page: Page): Promise<void> {
+    /** Looks for another build; tells what became of it. */
+    const look = () =>
+      page.evaluate(async () => {
+        const registration = await navigator.serviceWorker.ready;
+        await registration.update();
+        const worker = registration.installing ?? registration.waiting;
+        while (worker?.state === 'installing') await new Promise((resolve) => setTimeout(resolve, 20));
+        return worker?.state ?? 'none';
+      });
+    const marked = (one: Page) => one.evaluate((attribute) => document.querySelector(`[${attribute}]`) !== null, mark);
+    const other = await context.newPage();
+    await other.goto(`${front.url}/${gridHash}/alerts/${gateway.villages[0]?.alerts[0]?.alert_id}`);
+    await other.click('.act .sub:has-text("note")');
+    await other.fill('dialog textarea', 'Half a sentence');
+    front.to(cloud.url);
+    await look();
+    await says(page, /New version ready/, '.banner');
+    await picture(page, 'update');
+    assert.equal(await marked(page), false, 'nobody asked for it yet');
+    await page.click('.banner button:has-text("Use it now")');
+    await until('the new build is there', async () => {
+      await page.waitForLoadState('load');
+      return marked(page).catch(() => false);
+    });
+    assert.equal(await marked(other), false, 'a page in the middle of a note is left alone');
+    assert.equal(await other.inputValue('dialog textarea'), 'Half a sentence');
+    // A screen of the former build that the new one no longer has: kept for the page that is still open.
+    await other.keyboard.press('Escape');
+    await go(other, `${gridHash}/devices`);
+    await other.waitForSelector('.device', { timeout: patienceMs });
+    await other.close();
+    front.to(gateway.url);
+    assert.match(await look(), /none|redundant/, 'the older build of the gateway is not installed');
+    assert.equal(await page.$('.banner'), null);
+    await page.reload({ waitUntil: 'load' });
+    await says(page, /Gateway · live/, '.src');
+    assert.equal(await marked(page), true, 'the newer build stays');
   }
 }

@@ -68,7 +68,8 @@ export interface App {
   readonly api: Api;
   /** Follows a grid live; the former one is let go. */
   follow(gridId: string | null): void;
-  logIn(username: string, password: string): Promise<void>;
+  /** `chosen` instead of a one-time word. */
+  logIn(username: string, password: string, chosen?: string): Promise<void>;
   logOut(): Promise<void>;
   refreshGrids(): Promise<void>;
   /** Fetches open alerts of grids that are not followed, for lists over all grids. */
@@ -427,9 +428,9 @@ export async function createApp(ports: {
     api,
     follow,
     refreshGrids,
-    async logIn(username, password) {
+    async logIn(username, password, chosen) {
       if (state.discovery.value === null) await discover();
-      const answer = await api.login(username, password);
+      const answer = await api.login(username, password, chosen);
       const serverId = state.discovery.value?.server_id ?? lastServer.value.id ?? location.host;
       const login: SavedLogin = {
         server_id: serverId,
@@ -470,9 +471,11 @@ export async function createApp(ports: {
       app.go('#/');
     },
     async refreshAlertsOfAll() {
-      const wanted = state.grids.value.filter(
-        (grid) => grid.open_alerts > 0 || state.views.value[grid.grid_id] === undefined,
-      );
+      // A fleet of a thousand is not fetched for one list: those with most alerts first, as many as are looked at.
+      const wanted = state.grids.value
+        .filter((grid) => grid.open_alerts > 0 || state.views.value[grid.grid_id] === undefined)
+        .sort((a, b) => b.open_alerts - a.open_alerts)
+        .slice(0, 50);
       for (const { grid_id } of wanted) {
         if (grid_id === state.followed.value) continue;
         if (state.views.value[grid_id] === undefined) await pollSummary(grid_id, false);

@@ -35,6 +35,7 @@ const History = lazy(() => import('./features/history/history.js').then((module)
 const Reports = lazy(() => import('./features/reports/reports.js').then((module) => module.Reports));
 const Duty = lazy(() => import('./features/duty/duty.js').then((module) => module.Duty));
 const Rules = lazy(() => import('./features/rules/rules.js').then((module) => module.Rules));
+const Further = lazy(() => import('./features/further.js').then((module) => module.Further));
 const More = lazy(() => import('./features/more/more.js').then((module) => module.More));
 function Screen() {
   const { state } = useApp();
@@ -66,6 +67,10 @@ function Screen() {
       return <Rules key={route.gridId} gridId={route.gridId} />;
     case 'more':
       return <More />;
+    case 'further':
+      return (
+        <Further key={`${route.what} ${route.gridId}`} what={route.what} gridId={route.gridId} query={route.query} />
+      );
   }
 }
 
@@ -75,6 +80,7 @@ function Root() {
   const inside = login.value !== null || peeking.value;
   const list = wide.value && grids.value.length > 1;
   const now = route.value;
+  const wall = now.name === 'further' && now.what === 'wall';
   useEffect(() => {
     window.scrollTo(0, 0);
   }, [now.name, 'gridId' in now ? now.gridId : '']);
@@ -91,8 +97,8 @@ function Root() {
         >
           {t('app.skip')}
         </a>
-        <Tabs />
-        {list && (
+        {!wall && <Tabs />}
+        {list && !wall && (
           <aside class="pane list-pane" aria-label={t('home.title')}>
             <p class="top">{t('app.name')}</p>
             <GridList currentId={'gridId' in now ? now.gridId : null} />

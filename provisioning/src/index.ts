@@ -5,5 +5,5 @@ export * from './site/cloud-site.js';
 export * from './site/files.js';
 export * from './site/gateway-site.js';
 export * from './site/last-backup.js';
-export * from './site/password.js';
+export { makePassword } from '@villagrid/runtime';
 export * from './site/people.js';

@@ -36,5 +36,6 @@ export * from './telemetry/windows.js';
 export * from './telemetry/window-outbox.js';
 export * from './alert-store/alert-store.js';
 export * from './accounts/accounts.js';
+export * from './accounts/make-password.js';
 export * from './accounts/secret-hash.js';
 export * from './archive/archive.js';

@@ -1,5 +1,7 @@
 /** Login, logout, who am I. */
 import { highestRole, VillagridError, type LoginResponse, type Principal } from '@villagrid/contracts';
+import type { Login } from '../ports.js';
+import { requirePeople } from './people.js';
 import type { Handler, Services } from './handler.js';
 
 /** A person as the API shows them. */
@@ -10,6 +12,7 @@ export function userView(principal: Principal): LoginResponse['user'] {
     display_name: principal.display_name,
     role: highestRole(principal) ?? null,
     grants: principal.grants.map(({ role, scope }) => ({ role, scope: { ...scope } })),
+    ...(principal.password_due === true ? { password_due: true } : {}),
   };
 }
 
@@ -20,13 +23,26 @@ async function logIn(
 ): Promise<LoginResponse> {
   const login = await ports.auth.login(username, password, remoteAddress);
   if (login === undefined) throw new VillagridError('E_LOGIN_FAILED', 'No account has this name and password.');
-  return {
-    token: login.token,
-    token_type: 'Bearer',
-    expires_in_s: login.expiresInS,
-    user: userView(login.principal),
-  };
+  return loginView(login);
 }
+
+const loginView = (login: Login): LoginResponse => ({
+  token: login.token,
+  token_type: 'Bearer',
+  expires_in_s: login.expiresInS,
+  user: userView(login.principal),
+});
+
+export const choosePassword: Handler<'choosePassword'> = async ({ services, principal, body }) => {
+  const { ports, clock } = services;
+  const { user_id } = principal;
+  const login = await requirePeople(ports).choosePassword(user_id, body.present, body.password, clock.nowMs());
+  if (login === undefined)
+    throw new VillagridError('E_FORBIDDEN', 'The present password is another one.', {
+      next: 'Type the present one again.',
+    });
+  return loginView(login);
+};
 
 export const login: Handler<'login'> = ({ services, body, remoteAddress }) => logIn(services, body, remoteAddress);
 

@@ -1,5 +1,5 @@
 /** Remote commands: what devices can be told, and what became of it. */
-import { mayOnGrid, VillagridError } from '@villagrid/contracts';
+import { mayOnGrid, VillagridError, type Role } from '@villagrid/contracts';
 import type { Handler } from './handler.js';
 
 export const command: Handler<'command'> = ({ grid, principal, params, body }) => {
@@ -16,7 +16,8 @@ export const command: Handler<'command'> = ({ grid, principal, params, body }) =
   });
 };
 
-export const commands: Handler<'commands'> = ({ grid }) => ({
-  grid_id: grid.gridId,
-  ...(grid.commands?.list() ?? { enabled: false, offers: [], records: [] }),
-});
+export const commands: Handler<'commands'> = ({ grid, principal }) => {
+  const { enabled, offers, records } = grid.commands?.list() ?? { enabled: false, offers: [], records: [] };
+  const holds = (role: string) => mayOnGrid(principal, role as Role, grid.gridId, grid.site().organisation_id);
+  return { grid_id: grid.gridId, enabled, offers: offers.filter(({ role }) => holds(role)), records };
+};

@@ -10,6 +10,7 @@ import type { Handlers } from './handler.js';
 import * as history from './history.js';
 import * as legacy from './legacy.js';
 import * as notify from './notify.js';
+import * as people from './people.js';
 import * as reports from './reports.js';
 import * as rules from './rules.js';
 import * as server from './server.js';
@@ -18,6 +19,7 @@ export const handlers: Handlers = {
   login: auth.login,
   logout: auth.logout,
   me: auth.me,
+  choosePassword: auth.choosePassword,
   grids: grids.grids,
   summary: grids.summary,
   alerts: alerts.alerts,
@@ -45,6 +47,12 @@ export const handlers: Handlers = {
   ruleTest: rules.ruleTest,
   ruleTestState: rules.ruleTestState,
   cancelRuleTest: rules.cancelRuleTest,
+  users: people.users,
+  addUser: people.addUser,
+  changeUser: people.changeUser,
+  giveWord: people.giveWord,
+  assignees: people.assignees,
+  audit: people.audit,
   completeness: grids.completeness,
   uplink: grids.uplink,
   desiredList: desired.desiredList,
@@ -60,6 +68,7 @@ export const handlers: Handlers = {
   legacyHistorical: legacy.legacyHistorical,
   discovery: server.discovery,
   health: server.health,
+  plain: server.plain,
   metrics: server.metrics,
   openapi: server.openapi,
 };

@@ -1,5 +1,8 @@
 /** What this server is and how it is. */
-import type { Discovery, Health } from '@villagrid/contracts';
+import { standsAlone, VillagridError, type Discovery, type Health } from '@villagrid/contracts';
+import { isPrivateAddress } from '../server/private-address.js';
+import { alertView } from '../views/alerts.js';
+import { noVillagePage, plainPage } from '../views/plain-page.js';
 import { Answer, type Handler } from './handler.js';
 
 /** Version of this API; the app supports the present one and two before. */
@@ -33,6 +36,19 @@ export const health: Handler<'health'> = async ({ services }) => {
     checks: checks.map((check) => ({ ...check })),
   };
   return new Answer(JSON.stringify(document), { status: status === 'down' ? 503 : 200 });
+};
+
+export const plain: Handler<'plain'> = async ({ services, remoteAddress }) => {
+  const contentType = 'text/html; charset=utf-8';
+  const { gridId } = services.ports.identity;
+  const grid = gridId === null ? undefined : services.ports.grids.get(gridId);
+  if (grid === undefined) return new Answer(noVillagePage, { contentType });
+  if (!isPrivateAddress(remoteAddress))
+    throw new VillagridError('E_FORBIDDEN', 'The plain page is for the network of the village.');
+  const board = services.board(grid);
+  const [summary, active] = await Promise.all([board.summary(), board.active()]);
+  const open = active.filter(standsAlone).map((alert) => alertView(alert, summary.now_ms));
+  return new Answer(plainPage(summary, open), { contentType });
 };
 
 export const metrics: Handler<'metrics'> = ({ services }) => {

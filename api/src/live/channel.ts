@@ -16,7 +16,7 @@ import { unrefTimer, type Logger } from '@villagrid/runtime';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { GridBoard } from '../board.js';
 import type { ApiPorts, GridPort } from '../ports.js';
-import { requirePrincipal, requireRole } from '../server/access.js';
+import { requirePrincipal, requireRole, requireSettled } from '../server/access.js';
 import { classifyError } from '../server/problem.js';
 import type { RequestCounters } from '../server/request-counters.js';
 import { parseStrictJson } from '../server/strict-json.js';
@@ -186,6 +186,7 @@ export class LiveChannel {
   async #admit(gridId: string, token: string | undefined): Promise<GridPort> {
     const { ports } = this.#options;
     const principal = await requirePrincipal(ports, token);
+    requireSettled(principal, { id: 'live' });
     return requireRole(ports, principal, access, { params: { grid_id: gridId }, body: undefined });
   }
 

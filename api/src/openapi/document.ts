@@ -51,7 +51,7 @@ function operation(route: Route, problem: Json, used: Map<string, Json>): Json {
   const statuses = [
     ...(parameters.length > 0 || route.body !== undefined ? [400] : []),
     ...(access.kind === 'public' ? [] : [401]),
-    ...(access.kind === 'role' ? [403, 404] : []),
+    ...(access.kind === 'role' ? [403, 404] : access.kind === 'anywhere' ? [403] : []),
     ...(route.body === undefined ? [] : [409, 413, 415]),
     ...(route.id === 'login' || route.id === 'legacyLogin' ? [401, 429] : []),
     500,
@@ -64,7 +64,12 @@ function operation(route: Route, problem: Json, used: Map<string, Json>): Json {
     operationId: route.id,
     summary: route.summary,
     ...(access.kind === 'public' ? { security: [] } : { security: [{ token: [] }] }),
-    'x-access': access.kind === 'role' ? `${access.role} on grid (${access.grid})` : access.kind,
+    'x-access':
+      access.kind === 'role'
+        ? `${access.role} on grid (${access.grid})`
+        : access.kind === 'anywhere'
+          ? `${access.role} of any grid`
+          : access.kind,
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(route.body === undefined
       ? {}

@@ -1,5 +1,14 @@
 /** Who may call what: the one place that turns a route's declared access into an answer or an error. Deny by default. */
-import { mayOnGrid, VillagridError, type Access, type Principal, type Role, type Route } from '@villagrid/contracts';
+import {
+  highestRole,
+  mayOnGrid,
+  roleIncludes,
+  VillagridError,
+  type Access,
+  type Principal,
+  type Role,
+  type Route,
+} from '@villagrid/contracts';
 import type { ApiPorts, GridPort } from '../ports.js';
 
 /** Longest token that is looked at; a longer one is nobody's. */
@@ -15,7 +24,7 @@ export interface Granted {
 /** Throws TypeError when a route of the table declares no access that this server can enforce. */
 export function assertEnforceable(route: Route): void {
   const access = route.access as Access | undefined;
-  if (access?.kind === 'public' || access?.kind === 'authenticated') return;
+  if (access?.kind === 'public' || access?.kind === 'authenticated' || access?.kind === 'anywhere') return;
   const parameters = [...route.path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]);
   const found =
     access?.kind === 'role' &&
@@ -43,6 +52,22 @@ export async function requirePrincipal(ports: ApiPorts, token: string | undefine
       token === undefined ? 'The request carries no token.' : 'The token is unknown or its login has ended.',
     );
   return principal;
+}
+
+/** Throws E_FORBIDDEN for who holds a role nowhere. */
+export function requireAnywhere(principal: Principal, role: Role): void {
+  const highest = highestRole(principal);
+  if (highest === undefined || !roleIncludes(highest, role))
+    throw new VillagridError('E_FORBIDDEN', `This needs the role ${role}.`);
+}
+
+/** Calls that a person may make who has not chosen a password yet. */
+const beforeAPassword: readonly string[] = ['choosePassword', 'logout', 'me'];
+
+/** Throws E_PASSWORD_DUE for a person who came with a one-time word, except for choosing a password. */
+export function requireSettled(principal: Principal, route: Pick<Route, 'id'>): void {
+  if (principal.password_due === true && !beforeAPassword.includes(route.id))
+    throw new VillagridError('E_PASSWORD_DUE', 'This login came by a one-time word.');
 }
 
 /** A grid this person holds a role on. Throws E_GRID_NOT_FOUND when they may not see it, E_FORBIDDEN when the role is too low. */

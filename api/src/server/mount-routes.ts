@@ -9,8 +9,10 @@ import {
   assertEnforceable,
   bearerToken,
   requireNamedGrid,
+  requireAnywhere,
   requirePrincipal,
   requireRole,
+  requireSettled,
   type Granted,
 } from './access.js';
 import { originAllowed } from './security-headers.js';
@@ -93,7 +95,9 @@ async function grant({ ports }: Services, route: Route, request: FastifyRequest)
   if (access.kind === 'public') return { principal: undefined, token: undefined, grid: undefined };
   const token = bearerToken(request.headers.authorization);
   const principal = await requirePrincipal(ports, token);
-  if (access.kind === 'authenticated' || access.grid === 'body') return { principal, token, grid: undefined };
+  requireSettled(principal, route);
+  if (access.kind === 'anywhere') requireAnywhere(principal, access.role);
+  if (access.kind !== 'role' || access.grid === 'body') return { principal, token, grid: undefined };
   const grid = await requireRole(ports, principal, access, named(request));
   return { principal, token, grid };
 }
@@ -108,7 +112,9 @@ function grantNow({ ports }: Services, route: Route, request: FastifyRequest): G
   const token = bearerToken(request.headers.authorization);
   const principal = token === undefined ? undefined : ports.auth.remembered?.(token);
   if (principal === undefined) return undefined;
-  if (access.kind === 'authenticated' || access.grid === 'body') return { principal, token, grid: undefined };
+  requireSettled(principal, route);
+  if (access.kind === 'anywhere') requireAnywhere(principal, access.role);
+  if (access.kind !== 'role' || access.grid === 'body') return { principal, token, grid: undefined };
   if (access.grid === 'alert') return undefined;
   return { principal, token, grid: requireNamedGrid(ports, principal, access, named(request)) };
 }
@@ -130,6 +136,7 @@ async function admitLive(
   if (request.ws && request.headers.authorization === undefined) return;
   const token = bearerToken(request.headers.authorization);
   const principal = await requirePrincipal(ports, token);
+  requireSettled(principal, route);
   if (route.access.kind !== 'role') throw new TypeError(`route ${route.id} must declare a role`);
   const grid = await requireRole(ports, principal, route.access, named(request));
   request.granted = { principal, token, grid };

@@ -431,3 +431,33 @@ t.test('the OpenAPI document has every route, no dangling reference and no open 
   for (const name of ['Alert', 'AlertPage', 'Summary', 'Problem', 'History'])
     t.ok(Object.hasOwn(document.components.schemas, name), name);
 });
+
+t.test('who came with a one-time word chooses a password and does nothing else', async (t) => {
+  const person = memoryPerson('newcomer', 'admin');
+  const due = { ...person, principal: { ...person.principal, password_due: true as const } };
+  const ports = fakePorts({ clock, random, sites: [memorySite('amani')], people: [due] });
+  const url = await started(t, { ports });
+  const token = await logIn(url, { username: 'newcomer', password: due.password });
+  for (const path of ['/api/grids', '/api/dashboard/summary/amani', '/api/users'])
+    t.equal((await ask(url, path, { token })).json.code, 'E_PASSWORD_DUE', path);
+  t.equal((await ask(url, '/api/auth/me', { token })).json.password_due, true);
+  const probe = await openLive(url, 'amani', { token });
+  t.equal(await probe.closed, 4403);
+  t.equal((await ask(url, '/api/auth/logout', { method: 'POST', token })).status, 200);
+});
+
+t.test('of two administrators who demote each other at once, one is left', async (t) => {
+  const people = ['first', 'second'].map((name) => memoryPerson(name, 'admin'));
+  const ports = fakePorts({ clock, random, sites: [memorySite('amani')], people });
+  const url = await started(t, { ports });
+  const grants = [{ role: 'viewer', scope: { kind: 'everything' } }];
+  const demote = async ([who, whom]: readonly [string, string]) => {
+    const token = await logIn(url, { username: who, password: `pass-${who}` });
+    return () => ask(url, `/api/users/id-${whom}`, { method: 'PUT', token, body: { grants } });
+  };
+  const both = await Promise.all([demote(['first', 'second']), demote(['second', 'first'])]);
+  const answers = await Promise.all(both.map((one) => one()));
+  t.same(answers.map(({ status }) => status).sort(), [200, 403]);
+  const left = ports.people?.list().filter((one) => one.grants.some(({ role }) => role === 'admin'));
+  t.equal(left?.length, 1);
+});

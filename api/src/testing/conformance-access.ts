@@ -12,6 +12,7 @@ function sample(route: Route, { server, alertId }: Setting): { readonly path: st
     .replace('{device_id}', 'no-device')
     .replace('{maintenance_id}', 'none')
     .replace('{test_id}', 'no-such-test')
+    .replace('{user_id}', 'nobody')
     .replace('{metric}', server.figure)
     .replace('{name}', 'limits');
   if (route.id === 'command') return { path, body: { grid_id: server.gridId, command: 'nothing', value: 0 } };
@@ -24,6 +25,13 @@ function sample(route: Route, { server, alertId }: Setting): { readonly path: st
   if (route.id === 'assign') return { path, body: { assignee: 'me' } };
   if (route.id === 'shelve') return { path, body: { reason: 'waiting for a part', duration_s: 3600 } };
   if (route.id === 'notifyTest') return { path, body: { channel: 'relay' } };
+  if (route.id === 'choosePassword') return { path, body: { present: 'not the present one', password: 'a new one' } };
+  // Beyond anybody of this suite.
+  if (route.id === 'addUser') {
+    const grants = [{ role: 'viewer', scope: { kind: 'everything' } }];
+    return { path, body: { username: 'somebody', display_name: 'Somebody', grants } };
+  }
+  if (route.id === 'changeUser') return { path, body: { disabled: true } };
   if (route.id === 'offerClock') return { path, body: { phone_time_ms: 0 } };
   if (route.id === 'ruleTest') return { path, body: { rule_id: 'device_silent', days: 0.01 } };
   if (route.id === 'export') return { path: `${path}?metric=${server.figure}` };
@@ -35,7 +43,12 @@ function expectedStatus(route: Route, who: Who, { ownGrid }: Setting): number {
   const { access } = route;
   if (access.kind === 'public') return 200;
   if (who === 'nobody' || who === 'forger') return 401;
+  if (route.id === 'choosePassword') return 403;
   if (access.kind === 'authenticated') return 200;
+  if (access.kind === 'anywhere') {
+    if (who !== 'foreign' && !roleIncludes(who, access.role)) return 403;
+    return route.id === 'users' ? 200 : route.id === 'addUser' ? 403 : 404;
+  }
   if (who === 'foreign' || (access.grid === 'own' && !ownGrid)) return 404;
   if (!roleIncludes(who, access.role)) return 403;
   if (route.id === 'endMaintenance') return 404;

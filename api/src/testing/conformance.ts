@@ -4,6 +4,7 @@ import { ask, logIn } from './client.js';
 import { accessMatrix, problems } from './conformance-access.js';
 import { acts, history, live, liveRefusals, pages } from './conformance-cases.js';
 import { ruleTests } from './conformance-rules.js';
+import { people } from './conformance-people-cases.js';
 import type { ConformanceServer, Setting, Who } from './conformance-setting.js';
 
 /** Runs all promises; `makeServer` is called once. */
@@ -29,6 +30,9 @@ export async function apiConformanceSuite(t: Test, makeServer: () => Promise<Con
   await t.test('alerts are filtered and paged', (t) => pages(t, setting));
   await t.test('history comes in columns of one length, in order of time', (t) => history(t, setting));
   await t.test('a rule is tried on the past, with other limits beside it', (t) => ruleTests(t, setting));
+  await t.test('an administrator adds, changes, shuts out; nobody goes beyond their own rights', (t) =>
+    people(t, setting),
+  );
   await t.test('the live channel gives a snapshot, then what changes', (t) => live(t, setting));
   await t.test('the live channel is closed to who may not read', (t) => liveRefusals(t, setting));
 }

@@ -2,7 +2,8 @@
  * Small ports in memory for tests of this room. Not a stand-in for gateway or cloud in their own tests.
  */
 import type { Clock, Health, Principal, RandomSource, Role, Site } from '@villagrid/contracts';
-import type { ApiPorts, AuthPort } from '../ports.js';
+import { newId, VillagridError } from '@villagrid/contracts';
+import type { ApiPorts, AuthPort, PeoplePort, PersonAccount, PersonAct, PersonAudit } from '../ports.js';
 import { MemoryGrid } from './memory-grid.js';
 
 /** A person of the test. */
@@ -47,6 +48,44 @@ export class MemoryAuth implements AuthPort {
   logout = async (token: string) => void this.tokens.delete(token);
 }
 
+/** Accounts in memory as an administrator changes them; logins of `MemoryAuth` keep the rights they began with. */
+export function memoryPeople(people: readonly MemoryPerson[], random: RandomSource): PeoplePort {
+  const audited: PersonAudit[] = [];
+  const accounts = new Map<string, PersonAccount>();
+  const put = (account: PersonAccount, kind?: string, by?: PersonAct) => {
+    accounts.set(account.username, account);
+    if (kind !== undefined && by !== undefined)
+      audited.unshift({ ...by, ...account, id: newId(by.atMs, random), kind });
+    return account;
+  };
+  for (const { principal } of people)
+    put({
+      userId: principal.user_id,
+      username: principal.username,
+      displayName: principal.display_name,
+      grants: principal.grants,
+      disabled: false,
+      createdAtMs: 0,
+      passwordDue: false,
+    });
+  const named = (username: string) => accounts.get(username) as PersonAccount;
+  return {
+    list: () => [...accounts.values()],
+    async addUser({ username, displayName, grants, oneTime }, by) {
+      if (accounts.has(username)) throw new VillagridError('E_CONFLICT', 'the name is taken.');
+      const account = { userId: newId(by.atMs, random), username, displayName, grants };
+      return put({ ...account, disabled: false, createdAtMs: by.atMs, passwordDue: oneTime }, 'account_added', by);
+    },
+    setOneTimeWord: async (username, _word, by) =>
+      void put({ ...named(username), passwordDue: true }, 'word_given', by),
+    choosePassword: async () => undefined,
+    setGrants: (username, grants, by) => void put({ ...named(username), grants }, 'grants_changed', by),
+    disable: (username, by) => void put({ ...named(username), disabled: true }, 'account_disabled', by),
+    enable: (username, by) => void put({ ...named(username), disabled: false }, 'account_enabled', by),
+    audit: (fromMs, toMs) => audited.filter(({ atMs }) => atMs >= fromMs && atMs < toMs),
+  };
+}
+
 /** Everything `fakePorts` needs. */
 export interface FakePortsOptions {
   readonly clock: Clock;
@@ -77,6 +116,7 @@ export function fakePorts({ clock, random, sites, people, kind = 'gateway' }: Fa
       clockTrust: () => 'ntp',
     },
     auth: new MemoryAuth(people, random),
+    people: memoryPeople(people, random),
     grids: {
       list: () => [...grids.values()],
       get: (gridId) => grids.get(gridId),

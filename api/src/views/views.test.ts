@@ -5,14 +5,16 @@ import t from 'tap';
 import { completenessUntilMs } from '../handlers/grids.js';
 import { GridBoard } from '../board.js';
 import type { GatewayFacts, GridPort } from '../ports.js';
-import { MemoryGrid, memorySite } from '../testing/index.js';
+import { isPrivateAddress } from '../server/private-address.js';
+import { fakePorts, MemoryGrid, memorySite } from '../testing/index.js';
 import { readAlertLoad } from './alert-load.js';
-import { readAlertPage, type AlertFilter } from './alerts.js';
+import { alertView, readAlertPage, type AlertFilter } from './alerts.js';
 import { deviceViews, seenDevices } from './devices.js';
 import { figureViews, gridFigures } from './figures.js';
 import { historyRange, parseMetrics, parseTime } from './history-request.js';
 import { historyView } from './history.js';
 import { legacyRealtime } from './legacy.js';
+import { plainPage } from './plain-page.js';
 import { addRaw, fillRaw } from './raw-series.js';
 import { ageWords, gridState, matchesSearch } from './state.js';
 import { recentBatteryPowerKw } from './summary.js';
@@ -536,4 +538,34 @@ t.test('the summary is made once per change and second, and slow parts are not m
   t.ok(asked > cost, 'and again after a while');
   board.close();
   t.equal(grid.subscribers, 0);
+});
+
+t.test('the plain page tells what matters to any browser, and nothing that was named becomes part of it', async (t) => {
+  const clock = testClock(Date.UTC(2026, 10, 25, 7));
+  const hostile = '<script>alert("x")</script>';
+  const grid = new MemoryGrid(memorySite('amani', { name: hostile }), { clock, random: seededRandom(2) });
+  const identity = fakePorts({ clock, random: seededRandom(3), sites: [memorySite('amani')], people: [] }).identity;
+  const board = new GridBoard({ grid, identity, clock, realClock: clock });
+  t.teardown(() => board.close());
+  grid.feed('inverter', { generation_kw: 1234.5678 });
+  grid.raise({ what: 'hot', message: `${hostile} is hot` });
+  const page = async () => {
+    const [summary, active] = await Promise.all([board.summary(), board.active()]);
+    return plainPage(
+      summary,
+      active.map((alert) => alertView(alert, clock.nowMs())),
+    );
+  };
+  const now = await page();
+  t.match(now, /<td>1230 kW<\/td><td>now<\/td>/);
+  t.match(now, /<td>no data<\/td>/, 'unknown is not 0');
+  t.match(now, /is hot.*nobody has seen it/);
+  t.notMatch(now, /<script|style=|onclick/i);
+  t.match(now, /&#60;script/);
+  await clock.advance(3_600_000);
+  t.match(await page(), /<td>1230 kW<\/td><td>as of \d\d:\d\d<\/td>/, 'an old value is not now');
+  for (const address of ['127.0.0.1', '::1', '10.77.0.9', '::ffff:192.168.4.2', 'fe80::1%wlan0', '172.31.0.1'])
+    t.ok(isPrivateAddress(address), address);
+  for (const address of ['8.8.8.8', '172.32.0.1', '2001:db8::1', '::ffff:8.8.8.8', 'localhost', ''])
+    t.notOk(isPrivateAddress(address), address);
 });

@@ -18,18 +18,22 @@ import {
 import { insightSchema } from './insight-schema.js';
 import { notifyChannelSchema, notifyStatusSchema, notifyTestSchema } from './notify-schema.js';
 import { reportSchema } from './report-schema.js';
+import * as people from './people-schema.js';
 import * as records from './grid-record-schema.js';
 import { ruleListSchema, ruleTestRequestSchema, ruleTestSchema } from './rule-schema.js';
 import * as s from './schemas.js';
 import { uplinkAnswerSchema } from './uplink-schema.js';
+import { auditAreas, gridNeeds } from './words.js';
 
 /**
- * Who may call: anybody, anybody logged in, or a role on the grid. `grid` tells where the grid's id is found: in the
+ * Who may call: anybody, anybody logged in, a role held anywhere (what of it they may do, the handler decides by scope), or
+ * a role on the grid. `grid` tells where the grid's id is found: in the
  * path, through the alert named in the path, or the server's own (the prototype's aliases).
  */
 export type Access =
   | { readonly kind: 'public' }
   | { readonly kind: 'authenticated' }
+  | { readonly kind: 'anywhere'; readonly role: Role }
   | { readonly kind: 'role'; readonly role: Role; readonly grid: 'path' | 'alert' | 'own' | 'body' };
 
 export interface Route {
@@ -53,6 +57,8 @@ const alertId = Type.String({ minLength: 1, maxLength: 64 });
 type RoleAccess = Extract<Access, { kind: 'role' }>;
 const viewer = (grid: 'path' | 'alert' | 'own' = 'path'): RoleAccess => ({ kind: 'role', role: 'viewer', grid });
 const operator = (grid: 'path' | 'alert' | 'own' = 'path'): RoleAccess => ({ kind: 'role', role: 'operator', grid });
+const adminAnywhere = { kind: 'anywhere', role: 'admin' } as const;
+const userParams = Type.Object({ user_id: Type.String({ minLength: 1, maxLength: 64 }) });
 const installer: RoleAccess = { kind: 'role', role: 'installer', grid: 'path' };
 const gridParams = Type.Object({ grid_id: gridId });
 const documentParams = Type.Object({ grid_id: gridId, name: documentNameSchema });
@@ -173,6 +179,15 @@ export const routes = [
     response: s.userSchema,
   },
   {
+    id: 'choosePassword',
+    method: 'POST',
+    path: '/api/auth/password',
+    summary: 'Choose a password instead of the present one or of a one-time word; all logins end, a new one comes back',
+    access: { kind: 'authenticated' },
+    body: people.choosePasswordSchema,
+    response: s.loginResponseSchema,
+  },
+  {
     id: 'grids',
     method: 'GET',
     path: '/api/grids',
@@ -185,7 +200,7 @@ export const routes = [
         ),
         needs: Type.Optional(
           Type.Union(
-            ['any', ...s.gridNeeds].map((one) => Type.Literal(one)),
+            ['any', ...gridNeeds].map((one) => Type.Literal(one)),
             { description: 'only grids that want attention: for this reason, or for any' },
           ),
         ),
@@ -392,8 +407,8 @@ export const routes = [
     id: 'commands',
     method: 'GET',
     path: '/api/device/{grid_id}/commands',
-    summary: 'What devices can be told to do, and what was asked of them by whom',
-    access: { kind: 'role', role: 'installer', grid: 'path' },
+    summary: 'What the asking person may tell devices to do, and what was asked of them by whom',
+    access: operator(),
     params: gridParams,
     response: commandListSchema,
   },
@@ -459,6 +474,72 @@ export const routes = [
     access: operator(),
     params: ruleTestParams,
     response: ruleTestSchema,
+  },
+  {
+    id: 'users',
+    method: 'GET',
+    path: '/api/users',
+    summary: 'Accounts of people who may see what the asking person administers',
+    access: adminAnywhere,
+    response: people.accountListSchema,
+  },
+  {
+    id: 'addUser',
+    method: 'POST',
+    path: '/api/users',
+    summary: 'Add a person; answers with a one-time word',
+    access: adminAnywhere,
+    body: people.newAccountSchema,
+    response: people.accountWithWordSchema,
+  },
+  {
+    id: 'changeUser',
+    method: 'PUT',
+    path: '/api/users/{user_id}',
+    summary: 'Give other roles, shut out or let in again; never oneself',
+    access: adminAnywhere,
+    params: userParams,
+    body: people.changeAccountSchema,
+    response: people.accountSchema,
+  },
+  {
+    id: 'giveWord',
+    method: 'POST',
+    path: '/api/users/{user_id}/one-time-word',
+    summary: 'A one-time word instead of a forgotten password; logins of the person end',
+    access: adminAnywhere,
+    params: userParams,
+    response: people.accountWithWordSchema,
+  },
+  {
+    id: 'assignees',
+    method: 'GET',
+    path: '/api/people/{grid_id}',
+    summary: 'Names of those whom an alert may be given to',
+    access: operator(),
+    params: gridParams,
+    response: people.assigneesSchema,
+  },
+  {
+    id: 'audit',
+    method: 'GET',
+    path: '/api/audit/{grid_id}',
+    summary: 'Who did what when: to people, devices, alerts; at most the newest 2,000 of a time',
+    access: { kind: 'role', role: 'admin', grid: 'path' },
+    params: gridParams,
+    query: Type.Object(
+      {
+        from: Type.Optional(
+          Type.String({ description: 'ISO 8601 or Unix milliseconds; 30 days before the end when left out' }),
+        ),
+        to: Type.Optional(Type.String({ description: 'ISO 8601 or Unix milliseconds; now when left out' })),
+        area: Type.Optional(Type.Union(auditAreas.map((one) => Type.Literal(one)))),
+        search: Type.Optional(Type.String({ maxLength: 100, description: 'words in who, what, about whom, detail' })),
+        format: Type.Optional(Type.Literal('csv', { description: 'a file instead of a document' })),
+      },
+      { additionalProperties: false },
+    ),
+    response: people.auditSchema,
   },
   {
     id: 'completeness',
@@ -620,6 +701,16 @@ export const routes = [
     summary: 'Liveness and readiness; 503 when down',
     access: { kind: 'public' },
     response: s.healthSchema,
+  },
+  {
+    id: 'plain',
+    method: 'GET',
+    path: '/plain',
+    summary:
+      'The village in one page for any browser, without JavaScript or login; at the gateway, for its own network',
+    access: { kind: 'public' },
+    response: anything,
+    produces: 'text/html',
   },
   {
     id: 'metrics',

@@ -3,8 +3,10 @@ import { Type, type Static, type TSchema } from 'typebox';
 import { severities, suppressionReasons } from '../alerts/events.js';
 import { roles } from '../auth/roles.js';
 import { maintenanceSchema } from './grid-record-schema.js';
+import { grantSchema } from './people-schema.js';
 import { siteWordsSchema } from '../site/site.js';
 import { granularities } from '../history/resolution.js';
+import { gridNeeds } from './words.js';
 
 const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 const literals = <T extends string>(values: readonly T[]) => Type.Unsafe<T>(Type.Enum([...values]));
@@ -31,21 +33,14 @@ export const loginRequestSchema = Type.Object({
   password: Type.String({ minLength: 1, maxLength: 1024 }),
 });
 
-export const grantSchema = Type.Object({
-  role: literals(roles),
-  scope: Type.Union([
-    Type.Object({ kind: Type.Literal('grid'), grid_id: Type.String() }),
-    Type.Object({ kind: Type.Literal('organisation'), organisation_id: Type.String() }),
-    Type.Object({ kind: Type.Literal('everything') }),
-  ]),
-});
-
 export const userSchema = Type.Object({
   user_id: Type.String(),
   username: Type.String(),
   display_name: Type.String(),
   role: nullable(literals(roles)),
   grants: Type.Array(grantSchema),
+  /** Absent from answers of older servers. */
+  password_due: Type.Optional(Type.Boolean({ description: 'came with a one-time word: must choose a password first' })),
 });
 
 export const loginResponseSchema = Type.Object({
@@ -57,11 +52,6 @@ export const loginResponseSchema = Type.Object({
 export type LoginResponse = Static<typeof loginResponseSchema>;
 
 const powerState = literals(['powered', 'off', 'partly', 'unknown']);
-
-/** Why a grid wants somebody's attention. */
-export const gridNeeds = ['alert', 'silent', 'backlog', 'differs', 'clock', 'disk', 'card', 'never_heard'] as const;
-/** Why a grid wants somebody's attention. */
-export type GridNeed = (typeof gridNeeds)[number];
 
 export const gridGatewaySchema = Type.Object({
   gateway_id: Type.String(),

@@ -30,6 +30,8 @@ export interface Principal {
   readonly username: string;
   readonly display_name: string;
   readonly grants: readonly Grant[];
+  /** Came with a one-time word: may choose a password and do nothing else. */
+  readonly password_due?: true;
 }
 
 /** Whether `role` includes everything `needed` allows. */
@@ -52,3 +54,22 @@ export function mayOnGrid(principal: Principal, needed: Role, gridId: string, or
 export function highestRole(principal: Principal): Role | undefined {
   return principal.grants.map((grant) => grant.role).sort((a, b) => roles.indexOf(b) - roles.indexOf(a))[0];
 }
+
+/** Whether a principal is admin over all of a scope, so that they may give roles in it. */
+export function administers(
+  principal: Pick<Principal, 'grants'>,
+  scope: Scope,
+  organisationOf: OrganisationOf,
+): boolean {
+  return principal.grants.some(({ role, scope: own }) => {
+    if (role !== 'admin') return false;
+    if (own.kind === 'everything') return true;
+    if (scope.kind === 'everything') return false;
+    if (own.kind === 'grid') return scope.kind === 'grid' && scope.grid_id === own.grid_id;
+    const organisation = scope.kind === 'organisation' ? scope.organisation_id : organisationOf(scope.grid_id);
+    return organisation === own.organisation_id;
+  });
+}
+
+/** The organisation of a grid; undefined for one that has none or is not known. */
+export type OrganisationOf = (gridId: string) => string | undefined;

@@ -52,11 +52,18 @@ export function correctionsIn(frame: Frame, number: number): CarriedCorrection[]
     }));
 }
 
+const isSame = ({ boot, correction_ms, until_ms }: ClockEntry, correction: ClockCorrection): boolean =>
+  boot === correction.boot &&
+  Math.round(correction_ms) === correction.correctionMs &&
+  until_ms !== undefined &&
+  Math.round(until_ms) === correction.beforeMonotonicMs;
 const isNumber = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 1;
 
 /** Whether a correction concerns a frame: it was closed before, by the clock that was wrong. */
 export function concerns(correction: ClockCorrection, frame: Frame): boolean {
   if (correction.boot !== frame.boot || frame.trust === 'ntp') return false;
+  // What carries a correction was closed after it.
+  if (frame.entries.some((entry) => isClockEntry(entry) && isSame(entry, correction))) return false;
   if (frame.monotonicMs !== correction.beforeMonotonicMs) return frame.monotonicMs < correction.beforeMonotonicMs;
   // Closed within the same millisecond: frames after the clock moved have the trust it has since.
   return frame.trust !== correction.trust && !frame.entries.some(isClockEntry);

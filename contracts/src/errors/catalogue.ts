@@ -37,6 +37,18 @@ export const errorCatalogue = {
     reader: 'operator',
     next: 'Ask an administrator for the role this needs.',
   },
+  E_PASSWORD_DUE: {
+    status: 403,
+    title: 'Choose a password of your own first',
+    reader: 'operator',
+    next: 'A one-time word is good for one thing: choosing a password. Do that, then go on.',
+  },
+  E_USER_NOT_FOUND: {
+    status: 404,
+    title: 'No such person',
+    reader: 'administrator',
+    next: 'Choose a person from GET /api/users.',
+  },
   E_NOT_FOUND: {
     status: 404,
     title: 'There is nothing at this address',

@@ -3,6 +3,8 @@
  * of its numbers; receipts per (gateway, epoch). Topics are in topics.ts. Everything is idempotent by (gateway, epoch, number) or event id.
  */
 import type { AlertEvent } from '../alerts/events.js';
+import type { CommandState } from '../api/command-schema.js';
+import type { Role } from '../auth/roles.js';
 import { ByteReader, ByteWriter, CodecError } from '../codec/bytes.js';
 import type { ClockTrust } from '../ports/clock.js';
 import type { DocumentDown, DocumentName, DocumentTold } from '../downsync/documents.js';
@@ -118,6 +120,8 @@ export interface Hello {
   readonly card_life_used_pct?: number;
   /** Documents it has decided on; left out by a gateway that knows of none. */
   readonly documents?: Readonly<Partial<Record<DocumentName, DocumentTold>>>;
+  /** Whether its devices take commands; left out by a gateway that takes none from afar. */
+  readonly commands?: boolean;
   readonly site: Site;
 }
 
@@ -173,7 +177,46 @@ export interface BoostDown {
   readonly for_s: number;
 }
 
+/** Name of the command by which a gateway says how it does; its device is the gateway itself. */
+export const diagnoseCommand = 'diagnose';
+
+/** Down, JSON: what a person at the cloud asks for and has confirmed. Only announced: CommandGo lets it be done. */
+export interface CommandDown {
+  readonly y: 'command';
+  readonly id: string;
+  readonly device_id: string;
+  readonly command: string;
+  readonly value: string | number;
+  readonly actor: { readonly user_id: string; readonly name: string };
+  /** The highest role the person has on this grid. */
+  readonly role: Role;
+}
+
+/** On the session lane, JSON: the answer to CommandDown. From here the gateway counts, by a clock that cannot be set. */
+export interface CommandReady {
+  readonly y: 'command_ready';
+  readonly gateway_id: string;
+  readonly id: string;
+}
+
+/** Down, JSON: do it, within `ttl_ms` from when CommandReady was sent. Said once for each command. */
+export interface CommandGo {
+  readonly y: 'command_go';
+  readonly id: string;
+  readonly ttl_ms: number;
+}
+
+/** On the session lane, JSON: what became of it. The log tells it too. */
+export interface CommandOutcome {
+  readonly y: 'command_outcome';
+  readonly gateway_id: string;
+  readonly id: string;
+  readonly state: CommandState;
+  readonly reason: string | null;
+  readonly read_back: string | null;
+}
+
 /** Any message on the `down` topic. */
-export type DownMessage = Welcome | Receipt | ActsDown | BoostDown | DocumentDown;
+export type DownMessage = Welcome | Receipt | ActsDown | BoostDown | DocumentDown | CommandDown | CommandGo;
 /** Any JSON message up. */
-export type UpMessage = Hello | Goodbye | AlertsUp;
+export type UpMessage = Hello | Goodbye | AlertsUp | CommandReady | CommandOutcome;

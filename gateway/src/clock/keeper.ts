@@ -276,7 +276,8 @@ export function createClockKeeper(options: ClockKeeperOptions): ClockKeeper {
         boot: log.boot,
         correction_ms: correctionMs,
         trust: to,
-        until_ms: Math.round(movedMs),
+        // A frame closed within this millisecond is told from those after it by its trust, unless that stays the same.
+        until_ms: Math.round(movedMs) + (from === to ? 1 : 0),
         first_number: firstNumber ?? log.newestNumber() + 1,
       };
       commit([...boundEarlier(startWallMs), own]);

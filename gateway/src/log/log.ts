@@ -485,8 +485,9 @@ export function openLog(options: DurableLogOptions): DurableLog {
     group = new Group();
     const frame = closing.toFrame({
       boot,
-      monotonicMs: clock.monotonicMs() - bootMonotonicMs,
-      wallMs: clock.nowMs(),
+      // Whole, as the frame is read again: a correction of the clock parts frames by the millisecond.
+      monotonicMs: Math.round(clock.monotonicMs() - bootMonotonicMs),
+      wallMs: Math.round(clock.nowMs()),
       trust: trust(),
     });
     try {

@@ -119,39 +119,78 @@ export class NodeCommands {
   /** Asks for a yes, or sends and waits for the end. Throws as `CommandPort.request` says. */
   async request(asked: CommandAsked): Promise<CommandAnswer> {
     const { device, command, prepared } = this.#check(asked);
-    const { clock, random, publish, gridId, audit } = this.#options;
     const key = JSON.stringify([asked.actor.user_id, asked.deviceId, asked.command, asked.value]);
     if (asked.confirmation === undefined) return this.#ask(key, device, command, asked.value);
     this.#confirm(key, asked.confirmation);
+    const expiresInS = Math.min(asked.expiresInS ?? this.#options.expiresInS, longestCommandS);
+    const id = newId(Math.floor(this.#options.clock.nowMs()), this.#options.random);
+    return { state: 'finished', record: await this.#carryOut(asked, { command, prepared }, id, expiresInS * 1000) };
+  }
+
+  /**
+   * A command that a person gave and confirmed elsewhere, with `lifeMs` real milliseconds left. Its id is done with once:
+   * asked again, it gives what became of it and does nothing. Does not reject for what a person did wrong: that is refused.
+   */
+  async fromAfar(asked: Omit<CommandAsked, 'confirmation'>, id: string, lifeMs: number): Promise<CommandRecord> {
+    const known = this.#options.records.get(id);
+    if (known) return known;
+    try {
+      const checked = this.#check({ ...asked, confirmation: undefined });
+      return await this.#carryOut(asked, checked, id, Math.min(lifeMs, longestCommandS * 1000));
+    } catch (error) {
+      if (!(error instanceof VillagridError)) throw error;
+      const written = this.#options.records.get(id);
+      return written ?? this.#end(this.#recordOf(asked, id, lifeMs), 'refused', error.detail);
+    }
+  }
+
+  #recordOf(
+    { deviceId, command, value, actor }: Pick<CommandAsked, 'deviceId' | 'command' | 'value' | 'actor'>,
+    id: string,
+    lifeMs: number,
+  ): CommandRecord {
+    return {
+      command_id: id,
+      device_id: deviceId,
+      command,
+      value,
+      state: 'sent',
+      reason: null,
+      read_back: null,
+      actor,
+      sent_at_ms: Math.floor(this.#options.clock.nowMs()),
+      expires_in_s: Math.max(1, Math.ceil(lifeMs / 1000)),
+      finished_at_ms: null,
+      late_answer: false,
+    };
+  }
+
+  /** Writes it down, sends it once, and waits for its end. Throws E_CONFLICT and E_NOT_DURABLE. */
+  async #carryOut(
+    asked: Omit<CommandAsked, 'confirmation'>,
+    { command, prepared }: { readonly command: AnyCommand; readonly prepared: PreparedCommand },
+    id: string,
+    lifeMs: number,
+  ): Promise<CommandRecord> {
+    const { publish, gridId, audit } = this.#options;
     const present = [...this.#underWay.values()].some(
       ({ record }) => record.device_id === asked.deviceId && record.command === asked.command,
     );
     if (present || this.#underWay.size >= mostUnderWay)
       throw new VillagridError('E_CONFLICT', 'Another command is under way; wait for its end.');
-    const nowMs = Math.floor(clock.nowMs());
-    const expiresInS = Math.min(asked.expiresInS ?? this.#options.expiresInS, longestCommandS);
-    const record: CommandRecord = {
-      command_id: newId(nowMs, random),
-      device_id: asked.deviceId,
-      command: asked.command,
-      value: asked.value,
-      state: 'sent',
-      reason: null,
-      read_back: null,
-      actor: asked.actor,
-      sent_at_ms: nowMs,
-      expires_in_s: expiresInS,
-      finished_at_ms: null,
-      late_answer: false,
-    };
+    const record = this.#recordOf(asked, id, lifeMs);
+    const nowMs = record.sent_at_ms;
     if (!this.#options.isConnected(asked.deviceId)) {
-      const failed = this.#end(record, 'failed', 'the device is not connected; nothing was sent');
-      return { state: 'finished', record: failed };
+      return this.#end(record, 'failed', 'the device is not connected; nothing was sent');
     }
     const ended = new Promise<CommandRecord>((resolve) => {
       // Counted from before it is written down: the device gets what is left of it.
-      const timer = this.#options.realClock.after(expiresInS * 1000, () =>
-        this.#finish(record.command_id, 'failed', `no answer within ${expiresInS} s; whether it was done is not known`),
+      const timer = this.#options.realClock.after(lifeMs, () =>
+        this.#finish(
+          record.command_id,
+          'failed',
+          `no answer within ${record.expires_in_s} s; whether it was done is not known`,
+        ),
       );
       this.#underWay.set(record.command_id, { record, command, prepared, timer, ended: resolve });
     });
@@ -164,7 +203,7 @@ export class NodeCommands {
       this.#finish(record.command_id, 'failed', 'it could not be written down, so it was not sent');
       throw error;
     }
-    const leftMs = expiresInS * 1000 - (this.#options.realClock.monotonicMs() - sinceMs);
+    const leftMs = lifeMs - (this.#options.realClock.monotonicMs() - sinceMs);
     if (isDirect(command)) {
       if (this.#underWay.has(record.command_id))
         void command
@@ -187,7 +226,7 @@ export class NodeCommands {
         this.#finish(record.command_id, 'failed', `it could not be sent: ${messageOf(error)}`),
       );
     }
-    return { state: 'finished', record: await ended };
+    return ended;
   }
 
   /** A node of ours answers. What has ended, is somebody else's or not understood changes nothing. */

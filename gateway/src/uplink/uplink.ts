@@ -9,6 +9,10 @@ import {
   checkAlertEvent,
   type Clock,
   type ClockTrust,
+  type CommandDown,
+  type CommandGo,
+  type CommandOutcome,
+  type CommandReady,
   type DocumentDown,
   type DownMessage,
   encodeEnvelopeBody,
@@ -91,6 +95,8 @@ export interface UplinkOptions {
   readonly onActs: (events: readonly AlertEvent[]) => Promise<void>;
   /** Left out, the cloud is told of none and sends none. */
   readonly documents?: UplinkDocuments | undefined;
+  /** Left out, none are taken. */
+  readonly commands?: UplinkCommands | undefined;
 }
 
 /** Documents that the cloud wants this gateway to have, as the uplink needs them. */
@@ -101,6 +107,14 @@ export interface UplinkDocuments {
   take(message: DocumentDown): void;
 }
 
+/** Commands of people at the cloud, as the uplink needs them. */
+export interface UplinkCommands {
+  /** Whether devices take commands at all. */
+  readonly enabled: boolean;
+  announced(message: CommandDown): void;
+  go(message: CommandGo): Promise<void>;
+}
+
 /** The uplink as a part of the gateway. */
 export interface Uplink {
   start(): void;
@@ -108,6 +122,8 @@ export interface Uplink {
   stats(): UplinkStats;
   /** Tells the cloud anew what the site is. */
   siteChanged(): void;
+  /** Says something about a command, when there is a line: else the log tells it. */
+  say(message: CommandReady | CommandOutcome): void;
 }
 
 /** Name of the cursor: the last number covered by a receipt. */
@@ -232,6 +248,7 @@ export function createUplink(options: UplinkOptions): Uplink {
       plan: options.plan,
       ...options.storage?.(),
       ...(options.documents ? { documents: options.documents.told() } : {}),
+      ...(options.commands ? { commands: options.commands.enabled } : {}),
       site: options.site(),
     };
     // Asked again, the answer may be one to the first question: that is the time that counts.
@@ -566,6 +583,8 @@ export function createUplink(options: UplinkOptions): Uplink {
     } else if (message.y === 'receipt') takeReceipt(message);
     else if (message.y === 'acts') void takeActs(message);
     else if (message.y === 'document') options.documents?.take(message);
+    else if (message.y === 'command') options.commands?.announced(message);
+    else if (message.y === 'command_go') void options.commands?.go(message);
     else if (message.y === 'boost') {
       const forS = Number.isFinite(message.for_s) ? Math.min(Math.max(0, message.for_s), longestBoostS) : 0;
       boostUntilMs = realClock.monotonicMs() + forS * 1000;
@@ -688,6 +707,12 @@ export function createUplink(options: UplinkOptions): Uplink {
     },
     siteChanged() {
       if (destination.connected) hello();
+    },
+    say(message) {
+      if (!destination.connected) return;
+      send(up('session'), message).catch((error: unknown) =>
+        logger.debug('word of a command was not delivered', { reason: String(error) }),
+      );
     },
     stats() {
       const nowMs = clock.nowMs();

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
 import type { AlertView, RuleTest, RuleTestRequest, Summary } from '@villagrid/contracts';
 import { WebSocketServer } from 'ws';
+import { fleetOf, StubOffice } from './office.js';
 import { stubRules, stubRuleTest } from './rules.js';
 import { Village, type Scenario } from './village.js';
 
@@ -58,6 +59,8 @@ export async function startStub(options: {
   port?: number;
   username?: string;
   password?: string;
+  /** Grids beside the villages, of which only the state is known. */
+  fleet?: number;
   /** The other end of the same village: it knows what that one knows, and has logins of its own. */
   beside?: Stub;
 }): Promise<Stub> {
@@ -111,6 +114,7 @@ export async function startStub(options: {
   let serial = 0;
   let ruleTest: RuleTest | undefined;
   const acts = options.beside?.acts ?? [];
+  const office = new StubOffice(nowMs);
   const sockets = new Map<Follower, { gridId: string; sequence: number; ready: boolean }>();
   const serverId = kind === 'cloud' ? 'cloud-1' : 'gw-kisima';
   const username = options.username ?? 'amina';
@@ -153,6 +157,22 @@ export async function startStub(options: {
       });
     if (path === '/api/auth/login') {
       const { username: name, password } = await body(request);
+      const due = name === 'neema' && password === office.wordOfNeema;
+      if (due) tokens.add('token-of-a-word');
+      if (due)
+        return json(response, 200, {
+          token: 'token-of-a-word',
+          token_type: 'Bearer',
+          expires_in_s: 3600,
+          user: {
+            user_id: 'neema',
+            username: 'neema',
+            display_name: 'Neema',
+            role: 'operator',
+            grants: [],
+            password_due: true,
+          },
+        });
       if (name !== username || password !== (options.password ?? 'kisima-1'))
         return problem(response, 401, 'credentials_wrong', 'name or password is not right');
       serial += 1;
@@ -162,17 +182,44 @@ export async function startStub(options: {
         token,
         token_type: 'Bearer',
         expires_in_s: 3600,
-        user: { user_id: 'amina', username, display_name: 'Amina', role: 'operator', grants: [] },
+        user: { user_id: 'amina', username, display_name: 'Amina', role: 'admin', grants: [] },
       });
     }
     if (!tokens.has((request.headers.authorization ?? '').replace('Bearer ', '')))
       return problem(response, 401, 'unauthenticated', 'log in first');
+    if (path === '/api/auth/password') {
+      if (
+        request.headers.authorization !== 'Bearer token-of-a-word' ||
+        (await body(request)).present !== office.wordOfNeema
+      )
+        return problem(response, 403, 'E_FORBIDDEN', 'The present password is another one.');
+      office.wordOfNeema = undefined;
+      tokens.add('token-of-neema');
+      return json(response, 200, {
+        token: 'token-of-neema',
+        token_type: 'Bearer',
+        expires_in_s: 3600,
+        user: { user_id: 'neema', username: 'neema', display_name: 'Neema', role: 'operator', grants: [] },
+      });
+    }
     if (path === '/api/auth/logout') return json(response, 200, { ok: true });
     if (path === '/api/grids')
       return json(response, 200, {
-        grids: scenario === 'empty' && many ? [] : villages.map((village) => village.gridState()),
+        grids: [
+          ...villages.map((village) => village.gridState()),
+          ...fleetOf(options.fleet ?? 0, (villages[0] as Village).gridState(), nowMs()),
+        ],
         now_ms: nowMs(),
       });
+    if (path.startsWith('/api/users')) {
+      const [, , , userId, word] = path.split('/');
+      const input = await body(request);
+      if (request.method === 'GET') return json(response, 200, { now_ms: nowMs(), users: office.users });
+      if (userId === undefined) return json(response, 200, office.add(input as never));
+      const user = office.users.find((one) => one.user_id === userId);
+      if (user === undefined) return problem(response, 404, 'E_USER_NOT_FOUND', 'There is no person of this id.');
+      return json(response, 200, word === undefined ? office.change(userId, input) : office.word(user));
+    }
     const parts = path.split('/').slice(2).map(decodeURIComponent);
     const village = villages.find(({ id }) => parts.includes(id));
     if (parts[0] === 'alerts' && (request.method === 'PUT' || request.method === 'POST')) {
@@ -206,6 +253,11 @@ export async function startStub(options: {
                 : owner.note(alert, id, 'Amina', note ?? '', Number(input.occurred_at_ms));
       tell(owner.id, (sequence) => ({ type: 'alert', sequence, alert: next }));
       return json(response, 200, next);
+    }
+    if (parts[0] === 'device' && parts[2] === 'command') {
+      const input = await body(request);
+      const device = villages[0]?.devices().find(({ device_id }) => device_id === parts[1]);
+      return json(response, 200, office.command(parts[1] ?? '', device?.name ?? '', input));
     }
     if (village === undefined) return problem(response, 404, 'not_found', 'no such grid');
     if (parts[0] === 'live') {
@@ -270,6 +322,21 @@ export async function startStub(options: {
           budget_bytes: 20_000_000,
         },
       });
+    if (parts[0] === 'people')
+      return json(response, 200, {
+        grid_id: village.id,
+        people: office.users
+          .filter(({ disabled, role }) => !disabled && role !== 'viewer')
+          .map(({ user_id, display_name }) => ({ user_id, name: display_name })),
+      });
+    if (parts[0] === 'audit') return json(response, 200, office.audit(village.id, url.searchParams));
+    if (parts[0] === 'completeness') return json(response, 200, office.completeness(village.id, kind));
+    if (parts[0] === 'device' && parts[2] === 'commands')
+      return json(
+        response,
+        200,
+        many ? { ...office.commands(village.id), enabled: false } : office.commands(village.id),
+      );
     if (parts[0] === 'dashboard') return json(response, 200, summaryOf(village));
     if (parts[0] === 'device')
       return json(response, 200, { grid_id: village.id, now_ms: nowMs(), devices: village.devices() });

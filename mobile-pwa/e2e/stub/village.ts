@@ -503,6 +503,12 @@ export class Village {
       worst_acknowledged: worst?.acknowledged ?? false,
       worst_paused_until_ms: worst?.shelved_until_ms ?? null,
       state: verdict.power,
+      needs:
+        this.scenario === 'stale'
+          ? ['silent']
+          : worst !== undefined && (worst.severity === 'critical' || worst.severity === 'high') && !worst.acknowledged
+            ? ['alert']
+            : [],
     };
   }
   devices(): DeviceView[] {

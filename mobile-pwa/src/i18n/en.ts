@@ -1,14 +1,20 @@
-import type { deviceTexts } from '../features/devices/texts.js';
-import type { historyTexts } from '../features/history/texts.js';
-import type { clockTexts } from '../features/clock/texts.js';
-import type { loginTexts } from '../features/login/texts.js';
 import type { alertTexts } from '../features/alerts/texts.js';
+import type { answerTexts } from '../features/answer/texts.js';
+import type { clockTexts } from '../features/clock/texts.js';
+import type { completenessTexts } from '../features/completeness/texts.js';
+import type { commandTexts } from '../features/devices/command-texts.js';
+import type { deviceTexts } from '../features/devices/texts.js';
 import type { dutyTexts } from '../features/duty/texts.js';
+import type { fleetTexts } from '../features/fleet/texts.js';
+import type { historyTexts } from '../features/history/texts.js';
 import type { languageTexts } from '../features/language/texts.js';
 import type { homeTexts } from '../features/home/texts.js';
+import type { loginTexts } from '../features/login/texts.js';
 import type { moreTexts } from '../features/more/texts.js';
+import type { peopleTexts } from '../features/people/texts.js';
 import type { reportTexts } from '../features/reports/texts.js';
 import type { ruleTexts } from '../features/rules/texts.js';
+import type { wallTexts } from '../features/wall/texts.js';
 import type { bannerTexts } from '../ui/banner-texts.js';
 import type { sheetTexts } from '../ui/connection-sheet-texts.js';
 
@@ -213,6 +219,7 @@ export type MessageKey =
   | keyof typeof bannerTexts
   | keyof typeof clockTexts
   | keyof typeof dutyTexts
+  | keyof typeof commandTexts
   | keyof typeof deviceTexts
   | keyof typeof loginTexts
   | keyof typeof historyTexts
@@ -221,4 +228,9 @@ export type MessageKey =
   | keyof typeof moreTexts
   | keyof typeof reportTexts
   | keyof typeof ruleTexts
+  | keyof typeof peopleTexts
+  | keyof typeof fleetTexts
+  | keyof typeof completenessTexts
+  | keyof typeof wallTexts
+  | keyof typeof answerTexts
   | keyof typeof sheetTexts;

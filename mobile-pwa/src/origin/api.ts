@@ -42,7 +42,8 @@ export interface HistoryQuestion {
 /** The calls the app makes. */
 export interface Api {
   discover(): Promise<Discovery>;
-  login(username: string, password: string): Promise<LoginResponse>;
+  /** Rejects with E_PASSWORD_DUE for a one-time word, until it comes with the password that was chosen instead. */
+  login(username: string, password: string, chosen?: string): Promise<LoginResponse>;
   logout(): Promise<void>;
   grids(): Promise<{ grids: GridState[]; now_ms: number }>;
   summary(gridId: string): Promise<Summary>;
@@ -71,12 +72,13 @@ export function createApi(options: {
   readonly token: () => string | null;
   readonly onUnauthorised: () => void;
 }): Api {
+  const asJson = async <T>(response: Response): Promise<T> => {
+    if (response.headers.get('content-type')?.includes('json') !== true)
+      throw new ApiFailure('server', response.status);
+    return (await response.json()) as T;
+  };
   const call = <T>(method: string, path: string, body?: unknown, limitMs = patienceMs): Promise<T> =>
-    answer(method, path, body, limitMs, async (response) => {
-      if (response.headers.get('content-type')?.includes('json') !== true)
-        throw new ApiFailure('server', response.status);
-      return (await response.json()) as T;
-    });
+    answer(method, path, body, limitMs, asJson<T>);
 
   async function answer<T>(
     method: string,
@@ -84,10 +86,10 @@ export function createApi(options: {
     body: unknown,
     limitMs: number,
     read: (response: Response) => Promise<T>,
+    token = options.token(),
   ): Promise<T> {
     const stop = new AbortController();
     const limit = options.clock.after(limitMs, () => stop.abort());
-    const token = options.token();
     const isLogin = path.startsWith('/api/auth/login');
     try {
       const headers: Record<string, string> = { accept: 'application/json' };
@@ -122,7 +124,13 @@ export function createApi(options: {
   const part = encodeURIComponent;
   return {
     discover: () => call('GET', '/.well-known/villagrid', undefined, discoverPatienceMs),
-    login: (username, password) => call('POST', '/api/auth/login', { username, password }),
+    async login(username, password, chosen) {
+      const answered = await call<LoginResponse>('POST', '/api/auth/login', { username, password });
+      if (answered.user.password_due !== true) return answered;
+      if (chosen === undefined) throw new ApiFailure('refused', 403, { code: 'E_PASSWORD_DUE' });
+      const own = { present: password, password: chosen };
+      return answer('POST', '/api/auth/password', own, patienceMs, asJson<LoginResponse>, answered.token);
+    },
     logout: () => call('POST', '/api/auth/logout', {}),
     grids: () => call('GET', '/api/grids'),
     summary: (gridId) => call('GET', `/api/dashboard/summary/${part(gridId)}`),

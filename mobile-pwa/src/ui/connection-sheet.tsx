@@ -4,7 +4,7 @@ import { addTexts, t } from '../i18n/messages.js';
 import { clockDifference } from './clock-notice.js';
 import { valid } from '../origin/roaming.js';
 import { useApp } from './context.js';
-import { Dialog } from './shell.js';
+import { Dialog } from '../features/dialog/dialog.js';
 import { awaySinceMs } from './source.js';
 import { UplinkRows } from './connection-sheet-uplink.js';
 import { sheetTexts } from './connection-sheet-texts.js';

@@ -10,7 +10,14 @@ export type Route =
       readonly query: URLSearchParams;
     }
   | { readonly name: 'alert'; readonly gridId: string; readonly alertId: string }
-  | { readonly name: 'more'; readonly gridId: null; readonly query: URLSearchParams };
+  | { readonly name: 'more'; readonly gridId: null; readonly query: URLSearchParams }
+  /** Screens for few people, loaded when they are opened. */
+  | {
+      readonly name: 'further';
+      readonly what: string;
+      readonly gridId: string | null;
+      readonly query: URLSearchParams;
+    };
 
 /** Reads a hash such as `#/grid/kisima/alerts/01H…`. Anything unknown is home. */
 export function parseRoute(hash: string): Route {
@@ -25,21 +32,14 @@ export function parseRoute(hash: string): Route {
   });
   if (parts[0] === 'alerts') return { name: 'all-alerts' };
   if (parts[0] === 'more') return { name: 'more', gridId: null, query };
+  if (parts[0] === 'fleet' || parts[0] === 'people') return { name: 'further', what: parts[0], gridId: null, query };
   if (parts[0] !== 'grid' || !parts[1]) return { name: 'home' };
   const gridId = parts[1];
-  switch (parts[2] ?? '') {
-    case 'alerts':
-      return parts[3] ? { name: 'alert', gridId, alertId: parts[3] } : { name: 'alerts', gridId, query };
-    case 'history':
-    case 'reports':
-    case 'devices':
-    case 'duty':
-    case 'rules':
-    case 'more':
-      return { name: parts[2] as 'history' | 'reports' | 'devices' | 'rules' | 'duty' | 'more', gridId, query };
-    default:
-      return { name: 'grid', gridId, query };
-  }
+  const name = parts[2] ?? '';
+  if (name === 'alerts') return parts[3] ? { name: 'alert', gridId, alertId: parts[3] } : { name, gridId, query };
+  if (/^(history|reports|devices|duty|rules|more)$/.test(name)) return { name: name as 'history', gridId, query };
+  if (/^(audit|completeness|wall)$/.test(name)) return { name: 'further', what: name, gridId, query };
+  return { name: 'grid', gridId, query };
 }
 
 const part = encodeURIComponent;
@@ -57,4 +57,5 @@ export const links = {
   duty: (gridId: string) => `#/grid/${part(gridId)}/duty`,
   devices: (gridId: string) => `#/grid/${part(gridId)}/devices`,
   rules: (gridId: string) => `#/grid/${part(gridId)}/rules`,
+  further: (what: string, gridId?: string) => (gridId ? `#/grid/${part(gridId)}/${what}` : `#/${what}`),
 };

@@ -1,5 +1,4 @@
 /** The frame of every screen: header with title and status line, tabs below or rail at the side, connection sheet. */
-import type { ComponentChildren } from 'preact';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { t } from '../i18n/messages.js';
 import { useApp } from './context.js';
@@ -64,7 +63,7 @@ export function Tabs() {
       icon: 'menu',
       label: t('tab.more'),
       href: links.more(inGrid ? gridId : null),
-      current: name === 'more' || name === 'duty',
+      current: name === 'more' || name === 'duty' || name === 'further',
     },
   ];
   return (
@@ -181,45 +180,5 @@ export function Header({
         <Icon name={sunlight ? 'moon' : 'sun'} />
       </button>
     </header>
-  );
-}
-
-/** A modal dialog that follows `open`; Escape and the close button end it. */
-export function Dialog({
-  open,
-  title,
-  onClose,
-  children,
-}: {
-  open: boolean;
-  title: string;
-  onClose: () => void;
-  children: ComponentChildren;
-}) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    const element = dialog.current;
-    if (element === null) return;
-    if (open && !element.open) element.showModal();
-    if (!open && element.open) element.close();
-  }, [open]);
-  if (!open) return null;
-  return (
-    <dialog
-      ref={dialog}
-      aria-label={title}
-      onClose={onClose}
-      onClick={(event) => {
-        if (event.target === dialog.current) onClose();
-      }}
-    >
-      <div class="head">
-        <h2>{title}</h2>
-        <button type="button" class="hit" aria-label={t('sheet.close')} onClick={onClose}>
-          <Icon name="close" />
-        </button>
-      </div>
-      {children}
-    </dialog>
   );
 }

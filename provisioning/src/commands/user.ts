@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { type Grant, highestRole, type Role, roles, VillagridError } from '@villagrid/contracts';
 import { type Command, Option } from 'commander';
-import { makePassword } from '../site/password.js';
+import { makePassword } from '@villagrid/runtime';
 import { withAccounts } from '../site/people.js';
 import { GivenValueError } from '../site/check-gateway.js';
 import { siteOf } from '../site/gateway-site.js';

@@ -10,12 +10,11 @@ import {
   VillagridError,
 } from '@villagrid/contracts';
 import { loadGatewayConfig } from '@villagrid/gateway/config';
-import { hashSecret } from '@villagrid/runtime';
+import { hashSecret, makePassword } from '@villagrid/runtime';
 import { type Document, stringify } from 'yaml';
 import { checkCertificateNames, checkGatewayText, GivenValueError } from './check-gateway.js';
 import { folderAuthority, issueServer } from './authority.js';
 import { readText, readYaml, writePublic, writeSecret } from './files.js';
-import { makePassword } from './password.js';
 
 /** Where things are in a gateway's folder. */
 export const gatewayFiles = (folder: string) => ({

@@ -271,3 +271,32 @@ t.test(
     t.equal(await accounts.authenticate(token), undefined, 'its logins were ended');
   },
 );
+
+t.test('a one-time word is good for choosing a password, within a week, and never again', async (t) => {
+  const { accounts, clock } = setUp(t);
+  await add(accounts);
+  const by = { actor: { user_id: 'a1', name: 'Manager' }, atMs: 5 };
+  const before = (await accounts.login('operator', password, 'a'))?.token ?? '';
+  await accounts.setOneTimeWord('operator', 'word-word-word', by);
+  t.equal(await accounts.authenticate(before), undefined, 'logins ended');
+  t.equal(accounts.list()[0]?.passwordDue, true);
+  const login = await accounts.login('operator', 'word-word-word', 'a');
+  t.match([login?.principal.password_due, login?.expiresInS], [true, 3600]);
+  t.equal((await accounts.authenticate(login?.token ?? ''))?.password_due, true);
+  const id = login?.principal.user_id ?? '';
+  t.equal(await accounts.choosePassword(id, 'another word', 'chosen by me'), undefined, 'a wrong word');
+  await t.rejects(accounts.choosePassword(id, 'word-word-word', 'short'), { code: 'E_REQUEST_INVALID' });
+  await t.rejects(accounts.choosePassword(id, 'word-word-word', 'word-word-word'), { code: 'E_REQUEST_INVALID' });
+  const own = await accounts.choosePassword(id, 'word-word-word', 'chosen by me', 7);
+  t.equal(await accounts.authenticate(login?.token ?? ''), undefined, 'the login of the word ended');
+  t.notOk((await accounts.authenticate(own?.token ?? ''))?.password_due);
+  t.equal(await accounts.login('operator', 'word-word-word', 'a'), undefined);
+  t.match(accounts.audit(0, 10), [
+    { kind: 'password_chosen', atMs: 7, actor: { name: 'Operator' } },
+    { kind: 'word_given', atMs: 5, actor: by.actor, displayName: 'Operator' },
+  ]);
+  t.notMatch(JSON.stringify(accounts.audit(0, 10)), /word-word|chosen by/, 'no secret in it');
+  await accounts.setOneTimeWord('operator', 'word-word-word', by);
+  await clock.advance(7 * day + 1);
+  t.equal(await accounts.login('operator', 'word-word-word', 'a'), undefined, 'after a week');
+});

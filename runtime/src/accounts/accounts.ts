@@ -28,6 +28,13 @@ export const failedTriesWindowMs = 15 * 60 * 1000;
 /** Shortest password a person may have, characters. */
 export const shortestPassword = 8;
 
+/** Life of a one-time word, seconds of running time: a week, as people are not reached every day. */
+export const oneTimeWordLifeS = 7 * 24 * 3600;
+
+/** Life of a login by a one-time word: long enough to choose a password, seconds. */
+const provisionalLifeS = 3600;
+/** Entries of the audit that are kept; the oldest go. */
+const mostAudited = 20_000;
 /** Logins of one account at a time; the oldest goes. */
 const mostLoginsPerAccount = 50;
 /** Logins waiting for their turn; more are asked to come back. */
@@ -56,6 +63,34 @@ export interface Account {
   readonly grants: readonly Grant[];
   readonly disabled: boolean;
   readonly createdAtMs: number;
+  /** Whether it waits for its person to come with a one-time word and choose a password. */
+  readonly passwordDue: boolean;
+}
+
+/** Who changes accounts, and when, Unix milliseconds: for the audit. */
+export interface AccountAct {
+  readonly actor: { readonly user_id: string; readonly name: string };
+  readonly atMs: number;
+}
+
+/** What was done to accounts. */
+export type AccountAuditKind =
+  | 'account_added'
+  | 'grants_changed'
+  | 'account_disabled'
+  | 'account_enabled'
+  | 'word_given'
+  | 'password_set'
+  | 'password_chosen';
+
+/** One line of the audit; never a secret. */
+export interface AccountAudit extends AccountAct {
+  readonly id: string;
+  readonly kind: AccountAuditKind;
+  readonly userId: string;
+  readonly displayName: string;
+  /** Grants it had from then on. */
+  readonly grants: readonly Grant[];
 }
 
 /** What a new account needs. */
@@ -66,6 +101,8 @@ export interface NewAccount {
   /** At least 8 characters. */
   readonly password: string;
   readonly grants: readonly Grant[];
+  /** Whether the password is a one-time word: good for a week, and for nothing but choosing a password. */
+  readonly oneTime?: boolean;
 }
 
 /** An account as another server tells it. */
@@ -87,22 +124,31 @@ export interface Accounts {
   /** The same for a token that was asked for shortly before; undefined says nothing of it. */
   remembered(token: string): Principal | undefined;
   logout(token: string): Promise<void>;
-  /** Adds an account. E_CONFLICT when the name is taken, E_REQUEST_INVALID when a field is not acceptable. */
-  addUser(account: NewAccount): Promise<Account>;
+  /** Adds an account. E_CONFLICT when the name is taken, E_REQUEST_INVALID when a field is not acceptable. `by` as everywhere: the command line when left out. */
+  addUser(account: NewAccount, by?: AccountAct): Promise<Account>;
   /** Sets a new password and ends all logins of the account. */
-  setPassword(username: string, password: string): Promise<void>;
+  setPassword(username: string, password: string, by?: AccountAct): Promise<void>;
+  /** The same with a word that is good for a week, and for nothing but choosing a password. */
+  setOneTimeWord(username: string, word: string, by?: AccountAct): Promise<void>;
+  /**
+   * A person's own change: checks the present password, ends all logins and gives a new one. Undefined when the present
+   * one is wrong; E_REQUEST_INVALID when the new one is not acceptable, E_LOGIN_SLOW_DOWN as for a login.
+   */
+  choosePassword(userId: string, present: string, password: string, atMs?: number): Promise<AccountLogin | undefined>;
   /** Replaces the grants; holds at once, also for logins that exist. */
-  setGrants(username: string, grants: readonly Grant[]): void;
+  setGrants(username: string, grants: readonly Grant[], by?: AccountAct): void;
   /** Shuts an account out at once and ends its logins. */
-  disable(username: string): void;
+  disable(username: string, by?: AccountAct): void;
   /** Lets a disabled account in again; it logs in anew. */
-  enable(username: string): void;
+  enable(username: string, by?: AccountAct): void;
   /**
    * Makes an account what the other side says it is, or adds it. A hash that differs replaces the password and ends its
    * logins; without one a new account cannot log in until it is given a password. E_REQUEST_INVALID for a field that is
    * not acceptable.
    */
   put(account: ToldAccount): void;
+  /** What was done to accounts in [fromMs, toMs), newest first, at most 5,000. */
+  audit(fromMs: number, toMs: number): readonly AccountAudit[];
   /** All accounts by name. */
   list(): readonly Account[];
   count(): number;
@@ -137,6 +183,18 @@ export const accountMigrations: readonly Migration[] = [
    CREATE INDEX IF NOT EXISTS account_login_by_user ON account_login (user_id, ends_at_running_ms);
    CREATE TABLE IF NOT EXISTS account_running_time (elapsed_ms INTEGER NOT NULL);
    INSERT INTO account_running_time SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM account_running_time)`,
+  `ALTER TABLE account ADD COLUMN word_ends_at_running_ms INTEGER;
+   CREATE TABLE account_audit (
+     audit_id TEXT PRIMARY KEY,
+     at_ms INTEGER NOT NULL,
+     actor_id TEXT NOT NULL,
+     actor_name TEXT NOT NULL,
+     kind TEXT NOT NULL,
+     user_id TEXT NOT NULL,
+     display_name TEXT NOT NULL,
+     grants TEXT NOT NULL
+   ) WITHOUT ROWID;
+   CREATE INDEX account_audit_by_time ON account_audit (at_ms)`,
 ];
 
 interface AccountRow {
@@ -147,6 +205,19 @@ interface AccountRow {
   readonly grants: string;
   readonly disabled: number;
   readonly created_at_ms: number;
+  /** Running time until which the password is a one-time word; null when it is the person's own. */
+  readonly word_ends_at_running_ms: number | null;
+}
+
+interface AuditRow {
+  readonly audit_id: string;
+  readonly at_ms: number;
+  readonly actor_id: string;
+  readonly actor_name: string;
+  readonly kind: AccountAuditKind;
+  readonly user_id: string;
+  readonly display_name: string;
+  readonly grants: string;
 }
 
 /** Opens the accounts in a database of the caller; makes their tables when they are missing. */
@@ -169,12 +240,25 @@ export function createAccounts({
 
   const byName = database.prepare<[string], AccountRow>('SELECT * FROM account WHERE username = ?');
   const byId = database.prepare<[string], AccountRow>('SELECT * FROM account WHERE user_id = ? AND disabled = 0');
+  const byAnyId = database.prepare<[string], AccountRow>('SELECT * FROM account WHERE user_id = ?');
   const all = database.prepare<[], AccountRow>('SELECT * FROM account ORDER BY username');
   const counted = database.prepare<[], number>('SELECT count(*) FROM account').pluck();
-  const insert = database.prepare<[string, string, string, string, string, number]>(
-    'INSERT INTO account (user_id, username, display_name, password_hash, grants, created_at_ms) VALUES (?, ?, ?, ?, ?, ?)',
+  const insert = database.prepare<[string, string, string, string, string, number, number | null]>(
+    `INSERT INTO account (user_id, username, display_name, password_hash, grants, created_at_ms, word_ends_at_running_ms)
+     VALUES (?, ?, ?, ?, ?, ?, ?)`,
   );
-  const updatePassword = database.prepare<[string, string]>('UPDATE account SET password_hash = ? WHERE user_id = ?');
+  const updatePassword = database.prepare<[string, number | null, string]>(
+    'UPDATE account SET password_hash = ?, word_ends_at_running_ms = ? WHERE user_id = ?',
+  );
+  const insertAudit = database.prepare<[string, number, string, string, string, string, string, string]>(
+    'INSERT INTO account_audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+  );
+  const deleteOldAudit = database.prepare<[number]>(
+    'DELETE FROM account_audit WHERE audit_id IN (SELECT audit_id FROM account_audit ORDER BY at_ms DESC, audit_id DESC LIMIT -1 OFFSET ?)',
+  );
+  const auditBetween = database.prepare<[number, number], AuditRow>(
+    'SELECT * FROM account_audit WHERE at_ms >= ? AND at_ms < ? ORDER BY at_ms DESC, audit_id DESC LIMIT 5000',
+  );
   const updateGrants = database.prepare<[string, string]>('UPDATE account SET grants = ? WHERE user_id = ?');
   const updateShown = database.prepare<[string, string, string]>(
     'UPDATE account SET display_name = ?, grants = ? WHERE user_id = ?',
@@ -206,11 +290,30 @@ export function createAccounts({
     return row;
   };
 
+  /** Writes down who did what to an account, beside what they did. */
+  const note = (kind: AccountAuditKind, userId: string, by: AccountAct | undefined) => {
+    const account = byAnyId.get(userId);
+    if (account === undefined) return;
+    const { actor, atMs } = by ?? { actor: { user_id: '', name: 'command line' }, atMs: realClock.nowMs() };
+    insertAudit.run(
+      newId(atMs, random),
+      Math.floor(atMs),
+      actor.user_id,
+      actor.name,
+      kind,
+      userId,
+      account.display_name,
+      account.grants,
+    );
+    deleteOldAudit.run(mostAudited);
+  };
+  const lifeOf = (account: AccountRow): number =>
+    account.word_ends_at_running_ms === null ? tokenLifeS : Math.min(tokenLifeS, provisionalLifeS);
   const startLogin = database.transaction((account: AccountRow, tokenHash: Buffer) => {
     const now = runningTime.nowMs();
     runningTime.keep(true);
     deleteEnded.run(now);
-    insertLogin.run(tokenHash, account.user_id, now + tokenLifeS * 1000);
+    insertLogin.run(tokenHash, account.user_id, now + lifeOf(account) * 1000);
     deleteOldest.run(account.user_id, mostLoginsPerAccount);
     forgetPersons();
   });
@@ -218,18 +321,37 @@ export function createAccounts({
     const userId = held.userOf(hash, runningTime.nowMs());
     return userId === undefined ? undefined : byId.get(userId);
   };
-  const setPasswordOf = database.transaction((userId: string, hash: string) => {
-    updatePassword.run(hash, userId);
-    deleteLogins.run(userId);
-    held.endAllOf(userId);
+  const wordEndMs = () => runningTime.nowMs() + oneTimeWordLifeS * 1000;
+  const setPasswordOf = database.transaction(
+    (userId: string, hash: string, kind: AccountAuditKind, by: AccountAct | undefined) => {
+      updatePassword.run(hash, kind === 'word_given' ? wordEndMs() : null, userId);
+      deleteLogins.run(userId);
+      held.endAllOf(userId);
+      note(kind, userId, by);
+      forgetPersons();
+    },
+  );
+  const setDisabled = database.transaction((userId: string, disabled: boolean, by: AccountAct | undefined) => {
+    updateDisabled.run(disabled ? 1 : 0, userId);
+    if (disabled) {
+      deleteLogins.run(userId);
+      held.endAllOf(userId);
+    }
+    note(disabled ? 'account_disabled' : 'account_enabled', userId, by);
     forgetPersons();
   });
-  const disable = database.transaction((userId: string) => {
-    updateDisabled.run(1, userId);
-    deleteLogins.run(userId);
-    held.endAllOf(userId);
+  const setGrantsOf = database.transaction((userId: string, grants: string, by: AccountAct | undefined) => {
+    updateGrants.run(grants, userId);
+    note('grants_changed', userId, by);
     forgetPersons();
   });
+  const insertAccount = database.transaction(
+    (id: string, { oneTime, grants }: NewAccount, name: string, shown: string, hash: string, by?: AccountAct) => {
+      const createdMs = Math.floor(realClock.nowMs());
+      insert.run(id, name, shown, hash, JSON.stringify(grants), createdMs, oneTime === true ? wordEndMs() : null);
+      note('account_added', id, by);
+    },
+  );
 
   const putAccount = database.transaction((account: ToldAccount) => {
     const { username, displayName, grants, disabled, passwordHash } = account;
@@ -239,14 +361,20 @@ export function createAccounts({
       throw new VillagridError('E_REQUEST_INVALID', `the password hash of ${quoted(name)} is none.`);
     checkGrants(grants);
     const grantsText = JSON.stringify(grants);
+    const by = { actor: { user_id: '', name: 'other side' }, atMs: realClock.nowMs() };
     const known = byName.get(name);
     const userId = known?.user_id ?? newId(realClock.nowMs(), random);
     if (known) {
       updateShown.run(displayName, grantsText, userId);
-      if (passwordHash !== undefined && passwordHash !== known.password_hash) setPasswordOf(userId, passwordHash);
-    } else insert.run(userId, name, displayName, passwordHash ?? noPassword, grantsText, Math.floor(realClock.nowMs()));
-    if (disabled) disable(userId);
-    else updateDisabled.run(0, userId);
+      if (passwordHash !== undefined && passwordHash !== known.password_hash)
+        setPasswordOf(userId, passwordHash, 'password_set', by);
+      if (known.grants !== grantsText) note('grants_changed', userId, by);
+    } else {
+      const nowMs = Math.floor(realClock.nowMs());
+      insert.run(userId, name, displayName, passwordHash ?? noPassword, grantsText, nowMs, null);
+      note('account_added', userId, by);
+    }
+    if (disabled !== (known !== undefined && known.disabled !== 0)) setDisabled(userId, disabled, by);
     forgetPersons();
     log.info('an account is as the other side says', { user_id: userId, grants, disabled });
   });
@@ -272,6 +400,19 @@ export function createAccounts({
     }
     const known = remembered.get(token);
     return known !== undefined && known.endsMs > nowMs ? known.principal : undefined;
+  };
+
+  /** A new login of an account. */
+  const begin = (account: AccountRow): AccountLogin => {
+    const token = Buffer.from(random.bytes(32)).toString('base64url');
+    try {
+      startLogin(account, sha256(token));
+    } catch (error) {
+      // Whoever is to mend a full card must be able to look.
+      held.add(sha256(token), account.user_id, runningTime.nowMs() + lifeOf(account) * 1000);
+      log.warn('a login could not be written; it holds until the next start', { user_id: account.user_id, error });
+    }
+    return { token, expiresInS: lifeOf(account), principal: principalOf(account) };
   };
 
   return {
@@ -300,18 +441,37 @@ export function createAccounts({
           log.warn('login failed', { user_id: account?.user_id ?? null, address });
           return undefined;
         }
-        const token = Buffer.from(random.bytes(32)).toString('base64url');
-        try {
-          startLogin(present, sha256(token));
-        } catch (error) {
-          // Whoever is to mend a full card must be able to look.
-          held.add(sha256(token), present.user_id, runningTime.nowMs() + tokenLifeS * 1000);
-          log.warn('a login could not be written; it holds until the next start', { user_id: present.user_id, error });
+        if (present.word_ends_at_running_ms !== null && present.word_ends_at_running_ms <= runningTime.nowMs()) {
+          log.warn('a one-time word came too late', { user_id: present.user_id, address });
+          return undefined;
         }
+        const login = begin(present);
         // The person knows the secret after all; the address may still be trying other names.
         triesOfName.forget(name);
         log.info('logged in', { user_id: present.user_id, address });
-        return { token, expiresInS: tokenLifeS, principal: principalOf(present) };
+        return login;
+      });
+    },
+    async choosePassword(userId, present, password, atMs) {
+      const named = byId.get(userId);
+      if (named === undefined) return undefined;
+      refuseWhenTooMany(named.username, userId);
+      checkPassword(password);
+      if (password === present)
+        throw new VillagridError('E_REQUEST_INVALID', 'the new password must be another than the present one.');
+      return inTurn(async () => {
+        refuseWhenTooMany(named.username, userId);
+        const account = byId.get(userId);
+        if (account === undefined || !(await verifySecret(present, account.password_hash))) {
+          triesOfName.fail(named.username, realClock.monotonicMs());
+          return undefined;
+        }
+        const hash = await hashSecret(password, random);
+        if (byId.get(userId)?.password_hash !== account.password_hash) return undefined;
+        const actor = { user_id: userId, name: account.display_name };
+        setPasswordOf(userId, hash, 'password_chosen', { actor, atMs: atMs ?? realClock.nowMs() });
+        log.info('a person chose a password, their logins ended', { user_id: userId });
+        return begin(byId.get(userId) ?? account);
       });
     },
     async authenticate(token) {
@@ -344,7 +504,8 @@ export function createAccounts({
         log.warn('the end of a login could not be written; it holds until the next start', { error });
       }
     },
-    async addUser({ username, displayName, password, grants }) {
+    async addUser(given, by) {
+      const { username, displayName, password, grants } = given;
       const name = canonicalName(username);
       if (!usernameForm.test(name)) {
         throw new VillagridError('E_REQUEST_INVALID', wrongName(username));
@@ -359,7 +520,7 @@ export function createAccounts({
       const hash = await hashSecret(password, random);
       const nowMs = realClock.nowMs();
       try {
-        insert.run(newId(nowMs, random), name, shown, hash, JSON.stringify(grants), Math.floor(nowMs));
+        insertAccount(newId(nowMs, random), given, name, shown, hash, by);
       } catch (error) {
         if (byName.get(name)) throw taken();
         throw error;
@@ -368,31 +529,45 @@ export function createAccounts({
       log.info('account added', { user_id: account.userId, grants: account.grants });
       return account;
     },
-    async setPassword(username, password) {
+    async setPassword(username, password, by) {
       const { user_id: userId } = named(username);
       checkPassword(password);
-      setPasswordOf(userId, await hashSecret(password, random));
+      setPasswordOf(userId, await hashSecret(password, random), 'password_set', by);
       log.info('a new secret was set for an account, its logins ended', { user_id: userId });
     },
-    setGrants(username, grants) {
+    async setOneTimeWord(username, word, by) {
+      const { user_id: userId } = named(username);
+      checkPassword(word);
+      setPasswordOf(userId, await hashSecret(word, random), 'word_given', by);
+      log.info('a one-time word was given to an account, its logins ended', { user_id: userId });
+    },
+    setGrants(username, grants, by) {
       const { user_id: userId } = named(username);
       checkGrants(grants);
-      updateGrants.run(JSON.stringify(grants), userId);
-      forgetPersons();
+      setGrantsOf(userId, JSON.stringify(grants), by);
       log.info('grants changed', { user_id: userId, grants });
     },
-    disable(username) {
+    disable(username, by) {
       const { user_id: userId } = named(username);
-      disable(userId);
+      setDisabled(userId, true, by);
       log.info('account disabled', { user_id: userId });
     },
-    enable(username) {
+    enable(username, by) {
       const { user_id: userId } = named(username);
-      updateDisabled.run(0, userId);
-      forgetPersons();
+      setDisabled(userId, false, by);
       log.info('account enabled', { user_id: userId });
     },
     put: (account) => putAccount(account),
+    audit: (fromMs, toMs) =>
+      auditBetween.all(fromMs, toMs).map((row) => ({
+        id: row.audit_id,
+        atMs: row.at_ms,
+        actor: { user_id: row.actor_id, name: row.actor_name },
+        kind: row.kind,
+        userId: row.user_id,
+        displayName: row.display_name,
+        grants: JSON.parse(row.grants) as Grant[],
+      })),
     list: () => all.all().map(accountOf),
     count: () => counted.get() ?? 0,
   };
@@ -450,6 +625,7 @@ function principalOf(row: AccountRow): Principal {
     username: row.username,
     display_name: row.display_name,
     grants: JSON.parse(row.grants) as Grant[],
+    ...(row.word_ends_at_running_ms === null ? {} : { password_due: true as const }),
   };
 }
 
@@ -461,6 +637,7 @@ function accountOf(row: AccountRow): Account {
     grants: JSON.parse(row.grants) as Grant[],
     disabled: row.disabled !== 0,
     createdAtMs: row.created_at_ms,
+    passwordDue: row.word_ends_at_running_ms !== null,
   };
 }
 

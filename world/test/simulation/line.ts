@@ -190,20 +190,23 @@ export class Line {
       end.cloud.line.connected(end.gateway);
       events.up();
     };
-    const line = this;
+    const isConnected = () => own?.open === true && this.#session === own;
+    const hangUp = (session: Session) => {
+      this.#leave(session);
+      this.#tellCloud(session);
+    };
     return {
       open: (_subscription, events) => void time.after(this.faults.latencyMs * 4, () => connect(events), life),
       publish: (topic, bytes) =>
         own?.open === true ? this.#carry(own, topic, bytes) : Promise.reject(new Error('no link')),
       get connected() {
-        return own?.open === true && line.#session === own;
+        return isConnected();
       },
-      traffic: () => ({ sentBytes: line.#sent, receivedBytes: line.#received }),
+      traffic: () => ({ sentBytes: this.#sent, receivedBytes: this.#received }),
       async close() {
         closed = true;
         if (own?.open !== true) return;
-        line.#leave(own);
-        line.#tellCloud(own);
+        hangUp(own);
       },
     };
   }

@@ -6,6 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import {
+  decodeFrame,
   digestHex,
   newId,
   seriesHasher,
@@ -173,7 +174,7 @@ const energyOf = {
 type DeviceId = keyof typeof energyOf;
 const deviceIds = Object.keys(energyOf) as DeviceId[];
 
-const tracedLines = 60;
+const tracedLines = 200;
 
 /** Runs one seed. */
 export async function runVillage(

@@ -1,6 +1,7 @@
 /** What people do with an alert beside seeing it: pause it, give it to somebody; and what it belongs to. */
-import { useState } from 'preact/hooks';
-import type { AlertView } from '@villagrid/contracts';
+
+import type { AlertView, Assignees } from '@villagrid/contracts';
+import { useEffect, useState } from 'preact/hooks';
 import { momentText, sentenceStart } from '../../i18n/format.js';
 import { wordsOf } from '../../i18n/alert-words.js';
 import { t } from '../../i18n/messages.js';
@@ -9,8 +10,8 @@ import type { ShownAlert } from '../../local/acts.js';
 import { useApp } from '../../ui/context.js';
 import { Icon, Severity } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
-import { Dialog } from '../../ui/shell.js';
-import { knownPeople } from './people.js';
+import { Dialog } from '../dialog/dialog.js';
+import { givenTo, knownPeople } from './people.js';
 
 /** Why it is paused, given to, last known since: one line each. */
 export function StandingLines({ alert, nowMs, zone }: { alert: ShownAlert; nowMs: number; zone: string }) {
@@ -143,7 +144,24 @@ export function GiveDialog({ alert, open, onClose }: ActDialog) {
   const app = useApp();
   const [name, setName] = useState('');
   const { views, login } = app.state;
-  const people = knownPeople(views.value[alert.grid_id]?.alerts ?? [alert], login.value?.displayName);
+  const [assignees, setAssignees] = useState<readonly string[]>();
+  useEffect(() => {
+    if (!open) return;
+    // Without an answer those are offered who have had to do with alerts here.
+    app.api
+      .ask(
+        `/api/people/${encodeURIComponent(alert.grid_id)}`,
+        8000,
+        (response) => response.json() as Promise<Assignees>,
+      )
+      .then(
+        ({ people }) => setAssignees(people.map((one) => one.name)),
+        () => undefined,
+      );
+  }, [open, alert.grid_id, app]);
+  const own = login.value?.displayName;
+  const known = knownPeople(views.value[alert.grid_id]?.alerts ?? [alert], own);
+  const people = givenTo(known, assignees, own);
   const give = (assignee: string | null) => {
     const replaces = alert.timeline.filter(({ kind }) => kind === 'assigned').map(({ event_id }) => event_id);
     void app.act({ alert, type: 'assign', note: null, assignee, replaces });

@@ -19,3 +19,17 @@ export function knownPeople(alerts: readonly AlertView[], own: string | undefine
     .slice(0, mostPeople)
     .map(([name]) => name);
 }
+
+/**
+ * Names to offer: those whom the server says it may be given to, who had to do with alerts here first; the phone's own
+ * knowledge while the server has not answered.
+ */
+export function givenTo(
+  known: readonly string[],
+  assignees: readonly string[] | undefined,
+  own: string | undefined,
+): readonly string[] {
+  if (assignees === undefined) return known;
+  const may = new Set(assignees.filter((name) => name !== own));
+  return [...new Set([...known.filter((name) => may.has(name)), ...may])];
+}

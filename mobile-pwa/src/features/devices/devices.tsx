@@ -1,7 +1,7 @@
 /** Devices of a grid: silent ones first, each with link state, last seen and what it measures. */
 import './devices.css';
-import { freshness, type DeviceView } from '@villagrid/contracts';
-import { useEffect } from 'preact/hooks';
+import { type CommandList, type DeviceView, freshness } from '@villagrid/contracts';
+import { useCallback, useEffect, useState } from 'preact/hooks';
 import {
   agoText,
   durationText,
@@ -18,6 +18,8 @@ import { useApp } from '../../ui/context.js';
 import { Icon, type IconName } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
 import { Header } from '../../ui/shell.js';
+import { asJson } from '../answer/answer.js';
+import { CommandSheet } from './commands.js';
 import { deviceTexts } from './texts.js';
 
 addTexts(deviceTexts);
@@ -75,11 +77,18 @@ function Device({
   nowMs,
   zone,
   connected,
+  gridId,
+  commands,
+  commanded,
 }: {
   device: DeviceView;
   nowMs: number;
   zone: string;
   connected: boolean;
+  gridId: string;
+  /** What may be told to devices; undefined while it is not known, or for who may tell nothing. */
+  commands: CommandList | undefined;
+  commanded: () => void;
 }) {
   const state = shownLinkState(device, nowMs, connected);
   const silent = state === 'stale' || state === 'offline' || state === 'never_seen';
@@ -119,13 +128,16 @@ function Device({
           </dd>
         </div>
       </dl>
+      {commands !== undefined && (
+        <CommandSheet gridId={gridId} zone={zone} device={device} list={commands} done={commanded} />
+      )}
     </details>
   );
 }
 
 export function Devices({ gridId }: { gridId: string }) {
   const app = useApp();
-  const { views, nowMs } = app.state;
+  const { views, nowMs, login } = app.state;
   useEffect(() => app.follow(gridId), [gridId, app]);
   const connected = app.state.channel.value === 'live' || app.state.channel.value === 'polling';
   useEffect(() => {
@@ -135,6 +147,17 @@ export function Devices({ gridId }: { gridId: string }) {
     const timer = app.clock.every(10_000, () => void app.refreshDevices(gridId));
     return () => timer.cancel();
   }, [gridId, connected, app]);
+  const mayCommand = login.value !== null && login.value.role !== 'viewer';
+  const [commands, setCommands] = useState<CommandList>();
+  const askCommands = useCallback(() => {
+    // Without an answer nothing is offered: a command cannot be sent then either.
+    app.api
+      .ask(`/api/device/${encodeURIComponent(gridId)}/commands`, 10_000, asJson<CommandList>)
+      .then(setCommands, () => undefined);
+  }, [gridId, app]);
+  useEffect(() => {
+    if (mayCommand && connected) askCommands();
+  }, [mayCommand, connected, askCommands]);
   const view = views.value[gridId];
   const now = nowMs.value;
   const devices = view?.devices ?? [];
@@ -181,7 +204,16 @@ export function Devices({ gridId }: { gridId: string }) {
                     </h2>
                     <div class="rows">
                       {list.map((device) => (
-                        <Device key={device.device_id} device={device} nowMs={now} zone={zone} connected={connected} />
+                        <Device
+                          key={device.device_id}
+                          device={device}
+                          nowMs={now}
+                          zone={zone}
+                          connected={connected}
+                          gridId={gridId}
+                          commands={mayCommand ? commands : undefined}
+                          commanded={askCommands}
+                        />
                       ))}
                     </div>
                   </section>

@@ -1,4 +1,5 @@
 /** History: a period, up to four lines on two axes, gaps as gaps, a readout below, and the same as a table. */
+import '../seg.css';
 import './history.css';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import {

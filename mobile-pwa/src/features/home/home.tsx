@@ -1,13 +1,12 @@
 /** Grid selection: one row per grid with its state and age, who needs somebody first. */
 import './home.css';
-import { useEffect, useState } from 'preact/hooks';
 import type { GridState } from '@villagrid/contracts';
-import { agoText, momentText, percentText, sentenceStart, sentenceMiddle } from '../../i18n/format.js';
+import { useEffect, useState } from 'preact/hooks';
 import { ruleWordsOf, wordsOf } from '../../i18n/alert-words.js';
+import { agoText, momentText, percentText, sentenceMiddle, sentenceStart } from '../../i18n/format.js';
 import { addTexts, t } from '../../i18n/messages.js';
 import { openAlerts, paused, pausedLast, worstCalm } from '../../live/apply.js';
 import { withActs } from '../../local/acts.js';
-import { valid } from '../../origin/roaming.js';
 import { useApp } from '../../ui/context.js';
 import { BatteryIcon, Icon, Severity } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
@@ -15,12 +14,15 @@ import { Header } from '../../ui/shell.js';
 import { wide } from '../../ui/theme.js';
 import { pausedText, seenText } from '../alerts/alert-row.js';
 import { groupGrids } from './groups.js';
+import { useGridsSource } from './source.js';
 import { homeTexts } from './texts.js';
 
 addTexts(homeTexts);
 
 /** From how many grids on a search field is shown. */
 const searchFrom = 8;
+/** Rows of a group that are drawn at first and with each further tap. */
+const pageSize = 50;
 /** A report older than this is mentioned in the row, ms. */
 const mentionAgeMs = 120_000;
 
@@ -89,6 +91,7 @@ function GridRow({ grid, nowMs, current }: { grid: GridState; nowMs: number; cur
 export function GridList({ currentId }: { currentId?: string | null }) {
   const { state } = useApp();
   const [search, setSearch] = useState('');
+  const [most, setMost] = useState(pageSize);
   const grids = state.grids.value;
   const now = state.nowMs.value;
   const wanted = search.trim().toLowerCase();
@@ -124,10 +127,17 @@ export function GridList({ currentId }: { currentId?: string | null }) {
                 <span>{groups[group].length}</span>
               </h2>
               <div class="rows">
-                {groups[group].map((grid) => (
+                {groups[group].slice(0, most).map((grid) => (
                   <GridRow key={grid.grid_id} grid={grid} nowMs={now} current={grid.grid_id === currentId} />
                 ))}
               </div>
+              {groups[group].length > most && (
+                <p class="sec note-line">
+                  <button type="button" class="btn quiet" onClick={() => setMost(most + pageSize)}>
+                    {t('home.showMore', { n: Math.min(pageSize, groups[group].length - most) })}
+                  </button>
+                </p>
+              )}
             </section>
           ),
       )}
@@ -160,39 +170,9 @@ export function homeVerdict(grids: readonly GridState[], nowMs: number): { lead:
   return { lead: open ? t('home.allWellKnown') : t('home.allWell'), rest: '' };
 }
 
-function useGridsSource() {
-  const { state } = useApp();
-  const { grids, gridsState, gridsAtMs, discovery, lastServer, login, loginExpired, nowMs } = state;
-  const server = t(`source.${discovery.value?.kind ?? lastServer.value.kind ?? 'cloud'}`);
-  const zone = grids.value[0]?.zone ?? 'UTC';
-  const saved = gridsAtMs.value;
-  if (
-    !valid(login.value) ||
-    loginExpired.value ||
-    gridsState.value === 'failed' ||
-    (gridsState.value === 'loading' && saved !== null)
-  ) {
-    if (saved === null) return { icon: 'phone' as const, text: t('source.nothing') };
-    const when = momentText(saved, nowMs.value, zone);
-    const key =
-      !valid(login.value) || loginExpired.value
-        ? 'source.phoneLogin'
-        : gridsState.value === 'loading'
-          ? 'source.phoneConnecting'
-          : 'source.phone';
-    return { icon: 'phone' as const, text: t(key, { when }) };
-  }
-  if (gridsState.value === 'loading') return { icon: 'phone' as const, text: t('source.connecting') };
-  const reporting = grids.value.filter(({ reachable }) => reachable).length;
-  return {
-    icon: (discovery.value?.kind ?? 'cloud') as 'cloud' | 'gateway',
-    text: t('source.grids', { server, n: reporting, total: grids.value.length }),
-  };
-}
-
 export function Home() {
   const app = useApp();
-  const { grids, gridsState, gridsAtMs, peeking, login } = app.state;
+  const { grids, gridsState, gridsAtMs, peeking, login, lastServer } = app.state;
   useEffect(() => {
     app.follow(null);
     void app.refreshGrids();
@@ -241,6 +221,15 @@ export function Home() {
               <h2>{lead}</h2>
               {rest !== '' && <p>{rest}</p>}
             </section>
+            {grids.value.length > 1 && lastServer.value.kind !== 'gateway' && (
+              <a class="row fleet-link" href={links.further('fleet')}>
+                <Icon name="table" />
+                <span class="main">
+                  <span class="t plain">{t('home.fleet')}</span>
+                </span>
+                <Icon name="next" flip class="chev" />
+              </a>
+            )}
             {wide.value ? <Overview /> : <GridList />}
           </>
         )}
@@ -272,7 +261,7 @@ function Overview() {
           {t('home.batteryTitle')}
         </h2>
         <ul class="bars">
-          {[...ordered.needs, ...ordered.unreachable, ...ordered.rest].map((grid) => (
+          {[...ordered.needs, ...ordered.unreachable, ...ordered.rest].slice(0, pageSize).map((grid) => (
             <li key={grid.grid_id}>
               <b>{grid.name}</b>
               <svg viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">

@@ -28,6 +28,8 @@ export const homeTexts = {
   'home.column.what': 'What',
   'home.column.since': 'Since',
   'home.column.seenBy': 'Seen by',
+  'home.showMore': 'Show {n} more',
+  'home.fleet': 'Fleet: gateways, completeness, versions',
   'home.nobody': 'nobody',
   'source.grids': '{server} · {n} of {total} reporting',
 } as const;

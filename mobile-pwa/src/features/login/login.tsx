@@ -45,6 +45,8 @@ export function Login({ again = false }: { again?: boolean }) {
   const [name, setName] = useState(state.login.value?.username ?? '');
   const [password, setPassword] = useState('');
   const [shown, setShown] = useState(false);
+  /** A password of one's own instead of the one-time word; undefined while none is asked for. */
+  const [chosen, setChosen] = useState<string>();
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState('');
   const nameField = useRef<HTMLInputElement>(null);
@@ -58,9 +60,10 @@ export function Login({ again = false }: { again?: boolean }) {
     setBusy(true);
     setError('');
     try {
-      await app.logIn(name.trim(), password);
+      await app.logIn(name.trim(), password, chosen);
     } catch (failure) {
       const kind = failure instanceof ApiFailure ? failure : undefined;
+      if (kind?.problem?.code === 'E_PASSWORD_DUE') return setChosen('');
       setError(
         kind?.status === 429
           ? t('login.tooMany')
@@ -139,6 +142,23 @@ export function Login({ again = false }: { again?: boolean }) {
               </button>
             </div>
           </div>
+          {chosen !== undefined && (
+            <label class="field">
+              <span>{t('login.choose')}</span>
+              <input
+                class="input"
+                type="password"
+                name="new-password"
+                autocomplete="new-password"
+                minLength={8}
+                maxLength={1024}
+                required
+                autofocus
+                value={chosen}
+                onInput={(event) => setChosen(event.currentTarget.value)}
+              />
+            </label>
+          )}
           <p id="login-error" class="login-error" role="alert">
             {error !== '' && (
               <>

@@ -24,4 +24,5 @@ export const loginTexts = {
   'login.see': 'See saved values',
   'login.later': 'Later, show saved values',
   'login.tagline': 'Is the village powered? Will it last the night? Is somebody needed now?',
+  'login.choose': 'That was a one-time word. Choose a password of your own, at least 8 characters',
 } as const;

@@ -1,4 +1,5 @@
 /** More: theme, connection, what is kept on this phone, who is logged in, version. */
+import '../seg.css';
 import './more.css';
 import { useEffect, useState } from 'preact/hooks';
 import { bytesText } from '../../i18n/format.js';
@@ -8,7 +9,7 @@ import { useApp } from '../../ui/context.js';
 import { Icon } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
 import { Header, tabGridId, useSource } from '../../ui/shell.js';
-import { chooseTheme, themeChoice, type ThemeChoice } from '../../ui/theme.js';
+import { chooseTheme, type ThemeChoice, themeChoice } from '../../ui/theme.js';
 import { LanguageChoice } from '../language/language-choice.js';
 import { dutyTexts } from '../duty/texts.js';
 import { moreTexts } from './texts.js';
@@ -60,6 +61,16 @@ export function More() {
               <Icon name="next" flip class="chev" />
             </a>
           )}
+          {grids.value.length > 1 && kind === 'cloud' && (
+            <a class="row" href={links.further('fleet')}>
+              <Icon name="table" />
+              <span class="main">
+                <span class="t plain">{t('more.fleet')}</span>
+                <span class="d">{t('more.fleetLine')}</span>
+              </span>
+              <Icon name="next" flip class="chev" />
+            </a>
+          )}
           {gridId !== null && (
             <a class="row" href={links.reports(gridId)}>
               <Icon name="table" />
@@ -100,6 +111,46 @@ export function More() {
               <span class="main">
                 <span class="t plain">{t('more.rules')}</span>
                 <span class="d">{t('more.rulesLine')}</span>
+              </span>
+              <Icon name="next" flip class="chev" />
+            </a>
+          )}
+          {gridId !== null && (
+            <a class="row" href={links.further('completeness', gridId)}>
+              <Icon name="check" />
+              <span class="main">
+                <span class="t plain">{t('more.complete')}</span>
+                <span class="d">{t('more.completeLine')}</span>
+              </span>
+              <Icon name="next" flip class="chev" />
+            </a>
+          )}
+          {gridId !== null && (
+            <a class="row" href={links.further('wall', gridId)}>
+              <Icon name="phone" />
+              <span class="main">
+                <span class="t plain">{t('more.wall')}</span>
+                <span class="d">{t('more.wallLine')}</span>
+              </span>
+              <Icon name="next" flip class="chev" />
+            </a>
+          )}
+          {login.value?.role === 'admin' && (
+            <a class="row" href={links.further('people')}>
+              <Icon name="person" />
+              <span class="main">
+                <span class="t plain">{t('more.people')}</span>
+                <span class="d">{t('more.peopleLine')}</span>
+              </span>
+              <Icon name="next" flip class="chev" />
+            </a>
+          )}
+          {login.value?.role === 'admin' && gridId !== null && (
+            <a class="row" href={links.further('audit', gridId)}>
+              <Icon name="eye" />
+              <span class="main">
+                <span class="t plain">{t('more.audit')}</span>
+                <span class="d">{t('more.auditLine')}</span>
               </span>
               <Icon name="next" flip class="chev" />
             </a>

@@ -1,4 +1,5 @@
 /** Reports: a day, a month or a year in figures and bars, how much of it was measured, and the series as a file. */
+import '../seg.css';
 import './reports.css';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Report, ReportFigureView } from '@villagrid/contracts';

@@ -3,10 +3,10 @@ import type { RandomSource } from '@villagrid/contracts';
 
 const alphabet = 'abcdefghjkmnpqrstuvwxyz23456789';
 
-/** A password of four groups of five characters, about 98 bits. */
-export function makePassword(random: RandomSource): string {
+/** A password of groups of five characters: four are about 98 bits. */
+export function makePassword(random: RandomSource, groupCount = 4): string {
   const groups: string[] = [];
-  for (let g = 0; g < 4; g += 1) {
+  for (let g = 0; g < groupCount; g += 1) {
     let group = '';
     while (group.length < 5) {
       for (const byte of random.bytes(16)) {

@@ -1,0 +1,21 @@
+/** Texts of commands in English. They come with the screen of devices. */
+export const commandTexts = {
+  'command.open': 'Commands',
+  'command.title': 'Commands of {device}',
+  'command.choose': 'Choose this',
+  'command.busy': 'Asking …',
+  'command.waiting': 'Waiting for the device …',
+  'command.confirm': 'Confirm the command',
+  'command.yes': 'Yes, tell {device}',
+  'command.no': 'No, leave it',
+  'command.between': 'From {min} to {max} {unit}',
+  'command.acknowledged': 'Done: the device said yes.',
+  'command.sent': 'Sent, no answer yet.',
+  'command.refused': 'Not done: the device refused.',
+  'command.failed': 'The device did not answer: it may have been done. Look at the device.',
+  'command.readBack': 'It now has: {value}.',
+  'command.late': 'It answered later.',
+  'command.unknown': 'Whether the device did it is not known.',
+  'command.before': 'Asked before',
+  'command.by': '{name}, {when}',
+} as const;
