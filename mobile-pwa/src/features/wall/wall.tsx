@@ -40,7 +40,7 @@ export function Wall({ gridId }: { gridId: string }) {
   const { views, acts, nowMs, login, channel, grids } = app.state;
   useEffect(() => app.follow(gridId), [gridId, app]);
   const [, redraw] = useState(0);
-  const keeper = useRef<WallKeeper>();
+  const keeper = useRef<WallKeeper | undefined>(undefined);
   useEffect(() => {
     const made = createWallKeeper(() => redraw((count) => count + 1));
     keeper.current = made;
