@@ -107,6 +107,13 @@ export async function languageProblems(options: LanguageChecksOptions): Promise<
       await go('/reports', '.reports-body[aria-busy=false] .report-state', 'reports');
       await go('/devices', '.device', 'devices');
       await go('/duty', '.duty textarea, textarea', 'duty');
+      await page.evaluate(() => {
+        location.hash = '#/fleet';
+      });
+      await page.waitForSelector('.fleet .verdict');
+      await look('fleet');
+      await go('/completeness', '#kept', 'completeness');
+      await go('/wall', '.wall-figures .val', 'wall');
       await go('/more', '.more-rows', 'more');
       await page.click('.top .src');
       await page.waitForSelector('dialog[open] .facts');

@@ -4,6 +4,7 @@ import './fleet.css';
 import { type GridNeed, type GridState, gridNeeds } from '@villagrid/contracts';
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { agoText, durationText, momentText, percentText, sentenceStart } from '../../i18n/format.js';
+import { ruleWordsOf } from '../../i18n/alert-words.js';
 import { addTexts, isMessageKey, t } from '../../i18n/messages.js';
 import { useApp } from '../../ui/context.js';
 import { Icon, Severity } from '../../ui/icons.js';
@@ -31,7 +32,7 @@ export function whyText(need: GridNeed, grid: GridState, nowMs: number): string 
     case 'alert':
       return t('fleet.why.alert', {
         severity: t(`severity.${grid.worst_severity ?? 'high'}`),
-        message: sentenceStart(grid.worst_message ?? ''),
+        message: sentenceStart(ruleWordsOf(grid.worst_rule_id ?? '')?.message ?? grid.worst_message ?? ''),
       });
     case 'silent':
       return t('fleet.why.silent', { when: momentText(last_reported_ms ?? nowMs, nowMs, zone) });

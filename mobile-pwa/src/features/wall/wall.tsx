@@ -6,6 +6,7 @@ import './wall.css';
 import { zoneOffsetMs } from '@villagrid/contracts';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { clockText, sentenceStart } from '../../i18n/format.js';
+import { wordsOf } from '../../i18n/alert-words.js';
 import { addTexts, t } from '../../i18n/messages.js';
 import { verdictWords } from '../../i18n/verdict.js';
 import { openAlerts, paused, pausedLast } from '../../live/apply.js';
@@ -61,6 +62,7 @@ export function Wall({ gridId }: { gridId: string }) {
     (alert) => !alert.seen && !paused(alert, now) && (alert.severity === 'critical' || alert.severity === 'high'),
   );
   const worst = calling[0] ?? alerts.find((alert) => alert.severity === 'critical' || alert.severity === 'high');
+  const told = worst && wordsOf(worst);
   const callingId = calling[0]?.alert_id;
   useEffect(() => {
     if (callingId === undefined) return;
@@ -79,7 +81,7 @@ export function Wall({ gridId }: { gridId: string }) {
       ? { lead: t('verdict.unknown'), rest: '', small: '' }
       : verdictWords({
           summary,
-          openAlerts: alerts,
+          openAlerts: alerts.map((alert) => ({ ...alert, message: wordsOf(alert).message })),
           current,
           asOfMs: times.length === 0 ? null : Math.max(...times),
           nowMs: now,
@@ -98,7 +100,7 @@ export function Wall({ gridId }: { gridId: string }) {
         </a>
       </header>
       <main id="content" class={worst === undefined ? '' : 'alarm'}>
-        {worst !== undefined && (
+        {worst !== undefined && told !== undefined && (
           <>
             <div class="word">
               <Severity severity={worst.severity} blink={!worst.seen} label={false} />
@@ -107,9 +109,9 @@ export function Wall({ gridId }: { gridId: string }) {
                 {sinceText(worst, now, zone)}
               </span>
             </div>
-            <h2 class={`big ${worst.message.length > 28 ? 'long' : ''}`}>{sentenceStart(worst.message)}</h2>
-            {(worst.steps[0] ?? worst.device_name) !== undefined && (
-              <p class="step">{worst.steps[0] ?? worst.device_name}</p>
+            <h2 class={`big ${told.message.length > 28 ? 'long' : ''}`}>{sentenceStart(told.message)}</h2>
+            {(told.steps[0] ?? worst.device_name) !== undefined && (
+              <p class="step">{told.steps[0] ?? worst.device_name}</p>
             )}
             <p class="by">
               {[
@@ -129,7 +131,7 @@ export function Wall({ gridId }: { gridId: string }) {
             {words.small !== '' && <p class="by">{words.small}</p>}
             {alerts.length > 0 && (
               <p class="by">
-                {sentenceStart(alerts[0]?.message ?? '')}
+                {alerts[0] && sentenceStart(wordsOf(alerts[0]).message)}
                 {alerts.length > 1 && ` · ${t('wall.others', { n: alerts.length - 1 })}`}
               </p>
             )}
