@@ -115,6 +115,11 @@ export async function languageProblems(options: LanguageChecksOptions): Promise<
       });
       await page.waitForSelector('.person');
       await look('people');
+      await page.evaluate(() => {
+        location.hash = '#/fleet';
+      });
+      await page.waitForSelector('.fleet .verdict');
+      await look('fleet');
       await go('/more', '.more-rows', 'more');
       await page.click('.top .src');
       await page.waitForSelector('dialog[open] .facts');
