@@ -726,3 +726,34 @@ t.test('restamp moves what a wrong clock dated, once, and nothing else', async (
   );
   t.match(moved.entries, [{ time_ms: 1050 }]);
 });
+
+t.test(
+  'a time corrected twice by the same source: what was closed before is moved, what carries the correction is not',
+  (t) => {
+    const entry = {
+      type: 'clock',
+      id: 'c1',
+      boot: 'b',
+      correction_ms: -49_000,
+      trust: 'cloud',
+      until_ms: 1001,
+    } as const;
+    const closed = {
+      boot: 'b',
+      monotonicMs: 1000,
+      wallMs: 5e9,
+      trust: 'cloud',
+      events: [],
+      entries: [],
+      received: [],
+    } as const;
+    const samples = [
+      { deviceId: 'd', metric: 'generation_kw', timeMs: 4e9, value: 1, quality: qualityCodes.uncertain_clock },
+    ];
+    const carrier: Frame = { ...closed, samples, entries: [entry] };
+    const corrections = correctionsIn(carrier, 7);
+    t.equal(restamp({ ...closed, samples }, corrections).samples[0]?.timeMs, 4e9 - 49_000);
+    t.equal(restamp(carrier, corrections).samples[0]?.timeMs, 4e9);
+    t.end();
+  },
+);

@@ -95,10 +95,12 @@ export function drawFate(random: RandomSource): Fate {
   const some = <T>(value: T, none: T, chance = 0.5): T => (random.float() < chance ? value : none);
   const between = (from: number, to: number) => from * (to / from) ** random.float();
   const one = <T>(all: readonly T[]): T => all[Math.floor(random.float() * all.length)] as T;
+  // A disk so small that frames must be given up, of which there have to be enough.
+  const diskMb = some(between(0.25, 0.9), undefined, 0.3);
   return {
-    speed: one([60, 120, 200, 300]),
-    gatherS: one([0, 60, 300, 900, 900]),
-    holdMs: one([100, 500, 1000, 2000]),
+    speed: one([120, 240, 360]),
+    gatherS: one([0, 300, 900, 900]),
+    holdMs: diskMb === undefined ? one([300, 1000, 2000]) : 250,
     line: {
       latencyMs: between(20, 1500),
       jitterMs: some(between(50, 5000), 0),
@@ -130,7 +132,7 @@ export function drawFate(random: RandomSource): Fate {
     },
     longestOutageH: between(0.2, 30),
     wrongClocks: some(true, false),
-    diskMb: some(between(0.9, 2), undefined, 0.4),
+    diskMb,
   };
 }
 
