@@ -316,6 +316,15 @@ function lineSuite(name: string, broker: Broker, skip: string | false = false): 
       const all = (await running.cloud.grids.get('gamma')?.alerts({})) ?? [];
       t.equal(all.length, 2, 'nothing is raised twice after a restart');
       t.equal(running.cloud.direct.missing(), 0, 'what it says on both topics is counted together');
+      const grid = running.cloud.grids.get('gamma');
+      const actor = { user_id: 'U1', name: 'Admin' };
+      const body = { equipment_temp_high_c: 90 };
+      await grid?.desired?.put('limits', { basedOn: 0, body, password: new Map(), actor });
+      const limit = grid?.rules().find(({ id }) => id === 'high_equipment_temperature')?.parameters.above;
+      t.equal(limit, 90, 'without a gateway a limit is in force at once');
+      await later.telemetry({ boot: 'b', seq: 6, metrics: { 'equipment_temp_c.inverter': 80 } });
+      await later.telemetry({ boot: 'b', seq: 7, metrics: { 'equipment_temp_c.battery': 95 } });
+      await until(t, 'the new limit is watched', async () => (await grid?.alerts({}))?.length === 3);
     },
   );
 }
