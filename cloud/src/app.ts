@@ -19,6 +19,7 @@ import { createDirectRules, type DirectRules } from './direct/rules.js';
 import { createDirectStore, type DirectStore } from './direct/store.js';
 import { createDirectory, type Directory } from './directory/directory.js';
 import { createBoost } from './downlink/boost.js';
+import { createCommands } from './downlink/commands.js';
 import { createDocuments } from './downlink/documents.js';
 import { createDownlink } from './downlink/downlink.js';
 import { siteOf } from './grids/grid.js';
@@ -34,6 +35,7 @@ import { createManifestCheck, type ManifestCheck } from './receipts/manifest-che
 import { keptOf } from './retention/policy.js';
 import { createRetention, type Retention } from './retention/retention.js';
 import { createActStore } from './stores/act-store.js';
+import { createSentCommands } from './stores/command-store.js';
 import { createCursorStore } from './stores/cursor-store.js';
 import { createDocumentStore } from './stores/document-store.js';
 import { cloudFiles, openCloudDatabase } from './stores/database.js';
@@ -176,7 +178,17 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     random,
     log: log.child('documents'),
   });
+  const commands = createCommands({
+    store: createSentCommands(database),
+    presence,
+    send: (gateway, message) => downlink.send(gateway, message),
+    clock,
+    realClock,
+    random,
+    log: log.child('commands'),
+  });
   const projector = createProjector({
+    onCommand: (gridId, entry) => commands.took(gridId, entry),
     onDocument: (gridId, entry) => documents.took(gridId, entry),
     database,
     store,
@@ -214,6 +226,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     direct: { link: (id) => directIntake.link(id), heardMs: (id) => directIntake.heardMs(id) },
     downlink,
     documents,
+    commands,
     projector,
     live,
     clock,
@@ -279,6 +292,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     presence,
     downlink,
     documents,
+    commands,
     clock,
     log: log.child('session'),
     counters,
@@ -361,6 +375,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     });
   lifecycle.add(downlink);
   lifecycle.add(documents);
+  lifecycle.add(commands);
   lifecycle.add(boost);
   lifecycle.add({ name: 'ingest', start() {}, stop: () => acceptor.drained(), stopDeadlineMs: 1000 });
   lifecycle.add({ ...directIntake, stopDeadlineMs: 1000 });

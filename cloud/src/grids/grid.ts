@@ -29,6 +29,7 @@ import {
 import type { DirectDevice } from '../config/schema.js';
 import type { GridEntry } from '../directory/directory.js';
 import type { DirectIntake } from '../direct/intake.js';
+import type { Commands } from '../downlink/commands.js';
 import type { Documents } from '../downlink/documents.js';
 import type { Downlink } from '../downlink/downlink.js';
 import type { Projector } from '../ingest/project.js';
@@ -63,6 +64,7 @@ export interface GridServices {
   readonly direct: Pick<DirectIntake, 'link' | 'heardMs'>;
   readonly downlink: Downlink;
   readonly documents: Documents;
+  readonly commands: Commands;
   readonly projector: Pick<Projector, 'behind'>;
   readonly live: LiveBus;
   readonly clock: Clock;
@@ -275,6 +277,7 @@ export function createGrid(
     subscribe: (listener) => live.subscribe(gridId, listener),
     watched: (on) => services.onWatched(gridId, on),
     desired: services.documents.portOf(gateway),
+    commands: services.commands.portOf(gateway),
     rules: currentRules,
     limits: () => (bands ??= bandsOf(currentRules())),
 
