@@ -201,6 +201,7 @@ function lineSuite(name: string, broker: Broker, skip: string | false = false): 
       t.match(cloud.counters, { deviceReadings: 4, framesRepeated: 2 });
       t.match(cloud.direct.logsOf('meter-7'), [{ boot: 'b1', first: 41, last: 46, taken: 4 }]);
       t.equal(cloud.direct.missing(), 2);
+      t.match(cloud.store.progress('meter-7', 'b1'), { missing: 2 }, 'what was before the first is not missing');
       // A device without a count is known again by its times.
       for (const value of [1, 1, 2]) await meter.telemetry({ ts: nowMs + value, metrics: { humidity_pct: value } });
       await until(t, 'the uncounted came', () => cloud.counters.deviceReadings === 6);
@@ -220,8 +221,8 @@ function lineSuite(name: string, broker: Broker, skip: string | false = false): 
     const { cloud, fixture } = running;
     const reading = { boot: 'x', seq: 1, metrics: { equipment_temp_c: 30 } };
     for (const [topic, payload] of [
-      [topics.telemetry('gamma', 'meter-7'), reading],
-      [topics.telemetry('gamma', 'cabinet-1'), reading],
+      [topics.telemetry('gamma', 'meter-7'), { ...reading, seq: 900 }],
+      [topics.telemetry('gamma', 'cabinet-1'), { ...reading, seq: 901 }],
       [topics.alerts('gamma'), { device_id: 'cabinet-1', alert: 'door_open' }],
       [topics.up('alpha', 'gw-1', 'live'), 'x'],
       [topics.telemetry('alpha', 'unknown-1'), reading],
@@ -249,6 +250,7 @@ function lineSuite(name: string, broker: Broker, skip: string | false = false): 
       ['cabinet-1'],
     );
 
+    t.match(cloud.direct.logsOf('cabinet-1'), [{ first: 2, last: 2, taken: 1 }], 'nothing of what it said elsewhere');
     // What an older program refused and this one takes.
     const good = {
       gatewayId: 'cabinet-1',
@@ -314,6 +316,15 @@ function lineSuite(name: string, broker: Broker, skip: string | false = false): 
       const all = (await running.cloud.grids.get('gamma')?.alerts({})) ?? [];
       t.equal(all.length, 2, 'nothing is raised twice after a restart');
       t.equal(running.cloud.direct.missing(), 0, 'what it says on both topics is counted together');
+      const grid = running.cloud.grids.get('gamma');
+      const actor = { user_id: 'U1', name: 'Admin' };
+      const body = { equipment_temp_high_c: 90 };
+      await grid?.desired?.put('limits', { basedOn: 0, body, password: new Map(), actor });
+      const limit = grid?.rules().find(({ id }) => id === 'high_equipment_temperature')?.parameters.above;
+      t.equal(limit, 90, 'without a gateway a limit is in force at once');
+      await later.telemetry({ boot: 'b', seq: 6, metrics: { 'equipment_temp_c.inverter': 80 } });
+      await later.telemetry({ boot: 'b', seq: 7, metrics: { 'equipment_temp_c.battery': 95 } });
+      await until(t, 'the new limit is watched', async () => (await grid?.alerts({}))?.length === 3);
     },
   );
 }

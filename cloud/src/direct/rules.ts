@@ -55,6 +55,8 @@ export interface DirectRules extends LifecyclePart {
 /** The rules of one grid at work. */
 interface Evaluation {
   readonly engine: RuleEngine;
+  /** What it was made of. */
+  readonly of: readonly Rule[];
   readonly devices: ReadonlySet<string>;
   readonly hasFigures: boolean;
   /** Alert id of each raised rule and subject. */
@@ -76,7 +78,8 @@ export function createDirectRules(options: DirectRulesOptions): DirectRules {
     const site = grid.site();
     const devices = new Set(all.map(({ device_id }) => device_id));
     const hasFigures = grid.entry.own !== undefined;
-    const rules = grid.rules().filter(({ selector }: Rule) => hasFigures || selector.scope !== 'figure');
+    const of = grid.rules();
+    const rules = of.filter(({ selector }) => hasFigures || selector.scope !== 'figure');
     const isOurs = ({ rule_id, device_id }: Alert) =>
       rules.some(({ id }) => id === rule_id) && (device_id === null ? hasFigures : devices.has(device_id));
     const open = new Map(
@@ -94,14 +97,15 @@ export function createDirectRules(options: DirectRulesOptions): DirectRules {
       saved: direct.state(stateName(gridId)),
     });
     engine.restarted(new Set(open.keys()), { sinceMs: nowMs(), graceMs: comeBackMs * options.speed });
-    return { engine, devices, hasFigures, open, figures: new Map() };
+    return { engine, of, devices, hasFigures, open, figures: new Map() };
   };
   const of = (gridId: string): { grid: CloudGrid; evaluation: Evaluation } | undefined => {
     const all = directory.devicesOf(gridId);
     const grid = all.length === 0 ? undefined : options.grid(gridId);
     if (grid === undefined) return undefined;
     let evaluation = evaluations.get(gridId);
-    if (!evaluation) evaluations.set(gridId, (evaluation = make(grid, all)));
+    // Rules that changed begin from the state that was kept last.
+    if (evaluation?.of !== grid.rules()) evaluations.set(gridId, (evaluation = make(grid, all)));
     return { grid, evaluation };
   };
 

@@ -71,7 +71,7 @@ export interface Documents extends LifecyclePart {
   hello(gateway: GatewayEntry, told: Readonly<Partial<Record<DocumentName, DocumentTold>>> | undefined): void;
   /** An entry of a gateway's log; within the caller's transaction. */
   took(gridId: string, entry: DocumentEntry): void;
-  /** Entries of the newest revision that the gateway took; empty while there is none. */
+  /** Entries of the newest revision that the gateway took, or of the newest where there is no gateway; empty while there is none. */
   inForce(gridId: string, name: DocumentName): DocumentBody;
 }
 
@@ -180,7 +180,11 @@ export function createDocuments(options: DocumentsOptions): Documents {
 
   return {
     name: 'documents',
-    inForce: (gridId, name) => bodyOf(store.applied(gridId, name)?.items ?? []),
+    inForce(gridId, name) {
+      // Where there is no gateway nobody has to take it first.
+      const isOwn = directory.ofGrid(gridId)?.own !== undefined;
+      return bodyOf((isOwn ? store.newest(gridId, name) : store.applied(gridId, name))?.items ?? []);
+    },
     portOf: ({ grid_id: gridId }) => ({
       list: () =>
         documentNames.map((name): DesiredState => {
