@@ -234,11 +234,6 @@ export function Dashboard({ gridId }: { gridId: string }) {
 
 /** "124 kWh" with the unit lighter than the number. */
 function Sum({ text }: { text: string }) {
-  const [number, ...unit] = text.split(/[ \u00a0]/);
-  return (
-    <>
-      {number}
-      <i> {unit.join(' ')}</i>
-    </>
-  );
+  // Some languages say the unit first.
+  return <>{text.split(/[ \u00a0]/).map((part) => (/[\d—]/.test(part) ? `${part} ` : <i key={part}>{part} </i>))}</>;
 }

@@ -51,8 +51,8 @@ function Tile({ summary, label, metric, detail, day, nowMs, heard, alert }: Tile
       <span class="l">{label}</span>
       <span class="vr">
         <Value metric={metric} figure={figure} nowMs={nowMs} heard={heard} />
-        <LiveAge figure={figure} nowMs={nowMs} heard={heard} />
         {beyond && alert !== undefined && <Severity severity={alert.severity} small />}
+        <LiveAge figure={figure} nowMs={nowMs} heard={heard} />
       </span>
       <span class="n">{below}</span>
       <Sparkline day={day} metric={metric} band={band} stale={figureFreshness(figure, nowMs, heard) === 'stale'} />
