@@ -255,7 +255,7 @@ export async function runAwayChecks({ front, gateway, cloud, mark, screensDirect
     await until('the note is sent', () => gateway.acts.length === 5);
     await says(page, /Gateway · live/, '.src');
     await page.evaluate(() => (window as unknown as { emptied: () => void }).emptied());
-    await page.waitForSelector('.banner', { state: 'detached', timeout: patienceMs });
+    await page.waitForSelector('.banner:has-text("phone is full")', { state: 'detached', timeout: patienceMs });
     assert.equal(new Set(gateway.acts).size, gateway.acts.length);
     await checkUpdate(context, page);
     await context.close();

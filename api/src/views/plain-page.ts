@@ -12,6 +12,9 @@ const power = {
 } as const;
 const severity = { critical: 'CRITICAL', high: 'HIGH', medium: 'Medium', low: 'Low' } as const;
 
+/** Keeps a number and its unit on one line. */
+const nbsp = '\u00a0';
+
 /** Text as HTML: what devices and people named cannot become part of the page. */
 export const escaped = (text: string): string => text.replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
 
@@ -25,8 +28,8 @@ export function plainPage(summary: Summary, openAlerts: readonly AlertView[]): s
   const empty = verdict.empty_at_ms === null ? '' : ` It lasts until about ${when(verdict.empty_at_ms)}.`;
   const reading = ({ value, unit, time_ms: timeMs, freshness }: FigureView) =>
     value === null || freshness === 'unknown' || timeMs === null
-      ? ['no data', '']
-      : [`${Number(value.toPrecision(3))} ${unit}`, freshness === 'live' ? 'now' : `as of ${when(timeMs)}`];
+      ? [`no${nbsp}data`, '']
+      : [`${Number(value.toPrecision(3))}${nbsp}${unit}`, freshness === 'live' ? 'now' : `as of ${when(timeMs)}`];
   const row = (cells: readonly string[]) => `<tr>${cells.map((cell) => `<td>${escaped(cell)}</td>`).join('')}</tr>`;
   const alerts = openAlerts.map((alert) => {
     const about = [alert.message, alert.device_name].filter((part) => part !== null && part !== '').join(': ');

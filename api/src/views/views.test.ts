@@ -557,13 +557,13 @@ t.test('the plain page tells what matters to any browser, and nothing that was n
     );
   };
   const now = await page();
-  t.match(now, /<td>1230 kW<\/td><td>now<\/td>/);
-  t.match(now, /<td>no data<\/td>/, 'unknown is not 0');
+  t.match(now, /<td>1230\u00a0kW<\/td><td>now<\/td>/);
+  t.match(now, /<td>no\u00a0data<\/td>/, 'unknown is not 0');
   t.match(now, /is hot.*nobody has seen it/);
   t.notMatch(now, /<script|style=|onclick/i);
   t.match(now, /&#60;script/);
   await clock.advance(3_600_000);
-  t.match(await page(), /<td>1230 kW<\/td><td>as of \d\d:\d\d<\/td>/, 'an old value is not now');
+  t.match(await page(), /<td>1230\u00a0kW<\/td><td>as of \d\d:\d\d<\/td>/, 'an old value is not now');
   for (const address of ['127.0.0.1', '::1', '10.77.0.9', '::ffff:192.168.4.2', 'fe80::1%wlan0', '172.31.0.1'])
     t.ok(isPrivateAddress(address), address);
   for (const address of ['8.8.8.8', '172.32.0.1', '2001:db8::1', '::ffff:8.8.8.8', 'localhost', ''])
