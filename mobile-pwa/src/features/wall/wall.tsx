@@ -7,7 +7,6 @@ import { zoneOffsetMs } from '@villagrid/contracts';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { wordsOf } from '../../i18n/alert-words.js';
 import { clockText, sentenceStart } from '../../i18n/format.js';
-import { wordsOf } from '../../i18n/alert-words.js';
 import { addTexts, t } from '../../i18n/messages.js';
 import { verdictWords } from '../../i18n/verdict.js';
 import { openAlerts, paused, pausedLast } from '../../live/apply.js';
@@ -63,7 +62,6 @@ export function Wall({ gridId }: { gridId: string }) {
     (alert) => !alert.seen && !paused(alert, now) && (alert.severity === 'critical' || alert.severity === 'high'),
   );
   const worst = calling[0] ?? alerts.find((alert) => alert.severity === 'critical' || alert.severity === 'high');
-  const told = worst && wordsOf(worst);
   const callingId = calling[0]?.alert_id;
   useEffect(() => {
     if (callingId === undefined) return;
