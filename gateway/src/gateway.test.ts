@@ -23,6 +23,9 @@ import type { Gateway } from './index.js';
 import { Lines } from './live/lines.js';
 import { devicePassword, gatewayFolder, gridId, startHouse, until } from './testing/house.js';
 
+// All of it, with real password hashes, on a busy machine.
+t.setTimeout(300_000);
+
 const everything = { maxFrames: 100_000, maxBytes: 1e9 };
 const frames = (gateway: Gateway) => gateway.log.read(1, everything);
 const samplesOf = (gateway: Gateway, deviceId: string): Sample[] =>

@@ -9,6 +9,8 @@ import type { ConformanceServer, Setting, Who } from './conformance-setting.js';
 
 /** Runs all promises; `makeServer` is called once. */
 export async function apiConformanceSuite(t: Test, makeServer: () => Promise<ConformanceServer>): Promise<void> {
+  // Every route for everybody, with real password hashes, on a busy machine.
+  t.setTimeout(300_000);
   const server = await makeServer();
   t.teardown(() => server.stop());
   const tokens: Record<Who, string | undefined> = {
@@ -24,7 +26,7 @@ export async function apiConformanceSuite(t: Test, makeServer: () => Promise<Con
   const alertId = await server.raiseAlert();
   const discovery = await ask(server.url, '/.well-known/villagrid');
   const setting: Setting = { server, tokens, alertId, ownGrid: discovery.json.grid_id !== null };
-  await t.test('nobody gets further than the route table says', (t) => accessMatrix(t, setting));
+  await t.test('nobody gets further than the route table says', { timeout: 120_000 }, (t) => accessMatrix(t, setting));
   await t.test('errors are problem documents', (t) => problems(t, setting));
   await t.test('a person acknowledges and notes; the same act twice has effect once', (t) => acts(t, setting));
   await t.test('alerts are filtered and paged', (t) => pages(t, setting));
