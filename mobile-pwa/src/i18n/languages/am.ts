@@ -187,7 +187,7 @@ const texts: DraftTexts = {
   'alert.waiting.acknowledge': 'አይተውታል፣ {when} · ለመላክ ይጠብቃል',
   'alert.waiting.note': 'ማስታወሻ {when}፦ “{note}” · ለመላክ ይጠብቃል',
   'alert.waiting.acknowledgeNote': 'አይተውታል፣ {when}፦ “{note}” · ለመላክ ይጠብቃል',
-  'alert.waiting.other': '{when} ተደርጓል · ለመላክ ይጠብቃል',
+  'alert.waiting.other': '{what}፣ {when} · ለመላክ ይጠብቃል',
   'event.raised': 'ማስጠንቀቂያው ጀመረ',
   'event.cleared': 'አበቃ',
   'event.acknowledged': '{name} አይቶታል',

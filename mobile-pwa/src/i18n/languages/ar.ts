@@ -224,7 +224,7 @@ const texts: CompleteTexts = {
   'alert.note.quick1': 'أنا ذاهب الآن',
   'alert.note.quick2': 'أُصلح',
   'alert.note.quick3': 'نحتاج قطعة غيار',
-  'alert.refused': 'لم يُقبل: {reason}',
+  'alert.refused': '{what}: لم يُقبل. {reason}',
   'alert.refused.dismiss': 'إخفاء',
   'alert.readOnly': 'سجّل الدخول كمشغّل للرد على هذا التنبيه.',
   'alert.act.pause': 'إيقاف مؤقت',

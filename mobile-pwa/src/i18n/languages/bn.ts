@@ -187,7 +187,7 @@ const texts: DraftTexts = {
   'alert.waiting.acknowledge': 'আপনি দেখেছেন, {when} · পাঠানো বাকি',
   'alert.waiting.note': 'নোট {when}: “{note}” · পাঠানো বাকি',
   'alert.waiting.acknowledgeNote': 'আপনি দেখেছেন, {when}: “{note}” · পাঠানো বাকি',
-  'alert.waiting.other': '{when} করা হয়েছে · পাঠানো বাকি',
+  'alert.waiting.other': '{what}, {when} · পাঠানো বাকি',
   'event.raised': 'সতর্কতা শুরু',
   'event.cleared': 'শেষ',
   'event.acknowledged': '{name} দেখেছেন',

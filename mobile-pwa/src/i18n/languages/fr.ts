@@ -223,7 +223,7 @@ const texts: CompleteTexts = {
   'alert.note.quick1': 'J’y vais',
   'alert.note.quick2': 'Réparé',
   'alert.note.quick3': 'Il faut une pièce',
-  'alert.refused': 'Refusé : {reason}',
+  'alert.refused': '{what} : refusé. {reason}',
   'alert.refused.dismiss': 'Enlever',
   'alert.readOnly': 'Connectez-vous comme opérateur pour répondre à cette alerte.',
   'alert.act.pause': 'Pause',

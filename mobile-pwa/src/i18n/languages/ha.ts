@@ -187,7 +187,7 @@ const texts: DraftTexts = {
   'alert.waiting.acknowledge': 'Ka gani, {when} · ana jiran aikawa',
   'alert.waiting.note': 'Rubutu {when}: “{note}” · ana jiran aikawa',
   'alert.waiting.acknowledgeNote': 'Ka gani, {when}: “{note}” · ana jiran aikawa',
-  'alert.waiting.other': 'An yi {when} · ana jiran aikawa',
+  'alert.waiting.other': '{what}, {when} · ana jiran aikawa',
   'event.raised': 'Gargaɗi ya fara',
   'event.cleared': 'Ya ƙare',
   'event.acknowledged': '{name} ya gani',

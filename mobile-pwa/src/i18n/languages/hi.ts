@@ -187,7 +187,7 @@ const texts: DraftTexts = {
   'alert.waiting.acknowledge': 'आपने देखी, {when} · भेजना बाकी',
   'alert.waiting.note': 'नोट {when}: “{note}” · भेजना बाकी',
   'alert.waiting.acknowledgeNote': 'आपने देखी, {when}: “{note}” · भेजना बाकी',
-  'alert.waiting.other': '{when} किया · भेजना बाकी',
+  'alert.waiting.other': '{what}, {when} · भेजना बाकी',
   'event.raised': 'चेतावनी शुरू',
   'event.cleared': 'ख़त्म',
   'event.acknowledged': '{name} ने देखी',

@@ -223,7 +223,7 @@ const texts: CompleteTexts = {
   'alert.note.quick1': 'Naenda sasa',
   'alert.note.quick2': 'Imetengenezwa',
   'alert.note.quick3': 'Inahitaji kipuri',
-  'alert.refused': 'Haikukubaliwa: {reason}',
+  'alert.refused': '{what}: haikukubaliwa. {reason}',
   'alert.refused.dismiss': 'Ondoa',
   'alert.readOnly': 'Ingia kama mwendeshaji ili kujibu tahadhari hii.',
   'alert.act.pause': 'Sitisha',
