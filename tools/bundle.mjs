@@ -13,7 +13,11 @@ const making = `${folder}.making`;
 rmSync(making, { recursive: true, force: true });
 mkdirSync(making, { recursive: true });
 await build({
-  entryPoints: [join(root, 'gateway/src/main.ts')],
+  // The process of the destination aws-iot holds nothing of ours, and must find its program beside it.
+  entryPoints: {
+    main: join(root, 'gateway/src/main.ts'),
+    'aws-iot-child': join(root, 'gateway/src/uplink/aws-iot/aws-iot-child.ts'),
+  },
   outdir: making,
   absWorkingDir: root,
   bundle: true,

@@ -5,7 +5,6 @@ import {
   VillagridError,
   type Clock,
   type Frame,
-  type Lane,
   type RandomSource,
 } from '@villagrid/contracts';
 import {
@@ -16,15 +15,17 @@ import {
   createLifecycle,
   openDatabase,
   type Accounts,
-  type GuardedBroker,
   type Lifecycle,
   type Logger,
 } from '@villagrid/runtime';
 import { createApi } from './api-server.js';
 import type { CloudConfig } from './config/load.js';
-import type { GatewayEntry } from './config/schema.js';
+import { createDirectIntake } from './direct/intake.js';
+import { createDirectRules, type DirectRules } from './direct/rules.js';
+import { createDirectStore, type DirectStore } from './direct/store.js';
 import { createDirectory, type Directory } from './directory/directory.js';
 import { createBoost } from './downlink/boost.js';
+import { createCommands } from './downlink/commands.js';
 import { createDocuments } from './downlink/documents.js';
 import { createDownlink } from './downlink/downlink.js';
 import { siteOf } from './grids/grid.js';
@@ -34,10 +35,13 @@ import { createAcceptor } from './ingest/accept.js';
 import { createProjector } from './ingest/project.js';
 import { newCounters, type Counters } from './observe/counters.js';
 import { createHealth } from './observe/health.js';
+import { createCloudControl } from './letters/control.js';
+import { createReplay, type Replay } from './letters/replay.js';
 import { createManifestCheck, type ManifestCheck } from './receipts/manifest-check.js';
 import { keptOf } from './retention/policy.js';
 import { createRetention, type Retention } from './retention/retention.js';
 import { createActStore } from './stores/act-store.js';
+import { createSentCommands } from './stores/command-store.js';
 import { createCursorStore } from './stores/cursor-store.js';
 import { createDocumentStore } from './stores/document-store.js';
 import { cloudFiles, openCloudDatabase } from './stores/database.js';
@@ -50,6 +54,9 @@ import { createLanes } from './uplink/lanes.js';
 import type { WindowHistory } from './stores/window-history.js';
 import { createWatch, type Watch } from './watch/watch.js';
 import { createPresence } from './uplink/presence.js';
+import { createBrokerClient } from './uplink/broker-client.js';
+import { inProcessLine, type UplinkLine, type UplinkReceiver } from './uplink/port.js';
+import { createReceiver } from './uplink/receiver.js';
 import { createUplinkBroker } from './uplink/uplink-broker.js';
 
 /** What a cloud is given by its process. */
@@ -65,15 +72,7 @@ export interface CloudPorts {
   /** For tests that end the process between two durable steps. */
   readonly afterCommit?: (step: 'archived' | 'projected') => void;
   /** For simulations in one process: nothing listens, and this takes what goes down to gateways. */
-  readonly inProcess?: { publish(topic: string, payload: string): Promise<void> };
-}
-
-/** The line of gateways to a cloud, as its broker uses it. */
-export interface UplinkLine {
-  connected(gateway: GatewayEntry): void;
-  disconnected(gateway: GatewayEntry): void;
-  /** Takes a publish of a lane; the acknowledgement waits for it. */
-  publish(gateway: GatewayEntry, lane: Lane, payload: Uint8Array): Promise<void>;
+  readonly inProcess?: Pick<UplinkLine, 'publish'>;
 }
 
 /** Addresses it listens on, once started; https is null when it is not configured. */
@@ -97,11 +96,16 @@ export interface Cloud {
   readonly store: SqliteUplinkStore;
   readonly history: WindowHistory;
   readonly counters: Counters;
-  readonly broker: GuardedBroker;
-  /** Where the broker puts what gateways say. */
+  /** The way to gateways and devices, and who takes what comes by it. */
   readonly line: UplinkLine;
+  readonly receiver: UplinkReceiver;
   /** The cloud's own rules. */
   readonly watch: Watch;
+  /** Rules over devices without a gateway. */
+  readonly directRules: DirectRules;
+  readonly direct: DirectStore;
+  /** Dead letters once more. */
+  readonly replay: Replay;
   /** Deletes what was kept long enough. */
   readonly retention: Retention;
   /** Compares days with what gateways say of them. */
@@ -124,13 +128,14 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
   const links = createLinkStore(database);
   const acts = createActStore(database);
   const alerts = createAlertStore({ database });
+  const direct = createDirectStore(database);
   const ledger = new ClockLedger(database);
   const frames = ledger.reader({
     framesOverlapping: (fromMs, toMs, gridId) => decodeAll(store.framesBetween(gridId, fromMs, toMs, projector.cursor)),
   });
   const zoneOf = (gridId: string): string => {
-    const gateway = directory.ofGrid(gridId);
-    return gateway ? (grids.get(gridId)?.site() ?? siteOf(gateway, gateways)).zone : 'UTC';
+    const entry = directory.ofGrid(gridId);
+    return entry ? (grids.get(gridId)?.site() ?? siteOf(entry, directory.devicesOf(gridId), gateways)).zone : 'UTC';
   };
   const { telemetry, history } = openHistory(config, {
     database,
@@ -152,8 +157,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     onChange: (gateway) => grids.get(gateway.grid_id)?.presenceChanged(),
   });
   const downlink = createDownlink({
-    publish: (topic, payload) =>
-      ports.inProcess ? ports.inProcess.publish(topic, payload) : broker.publish(topic, payload, { qos: 1 }),
+    publish: (topic, payload) => line.publish(topic, payload),
     acts,
     directory,
     presence,
@@ -180,7 +184,17 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     random,
     log: log.child('documents'),
   });
+  const commands = createCommands({
+    store: createSentCommands(database),
+    presence,
+    send: (gateway, message) => downlink.send(gateway, message),
+    clock,
+    realClock,
+    random,
+    log: log.child('commands'),
+  });
   const projector = createProjector({
+    onCommand: (gridId, entry) => commands.took(gridId, entry),
     onDocument: (gridId, entry) => documents.took(gridId, entry),
     database,
     store,
@@ -198,6 +212,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     onProjected: (gridId, changed) => {
       retention.projected(gridId, changed);
       grids.get(gridId)?.projected(changed);
+      directRules.projected(gridId, changed.samples);
     },
     afterCommit: () => ports.afterCommit?.('projected'),
   });
@@ -214,8 +229,10 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     links,
     gateways,
     presence,
+    direct: { link: (id) => directIntake.link(id), heardMs: (id) => directIntake.heardMs(id) },
     downlink,
     documents,
+    commands,
     projector,
     live,
     clock,
@@ -227,6 +244,20 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
       // How long another store keeps windows is its own affair.
       return telemetry.outbox === undefined ? kept : { raw: kept.raw };
     },
+  });
+  const directRules = createDirectRules({
+    ...{ directory, alerts, direct, clock, realClock, random },
+    grid: (gridId) => grids.get(gridId),
+    log: log.child('rules'),
+    speed: config.clock?.speed ?? 1,
+  });
+  const directIntake = createDirectIntake({
+    ...{ database, store, direct, clock, realClock, random, counters },
+    origin: { kind: 'cloud', id: config.cloud_id },
+    log: log.child('devices'),
+    metricsOf: ({ grid_id, device_id }) => grids.get(grid_id)?.metricsOf(device_id) ?? [],
+    afterCommit: () => ports.afterCommit?.('archived'),
+    onAccepted: () => projector.run(),
   });
   const manifestCheck = createManifestCheck({
     manifests: createManifestStore(database),
@@ -267,6 +298,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     presence,
     downlink,
     documents,
+    commands,
     clock,
     log: log.child('session'),
     counters,
@@ -277,24 +309,14 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
         .get(gateway.grid_id)
         ?.projected({ samples: [], alertIds: new Set(alertIds), deviceIds: new Set(), restamped: false }),
   });
-  const line: UplinkLine = {
-    connected: (gateway) => presence.connected(gateway),
-    disconnected: (gateway) => presence.disconnected(gateway),
-    publish(gateway, lane, payload) {
-      presence.heard(gateway);
-      if (lane === 'session') return lanes.session(gateway, payload);
-      if (lane === 'alerts') return lanes.alerts(gateway, payload);
-      return acceptor.accept({ gateway, lane, payload });
-    },
-  };
-  const broker = createUplinkBroker({
-    config: config.mqtts,
-    directory,
-    presence,
-    realClock,
-    log: log.child('mqtts'),
-    onPublish: line.publish,
+  const receiver = createReceiver({ presence, lanes, acceptor, direct: directIntake });
+  const replay = createReplay({
+    ...{ database, store, directory, acceptor, lanes, history, projector, clock },
+    direct: directIntake,
   });
+  const line = ports.inProcess
+    ? inProcessLine(ports.inProcess)
+    : createLine(config, { directory, realClock, log, receiver });
   const health = createHealth({
     counters,
     database,
@@ -304,7 +326,8 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     projector,
     directory,
     presence,
-    broker,
+    direct,
+    line,
     clock,
     silentAfterMs: config.silent_after_s * 1000,
   });
@@ -348,6 +371,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
   lifecycle.add(retention);
   lifecycle.add(manifestCheck);
   lifecycle.add(watch);
+  lifecycle.add(directRules);
   if (!ports.inProcess)
     lifecycle.add({
       name: 'api',
@@ -357,19 +381,19 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     });
   lifecycle.add(downlink);
   lifecycle.add(documents);
+  lifecycle.add(commands);
   lifecycle.add(boost);
   lifecycle.add({ name: 'ingest', start() {}, stop: () => acceptor.drained(), stopDeadlineMs: 1000 });
+  lifecycle.add({ ...directIntake, stopDeadlineMs: 1000 });
   if (!ports.inProcess)
-    lifecycle.add({ name: 'mqtts', start: () => broker.start(), stop: () => broker.stop(), stopDeadlineMs: 1500 });
+    lifecycle.add(createCloudControl({ dataDir: config.data_dir, store, direct, directory, replay }));
+  lifecycle.add({ name: 'mqtts', start: () => line.start(), stop: () => line.stop(), stopDeadlineMs: 1500 });
 
   const addresses = (): CloudAddresses | undefined => {
     const url = (scheme: string) => api.urls.find((one) => one.startsWith(`${scheme}:`)) ?? null;
     const http = url('http');
-    const port = broker.ports.mqtts;
-    if (http === null || port === undefined) return undefined;
-    const { host } = config.mqtts;
-    const shown = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
-    return { http, https: url('https'), mqtts: `mqtts://${shown}:${port}` };
+    const mqtts = line.address();
+    return http === null || mqtts === undefined ? undefined : { http, https: url('https'), mqtts };
   };
 
   return {
@@ -387,12 +411,30 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     store,
     history,
     counters,
-    broker,
     line,
+    receiver,
     watch,
+    directRules,
+    direct,
+    replay,
     retention,
     manifestCheck,
   };
+}
+
+/** The broker that is built in, or the way to another one. Throws E_CERTIFICATE. */
+function createLine(
+  { mqtts, broker }: CloudConfig,
+  ports: {
+    readonly directory: Directory;
+    readonly realClock: Clock;
+    readonly log: Logger;
+    readonly receiver: UplinkReceiver;
+  },
+): UplinkLine {
+  if (broker !== undefined) return createBrokerClient({ ...ports, config: broker, log: ports.log.child('broker') });
+  if (mqtts !== undefined) return createUplinkBroker({ ...ports, config: mqtts, log: ports.log.child('mqtts') });
+  throw new VillagridError('E_CONFIG_INVALID', 'neither mqtts nor broker is configured.');
 }
 
 /** Takes the roles that somebody has on one grid; what they have elsewhere is not that grid's affair. */

@@ -173,6 +173,13 @@ t.test('InfluxDB', { skip: withoutInflux }, async (t) => {
       ]),
     );
     t.match(pipeline.history.state(), { ok: true, waiting: 0, refused: 2 });
+    const [line = ''] = pipeline.store.deadLetters(1).map(({ bytes }) => `${bytes}`);
+    await t.rejects(pipeline.history.sendAgain?.(line) ?? Promise.resolve(), 'refused as before');
+    const sent: string[] = [];
+    influx.refuses = (one) => sent.push(one) < 0;
+    await pipeline.history.sendAgain?.(line);
+    t.same(sent, [line], 'after the fault was mended it goes there');
+    await t.rejects(pipeline.history.sendAgain?.('ru_1m x') ?? Promise.resolve(), /no point of ours/);
     influx.refuses = () => true;
     pipeline.accept(from(41, 44));
     t.match(

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { localDays, type AlertEvent } from '@villagrid/contracts';
+import { localDays, type AlertEvent, type DownMessage } from '@villagrid/contracts';
 import {
   ClockLedger,
   createAlertStore,
@@ -8,8 +8,10 @@ import {
   migrateModule,
   openDatabase,
   seededRandom,
+  silentLogger,
 } from '@villagrid/runtime';
 import { memoryLog, migrationSuite, tempDir, testClock } from '@villagrid/runtime/testing';
+import { createCommands } from '../src/downlink/commands.js';
 import { examineFrame } from '../src/etl/frame.js';
 import { createProjector, type Projected } from '../src/ingest/project.js';
 import { Snapshot } from '../src/grids/snapshot.js';
@@ -19,6 +21,7 @@ import { proofOf } from '../src/receipts/proof.js';
 import { keptOf } from '../src/retention/policy.js';
 import { createRetention } from '../src/retention/retention.js';
 import { createActStore } from '../src/stores/act-store.js';
+import { createSentCommands } from '../src/stores/command-store.js';
 import { createCursorStore } from '../src/stores/cursor-store.js';
 import { createLinkStore } from '../src/stores/link-store.js';
 import { cloudMigrations } from '../src/stores/schema.js';
@@ -213,7 +216,7 @@ t.test(
     const projector = one.make();
     const retention = createRetention({
       settings,
-      directory: { gateway: () => entry, ofGrid: () => entry },
+      directory: { gridOf: () => entry.grid_id, ofGrid: () => entry },
       ...{ store, telemetry, projector, ledger: one.ledger, cursors: createCursorStore(database) },
       hasWindows: true,
       file: createFileRoom(database.name, () => database),
@@ -403,3 +406,85 @@ t.test('link states keep the newest word, acts wait until confirmed', async (t) 
   acts.add(act('b'), 400);
   t.equal(acts.waitingCount(), 2, 'a confirmed one does not wait again');
 });
+
+t.test(
+  'a command to a gateway is confirmed, let go once while its time lasts, and ends with what became of it',
+  async (t) => {
+    const clock = testClock();
+    const database = open(t);
+    const sent: DownMessage[] = [];
+    let isUp = true;
+    const gateway = { gateway_id: 'gw-1', grid_id: 'alpha' };
+    const store = createSentCommands(database);
+    const commands = createCommands({
+      ...{ store, presence: { state: () => (isUp ? 'up' : 'down') } as const, clock, realClock: clock },
+      send: (_gateway, message) => void sent.push(message),
+      random: seededRandom(1),
+      log: silentLogger(),
+    });
+    const port = commands.portOf(gateway);
+    const asked = {
+      ...{ deviceId: 'pump', command: 'run', value: 'yes', confirmation: undefined, expiresInS: 10 },
+      actor: { user_id: 'u1', name: 'Asha' },
+      holds: (role: string) => role !== 'admin',
+    };
+    await t.rejects(port.request(asked), { code: 'E_COMMANDS_OFF' }, 'a gateway that takes none');
+    commands.hello(gateway, true);
+    const begin = async () => {
+      const answer = await port.request(asked);
+      if (answer.state !== 'needs_confirmation') throw new Error('no question');
+      const { confirmation } = answer;
+      await t.rejects(port.request({ ...asked, value: 'no', confirmation }), { code: 'E_CONFLICT' });
+      const again = await port.request(asked);
+      const ending = port.request({ ...asked, confirmation: again.state === 'finished' ? '' : again.confirmation });
+      await clock.advance(0);
+      return { ending, id: (sent.findLast(({ y }) => y === 'command') as { id?: string } | undefined)?.id ?? '' };
+    };
+    const first = await begin();
+    t.match(sent, [{ y: 'command', role: 'installer', device_id: 'pump', actor: { name: 'Asha' } }]);
+    t.match(store.list('alpha', 9), [{ state: 'sent' }], 'kept before anything is done');
+    await clock.advance(4000);
+    commands.ready({ gateway_id: 'gw-2', grid_id: 'beta' }, first.id);
+    commands.ready(gateway, first.id);
+    commands.ready(gateway, first.id);
+    t.same(
+      sent.slice(1),
+      [{ y: 'command_go', id: first.id, ttl_ms: 6000 }],
+      'let go once, with what is left of its time',
+    );
+    commands.outcome(
+      { gateway_id: 'gw-2', grid_id: 'beta' },
+      { id: first.id, state: 'refused', reason: 'x', read_back: null },
+    );
+    commands.outcome(gateway, { id: first.id, state: 'acknowledged', reason: null, read_back: '1' });
+    t.match(await first.ending, { state: 'finished', record: { state: 'acknowledged', read_back: '1' } });
+
+    const late = await begin();
+    await clock.advance(10_000);
+    const before = sent.length;
+    commands.ready(gateway, late.id);
+    t.equal(sent.length, before, 'never let go after its time');
+    await clock.advance(10_000);
+    t.match(await late.ending, { record: { state: 'failed', reason: /nothing was done/ } });
+
+    const lost = await begin();
+    commands.ready(gateway, lost.id);
+    await clock.advance(20_000);
+    t.match(await lost.ending, { record: { state: 'failed', reason: /whether it was done is not known/ } });
+    const entry = {
+      type: 'command',
+      id: lost.id,
+      device_id: 'pump',
+      command: 'run',
+      value: 'yes',
+      reason: null,
+    } as const;
+    commands.took('beta', { ...entry, state: 'acknowledged', actor: asked.actor, time_ms: 1 });
+    t.match(store.get('alpha', lost.id), { state: 'failed' }, 'another grid knows nothing of it');
+    commands.took('alpha', { ...entry, state: 'acknowledged', actor: asked.actor, time_ms: 1 });
+    t.match(store.get('alpha', lost.id), { state: 'acknowledged', late_answer: true }, 'the log tells it later');
+    isUp = false;
+    t.match(await (await begin()).ending, { record: { state: 'failed', reason: /no link; nothing was sent/ } });
+    t.equal(port.list().records.length, 4);
+  },
+);

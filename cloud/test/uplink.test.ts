@@ -350,7 +350,7 @@ t.test(
     );
     const stranger = await fixture.certificate('gw-9');
     await t.rejects(GatewaySide.connect({ ...base, gatewayId: 'gw-9', certificate: stranger }), 'not registered');
-    t.ok(lines.some((line) => String(line.reason).startsWith('E_GATEWAY_UNKNOWN: gateway gw-9')));
+    t.ok(lines.some((line) => String(line.reason).startsWith('E_GATEWAY_UNKNOWN: gw-9')));
 
     for (const topic of [
       topics.up('beta', 'gw-2', 'live'),

@@ -21,6 +21,7 @@ import {
 } from './drivers/index.js';
 import type { Log } from './log/port.js';
 import {
+  createAwsIotDestination,
   createMqttDestination,
   createUplink,
   type SealStore,
@@ -140,25 +141,30 @@ function makeUplink(context: PartsContext): Uplink | undefined {
   const { uplink: settings, site } = config;
   if (!settings) return undefined;
   const logger = context.logger.child('uplink');
+  const common = {
+    url: settings.url,
+    caFile: settings.ca_file,
+    certificateFile: settings.certificate_file,
+    keyFile: settings.key_file,
+    clientId: site.gateway_id,
+    will: { topic: topics.gatewayStatus(site.grid_id, site.gateway_id), payload: 'offline' },
+    keepaliveS: uplinkKeepaliveS(settings.plan, settings.gather_s),
+    realClock,
+    random,
+    log: logger,
+  };
   const destination =
     context.destination ??
-    createMqttDestination({
-      url: settings.url,
-      caFile: settings.ca_file,
-      certificateFile: settings.certificate_file,
-      keyFile: settings.key_file,
-      clientId: site.gateway_id,
-      will: { topic: topics.gatewayStatus(site.grid_id, site.gateway_id), payload: 'offline' },
-      keepaliveS: uplinkKeepaliveS(settings.plan, settings.gather_s),
-      realClock,
-      random,
-      log: logger,
-      // A certificate is judged by the time the village knows, and while it knows none, only by who signed it.
-      judge: {
-        systemIsRight: () => isTrusted(clockTrust()) && Math.abs(context.clockOffsetMs()) < systemWrongMs,
-        nowMs: () => (isTrusted(clockTrust()) ? clock.nowMs() : undefined),
-      },
-    });
+    (settings.destination === 'aws-iot'
+      ? createAwsIotDestination({ ...common, ...(settings.aws_rule === undefined ? {} : { rule: settings.aws_rule }) })
+      : createMqttDestination({
+          ...common,
+          // A certificate is judged by the time the village knows, and while it knows none, only by who signed it.
+          judge: {
+            systemIsRight: () => isTrusted(clockTrust()) && Math.abs(context.clockOffsetMs()) < systemWrongMs,
+            nowMs: () => (isTrusted(clockTrust()) ? clock.nowMs() : undefined),
+          },
+        }));
   return createUplink({
     destination,
     log,

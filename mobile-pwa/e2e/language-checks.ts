@@ -16,7 +16,7 @@ export interface LanguageChecksOptions {
 
 /** Fields whose texts are people's, places' and devices' own; all else on a screen is the app's. */
 const ownFields =
-  /^(name|display_name|username|location|zone|text|note|reason|protocol|build|version|line|trouble|said|[a-z]+_id|id|actor|assignee|metric)$/;
+  /^(name|display_name|username|location|zone|text|note|reason|protocol|build|version|line|trouble|said|[a-z]+_id|id|actor|assignee|metric|about|detail)$/;
 
 /** Collects such texts from an answer of the server. */
 function collect(value: unknown, into: Set<string>, field = ''): void {
@@ -107,13 +107,19 @@ export async function languageProblems(options: LanguageChecksOptions): Promise<
       await go('/reports', '.reports-body[aria-busy=false] .report-state', 'reports');
       await go('/devices', '.device', 'devices');
       await go('/duty', '.duty textarea, textarea', 'duty');
+      await go('/completeness', '.verdict', 'completeness');
+      await go('/wall', '.wall-figures .val', 'wall');
+      await go('/audit', '.audit-list li', 'audit');
+      await page.evaluate(() => {
+        location.hash = '#/people';
+      });
+      await page.waitForSelector('.person');
+      await look('people');
       await page.evaluate(() => {
         location.hash = '#/fleet';
       });
       await page.waitForSelector('.fleet .verdict');
       await look('fleet');
-      await go('/completeness', '#kept', 'completeness');
-      await go('/wall', '.wall-figures .val', 'wall');
       await go('/more', '.more-rows', 'more');
       await page.click('.top .src');
       await page.waitForSelector('dialog[open] .facts');

@@ -218,6 +218,22 @@ export async function runAwayChecks({ front, gateway, cloud, mark, screensDirect
     await page.waitForSelector('.history-plot .u-over', { timeout: patienceMs });
     await picture(page, 'history');
 
+    // The gateway by its address, where nobody answers by name: told, with the way to its plain page.
+    await context.route('http://10.77.0.1:8080/**', (route) =>
+      route.fulfill({
+        json: { kind: 'gateway', server_id: 'gw-kisima', grid_id: 'kisima' },
+        headers: { 'access-control-allow-origin': '*' },
+      }),
+    );
+    await page.click('.top .src');
+    await says(page, /nobody answers/, '[data-way=own]');
+    await says(page, /Gateway answers\.\s+Open its plain page/, '[data-way=address]');
+    await says(page, /This phone: saved \d\d:\d\d/, '[data-way=saved]');
+    await page.locator('[data-way=address]').scrollIntoViewIfNeeded();
+    await picture(page, 'ways');
+    await page.keyboard.press('Escape');
+    await context.unroute('http://10.77.0.1:8080/**');
+
     // A phone that is full: said, and nothing else breaks.
     // (As Chromium refuses when its quota is used up; the real quota is looked at again only after many seconds.)
     await page.evaluate(() => {

@@ -16,6 +16,7 @@ import { addMaintenanceCommands } from './commands/maintenance.js';
 import { addNotifyCommands } from './commands/notify.js';
 import { addProfileCommands } from './commands/profile.js';
 import { addRuleCommands } from './commands/rule.js';
+import { addRemoteCommand } from './commands/remote-command.js';
 import { addRestore } from './commands/restore.js';
 import { addRuleTest } from './commands/rule-test.js';
 import { addScan } from './commands/scan.js';
@@ -50,6 +51,7 @@ export async function runCli(
   addCompleteness(program, all);
   addRuleTest(program, all);
   addDesired(program, all);
+  addRemoteCommand(program, all);
   addMaintenanceCommands(program, all);
   addFleet(program, all);
   addHandOverCommands(program, all);

@@ -163,6 +163,43 @@ t.test('a gateway is registered in a cloud with a certificate of its own', async
   t.match((await describeCertificate(readFileSync(join(gateway, 'pki/uplink.crt'), 'utf8'))).subject, /gw-kisima/);
 });
 
+t.test('a device without a gateway gets a certificate of its own and its place in the directory, once', async (t) => {
+  const dir = tempDir(t);
+  const cloud = join(dir, 'cloud');
+  const out = join(dir, 'meter-7');
+  await cli(['cloud', 'init', '--folder', cloud, '--name', 'cloud.example.org']);
+  const add = (...more: string[]) => cli(['cloud', 'device', 'add', '--folder', cloud, '--out', out, ...more]);
+  const meter = [
+    '--grid',
+    'gamma',
+    '--device',
+    'meter-7',
+    '--kind',
+    'meter',
+    '--figure',
+    'consumption_kw=consumption_kw',
+  ];
+  const early = await add(...meter);
+  t.equal(early.code, 1);
+  t.match(early.err, /grid "gamma" is not in .*\n-> .*villagrid cloud grid own/);
+  t.equal((await cli(['cloud', 'grid', 'own', '--folder', cloud, '--grid', 'gamma', '--name', 'Gamma'])).code, 0);
+  t.match(JSON.parse((await add(...meter, '--json')).out), {
+    client_id: 'meter-7',
+    telemetry: 'microgrid/gamma/device/meter-7/telemetry',
+    alerts: 'microgrid/gamma/alerts',
+  });
+  const first = readFileSync(join(out, 'meter-7.crt'), 'utf8');
+  t.match((await describeCertificate(first)).subject, /meter-7/);
+  t.equal(statSync(join(out, 'meter-7.key')).mode & 0o077, 0);
+  t.equal((await add(...meter)).code, 0);
+  t.not(readFileSync(join(out, 'meter-7.crt'), 'utf8'), first, 'again, it gets a new certificate');
+  t.equal(readFileSync(join(cloud, 'directory.yaml'), 'utf8').match(/device_id: meter-7/g)?.length, 1);
+  t.equal((await add('--grid', 'other', '--device', 'meter-7')).code, 1);
+  const acl = await cli(['cloud', 'device', 'acl', '--folder', cloud]);
+  t.match(acl.out, /user meter-7\ntopic write microgrid\/gamma\/alerts/);
+  t.match((await cli(['cloud', 'letters', '--folder', cloud])).err, /does not answer/);
+});
+
 /** Every file below a folder with its content. */
 function contents(folder: string): Record<string, string> {
   if (!existsSync(folder)) return {};

@@ -18,6 +18,7 @@ export * from './pki/peer.js';
 export * from './broker/types.js';
 export type { TakeBytes } from './broker/publish-gate.js';
 export * from './broker/guarded-broker.js';
+export * from './broker/mosquitto-acl.js';
 export * from './commands/command-store.js';
 export * from './desired/desired-store.js';
 export * from './control/control.js';

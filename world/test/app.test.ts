@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { tempDir } from '@villagrid/runtime/testing';
 import t from 'tap';
 import { chromiumPath, runAppChecks } from '../../mobile-pwa/e2e/run-app-checks.js';
+import { acknowledgeAtBothEnds } from '../../mobile-pwa/e2e/run-two-phones.js';
 import { freePortBase } from './port-base.js';
 
 t.setTimeout(230_000);
@@ -51,7 +52,7 @@ t.test(
       });
       child.once('exit', (code) => reject(new Error(`the start ended with ${code}`)));
     });
-    const { operator, spare_node: spare } = JSON.parse(readFileSync(ready.credentials, 'utf8'));
+    const { admin, operator, spare_node: spare } = JSON.parse(readFileSync(ready.credentials, 'utf8'));
     let seq = 0;
     const publish = (value: number) => {
       seq += 1;
@@ -112,5 +113,12 @@ t.test(
       );
       t.ok(report.pictures.length > 15, `${prefix}: ${report.pictures.length} pictures`);
     }
+    await raiseAlert();
+    const timelines = await acknowledgeAtBothEnds(spare.grid_id, [
+      { url: ready.gateway.http, ...operator },
+      { url: ready.cloud.http, ...admin },
+    ]);
+    t.equal(timelines[0]?.length, 2, 'two phones acknowledge one alert at the two ends: both are kept, each once');
+    t.same(timelines[0], timelines[1], 'and both ends name them in the same order');
   },
 );

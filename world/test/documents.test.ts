@@ -3,7 +3,14 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createCloud, loadCloudConfig, type Cloud } from '@villagrid/cloud';
 import { createGateway, loadGatewayConfig, type Gateway } from '@villagrid/gateway';
-import { topics, type DesiredDocument, type DesiredHistory, type DesiredState } from '@villagrid/contracts';
+import {
+  topics,
+  type CommandAnswer,
+  type CommandList,
+  type DesiredDocument,
+  type DesiredHistory,
+  type DesiredState,
+} from '@villagrid/contracts';
 import {
   addDevice,
   addGatewayToCloud,
@@ -70,6 +77,7 @@ async function site(t: Test) {
   });
   setSetting(files.config, ['log', 'hold_ms'], 5);
   setSetting(files.config, ['log', 'ballast_mb'], 0);
+  setSetting(files.config, ['commands', 'enabled'], true);
   addDevice(box, { device_id: 'inv-1', name: 'Inverter', protocol: 'mqtt', kind: 'inverter', period_s: 5 } as never);
   setSetting(files.config, ['site', 'wiring', 'consumption_kw'], wire);
   const { password } = await issueDeviceCredential(box, 'inv-1', random);
@@ -107,9 +115,9 @@ async function asking(url: string) {
   const json = { 'content-type': 'application/json' };
   const login = await fetch(`${url}/api/auth/login`, { method: 'POST', headers: json, body: JSON.stringify(person) });
   const { token } = (await login.json()) as { token: string };
-  return async <T>(path: string, body?: unknown) => {
+  return async <T>(path: string, body?: unknown, method = body === undefined ? 'GET' : 'PUT') => {
     const answer = await fetch(`${url}${path}`, {
-      method: body === undefined ? 'GET' : 'PUT',
+      method,
       headers: { ...json, authorization: `Bearer ${token}` },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
@@ -257,6 +265,41 @@ t.test(
       ],
     );
 
+    // A command: confirmed here, checked and written down there, its end known on both sides.
+    const command = async (device: string, what: object) => {
+      const post = async (body: object) => {
+        const answer = await ask<CommandAnswer>(
+          `/api/device/${device}/command`,
+          { grid_id: gridId, ...what, ...body },
+          'POST',
+        );
+        return answer.json;
+      };
+      const question = await post({});
+      if (question.state !== 'needs_confirmation') throw new Error(JSON.stringify(question));
+      return post({ confirmation: question.confirmation });
+    };
+    const diagnosis = await command(gatewayId, { command: 'diagnose', value: 'now' });
+    t.match(diagnosis, { state: 'finished', record: { state: 'acknowledged', read_back: /"status":/ } });
+    const refused = await command('inv-1', { command: 'explode', value: 1 });
+    t.match(refused, { state: 'finished', record: { state: 'refused', reason: 'Commands of inv-1: none.' } });
+    const audit = () =>
+      gateway.log
+        .read(1, { maxFrames: 10_000, maxBytes: 1e8 })
+        .flatMap(({ frame }) => frame.entries.flatMap((one) => (one.type === 'command' ? [one] : [])));
+    await until('both are in the log', () => audit().length === 2);
+    t.match(audit(), [
+      { command: 'diagnose', state: 'acknowledged', actor: { name: 'Juma' } },
+      { command: 'explode', state: 'refused', actor: { name: 'Juma' } },
+    ]);
+    const { records } = (await ask<CommandList>(`/api/device/${gridId}/commands`)).json;
+    t.same(
+      records.map(({ command_id, state }) => [command_id, state]),
+      audit()
+        .map(({ id, state }) => [id, state])
+        .reverse(),
+    );
+
     // The same on the command line.
     const desired = (words: string[]) =>
       cli(['desired', ...words, '--url', url, '--username', person.username, '--password-stdin'], person.password);
@@ -277,6 +320,15 @@ t.test(
     t.match(gateway.api.grids.get(gridId)!.limits(), { consumption_kw: { high: 6 }, battery_soc_pct: { low: 35 } });
     t.match(await desired(['history', gridId, 'limits']), { code: 0, out: /^ +4 .* Juma .* in force/ });
     t.match(JSON.parse((await desired(['history', gridId, 'limits', '--json'])).out), { revisions: [{ rev: 4 }] });
+    const told = (words: string[]) =>
+      cli(
+        ['command', gridId, ...words, '--url', url, '--username', person.username, '--password-stdin'],
+        person.password,
+      );
+    t.match(await told([gatewayId, 'diagnose', 'now']), { code: 3, out: /how it does\? Say --yes/ });
+    t.match(await told([gatewayId, 'diagnose', 'now', '--yes']), { code: 0, out: /acknowledged; it says: \{"status"/ });
+    t.match(await told(['inv-1', 'explode', '1', '--yes']), { code: 1, out: /refused; Commands of inv-1: none\./ });
+    t.match(await told([]), { code: 0, out: /can be told: gw-kisima diagnose[^]*inv-1 explode 1 \(Juma\): refused/ });
     t.match(await desired(['show', gridId, 'nothing']), { code: 2, err: /no document "nothing"/ });
   },
 );

@@ -61,6 +61,9 @@ export const putDesired: Handler<'putDesired'> = async ({ grid, principal, param
   });
 };
 
+/** Each costs the server a tenth of a second. */
+const mostPasswords = 20;
+
 /** New passwords of people, apart from what is kept as it is. Throws E_REQUEST_INVALID. */
 function withoutPasswords(name: DocumentName, body: Readonly<Record<string, unknown>>) {
   const password = new Map<string, string>();
@@ -81,5 +84,7 @@ function withoutPasswords(name: DocumentName, body: Readonly<Record<string, unkn
     }
     rest[id] = other;
   }
+  if (password.size > mostPasswords)
+    throw new VillagridError('E_REQUEST_INVALID', `At most ${mostPasswords} passwords can be set at a time.`);
   return { password, rest };
 }

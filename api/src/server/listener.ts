@@ -9,7 +9,7 @@ import type { Handlers, Services } from '../handlers/handler.js';
 import type { LiveChannel } from '../live/channel.js';
 import { mountRoutes } from './mount-routes.js';
 import { classifyError, problemDocument, problemType, retryAfterS } from './problem.js';
-import { securityHeaders } from './security-headers.js';
+import { openHeaders, securityHeaders } from './security-headers.js';
 import { isNavigation, serveApp } from './static-app.js';
 import { parseStrictJson } from './strict-json.js';
 
@@ -72,7 +72,9 @@ export async function buildListener(options: ListenerOptions): Promise<FastifyIn
   app.addHook('onRequest', (request, reply, done) => {
     reply.headers(securityHeaders(request.headers.host));
     reply.header('x-correlation-id', request.id);
-    if (request.routeOptions.config.route !== undefined) reply.header('cache-control', 'no-store');
+    const { route } = request.routeOptions.config;
+    if (route !== undefined) reply.header('cache-control', 'no-store');
+    if (route === '/.well-known/villagrid') reply.headers(openHeaders);
     withCorrelation(request.id, done);
   });
   app.addHook('onResponse', (request, reply, done) => {

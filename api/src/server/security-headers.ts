@@ -2,6 +2,13 @@
  * Security headers of every answer. No HSTS and no upgrade-insecure-requests: both would break the plain HTTP of the
  * village's Wi-Fi. `connect-src` names the host's WebSocket addresses because older Safari does not count them as 'self'.
  */
+import { gatewayAddress } from '@villagrid/contracts';
+
+/** For the one document that a page of another origin may read: who answers here. It holds no secret. */
+export const openHeaders = {
+  'access-control-allow-origin': '*',
+  'cross-origin-resource-policy': 'cross-origin',
+} as const;
 
 const safeHost = /^[A-Za-z0-9.\-[\]:]{1,255}$/;
 
@@ -11,7 +18,8 @@ export function securityHeaders(host: string | undefined): Readonly<Record<strin
   return {
     'content-security-policy': [
       "default-src 'self'",
-      `connect-src 'self'${sockets}`,
+      // The gateway by its fixed address, for the app of a page that came from elsewhere.
+      `connect-src 'self'${sockets} ${gatewayAddress}`,
       "img-src 'self' data:",
       "style-src 'self'",
       "script-src 'self'",

@@ -125,6 +125,14 @@ export async function problems(t: Test, { server, tokens }: Setting): Promise<vo
   const headers = (await ask(server.url, '/health')).headers;
   t.match(headers.get('content-security-policy'), /default-src 'self'/);
   t.notMatch(headers.get('content-security-policy'), /unsafe|upgrade-insecure/);
+  t.match(
+    headers.get('content-security-policy'),
+    /connect-src [^;]*http:\/\/10\.77\.0\.1:8080/,
+    'the gateway by its address',
+  );
+  t.equal(headers.get('access-control-allow-origin'), null);
+  const discovery = (await ask(server.url, '/.well-known/villagrid')).headers;
+  t.equal(discovery.get('access-control-allow-origin'), '*', 'who answers here may be read from another address');
   t.equal(headers.get('strict-transport-security'), null, 'plain HTTP in the village must go on working');
   t.equal(headers.get('x-content-type-options'), 'nosniff');
   t.equal(headers.get('access-control-allow-origin'), null);

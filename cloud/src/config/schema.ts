@@ -1,5 +1,5 @@
 /** Settings of the cloud's single process (`cloud.yaml`) and of its directory of gateways (`directory.yaml`). */
-import { identifierPattern, staleAfterMs } from '@villagrid/contracts';
+import { deviceKinds, identifierPattern, plantSchema, siteSchema, staleAfterMs } from '@villagrid/contracts';
 import { logLevels } from '@villagrid/runtime';
 import { Type, type Static } from 'typebox';
 
@@ -38,8 +38,66 @@ const gateways = Type.Array(gatewayEntrySchema, {
   description: 'gateways that may speak here, one per grid',
 });
 
-/** `directory.yaml`, written by `villagrid cloud grid add`; read at the start, when it changes and at SIGHUP. */
-export const directorySchema = Type.Object({ gateways }, { additionalProperties: false });
+/** A device with a connection of its own, which publishes here without a gateway. */
+export const directDeviceSchema = Type.Object(
+  {
+    device_id: Type.String({
+      pattern: identifierPattern,
+      description: 'id of the device: common name of its certificate, its MQTT client id, and its name in topics',
+    }),
+    grid_id: Type.String({ pattern: identifierPattern, description: 'the one grid this device belongs to' }),
+    name: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 80, description: 'name people read; left out: its id' }),
+    ),
+    kind: Type.Enum([...deviceKinds] as const, { default: 'other', description: 'what it is' }),
+    location: Type.Optional(Type.String({ maxLength: 200, description: 'where it is, in words' })),
+    period_s: Type.Number({
+      default: 60,
+      minimum: 0.1,
+      description: 'how often it reports, seconds; ages are judged by it',
+    }),
+    tags: Type.Optional(
+      Type.Array(Type.String({ pattern: identifierPattern }), {
+        maxItems: 20,
+        description: 'words by which rules choose devices',
+      }),
+    ),
+    expected: Type.Boolean({ default: true, description: 'false for a device that is not watched for silence' }),
+    figures: Type.Optional(
+      Type.Record(Type.String(), Type.String(), {
+        description:
+          'figures of the grid that come from this device, each with the metric it is; several devices are added',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+/** A device with a connection of its own. */
+export type DirectDevice = Static<typeof directDeviceSchema>;
+
+/** A grid that has no gateway, only devices that publish here themselves. */
+export const directGridSchema = Type.Object(
+  {
+    grid_id: Type.String({ pattern: identifierPattern, description: 'id of a grid without a gateway' }),
+    organisation_id: Type.Optional(Type.String({ pattern: identifierPattern, description: 'whose grid it is' })),
+    name: Type.String({ minLength: 1, maxLength: 80, description: 'name people read' }),
+    zone: Type.String({ default: 'UTC', description: 'IANA time zone of the village' }),
+    location: siteSchema.properties.location,
+    plant: Type.Optional(plantSchema),
+  },
+  { additionalProperties: false },
+);
+/** A grid that has no gateway. */
+export type DirectGrid = Static<typeof directGridSchema>;
+
+const devices = Type.Array(directDeviceSchema, {
+  default: [],
+  description: 'devices that publish here themselves, without a gateway',
+});
+const grids = Type.Array(directGridSchema, { default: [], description: 'grids that have no gateway' });
+
+/** `directory.yaml`, written by `villagrid cloud grid add` and `cloud device add`; read at the start, when it changes and at SIGHUP. */
+export const directorySchema = Type.Object({ gateways, grids, devices }, { additionalProperties: false });
 
 const days = (least: number, description: string) => Type.Number({ minimum: least, maximum: 36_500, description });
 const keptDays = {
@@ -106,21 +164,48 @@ export const cloudConfigSchema = Type.Object(
         { additionalProperties: false, description: 'app and API with TLS; left out: only http' },
       ),
     ),
-    mqtts: Type.Object(
-      {
-        host: host('0.0.0.0'),
-        port: port(9883, 'the uplink of gateways'),
-        certificate_file: file('certificate of the server, PEM'),
-        key_file: file('its private key, PEM'),
-        client_ca_file: file('authority whose gateway certificates are accepted, PEM'),
-      },
-      { additionalProperties: false, description: 'where gateways connect, each with its certificate' },
+    mqtts: Type.Optional(
+      Type.Object(
+        {
+          host: host('0.0.0.0'),
+          port: port(9883, 'the uplink of gateways'),
+          certificate_file: file('certificate of the server, PEM'),
+          key_file: file('its private key, PEM'),
+          client_ca_file: file('authority whose gateway certificates are accepted, PEM'),
+        },
+        {
+          additionalProperties: false,
+          description: 'where gateways and devices connect, each with its certificate; left out with broker',
+        },
+      ),
+    ),
+    broker: Type.Optional(
+      Type.Object(
+        {
+          url: Type.String({ pattern: '^mqtts://[^\\s/?#]+$', description: 'its address: mqtts://host:port' }),
+          ca_file: file('authority of the broker’s certificate, PEM'),
+          certificate_file: file('certificate of this cloud, PEM'),
+          key_file: file('its private key, PEM'),
+          client_id: Type.String({
+            pattern: identifierPattern,
+            default: 'villagrid-cloud',
+            description: 'begin of its MQTT client ids: one per connection',
+          }),
+        },
+        {
+          additionalProperties: false,
+          description: 'another broker, mosquitto for example, that gateways and devices connect to, in place of mqtts',
+        },
+      ),
     ),
     gateways,
+    grids,
+    devices,
     directory_file: Type.String({
       default: 'directory.yaml',
       minLength: 1,
-      description: 'more gateways, written by `villagrid cloud grid add`; may be missing; relative to this file',
+      description:
+        'more gateways, grids and devices, written by `villagrid cloud grid add` and `cloud device add`; may be missing; relative to this file',
     }),
     app_dir: Type.Optional(
       Type.String({ minLength: 1, description: 'folder of the built app; relative to the folder of this file' }),

@@ -49,7 +49,7 @@ export function createBoost({ directory, presence, downlink, realClock }: BoostO
       if (!on) return void watched.delete(gridId);
       watched.add(gridId);
       const gateway = directory.ofGrid(gridId);
-      if (gateway) ask(gateway);
+      if (gateway && gateway.own === undefined) ask(gateway);
     },
     start() {
       timer = realClock.every(askEveryMs, () => {

@@ -13,7 +13,9 @@ import {
   type Rule,
   type RuleLimits,
   type Site,
+  type SiteDevice,
   type TimeSpan,
+  type WireTerm,
 } from '@villagrid/contracts';
 import {
   frameSamples,
@@ -24,7 +26,11 @@ import {
   type SqliteDatabase,
   type TelemetryStore,
 } from '@villagrid/runtime';
+import type { DirectDevice } from '../config/schema.js';
+import type { GridEntry } from '../directory/directory.js';
+import type { DirectIntake } from '../direct/intake.js';
 import type { GatewayEntry } from '../config/schema.js';
+import type { Commands } from '../downlink/commands.js';
 import type { Documents } from '../downlink/documents.js';
 import type { Downlink } from '../downlink/downlink.js';
 import type { Projector } from '../ingest/project.js';
@@ -55,8 +61,11 @@ export interface GridServices {
   readonly links: LinkStore;
   readonly gateways: GatewayStore;
   readonly presence: Presence;
+  /** When devices without a gateway were heard. */
+  readonly direct: Pick<DirectIntake, 'link' | 'heardMs'>;
   readonly downlink: Downlink;
   readonly documents: Documents;
+  readonly commands: Commands;
   readonly projector: Pick<Projector, 'behind'>;
   readonly live: LiveBus;
   readonly clock: Clock;
@@ -70,8 +79,8 @@ export interface GridServices {
 
 /** A grid with what the rest of the cloud tells it. */
 export interface CloudGrid extends GridPort {
-  /** Its gateway as the directory has it. */
-  readonly entry: GatewayEntry;
+  /** Who speaks for it, as the directory has it. */
+  readonly entry: GridEntry;
   /** Its site document changed. */
   siteChanged(): void;
   /** Frames of it were projected. */
@@ -80,27 +89,57 @@ export interface CloudGrid extends GridPort {
   presenceChanged(): void;
 }
 
-/** A grid whose gateway has not said HELLO yet. */
-function emptySite({ grid_id, gateway_id, name, organisation_id }: GatewayEntry): Site {
-  const plant: Plant = { battery_floor_pct: 20, has_genset: false, has_mains: false };
+/** A grid whose gateway has not said HELLO yet, or that has none. */
+function emptySite({ grid_id, gateway_id, name, organisation_id, own }: GridEntry): Site {
+  const plant: Plant = own?.plant ?? { battery_floor_pct: 20, has_genset: false, has_mains: false };
   return {
     grid_id,
     gateway_id,
     ...(organisation_id === undefined ? {} : { organisation_id }),
     name: name ?? grid_id,
-    zone: 'UTC',
+    zone: own?.zone ?? 'UTC',
+    ...(own?.location === undefined ? {} : { location: own.location }),
     plant,
     devices: [],
     wiring: {},
   };
 }
 
-/** The site as the cloud shows it: the gateway owns it, the organisation is the directory's word. */
-export function siteOf(gateway: GatewayEntry, gateways: GatewayStore): Site {
-  const told = gateways.get(gateway.gateway_id, gateway.grid_id)?.site;
-  if (!told) return emptySite(gateway);
-  return gateway.organisation_id === undefined ? told : { ...told, organisation_id: gateway.organisation_id };
+/** A device of the directory as a site names it. */
+const siteDevice = ({ device_id, name, grid_id: _grid, figures: _figures, ...more }: DirectDevice): SiteDevice => ({
+  ...more,
+  device_id,
+  name: name ?? device_id,
+  protocol: 'mqtt',
+});
+
+/** A site with the devices that publish here themselves. What the gateway says of a device or a figure wins. */
+function withDevices(site: Site, devices: readonly DirectDevice[]): Site {
+  const known = new Set(site.devices.map(({ device_id }) => device_id));
+  const added = devices.filter(({ device_id }) => !known.has(device_id));
+  if (added.length === 0) return site;
+  const terms = new Map<string, WireTerm[]>();
+  for (const { device_id, figures = {} } of added)
+    for (const [figure, metric] of Object.entries(figures))
+      terms.set(figure, [...(terms.get(figure) ?? []), { device_id, metric, factor: 1 }]);
+  const wires = Object.fromEntries([...terms].map(([figure, all]) => [figure, { terms: all }]));
+  return {
+    ...site,
+    devices: [...site.devices, ...added.map(siteDevice)],
+    wiring: { ...wires, ...site.wiring },
+  };
 }
+
+/** The site as the cloud shows it: the gateway owns it; the organisation, and devices without a gateway, are the directory's word. */
+export function siteOf(entry: GridEntry, devices: readonly DirectDevice[], gateways: GatewayStore): Site {
+  const told = entry.own === undefined ? gateways.get(entry.gateway_id, entry.grid_id)?.site : undefined;
+  const { organisation_id } = entry;
+  const site = told && organisation_id !== undefined ? { ...told, organisation_id } : told;
+  return withDevices(site ?? emptySite(entry), devices);
+}
+
+const newest = (times: ReadonlyArray<number | null>): number | null =>
+  times.reduce((best, one) => (one !== null && (best === null || one > best) ? one : best), null);
 
 /** The rules as documents have them that the gateway took: what its settings change beyond that is not known here. */
 function rulesOf(site: Site, documents: Documents): readonly Rule[] {
@@ -115,14 +154,19 @@ function rulesOf(site: Site, documents: Documents): readonly Rule[] {
 }
 
 /** Makes the port of one grid. */
-export function createGrid(gateway: GatewayEntry, services: GridServices): CloudGrid {
+export function createGrid(
+  gateway: GridEntry,
+  directDevices: readonly DirectDevice[],
+  services: GridServices,
+): CloudGrid {
   const { database, store, telemetry, alerts, acts, links, gateways, presence, downlink, live, clock } = services;
   const gridId = gateway.grid_id;
+  const direct = new Set(directDevices.map(({ device_id }) => device_id));
   let site: Site | undefined;
   let bands: ReturnType<typeof bandsOf> | undefined;
   let rules: readonly Rule[] | undefined;
   let snapshot: Snapshot | undefined;
-  const currentSite = (): Site => (site ??= siteOf(gateway, gateways));
+  const currentSite = (): Site => (site ??= siteOf(gateway, directDevices, gateways));
   const currentRules = (): readonly Rule[] => (rules ??= rulesOf(currentSite(), services.documents));
   const currentSnapshot = (): Snapshot => (snapshot ??= new Snapshot(telemetry.latest(gridId), clock));
 
@@ -186,12 +230,13 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
     link(deviceId) {
       const gatewayState = presence.state(gateway);
       if (deviceId === gateway.gateway_id) return gatewayState;
+      if (direct.has(deviceId)) return services.direct.link(deviceId);
       const state = links.get(gridId, deviceId);
       if (state === 'offline') return 'down';
       // While the gateway is away nobody vouches for a link that was up.
       return state === 'online' && gatewayState === 'up' ? 'up' : undefined;
     },
-    lastReportedMs: () => presence.heardMs(gateway),
+    lastReportedMs: () => newest([presence.heardMs(gateway), ...[...direct].map((id) => services.direct.heardMs(id))]),
     windows: (deviceId, metric, resolution, fromMs, toMs) =>
       services.history.windows(gridId, deviceId, metric, resolution, fromMs, toMs),
     raw: async (deviceId, metric, fromMs, toMs) => telemetry.raw(gridId, deviceId, metric, fromMs, toMs),
@@ -221,17 +266,19 @@ export function createGrid(gateway: GatewayEntry, services: GridServices): Cloud
       const outcome = database
         .transaction(() => {
           const added = alerts.append(event);
-          if (added === 'added') acts.add(event, clock.nowMs());
+          // Without a gateway there is nobody else who must learn of it.
+          if (added === 'added' && gateway.own === undefined) acts.add(event, clock.nowMs());
           return added;
         })
         .immediate();
       if (outcome === 'known') return;
       tellOfEvent(event.alert_id);
-      downlink.sendActs(gateway, [event]);
+      if (gateway.own === undefined) downlink.sendActs(gateway, [event]);
     },
     subscribe: (listener) => live.subscribe(gridId, listener),
     watched: (on) => services.onWatched(gridId, on),
     desired: services.documents.portOf(gateway),
+    commands: services.commands.portOf(gateway),
     rules: currentRules,
     limits: () => (bands ??= bandsOf(currentRules())),
 

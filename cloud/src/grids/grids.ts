@@ -1,6 +1,5 @@
 /** The grids of this cloud: one per entry of the directory. */
 import type { GridsPort } from '@villagrid/api';
-import type { GatewayEntry } from '../config/schema.js';
 import type { Directory } from '../directory/directory.js';
 import { createGrid, type CloudGrid, type GridServices } from './grid.js';
 
@@ -12,15 +11,21 @@ export interface CloudGrids extends GridsPort {
 /** Makes them; a grid whose entry stays the same stays the same object, so that its subscribers stay too. */
 export function createGrids(directory: Directory, services: GridServices): CloudGrids {
   let grids = new Map<string, CloudGrid>();
-  const same = (a: GatewayEntry, b: GatewayEntry) => JSON.stringify(a) === JSON.stringify(b);
+  /** What each grid was made of. */
+  let made = new Map<string, string>();
   const refresh = (): void => {
     const before = grids;
-    grids = new Map(
-      directory.all().map((entry) => {
-        const known = before.get(entry.grid_id);
-        return [entry.grid_id, known && same(known.entry, entry) ? known : createGrid(entry, services)];
-      }),
-    );
+    const madeBefore = made;
+    grids = new Map();
+    made = new Map();
+    for (const entry of directory.grids()) {
+      const { grid_id: gridId } = entry;
+      const devices = directory.devicesOf(gridId);
+      const of = JSON.stringify([entry, devices]);
+      made.set(gridId, of);
+      const known = madeBefore.get(gridId) === of ? before.get(gridId) : undefined;
+      grids.set(gridId, known ?? createGrid(entry, devices, services));
+    }
   };
   refresh();
   directory.onChange(refresh);

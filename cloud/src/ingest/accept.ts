@@ -125,19 +125,21 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
 
   /** One receipt per log of the group that asked for one, or whose gap closed, or where something was refused. */
   const tellReceipts = async (prepared: readonly Prepared[], outcomes: readonly Accepted[]): Promise<void> => {
-    const due = new Map<string, { gateway: GatewayEntry; epoch: string }>();
+    const due = new Map<string, { gateway: GatewayEntry; epoch: string; isAnswer: boolean }>();
     let index = 0;
     for (const { gateway, batch, receiptWanted } of prepared) {
       if (!batch) continue;
       const outcome = outcomes[index++] as Accepted;
       const refused = outcome.conflicts.length > 0 || batch.frames.some((frame) => frame.bad !== null);
-      if (receiptWanted || outcome.gapClosed || refused)
-        due.set(`${batch.gatewayId} ${batch.epoch}`, { gateway, epoch: batch.epoch });
+      const name = `${batch.gatewayId} ${batch.epoch}`;
+      const isAnswer = receiptWanted || due.get(name)?.isAnswer === true;
+      if (isAnswer || outcome.gapClosed || refused) due.set(name, { gateway, epoch: batch.epoch, isAnswer });
     }
-    for (const { gateway, epoch } of due.values()) {
+    for (const { gateway, epoch, isAnswer } of due.values()) {
       const receipt = await store.receipt(gateway.gateway_id, epoch);
       counters.receipts += 1;
-      options.sendReceipt(gateway, { ...receipt, server_time_ms: clock.nowMs() });
+      // Only from an answer can a gateway tell how old the time is.
+      options.sendReceipt(gateway, { ...receipt, ...(isAnswer ? { server_time_ms: clock.nowMs() } : {}) });
     }
   };
 

@@ -9,6 +9,7 @@ import {
   type Clock,
   type DocumentEntry,
   type Frame,
+  type FrameEntry,
   type RandomSource,
   type Sample,
 } from '@villagrid/contracts';
@@ -48,7 +49,8 @@ export interface ProjectorOptions {
   readonly alerts: AlertStore;
   readonly links: LinkStore;
   readonly acts: ActStore;
-  /** A gateway tells of a document; within the transaction. */
+  /** A gateway tells of a command or a document; within the transaction. */
+  readonly onCommand?: (gridId: string, entry: Extract<FrameEntry, { type: 'command' }>) => void;
   readonly onDocument?: (gridId: string, entry: DocumentEntry) => void;
   readonly clock: Clock;
   readonly realClock: Clock;
@@ -134,6 +136,7 @@ export function createProjector(options: ProjectorOptions): Projector {
     takeLinks(from, frame, changed);
     for (const entry of frame.entries) {
       if (entry.type === 'manifest') manifests.note(entry, from);
+      if (entry.type === 'command') options.onCommand?.(from.gridId, entry);
       if (entry.type === 'document') options.onDocument?.(from.gridId, entry);
     }
     for (const { what, reason, text } of findings)

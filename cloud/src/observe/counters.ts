@@ -15,6 +15,13 @@ export interface Counters {
   alertEvents: number;
   actsSent: number;
   hellos: number;
+  /** Of devices without a gateway. */
+  devicePublishes: number;
+  deviceReadings: number;
+  deviceRefused: number;
+  deviceAlerts: number;
+  /** Single metrics that were odd, by finding. */
+  readonly deviceFindings: Record<string, number>;
 }
 
 /** All at zero. */
@@ -33,4 +40,9 @@ export const newCounters = (): Counters => ({
   alertEvents: 0,
   actsSent: 0,
   hellos: 0,
+  devicePublishes: 0,
+  deviceReadings: 0,
+  deviceRefused: 0,
+  deviceAlerts: 0,
+  deviceFindings: {},
 });

@@ -1,12 +1,14 @@
 /** Health and numbers of the cloud's process. */
 import type { HealthPort } from '@villagrid/api';
 import type { Clock } from '@villagrid/contracts';
-import type { GuardedBroker, SqliteDatabase } from '@villagrid/runtime';
+import type { SqliteDatabase } from '@villagrid/runtime';
+import type { DirectStore } from '../direct/store.js';
 import type { Directory } from '../directory/directory.js';
 import type { Projector } from '../ingest/project.js';
 import type { ActStore } from '../stores/act-store.js';
 import type { UplinkStore } from '../stores/uplink-store.js';
 import type { WindowHistory } from '../stores/window-history.js';
+import type { UplinkLine } from '../uplink/port.js';
 import type { Presence } from '../uplink/presence.js';
 import type { Counters } from './counters.js';
 
@@ -19,7 +21,8 @@ export interface HealthOptions {
   readonly projector: Projector;
   readonly directory: Directory;
   readonly presence: Presence;
-  readonly broker: GuardedBroker;
+  readonly line: Pick<UplinkLine, 'stats'>;
+  readonly direct: Pick<DirectStore, 'missing'>;
   readonly clock: Clock;
   /** A gateway that said nothing for longer is silent, milliseconds of the village's time. */
   readonly silentAfterMs: number;
@@ -27,7 +30,7 @@ export interface HealthOptions {
 
 /** Makes the port. */
 export function createHealth(options: HealthOptions): HealthPort {
-  const { counters, database, store, history, acts, projector, directory, presence, broker, clock } = options;
+  const { counters, database, store, history, acts, projector, directory, presence, direct, line, clock } = options;
   const newest = database.prepare<[], number | null>('SELECT max(seq) FROM cloud_frame').pluck();
   const lagFrames = () => Math.max(0, (newest.get() ?? 0) - projector.cursor);
   const silent = () =>
@@ -60,6 +63,11 @@ export function createHealth(options: HealthOptions): HealthPort {
             (names.length > 0 ? `; silent: ${names.slice(0, 10).join(', ')}` : ''),
         },
         {
+          name: 'broker',
+          ok: line.stats().isUp,
+          detail: line.stats().isUp ? 'messages can come' : 'no link to the broker',
+        },
+        {
           name: 'dead letters',
           ok: deadLetters === 0,
           detail: deadLetters === 0 ? 'none' : `${deadLetters} messages or parts were refused and are kept`,
@@ -69,7 +77,7 @@ export function createHealth(options: HealthOptions): HealthPort {
     },
 
     prometheus() {
-      const { clients, published, failed, forbidden, loginsRefused, oversized } = broker.stats();
+      const { clients, published, failed, forbidden, loginsRefused, oversized } = line.stats();
       const kept = history.state();
       const lines: Array<readonly [name: string, type: 'counter' | 'gauge', help: string, value: number]> = [
         ['envelopes_total', 'counter', 'Envelopes accepted', counters.envelopes],
@@ -91,6 +99,10 @@ export function createHealth(options: HealthOptions): HealthPort {
         ['acts_sent_total', 'counter', 'Acts of people sent down', counters.actsSent],
         ['acts_waiting', 'gauge', 'Acts of people their gateway has not confirmed', acts.waitingCount()],
         ['hellos_total', 'counter', 'HELLOs of gateways', counters.hellos],
+        ['device_readings_total', 'counter', 'Readings of devices without a gateway', counters.deviceReadings],
+        ['device_refused_total', 'counter', 'Messages of such devices refused', counters.deviceRefused],
+        ['device_odd_values_total', 'counter', 'Odd values of such devices', sum(counters.deviceFindings)],
+        ['device_readings_missing', 'gauge', 'Readings of such devices that did not come', direct.missing()],
         ['dead_letters', 'gauge', 'Refused messages and parts that are kept', deadLetters],
         ['gateways', 'gauge', 'Gateways registered', directory.all().length],
         ['gateways_connected', 'gauge', 'Gateways connected', presence.connectedCount()],
@@ -111,6 +123,9 @@ export function createHealth(options: HealthOptions): HealthPort {
     },
   };
 }
+
+const sum = (counts: Readonly<Record<string, number>>): number =>
+  Object.values(counts).reduce((all, one) => all + one, 0);
 
 function worksNow(database: SqliteDatabase): boolean {
   try {

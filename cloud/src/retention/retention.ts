@@ -22,7 +22,7 @@ const judgedCursor = 'retention';
 
 export interface RetentionOptions {
   readonly settings: RetentionSettings;
-  readonly directory: Pick<Directory, 'gateway' | 'ofGrid'>;
+  readonly directory: Pick<Directory, 'gridOf' | 'ofGrid'>;
   readonly store: Pick<SqliteUplinkStore, 'allLogs' | 'removeFrames'>;
   readonly telemetry: Pick<ProjectedTelemetry, 'grids' | 'removeWindows'>;
   readonly projector: Pick<Projector, 'cursor'>;
@@ -119,9 +119,9 @@ export function createRetention(options: RetentionOptions): Retention {
     const nowMs = judgedMs();
     const before = { ...counts };
     for (const { gatewayId, epoch } of store.allLogs()) {
-      const entry = directory.gateway(gatewayId);
-      const kept = keptOf(settings, entry?.organisation_id);
-      await removeFrames(gatewayId, epoch, entry?.grid_id ?? '', nowMs - kept.raw);
+      const gridId = directory.gridOf(gatewayId) ?? '';
+      const kept = keptOf(settings, directory.ofGrid(gridId)?.organisation_id);
+      await removeFrames(gatewayId, epoch, gridId, nowMs - kept.raw);
       if (stopped) return;
     }
     for (const gridId of options.hasWindows ? telemetry.grids() : []) {

@@ -137,7 +137,8 @@ export const cloudMigrations: readonly Migration[] = [
    ALTER TABLE cloud_gateway ADD COLUMN clock_trust TEXT;
    ALTER TABLE cloud_gateway ADD COLUMN disk_used_pct REAL;
    ALTER TABLE cloud_gateway ADD COLUMN card_life_used_pct REAL;`,
-  // Every revision of a grid's documents, newest 50 of each; `told` is what its gateway decided on last.
+  // Every revision of a grid's documents, newest 50 of each; `told` is what its gateway decided on last. cloud_command is what
+  // people here told a gateway to do: the audit of this side, newest 1,000 of each grid.
   `CREATE TABLE cloud_document (
      grid_id TEXT NOT NULL,
      name TEXT NOT NULL,
@@ -158,5 +159,12 @@ export const cloudMigrations: readonly Migration[] = [
      name TEXT NOT NULL,
      rev INTEGER NOT NULL,
      PRIMARY KEY (grid_id, name)
-   ) WITHOUT ROWID;`,
+   ) WITHOUT ROWID;
+   CREATE TABLE cloud_command (
+     seq INTEGER PRIMARY KEY,
+     command_id TEXT NOT NULL UNIQUE,
+     grid_id TEXT NOT NULL,
+     record TEXT NOT NULL
+   );
+   CREATE INDEX cloud_command_of_grid ON cloud_command (grid_id, seq);`,
 ];

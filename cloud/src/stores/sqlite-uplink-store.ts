@@ -9,6 +9,7 @@ import type {
   ArchivedFrame,
   DeadLetter,
   FramesToAccept,
+  FrameToArchive,
   KeptDeadLetter,
   LogFacts,
   NumberRange,
@@ -55,6 +56,8 @@ export interface SqliteUplinkStore extends UplinkStore {
   ): ReadonlyArray<Pick<ArchivedFrame, 'number' | 'bytes'> & { readonly withdrawn: boolean }>;
   /** Takes a good frame out of reading by time: its samples could not be projected. */
   withdraw(seq: number): void;
+  /** To be called when a transaction of the caller's failed: ledgers that were read may say more than was committed. */
+  forget(): void;
   /** How far a log is here, without going through it; undefined for an unknown one. */
   progress(gatewayId: string, epoch: string): LogProgress | undefined;
   /** Whether samples of a stretch of time were removed. */
@@ -66,6 +69,16 @@ export interface SqliteUplinkStore extends UplinkStore {
   keepDeadLetter(letter: DeadLetter, nowMs: number): void;
   deadLetters(limit: number): readonly KeptDeadLetter[];
   deadLetterCount(): number;
+  deadLetter(id: number): KeptDeadLetter | undefined;
+  removeDeadLetter(id: number): void;
+  /**
+   * Puts a frame of the archive that was refused, or could not be projected, at the end of the order of arrival as a good
+   * one, so that it is projected; false when it is not there. The ledger stays: the number is explained already.
+   */
+  putBack(
+    letter: Pick<DeadLetter, 'gatewayId' | 'epoch' | 'number' | 'bytes'>,
+    times: Pick<FrameToArchive, 'fromMs' | 'toMs'>,
+  ): boolean;
 }
 
 /** How far a log is here. */
@@ -396,6 +409,7 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
         .map(({ number, bytes, from_ms }) => ({ number: Math.min(number, last), bytes, withdrawn: from_ms === null }));
     },
     withdraw: (seq) => void sql.withdraw.run(seq),
+    forget: () => logs.clear(),
     progress(gatewayId, epoch) {
       const log = findLog(gatewayId, epoch);
       if (log === undefined) return undefined;
@@ -413,14 +427,21 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
         return log === undefined ? { removed: 0, old: 0, lastNumber: undefined } : removeFrames(log, step);
       }),
     keepDeadLetter: (letter, nowMs) => guarded(() => keepDeadLetter(letter, nowMs)),
-    deadLetters: (limit) =>
-      sql.letters.all(limit).map(({ gateway_id, grid_id, first_ms, last_ms, ...row }) => ({
-        ...row,
-        gatewayId: gateway_id,
-        gridId: grid_id,
-        firstMs: first_ms,
-        lastMs: last_ms,
-      })),
+    deadLetters: (limit) => sql.letters.all(limit).map(letterOf),
+    deadLetter(id) {
+      const row = sql.letter.get(id);
+      return row && letterOf(row);
+    },
+    removeDeadLetter: (id) => void sql.removeLetter.run(id),
+    putBack: ({ gatewayId, epoch, number, bytes }, { fromMs, toMs }) =>
+      guarded(() => {
+        const log = epoch === null || number === null ? undefined : findLog(gatewayId, epoch);
+        const row = log && number !== null ? sql.takeOut.get(log.id, number) : undefined;
+        if (row === undefined) return false;
+        // Of one that was kept long enough only the letter has the bytes.
+        sql.insertAgain.run({ ...row, bytes, from_ms: fromMs, to_ms: toMs });
+        return true;
+      }),
     deadLetterCount: () => sql.letterCount.get() ?? 0,
   };
 }
@@ -470,6 +491,14 @@ interface FrameRow {
   readonly last_number: number | null;
   readonly bytes: Buffer;
 }
+interface TakenOutRow {
+  readonly log_id: number;
+  readonly number: number;
+  readonly grid_id: string;
+  readonly hash: Buffer;
+  readonly received_ms: number;
+  readonly last_number: number | null;
+}
 interface LetterRow {
   readonly id: number;
   readonly stage: DeadLetter['stage'];
@@ -484,6 +513,14 @@ interface LetterRow {
   readonly last_ms: number;
   readonly times: number;
 }
+
+const letterOf = ({ gateway_id, grid_id, first_ms, last_ms, ...row }: LetterRow): KeptDeadLetter => ({
+  ...row,
+  gatewayId: gateway_id,
+  gridId: grid_id,
+  firstMs: first_ms,
+  lastMs: last_ms,
+});
 
 function statements(database: SqliteDatabase) {
   return {
@@ -650,6 +687,21 @@ function statements(database: SqliteDatabase) {
     letters: database.prepare<[number], LetterRow>(
       `SELECT id, stage, gateway_id, grid_id, epoch, number, code, reason, bytes, first_ms, last_ms, times
        FROM cloud_dead_letter ORDER BY id DESC LIMIT ?`,
+    ),
+    letter: database.prepare<[number], LetterRow>(
+      `SELECT id, stage, gateway_id, grid_id, epoch, number, code, reason, bytes, first_ms, last_ms, times
+       FROM cloud_dead_letter WHERE id = ?`,
+    ),
+    removeLetter: database.prepare<[number]>('DELETE FROM cloud_dead_letter WHERE id = ?'),
+    takeOut: database.prepare<[number, number], TakenOutRow>(
+      `DELETE FROM cloud_frame WHERE log_id = ? AND number = ?
+       RETURNING log_id, number, grid_id, hash, received_ms, last_number`,
+    ),
+    insertAgain: database.prepare<
+      [TakenOutRow & { readonly bytes: Uint8Array; readonly from_ms: number | null; readonly to_ms: number | null }]
+    >(
+      `INSERT INTO cloud_frame (log_id, number, grid_id, hash, bytes, received_ms, from_ms, to_ms, last_number)
+       VALUES (@log_id, @number, @grid_id, @hash, @bytes, @received_ms, @from_ms, @to_ms, @last_number)`,
     ),
     letterCount: database.prepare<[], number>('SELECT count(*) FROM cloud_dead_letter').pluck(),
   };

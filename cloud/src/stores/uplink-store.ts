@@ -55,7 +55,9 @@ export interface DeadLetter {
     | 'hello'
     | 'alerts'
     | 'acts'
-    | 'history';
+    | 'history'
+    | 'telemetry'
+    | 'device_alert';
   readonly gatewayId: string;
   readonly gridId: string;
   readonly epoch: string | null;

@@ -27,6 +27,8 @@ export interface WindowHistory {
     toMs: number,
   ): Promise<WindowColumns>;
   state(): HistoryState;
+  /** Sends what a refused point was of once more; rejects when it is refused again. Only where history is kept elsewhere. */
+  sendAgain?(line: string): Promise<void>;
   stop(): Promise<void>;
 }
 

@@ -2,6 +2,7 @@
 import {
   messageOf,
   clockTrusts,
+  commandStates,
   plans,
   siteSchema,
   zoneOffsetMs,
@@ -45,9 +46,19 @@ export const helloSchema = Type.Object({
       } satisfies Record<DocumentName, TSchema>),
     ),
   ),
+  commands: Type.Optional(Type.Boolean()),
   site: Type.Unknown(),
 });
 export const goodbyeSchema = Type.Object({ y: Type.Literal('goodbye'), gateway_id: text, clock_ms: Type.Number() });
+export const commandReadySchema = Type.Object({ y: Type.Literal('command_ready'), gateway_id: text, id: text });
+export const commandOutcomeSchema = Type.Object({
+  y: Type.Literal('command_outcome'),
+  gateway_id: text,
+  id: text,
+  state: Type.Enum([...commandStates] as const),
+  reason: Type.Union([Type.String({ maxLength: 500 }), Type.Null()]),
+  read_back: Type.Union([Type.String({ maxLength: 4000 }), Type.Null()]),
+});
 export const alertsUpSchema = Type.Object({
   y: Type.Literal('alerts'),
   events: Type.Array(Type.Unknown(), { maxItems: 1000 }),

@@ -11,12 +11,22 @@ import {
 } from '@villagrid/contracts';
 import type { AlertStore, Logger, SqliteDatabase } from '@villagrid/runtime';
 import type { GatewayEntry } from '../config/schema.js';
+import type { Commands } from '../downlink/commands.js';
 import type { Documents } from '../downlink/documents.js';
 import type { Downlink } from '../downlink/downlink.js';
 import type { Counters } from '../observe/counters.js';
 import type { GatewayStore } from '../stores/gateway-store.js';
 import type { DeadLetter, UplinkStore } from '../stores/uplink-store.js';
-import { alertsUpSchema, checkMessage, checkSite, goodbyeSchema, helloSchema, parseJson } from './json.js';
+import {
+  alertsUpSchema,
+  checkMessage,
+  checkSite,
+  commandOutcomeSchema,
+  commandReadySchema,
+  goodbyeSchema,
+  helloSchema,
+  parseJson,
+} from './json.js';
 import type { Presence } from './presence.js';
 
 export interface LanesOptions {
@@ -27,6 +37,7 @@ export interface LanesOptions {
   readonly presence: Presence;
   readonly downlink: Downlink;
   readonly documents: Documents;
+  readonly commands: Commands;
   readonly clock: Clock;
   readonly log: Logger;
   readonly counters: Counters;
@@ -87,6 +98,7 @@ export function createLanes(options: LanesOptions): Lanes {
     downlink.sendWaiting(gateway);
     options.onPlan(gateway, message.plan);
     options.documents.hello(gateway, message.documents);
+    options.commands.hello(gateway, message.commands);
     if (site.ok && JSON.stringify(before?.site) !== JSON.stringify(site.value)) options.onSite(gateway);
   };
 
@@ -100,6 +112,10 @@ export function createLanes(options: LanesOptions): Lanes {
         presence.save();
         return presence.unreachable(gateway, 'goodbye');
       }
+      const ready = checkMessage(commandReadySchema, parsed.value);
+      if (ready.ok) return options.commands.ready(gateway, ready.value.id);
+      const outcome = checkMessage(commandOutcomeSchema, parsed.value);
+      if (outcome.ok) return options.commands.outcome(gateway, outcome.value);
       const message = checkMessage(helloSchema, parsed.value);
       if (!message.ok) return refuse(gateway, 'hello', message.reason, payload);
       if (message.value.gateway_id !== gateway.gateway_id)

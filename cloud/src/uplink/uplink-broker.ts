@@ -1,53 +1,50 @@
 /**
- * The uplink's broker: runtime's guarded one with client certificates. Who a gateway is, is its certificate's common name;
- * what it may say is its own topics of its own grid.
+ * The broker that is built in: runtime's guarded one with client certificates. Who somebody is, is the certificate's
+ * common name; what a gateway or device may say is its own topics of its own grid.
  */
 import { readFileSync } from 'node:fs';
-import { messageOf, lanes, parseTopic, topics, VillagridError, type Clock } from '@villagrid/contracts';
-import {
-  createGuardedBroker,
-  type BrokerIdentity,
-  type BrokerPublish,
-  type GuardedBroker,
-  type Logger,
-} from '@villagrid/runtime';
+import { messageOf, parseTopic, topics, VillagridError, type Clock } from '@villagrid/contracts';
+import { createGuardedBroker, type BrokerIdentity, type Logger } from '@villagrid/runtime';
 import type { CloudConfig } from '../config/load.js';
-import type { GatewayEntry } from '../config/schema.js';
 import type { Directory } from '../directory/directory.js';
-import type { Presence } from './presence.js';
+import {
+  gridOf,
+  identityOf,
+  namedIn,
+  saidBy,
+  speakerOf,
+  type Speaker,
+  type UplinkLine,
+  type UplinkReceiver,
+} from './port.js';
 
 /** Largest packet, bytes: what AWS IoT Core takes too. */
 export const maxPacketBytes = 128 * 1024;
 
-interface GatewayIdentity extends BrokerIdentity {
-  readonly gateway: GatewayEntry;
+interface Who extends BrokerIdentity {
+  readonly speaker: Speaker;
 }
 
 export interface UplinkBrokerOptions {
-  readonly config: CloudConfig['mqtts'];
+  readonly config: NonNullable<CloudConfig['mqtts']>;
   readonly directory: Directory;
-  readonly presence: Presence;
   readonly realClock: Clock;
   readonly log: Logger;
-  /** Takes a publish of a lane; the acknowledgement waits for it. */
-  readonly onPublish: (gateway: GatewayEntry, lane: (typeof lanes)[number], payload: Uint8Array) => Promise<void>;
+  readonly receiver: UplinkReceiver;
 }
 
 /** Makes it. Throws E_CERTIFICATE when a PEM file cannot be read. */
-export function createUplinkBroker(options: UplinkBrokerOptions): GuardedBroker {
-  const { config, directory, presence, log } = options;
-  const connected = new Map<string, GatewayEntry>();
+export function createUplinkBroker(options: UplinkBrokerOptions): UplinkLine {
+  const { config, directory, log, receiver } = options;
+  const connected = new Map<string, Speaker>();
 
-  /** The topics of a gateway as publish rule; the directory may have changed since it connected. */
-  const current = (identity: GatewayIdentity): GatewayEntry | undefined => {
-    const now = directory.gateway(identity.id);
-    return now?.grid_id === identity.gateway.grid_id ? now : undefined;
+  /** Who somebody is now: the directory may have changed since the connection was made. */
+  const current = ({ id, speaker }: Who): Speaker | undefined => {
+    const now = speakerOf(id, directory);
+    return now?.kind === speaker.kind && gridOf(now) === gridOf(speaker) ? now : undefined;
   };
-  const own = (gateway: GatewayEntry, topic: string): boolean =>
-    topic === topics.gatewayStatus(gateway.grid_id, gateway.gateway_id) ||
-    lanes.some((lane) => topic === topics.up(gateway.grid_id, gateway.gateway_id, lane));
 
-  const broker = createGuardedBroker<GatewayIdentity>({
+  const broker = createGuardedBroker<Who>({
     listeners: [
       {
         name: 'mqtts',
@@ -68,59 +65,73 @@ export function createUplinkBroker(options: UplinkBrokerOptions): GuardedBroker 
       if (certificateCommonName === undefined) return { refused: 'no client certificate' };
       if (clientId !== certificateCommonName)
         return { refused: `client id ${clientId} is not the certificate's name ${certificateCommonName}` };
-      const gateway = directory.gateway(certificateCommonName);
-      if (!gateway)
+      const speaker = speakerOf(certificateCommonName, directory);
+      if (!speaker)
         return {
-          refused: `E_GATEWAY_UNKNOWN: gateway ${certificateCommonName} is not registered; villagrid cloud grid add`,
+          refused: `E_GATEWAY_UNKNOWN: ${certificateCommonName} is not registered; villagrid cloud grid add, or cloud device add`,
         };
-      return { identity: { id: certificateCommonName, gateway } };
+      return { identity: { id: certificateCommonName, speaker } };
     },
-    mayPublish(identity, topic) {
-      const gateway = current(identity);
-      if (gateway && own(gateway, topic)) return true;
-      const parsed = parseTopic(topic);
-      if ((parsed?.kind === 'up' || parsed?.kind === 'gatewayStatus') && parsed.gatewayId === identity.id)
-        log.warn('a gateway speaks for a grid it is not registered for', {
+    mayPublish(who, topic) {
+      const speaker = current(who);
+      if (speaker && saidBy(speaker, topic) !== undefined) return true;
+      if (namedIn(topic) === who.id)
+        log.warn('a certificate speaks for a grid it is not registered for', {
           code: 'E_GATEWAY_UNKNOWN',
-          gateway_id: identity.id,
-          grid_id: parsed.gridId,
+          identity: who.id,
+          grid_id: gridIn(topic),
         });
       return false;
     },
-    maySubscribe(identity, filter) {
-      const gateway = current(identity);
-      return gateway !== undefined && filter === topics.down(gateway.grid_id, gateway.gateway_id);
+    maySubscribe(who, filter) {
+      const speaker = current(who);
+      return speaker?.kind === 'gateway' && filter === topics.down(gridOf(speaker), who.id);
     },
-    async onPublish({ gateway }, publish) {
-      const parsed = parseTopic(publish.topic);
-      if (parsed?.kind === 'gatewayStatus') return noteStatus(gateway, publish);
-      if (parsed?.kind === 'up') return options.onPublish(gateway, parsed.lane, publish.payload);
+    async onPublish(who, { topic, payload, will, superseded }) {
+      const said = saidBy(current(who) ?? who.speaker, topic);
+      if (said === undefined) return;
+      if (said.what !== 'status') return receiver.take(said, payload);
+      if (superseded) return;
+      if (will) receiver.gone(said.speaker);
+      else await receiver.take(said, payload);
     },
     onConnect({ identity }) {
-      connected.set(identity.id, identity.gateway);
-      presence.connected(identity.gateway);
+      connected.set(identity.id, identity.speaker);
+      receiver.connected(identity.speaker);
     },
-    onDisconnect: ({ identity }) => presence.disconnected(identity.gateway),
+    onDisconnect: ({ identity }) => receiver.disconnected(identity.speaker),
   });
 
-  const noteStatus = (gateway: GatewayEntry, { payload, will, superseded }: BrokerPublish): void => {
-    if (superseded) return;
-    if (will || Buffer.from(payload).toString().startsWith('offline')) presence.unreachable(gateway, 'will');
-  };
-
   directory.onChange(() => {
-    for (const [gatewayId, gateway] of connected) {
-      if (directory.gateway(gatewayId)?.grid_id === gateway.grid_id) continue;
-      connected.delete(gatewayId);
-      if (broker.disconnect(gatewayId))
-        log.warn('a gateway is no longer registered and was disconnected', {
+    for (const [id, speaker] of connected) {
+      if (current({ id, speaker }) !== undefined) continue;
+      connected.delete(id);
+      if (broker.disconnect(id))
+        log.warn('who is no longer registered was disconnected', {
           code: 'E_GATEWAY_UNKNOWN',
-          gateway_id: gatewayId,
-          grid_id: gateway.grid_id,
+          identity: identityOf(speaker),
+          grid_id: gridOf(speaker),
         });
     }
   });
-  return broker;
+
+  return {
+    start: () => broker.start(),
+    stop: () => broker.stop(),
+    publish: (topic, payload) => broker.publish(topic, payload, { qos: 1 }),
+    stats: () => ({ ...broker.stats(), isUp: broker.ports.mqtts !== undefined }),
+    address() {
+      const port = broker.ports.mqtts;
+      const { host } = config;
+      const shown = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+      return port === undefined ? undefined : `mqtts://${shown}:${port}`;
+    },
+  };
+}
+
+function gridIn(topic: string): string | undefined {
+  const parsed = parseTopic(topic);
+  return parsed !== undefined && 'gridId' in parsed ? parsed.gridId : undefined;
 }
 
 /** Reads a PEM file; throws E_CERTIFICATE naming the setting. */

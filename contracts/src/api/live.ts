@@ -49,6 +49,9 @@ export interface LiveError {
 }
 export type LiveFrame = LiveSnapshot | LiveValues | LiveAlert | LiveDevices | LivePing | LiveError;
 
+/** Where a gateway that is its own access point can be reached on its Wi-Fi; policies of pages name it, so it is fixed. */
+export const gatewayAddress = 'http://10.77.0.1:8080';
+
 /** How long the first frame of the client may take, and the heartbeat, milliseconds. */
 export const liveAuthenticateWithinMs = 5000;
 export const liveHeartbeatMs = 20_000;

@@ -38,6 +38,8 @@ export const deviceKinds = [
   'other',
 ] as const;
 
+export type DeviceKind = (typeof deviceKinds)[number];
+
 /** One device of a grid as its site knows it. */
 export const siteDeviceSchema = Type.Object(
   {

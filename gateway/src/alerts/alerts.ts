@@ -15,6 +15,7 @@ import {
   newId,
   oldestRingingMs,
   reduceMaintenance,
+  stateKey,
   type Alert,
   type AlertEvent,
   type AlertSubject,
@@ -38,7 +39,6 @@ import { Grouping } from './grouping.js';
 import { LateDigest } from './late-digest.js';
 import { LegacyAlerts, legacyRuleId } from './legacy.js';
 import { comeBackMs, createEvaluation, watchedDevices } from './evaluation.js';
-import { stateKey } from './rule-state.js';
 
 const tickEveryMs = 5000;
 const retryMs = 1000;

@@ -453,3 +453,86 @@ t.test('what just happened is told as over also while the card takes nothing', a
   await clock.advance(5000);
   await logStore.close();
 });
+
+t.test(
+  'rules change while it runs: what stays goes on, what nothing watches is over, rules that fail give way',
+  async (t) => {
+    const clock = testClock(startMs);
+    const random = seededRandom(9);
+    const path = join(tempDir(t), 'log.db');
+    const logStore = openLogStore({ ...sizes, path, clock, realClock: clock, random, holdMs: 5000 });
+    const above = (id: string, limit: number): Rule => ({
+      ...words,
+      id,
+      kind: 'threshold',
+      selector: { scope: 'series', metric: 'equipment_temp_c' },
+      parameters: { above: limit, on_delay_ms: 0, off_delay_ms: 0 },
+    });
+    const odd: Rule = {
+      ...words,
+      id: 'odd',
+      kind: 'deviation',
+      selector: { scope: 'series', metric: 'consumption_kw' },
+      parameters: {},
+    };
+    const good = [above('warm', 40), above('hot', 60)];
+    let broken = 0;
+    const alerts = createAlerts({
+      site,
+      limits: {},
+      rules: good,
+      log: logStore.log,
+      corrected: (frame) => frame,
+      store: logStore.alertStore,
+      live: new Live({ site, clock, logger: silentLogger() }),
+      lines: new Lines(),
+      clock,
+      realClock: clock,
+      random,
+      logger: silentLogger(),
+      usual() {
+        throw new Error('what is usual cannot be told');
+      },
+      broken() {
+        broken += 1;
+        if (broken > 1) return false;
+        alerts.setRules([above('warm', 40)], {});
+        return true;
+      },
+      tell: () => {},
+    });
+    alerts.start();
+    const series = (metric: string) => ({ deviceId: 'inv-1', metrics: [metric], factors: [1], headText: '' });
+    // Made once for a device, as intake does.
+    const heat = alerts.onReadings(series('equipment_temp_c') as never);
+    const load = alerts.onReadings(series('consumption_kw') as never);
+    const say = async (to: typeof heat, value: number) => {
+      to(clock.nowMs(), Float64Array.of(value), [], clock.nowMs());
+      await clock.advance(10_000);
+    };
+    const all = (status: 'active' | 'resolved') =>
+      logStore.alertStore.list(gridId, { status }).map(({ rule_id, alert_id }) => `${rule_id} ${alert_id}`);
+    await say(heat, 70);
+    const [hot, warm] = all('active').sort();
+    t.match([hot, warm], [/^hot /, /^warm /]);
+    t.throws(() => alerts.setRules([above('warm', 40), { ...odd, kind: 'nothing' }], {}), { code: 'E_CONFIG_INVALID' });
+    alerts.setRules([above('warm', 45), above('mild', 20), odd], { battery_low_pct: 37 });
+    await say(heat, 71);
+    t.equal(alerts.limits.battery_low_pct, 37);
+    t.same(all('resolved'), [hot], 'nothing watches it any more');
+    t.ok(all('active').includes(warm as string), 'the same alert, not told anew');
+    t.match(
+      all('active').filter((one) => one !== warm),
+      [/^mild /],
+      'the new rule rings',
+    );
+    await say(load, 5);
+    t.equal(broken, 1);
+    t.same(all('active'), [warm], 'the former rules are in force');
+    await say(heat, 30);
+    t.same(all('active'), []);
+    alerts.stop();
+    await logStore.log.flush();
+    await logStore.close();
+  },
+);

@@ -340,6 +340,17 @@ export const gatewayConfigSchema = Type.Object(
             pattern: '^mqtts://[^\\s/]+:[0-9]+/?$',
             description: 'address of the cloud, mqtts://host:port',
           }),
+          destination: Type.Enum(['mqtt', 'aws-iot'] as const, {
+            default: 'mqtt',
+            description:
+              'library that speaks to it: mqtt reaches any broker with client certificates, AWS IoT Core too; aws-iot is Amazon’s own, to be installed beside (not on 32-bit systems)',
+          }),
+          aws_rule: Type.Optional(
+            Type.String({
+              pattern: '^[A-Za-z0-9_]{1,128}$',
+              description: 'IoT rule that takes what is sent (Basic Ingest), with destination aws-iot',
+            }),
+          ),
           ca_file: file('PEM file of the authority that signed the cloud’s certificate'),
           certificate_file: file('PEM file of this gateway’s client certificate'),
           key_file: file('PEM file of its private key'),

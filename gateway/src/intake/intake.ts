@@ -4,6 +4,7 @@
  * counted, logged and acknowledged, because it would come again for ever; everything else goes on.
  */
 import {
+  Dating,
   DeviceWatch,
   errorCatalogue,
   isTrusted,
@@ -13,6 +14,7 @@ import {
   toMetricValue,
   type Clock,
   type ClockTrust,
+  type Dated,
   type DeviceSeries,
   type Finding,
   type MetricValue,
@@ -26,7 +28,6 @@ import type { DriverReading } from '../drivers/port.js';
 import { Seldom } from './seldom.js';
 import type { DurableLog } from '../log/log.js';
 import type { NodeSequences } from '../log/sequences.js';
-import { Dating, type Dated } from './dating.js';
 import { NodeForms, type KnownForm } from './node-forms.js';
 
 /** Series one device may have; more cannot be honest and would fill the memory. */

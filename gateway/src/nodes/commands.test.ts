@@ -7,10 +7,26 @@ import type { MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
 import { stringify } from 'yaml';
 import { ask, logIn } from '@villagrid/api/testing';
-import { topics, type NodeCommand, type NodeTime } from '@villagrid/contracts';
-import { cryptoRandom, hashSecret, realClock } from '@villagrid/runtime';
-import { testClock } from '@villagrid/runtime/testing';
+import {
+  topics,
+  type CommandDown,
+  type CommandOutcome,
+  type CommandReady,
+  type NodeCommand,
+  type NodeTime,
+} from '@villagrid/contracts';
+import {
+  createCommandStore,
+  cryptoRandom,
+  hashSecret,
+  openDatabase,
+  realClock,
+  silentLogger,
+} from '@villagrid/runtime';
+import { tempDir, testClock } from '@villagrid/runtime/testing';
 import type { Gateway } from '../index.js';
+import { NodeCommands } from './commands.js';
+import { RemoteCommands } from './remote-commands.js';
 import { devicePassword, gatewayFolder, gridId, startHouse, until } from '../testing/house.js';
 
 const ids = ['pump', 'shop', 'bystander'];
@@ -440,3 +456,87 @@ t.test(
     t.equal(gateway.api.grids.list()[0]?.latest('relays', 'dc_bus_voltage_v')?.value, 52.1, 'it is read all the while');
   },
 );
+
+t.test('a command from afar is done at the second word alone, once, and never after its time', async (t) => {
+  const clock = testClock();
+  const done: string[] = [];
+  const audited: string[] = [];
+  const said: (CommandReady | CommandOutcome)[] = [];
+  const database = openDatabase({ path: join(tempDir(t), 'settings.db') });
+  t.teardown(() => database.close());
+  const pump = {
+    spec: { name: 'run', label: 'Let it run', role: 'installer' as const, choices: { yes: { send: 1 } } },
+    prepare: () => ({ send: 1, payload: '1', isDone: () => true }),
+    async perform() {
+      done.push('run');
+      return { state: 'acknowledged' as const, reason: null, said: 1 };
+    },
+  };
+  const make = () => {
+    const commands = new NodeCommands({
+      enabled: true,
+      expiresInS: 10,
+      gridId,
+      devices: [{ deviceId: 'pump', name: 'Pump', commands: [pump as never] }],
+      isDevice: (deviceId) => deviceId === 'pump',
+      records: createCommandStore(database),
+      isConnected: () => true,
+      publish: async () => {},
+      audit: async ({ command_id, state }) => void audited.push(`${command_id} ${state}`),
+      clock,
+      realClock: clock,
+      random: cryptoRandom(),
+      logger: silentLogger(),
+    });
+    return new RemoteCommands({
+      gatewayId: 'gw-kisima',
+      commands,
+      diagnose: async () => 'all is well',
+      audit: async ({ command_id, state }) => void audited.push(`${command_id} ${state}`),
+      say: (message) => void said.push(message),
+      realClock: clock,
+      logger: silentLogger(),
+    });
+  };
+  let remote = make();
+  const message = (id: string, more: Partial<CommandDown> = {}): CommandDown => ({
+    ...{ y: 'command', id, device_id: 'pump', command: 'run', value: 'yes', role: 'installer' },
+    actor: { user_id: 'u1', name: 'Asha' },
+    ...more,
+  });
+  const outcomes = () => said.flatMap((one) => (one.y === 'command_outcome' ? [[one.id, one.state, one.reason]] : []));
+  const go = (id: string, ttl_ms = 5000) => remote.go({ y: 'command_go', id, ttl_ms });
+
+  await go('c1');
+  t.same(done, [], 'what was never announced is not done');
+  remote.announced(message('c1'));
+  t.same([done, said], [[], [{ y: 'command_ready', gateway_id: 'gw-kisima', id: 'c1' }]]);
+  await Promise.all([go('c1'), go('c1')]);
+  remote.announced(message('c1'));
+  await go('c1');
+  t.same(done, ['run'], 'whatever is said again, it is done once');
+  t.same(audited, ['c1 sent', 'c1 acknowledged']);
+
+  remote.announced(message('c2'));
+  await clock.advance(5000);
+  await go('c2', 5000);
+  t.match(outcomes().at(-1), ['c2', 'failed', /time was over/]);
+  // Another life of the gateway: the line brings the same once more.
+  remote = make();
+  remote.announced(message('c1'));
+  await go('c1');
+  t.match(outcomes().at(-1), ['c1', 'acknowledged', null], 'it gives what became of it');
+  remote.announced(message('c3', { role: 'operator' }));
+  await go('c3');
+  remote.announced(message('c4', { device_id: 'nothing' }));
+  await go('c4');
+  t.match(outcomes().slice(-2), [
+    ['c3', 'refused', /needs the role installer/],
+    ['c4', 'refused', /no device "nothing"/],
+  ]);
+  t.same(done, ['run']);
+  t.ok(audited.includes('c3 refused'), 'what was refused is written down too');
+  remote.announced(message('c5', { device_id: 'gw-kisima', command: 'diagnose', value: 'now' }));
+  await go('c5');
+  t.match(said.at(-1), { id: 'c5', state: 'acknowledged', read_back: 'all is well' });
+});

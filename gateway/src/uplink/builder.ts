@@ -44,15 +44,16 @@ export function createBuilder({
   readonly nowMs: () => number;
 }) {
   /** Frames of the stretch that still grows: looked at with every commit, read once. */
-  let growing: readonly CommittedFrame[] = [];
+  let growing: { readonly frames: readonly CommittedFrame[]; readonly gatherMs: number } | undefined;
   const gather = async (
     from: number,
     limit: number,
     live: boolean,
     gatherMs: number,
   ): Promise<readonly CommittedFrame[]> => {
-    const frames = growing[0]?.number === from ? growing.filter(({ number }) => number <= limit) : [];
-    growing = [];
+    const isSame = growing?.gatherMs === gatherMs && growing.frames[0]?.number === from;
+    const frames = isSame && growing ? growing.frames.filter(({ number }) => number <= limit) : [];
+    growing = undefined;
     while (from + frames.length <= limit) {
       const maxFrames = Math.min(readAhead, limit - from - frames.length + 1);
       const more = log.read(from + frames.length, { maxFrames, maxBytes: 1024 * 1024 });
@@ -67,7 +68,7 @@ export function createBuilder({
     if (first === undefined) return [];
     const over = (Math.floor(first.frame.wallMs / gatherMs) + 1) * gatherMs;
     if (!live || nowMs() >= over) return frames;
-    growing = frames;
+    growing = { frames, gatherMs };
     return [];
   };
 

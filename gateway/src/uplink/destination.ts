@@ -1,4 +1,4 @@
-/** Where the uplink sends to, as a port: mqtt now, AWS IoT later. A destination has no queue of its own. */
+/** Where the uplink sends to, as a port: `mqtt` for any broker, `aws-iot` by Amazon's own library. A destination has no queue of its own. */
 
 /** What a destination tells. */
 export interface DestinationEvents {

@@ -307,7 +307,8 @@ export function createUplink(options: UplinkOptions): Uplink {
     const bytes = await packEnvelope(body, abilities.includes('brotli') && form().gatherMs !== null);
     if (own !== connection || !welcomed) return;
     ratio = ratio * 0.7 + (bytes.length / body.length) * 0.3;
-    if (asked && ![...flights].some((one) => one.asked)) askedMs = clock.monotonicMs();
+    // Sent again, the answer may be one to the first question, as with HELLO.
+    if (asked && ![...flights].some((one) => one.asked)) askedMs ??= clock.monotonicMs();
     const flight: Flight = {
       first: built.first,
       last: built.last,
@@ -497,7 +498,8 @@ export function createUplink(options: UplinkOptions): Uplink {
         logger.error('the cloud’s sum differs from ours', { up_to: upTo, ours: sumHex(sum), theirs: receipt.sum });
       }
     }
-    base = { number: upTo, sum: BigInt(`0x${receipt.sum}`) };
+    // One that was overtaken would be a base of which the seals are forgotten.
+    if (base === undefined || upTo >= base.number) base = { number: upTo, sum: BigInt(`0x${receipt.sum}`) };
     // A receipt that was overtaken says less than is known.
     if (upTo >= receipted)
       covered = receipt.also.map(([first, last]) => [first + span.after, last + span.after] as const);

@@ -40,7 +40,7 @@ interface Follower {
 
 /** The policy the real servers send. */
 const policy =
-  "default-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
+  "default-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss: http://10.77.0.1:8080; object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
 const types: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript',

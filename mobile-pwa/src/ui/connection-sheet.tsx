@@ -1,4 +1,5 @@
 /** The connection sheet: which way the values come, how old the last answer is, what helps. */
+import { useState } from 'preact/hooks';
 import { agoText, momentText } from '../i18n/format.js';
 import { addTexts, t } from '../i18n/messages.js';
 import { clockDifference } from './clock-notice.js';
@@ -6,6 +7,7 @@ import { valid } from '../origin/roaming.js';
 import { useApp } from './context.js';
 import { Dialog } from '../features/dialog/dialog.js';
 import { awaySinceMs } from './source.js';
+import { WayRows } from './connection-sheet-ways.js';
 import { UplinkRows } from './connection-sheet-uplink.js';
 import { sheetTexts } from './connection-sheet-texts.js';
 
@@ -27,6 +29,7 @@ export function ConnectionSheet() {
     gridsState,
     login,
   } = state;
+  const [tries, setTries] = useState(0);
   const open = sheetOpen.value;
   if (!open) return null;
   const gridId = followed.value;
@@ -92,6 +95,7 @@ export function ConnectionSheet() {
           </div>
         )}
       </dl>
+      <WayRows zone={zone} tries={tries} />
       {(channel.value === 'down' || channel.value === 'connecting') && (
         <>
           <h3 class="h2 flush">{t('sheet.help.title')}</h3>
@@ -101,7 +105,14 @@ export function ConnectionSheet() {
           </ul>
         </>
       )}
-      <button type="button" class="btn pri block" onClick={tryNow}>
+      <button
+        type="button"
+        class="btn pri block"
+        onClick={() => {
+          tryNow();
+          setTries(tries + 1);
+        }}
+      >
         {t('sheet.try')}
       </button>
     </Dialog>

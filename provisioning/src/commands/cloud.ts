@@ -1,11 +1,13 @@
-/** `villagrid cloud init` and `cloud grid add`. */
+/** `villagrid cloud init` and `cloud grid add`; what is about devices without a gateway is in cloud-device.ts. */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { addGatewayToCloud, initCloud } from '../site/cloud-site.js';
+import { addCloudDeviceCommands } from './cloud-device.js';
 import type { CommandPorts } from './command.js';
 import { basePort } from './init.js';
 
-export function addCloudCommands(program: Command, { realClock, print }: CommandPorts): void {
+export function addCloudCommands(program: Command, ports: CommandPorts): void {
+  const { realClock, print } = ports;
   const cloud = program.command('cloud').description('the cloud on one machine');
 
   cloud
@@ -27,9 +29,9 @@ export function addCloudCommands(program: Command, { realClock, print }: Command
       print(options.json ? JSON.stringify(files) : `Made ${files.config}`);
     });
 
-  cloud
-    .command('grid')
-    .description('grids of the cloud')
+  const grid = cloud.command('grid').description('grids of the cloud');
+  addCloudDeviceCommands(cloud, grid, ports);
+  grid
     .command('add')
     .description(
       "register a gateway: client certificate, entry in the directory, uplink in the gateway's configuration",

@@ -16,14 +16,19 @@ import { openGateway, openServer, type ServerSession } from '../site/ask-gateway
 import { plainText } from './as-person.js';
 import type { CommandPorts } from './command.js';
 
-interface DesiredOptions {
+/** Who is asked and by whom. */
+export interface ServerOptions {
   readonly folder?: string;
   readonly url?: string;
   readonly username: string;
   readonly passwordStdin?: boolean;
   readonly json?: boolean;
-  readonly rev?: string;
+  /** A document that may come by standard input. */
   readonly file?: string;
+}
+
+interface DesiredOptions extends ServerOptions {
+  readonly rev?: string;
   readonly basedOn?: string;
 }
 
@@ -34,12 +39,14 @@ Documents: rules, limits, grid (name, place, size), users. A cloud with a certif
 NODE_EXTRA_CA_CERTS=ca.pem villagrid desired ...
 `;
 
-/** Gives a command what all of them take. */
-function withServer(command: Command): Command {
+const whoAsks = 'who asks: an installer, for grid and users an administrator';
+
+/** Gives a command the options of `ServerOptions`. `who` says what the person must be. */
+export function withServer(command: Command, who: string): Command {
   return command
     .option('--url <url>', 'address of the cloud, https://name:port')
     .option('--folder <folder>', "the gateway's folder, to ask the gateway instead")
-    .requiredOption('--username <name>', 'who asks: an installer, for grid and users an administrator')
+    .requiredOption('--username <name>', who)
     .option('--password-stdin', 'read the password from standard input instead of asking')
     .option('--json', 'answer as JSON');
 }
@@ -66,7 +73,8 @@ Examples:
   addHistory(desired, ports);
 }
 
-async function sessionOf(gridId: string, options: DesiredOptions, ports: CommandPorts): Promise<ServerSession> {
+/** Logs in at the cloud or at the gateway of a folder. Throws E_REQUEST_INVALID, and what those throw. */
+export async function sessionOf(gridId: string, options: ServerOptions, ports: CommandPorts): Promise<ServerSession> {
   const { folder, url, username } = options;
   if ((folder === undefined) === (url === undefined))
     throw wrong('Who is asked must be given by one of --folder and --url.', 'Give the address of the cloud as --url.');
@@ -107,7 +115,7 @@ const codeOf = (states: readonly DesiredState['state'][]): number =>
   states.some((one) => one === 'refused' || one === 'rolled_back') ? 1 : states.includes('waiting') ? 3 : 0;
 
 function addList(desired: Command, ports: CommandPorts): void {
-  withServer(desired.command('list <grid>'))
+  withServer(desired.command('list <grid>'), whoAsks)
     .description('the documents, their revisions, and whether the gateway has taken them')
     .addHelpText(
       'after',
@@ -140,7 +148,7 @@ Example:
 }
 
 function addShow(desired: Command, ports: CommandPorts): void {
-  withServer(desired.command('show <grid> <document>'))
+  withServer(desired.command('show <grid> <document>'), whoAsks)
     .description('one document, as YAML that `set` takes')
     .option('--rev <number>', 'an older revision; the newest when left out')
     .addHelpText(
@@ -166,7 +174,7 @@ Example:
 }
 
 function addSet(desired: Command, ports: CommandPorts): void {
-  withServer(desired.command('set <grid> <document>'))
+  withServer(desired.command('set <grid> <document>'), whoAsks)
     .description('set a whole document from a YAML or JSON file; what is left out of it is taken away')
     .requiredOption('--file <file>', 'the document, - for standard input')
     .requiredOption(
@@ -209,7 +217,7 @@ Examples:
 }
 
 function addHistory(desired: Command, ports: CommandPorts): void {
-  withServer(desired.command('history <grid> <document>'))
+  withServer(desired.command('history <grid> <document>'), whoAsks)
     .description('revisions of a document: who, when, and what became of each')
     .addHelpText(
       'after',

@@ -137,7 +137,7 @@ export async function addGatewayToCloud(options: AddGatewayOptions): Promise<voi
 }
 
 /** Refuses a folder in which no whole cloud was made: an authority of its own would be one nobody trusts. */
-function needCloud(folder: string): void {
+export function needCloud(folder: string): void {
   const files = cloudFiles(folder);
   if (!existsSync(files.config))
     throw new VillagridError('E_CONFIG_READ', `${folder} holds no cloud: ${files.config} is missing.`, {

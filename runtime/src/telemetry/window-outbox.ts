@@ -73,6 +73,8 @@ export interface WindowOutbox {
   release(beforeMs: number, nowMs: number, keepDays: number): Generator<LeavingSeries, number>;
   /** Marks windows of a series again that are part 0 and begin before a time; returns how many. */
   resend(series: LeavingSeries, beforeMs: number): number;
+  /** Marks one window again, part 0 or a late one; false when it is not here. */
+  again(gridId: string, key: SeriesKey, resolution: StoredResolution, startMs: number): boolean;
   /** Windows of a series here that begin in [fromMs, toMs), in order; those that are to be emptied elsewhere among them. */
   here(seriesId: number, resolution: StoredResolution, fromMs: number, toMs: number): readonly WindowPart[];
   series(gridId: string, key: SeriesKey): { readonly id: number; readonly factor: number } | undefined;
@@ -242,6 +244,13 @@ export function openWindowOutbox(database: SqliteDatabase, target: string): Wind
         (sum, one) => sum + sql.resend.run(seriesId, resolutionCodes[one], Math.floor(beforeMs / minuteMs)).changes,
         0,
       ),
+    again(gridId, { deviceId, metric }, resolution, startMs) {
+      const series = sql.series.get(gridId, deviceId, metric);
+      if (series === undefined) return false;
+      const at = [series.id, resolutionCodes[resolution], startMs / minuteMs] as const;
+      sql.again.run(...at);
+      return sql.isMarked.get(...at) === 1;
+    },
     here: (seriesId, resolution, fromMs, toMs) =>
       sql.here.all(seriesId, resolutionCodes[resolution], fromMs / minuteMs, toMs / minuteMs).map(partOf),
     series(gridId, { deviceId, metric }) {
@@ -368,6 +377,15 @@ function statements(database: SqliteDatabase) {
       `INSERT INTO telemetry_outbox SELECT ${key}, 1 FROM telemetry_rollup AS r
        WHERE series_id = ? AND resolution = ? AND window_min < ? AND ${part} IS NULL AND ${unmarked}`,
     ),
+    again: database.prepare<[number, number, number]>(
+      `INSERT INTO telemetry_outbox SELECT ${key}, 1 FROM telemetry_rollup AS r
+       WHERE series_id = ? AND resolution = ? AND window_min = ? AND ${unmarked}`,
+    ),
+    isMarked: database
+      .prepare<[number, number, number], number>(
+        'SELECT 1 FROM telemetry_outbox WHERE series_id = ? AND resolution = ? AND window_min = ?',
+      )
+      .pluck(),
     dropParts: database.prepare(
       `DELETE FROM telemetry_part AS r WHERE ${unmarked} AND NOT EXISTS (
          SELECT 1 FROM telemetry_rollup AS w WHERE w.series_id = r.series_id AND w.resolution = r.resolution

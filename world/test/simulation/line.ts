@@ -187,7 +187,7 @@ export class Line {
       };
       this.#session = own = session;
       this.#options.trace('connected');
-      end.cloud.line.connected(end.gateway);
+      end.cloud.receiver.connected({ kind: 'gateway', gateway: end.gateway });
       events.up();
     };
     const isConnected = () => own?.open === true && this.#session === own;
@@ -303,7 +303,7 @@ export class Line {
     const parsed = parseTopic(topic);
     const lane = parsed?.kind === 'up' ? parsed.lane : undefined;
     if (lane === undefined || !lanes.includes(lane)) throw new Error(`nothing listens on ${topic}`);
-    await cloud.line.publish(gateway, lane, bytes);
+    await cloud.receiver.take({ what: 'lane', gateway, lane }, bytes);
   }
 
   /** The gateway's end. */
@@ -321,6 +321,6 @@ export class Line {
     if (this.#told.has(session)) return;
     this.#told.add(session);
     const { life, cloud, gateway } = session.end;
-    if (life.alive) cloud.line.disconnected(gateway);
+    if (life.alive) cloud.receiver.disconnected({ kind: 'gateway', gateway });
   }
 }

@@ -490,7 +490,7 @@ class Village {
         realClock: this.#time.clock({ life, speed: 1, wallMs: () => Math.floor(startMs + this.#time.ms) }),
         random: seededRandom(`cloud ${number} ${this.#seed}`),
         log: this.#logger('cloud'),
-        inProcess: { publish: (topic, payload) => this.#line.publish(life, topic, payload) },
+        inProcess: { publish: (topic, payload) => this.#line.publish(life, topic, String(payload)) },
         afterCommit: (step) => {
           if (!life.alive || this.#killCloudAtCommit === undefined) return;
           this.#killCloudAtCommit -= 1;

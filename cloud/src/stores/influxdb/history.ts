@@ -25,7 +25,7 @@ import {
 } from '@villagrid/runtime';
 import type { HistoryState, WindowHistory } from '../window-history.js';
 import { InfluxFailure, mostLines, type InfluxClient } from './client.js';
-import { countIn, countOf, deleteOf, foldParts, lineOf, partsOf, selectOf } from './lines.js';
+import { countIn, countOf, deleteOf, foldParts, lineOf, partsOf, selectOf, windowIn } from './lines.js';
 
 export interface InfluxHistoryOptions {
   readonly client: InfluxClient;
@@ -285,6 +285,16 @@ export function createInfluxHistory(options: InfluxHistoryOptions): WindowHistor
         waiting,
         refused,
       };
+    },
+    async sendAgain(line) {
+      const found = windowIn(line);
+      if (!found) throw new Error('it is no point of ours');
+      // The window may have changed since: what it is now goes out. Of one that was let go here there is only the line.
+      const isHere = outbox.again(found.gridId, found, found.resolution, found.startMs);
+      if (!isHere) return client.write([line]);
+      const before = refused;
+      await runRound();
+      if (refused > before) throw new Error('InfluxDB refuses it again');
     },
     async stop() {
       stopped = true;

@@ -147,3 +147,24 @@ export function foldParts(far: readonly WindowPart[], near: readonly WindowPart[
 
 const tag = (value: string): string => value.replace(/[\\,= \n]/g, (found) => (found === '\n' ? '' : `\\${found}`));
 const text = (value: string): string => `'${value.replace(/[\\']/g, '\\$&')}'`;
+
+/** Which window a line is of; undefined for one that is none of ours. */
+export function windowIn(
+  line: string,
+):
+  | ({ readonly gridId: string; readonly resolution: StoredResolution; readonly startMs: number } & SeriesKey)
+  | undefined {
+  const match =
+    /^ru_(1m|15m|1h),device=((?:\\.|[^\\,= ])*),grid=((?:\\.|[^\\,= ])*),metric=((?:\\.|[^\\,= ])*),part=\d+ \S+ (-?\d+)$/.exec(
+      line,
+    );
+  if (!match) return undefined;
+  const [, resolution, device, grid, metric, seconds] = match.map((one) => one.replace(/\\(.)/g, '$1'));
+  return {
+    resolution: resolution as StoredResolution,
+    deviceId: device as string,
+    gridId: grid as string,
+    metric: metric as string,
+    startMs: Number(seconds) * 1000,
+  };
+}

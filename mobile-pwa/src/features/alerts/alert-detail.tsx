@@ -357,6 +357,8 @@ function NoteDialog({
       return;
     }
     void app.act({ alert, type, note });
+    // Now there is something of the person's own to keep: the moment to ask the browser not to clear it.
+    void navigator.storage?.persist?.().catch(() => undefined);
     setText('');
     onClose();
   };

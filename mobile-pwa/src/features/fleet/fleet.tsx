@@ -3,15 +3,14 @@ import '../home/home.css';
 import './fleet.css';
 import { type GridNeed, type GridState, gridNeeds } from '@villagrid/contracts';
 import { useEffect, useMemo, useState } from 'preact/hooks';
-import { agoText, durationText, momentText, percentText, sentenceStart } from '../../i18n/format.js';
-import { ruleWordsOf } from '../../i18n/alert-words.js';
+import { agoText, durationText, momentText, percentText } from '../../i18n/format.js';
 import { addTexts, isMessageKey, t } from '../../i18n/messages.js';
 import { useApp } from '../../ui/context.js';
 import { Icon, Severity } from '../../ui/icons.js';
 import { links } from '../../ui/routes.js';
 import { Header } from '../../ui/shell.js';
 import { wide } from '../../ui/theme.js';
-import { useGridsSource } from '../home/source.js';
+import { useGridsSource, worstText } from '../home/source.js';
 import { homeTexts } from '../home/texts.js';
 import { countNeeds, type FleetFilter, rankFleet } from './rank.js';
 import { fleetTexts } from './texts.js';
@@ -32,7 +31,7 @@ export function whyText(need: GridNeed, grid: GridState, nowMs: number): string 
     case 'alert':
       return t('fleet.why.alert', {
         severity: t(`severity.${grid.worst_severity ?? 'high'}`),
-        message: sentenceStart(ruleWordsOf(grid.worst_rule_id ?? '')?.message ?? grid.worst_message ?? ''),
+        message: worstText(grid),
       });
     case 'silent':
       return t('fleet.why.silent', { when: momentText(last_reported_ms ?? nowMs, nowMs, zone) });

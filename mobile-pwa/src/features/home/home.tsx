@@ -2,7 +2,7 @@
 import './home.css';
 import type { GridState } from '@villagrid/contracts';
 import { useEffect, useState } from 'preact/hooks';
-import { ruleWordsOf, wordsOf } from '../../i18n/alert-words.js';
+import { wordsOf } from '../../i18n/alert-words.js';
 import { agoText, momentText, percentText, sentenceMiddle, sentenceStart } from '../../i18n/format.js';
 import { addTexts, t } from '../../i18n/messages.js';
 import { openAlerts, paused, pausedLast, worstCalm } from '../../live/apply.js';
@@ -14,7 +14,7 @@ import { Header } from '../../ui/shell.js';
 import { wide } from '../../ui/theme.js';
 import { pausedText, seenText } from '../alerts/alert-row.js';
 import { groupGrids } from './groups.js';
-import { useGridsSource } from './source.js';
+import { useGridsSource, worstText } from './source.js';
 import { homeTexts } from './texts.js';
 
 addTexts(homeTexts);
@@ -25,10 +25,6 @@ const searchFrom = 8;
 const pageSize = 50;
 /** A report older than this is mentioned in the row, ms. */
 const mentionAgeMs = 120_000;
-
-/** What the worst alert of a grid says. */
-const worstText = ({ worst_rule_id, worst_message }: GridState): string =>
-  sentenceStart(ruleWordsOf(worst_rule_id ?? '')?.message ?? worst_message ?? '');
 
 function GridRow({ grid, nowMs, current }: { grid: GridState; nowMs: number; current: boolean }) {
   const { reachable, worst_severity, last_reported_ms, zone } = grid;

@@ -1,5 +1,7 @@
 /** Where the list of grids comes from, for the status line of screens over many grids. */
-import { momentText } from '../../i18n/format.js';
+import type { GridState } from '@villagrid/contracts';
+import { ruleWordsOf } from '../../i18n/alert-words.js';
+import { momentText, sentenceStart } from '../../i18n/format.js';
 import { t } from '../../i18n/messages.js';
 import { valid } from '../../origin/roaming.js';
 import { useApp } from '../../ui/context.js';
@@ -33,3 +35,7 @@ export function useGridsSource() {
     text: t('source.grids', { server, n: reporting, total: grids.value.length }),
   };
 }
+
+/** What the worst alert of a grid says. */
+export const worstText = ({ worst_rule_id, worst_message }: GridState): string =>
+  sentenceStart(ruleWordsOf(worst_rule_id ?? '')?.message ?? worst_message ?? '');

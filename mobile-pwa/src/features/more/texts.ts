@@ -10,7 +10,7 @@ export const moreTexts = {
   'more.connection': 'Connection',
   'more.storage': 'On this phone',
   'more.storage.used': '{used} used',
-  'more.storage.kept': 'Grids, newest values, alerts, the last 24 hours, and what waits to be sent.',
+  'more.storage.kept': 'Grids, newest values, alerts, history that was seen, and what waits to be sent.',
   'more.storage.safe': 'Kept safe: the phone does not clear it by itself.',
   'more.storage.notSafe': 'The phone may clear it when space is short.',
   'more.storage.ask': 'Keep data safe',

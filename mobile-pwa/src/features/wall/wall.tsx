@@ -5,8 +5,8 @@
 import './wall.css';
 import { zoneOffsetMs } from '@villagrid/contracts';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { clockText, sentenceStart } from '../../i18n/format.js';
 import { wordsOf } from '../../i18n/alert-words.js';
+import { clockText, sentenceStart } from '../../i18n/format.js';
 import { addTexts, t } from '../../i18n/messages.js';
 import { verdictWords } from '../../i18n/verdict.js';
 import { openAlerts, paused, pausedLast } from '../../live/apply.js';
@@ -41,7 +41,7 @@ export function Wall({ gridId }: { gridId: string }) {
   const { views, acts, nowMs, login, channel, grids } = app.state;
   useEffect(() => app.follow(gridId), [gridId, app]);
   const [, redraw] = useState(0);
-  const keeper = useRef<WallKeeper | undefined>(undefined);
+  const keeper = useRef<WallKeeper>(undefined);
   useEffect(() => {
     const made = createWallKeeper(() => redraw((count) => count + 1));
     keeper.current = made;
@@ -62,7 +62,6 @@ export function Wall({ gridId }: { gridId: string }) {
     (alert) => !alert.seen && !paused(alert, now) && (alert.severity === 'critical' || alert.severity === 'high'),
   );
   const worst = calling[0] ?? alerts.find((alert) => alert.severity === 'critical' || alert.severity === 'high');
-  const told = worst && wordsOf(worst);
   const callingId = calling[0]?.alert_id;
   useEffect(() => {
     if (callingId === undefined) return;
@@ -87,6 +86,8 @@ export function Wall({ gridId }: { gridId: string }) {
           nowMs: now,
         });
   const powerText = current ? t(`wall.power.${summary?.verdict.power ?? 'unknown'}`) : words.lead;
+  const said = worst === undefined ? undefined : wordsOf(worst);
+  const firstStep = said?.steps[0] ?? worst?.device_name ?? null;
   const name = summary?.name ?? grids.value.find((one) => one.grid_id === gridId)?.name ?? gridId;
   const mayAct = login.value !== null && login.value.role !== 'viewer';
   const waiting = worst?.waiting.some(({ type }) => type === 'acknowledge') === true;
@@ -100,7 +101,7 @@ export function Wall({ gridId }: { gridId: string }) {
         </a>
       </header>
       <main id="content" class={worst === undefined ? '' : 'alarm'}>
-        {worst !== undefined && told !== undefined && (
+        {worst !== undefined && said !== undefined && (
           <>
             <div class="word">
               <Severity severity={worst.severity} blink={!worst.seen} label={false} />
@@ -109,10 +110,8 @@ export function Wall({ gridId }: { gridId: string }) {
                 {sinceText(worst, now, zone)}
               </span>
             </div>
-            <h2 class={`big ${told.message.length > 28 ? 'long' : ''}`}>{sentenceStart(told.message)}</h2>
-            {(told.steps[0] ?? worst.device_name) !== undefined && (
-              <p class="step">{told.steps[0] ?? worst.device_name}</p>
-            )}
+            <h2 class={`big ${said.message.length > 28 ? 'long' : ''}`}>{sentenceStart(said.message)}</h2>
+            {firstStep !== null && <p class="step">{firstStep}</p>}
             <p class="by">
               {[
                 worst.seen ? `${sentenceStart(seenText(worst))}.` : t('wall.by'),
@@ -131,7 +130,7 @@ export function Wall({ gridId }: { gridId: string }) {
             {words.small !== '' && <p class="by">{words.small}</p>}
             {alerts.length > 0 && (
               <p class="by">
-                {alerts[0] && sentenceStart(wordsOf(alerts[0]).message)}
+                {alerts[0] === undefined ? '' : sentenceStart(wordsOf(alerts[0]).message)}
                 {alerts.length > 1 && ` · ${t('wall.others', { n: alerts.length - 1 })}`}
               </p>
             )}

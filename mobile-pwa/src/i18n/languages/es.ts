@@ -188,7 +188,7 @@ const texts: DraftTexts = {
   'alert.note.quick1': 'Voy ahora',
   'alert.note.quick2': 'Arreglado',
   'alert.note.quick3': 'Falta un repuesto',
-  'alert.refused': '{what}: no aceptado. {reason}',
+  'alert.refused': '{what} · No aceptado: {reason}',
   'alert.waiting.acknowledge': 'La ha visto, {when} · por enviar',
   'alert.waiting.note': 'Nota {when}: “{note}” · por enviar',
   'alert.waiting.acknowledgeNote': 'La ha visto, {when}: “{note}” · por enviar',

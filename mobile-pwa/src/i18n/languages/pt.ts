@@ -188,7 +188,7 @@ const texts: DraftTexts = {
   'alert.note.quick1': 'Vou já',
   'alert.note.quick2': 'Reparado',
   'alert.note.quick3': 'Falta uma peça',
-  'alert.refused': '{what}: não aceite. {reason}',
+  'alert.refused': '{what} · Não aceite: {reason}',
   'alert.waiting.acknowledge': 'Já viu, {when} · por enviar',
   'alert.waiting.note': 'Nota {when}: “{note}” · por enviar',
   'alert.waiting.acknowledgeNote': 'Já viu, {when}: “{note}” · por enviar',

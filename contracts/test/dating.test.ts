@@ -1,6 +1,5 @@
 import t from 'tap';
-import { qualityCodes, type ClockTrust, type Reading } from '@villagrid/contracts';
-import { Dating, maxAgeMs, maxAheadMs } from './dating.js';
+import { Dating, maxAgeMs, maxAheadMs, qualityCodes, type ClockTrust, type Reading } from '@villagrid/contracts';
 
 const now = 1_795_341_600_000;
 const second = 1000;

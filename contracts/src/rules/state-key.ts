@@ -1,5 +1,5 @@
 /** Which rule and subject an alert is of. Pure. */
-import { findingFigures } from '@villagrid/contracts';
+import { findingFigures } from './defaults.js';
 
 /** Key under which the engine keeps the state of a rule for what an alert is about. */
 export function stateKey(ruleId: string, deviceId: string | null, metric: string | null): string {

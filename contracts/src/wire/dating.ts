@@ -1,10 +1,12 @@
 /**
- * When a reading was measured, never after it arrived. While the gateway's own clock is not trusted it cannot judge a
- * node's: then everything is dated by arrival and age, so that one correction of the gateway's clock puts all of it right.
+ * When a reading was measured, never after it arrived: shared by who takes readings, a gateway or the cloud. While the
+ * taker's own clock is not trusted it cannot judge a node's: then everything is dated by arrival and age, so that one correction of the gateway's clock puts all of it right.
  * Otherwise a node's own clock is believed when plausible; else the milliseconds since its boot
  * are anchored: the smallest (arrival - up) seen of a boot is when it booted, because a message is never early.
  */
-import { isTrusted, qualityCodes, type ClockTrust, type QualityCode, type Reading } from '@villagrid/contracts';
+import { isTrusted, type ClockTrust } from '../ports/clock.js';
+import { qualityCodes, type QualityCode } from '../quality/quality.js';
+import type { Reading } from './telemetry.js';
 
 /** How far a node's clock may be ahead of the gateway's without doubt, and how old a kept reading may be, milliseconds. */
 export const maxAheadMs = 60_000;
