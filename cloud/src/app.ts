@@ -1,12 +1,6 @@
 /** Composition of the single-process cloud: every part made, wired and put in the order of its start. */
 import type { ApiServer } from '@villagrid/api';
-import {
-  decodeFrame,
-  VillagridError,
-  type Clock,
-  type Frame,
-  type RandomSource,
-} from '@villagrid/contracts';
+import { decodeFrame, VillagridError, type Clock, type Frame, type RandomSource } from '@villagrid/contracts';
 import {
   ClockLedger,
   createAccounts,

@@ -29,7 +29,6 @@ import {
 import type { DirectDevice } from '../config/schema.js';
 import type { GridEntry } from '../directory/directory.js';
 import type { DirectIntake } from '../direct/intake.js';
-import type { GatewayEntry } from '../config/schema.js';
 import type { Commands } from '../downlink/commands.js';
 import type { Documents } from '../downlink/documents.js';
 import type { Downlink } from '../downlink/downlink.js';

@@ -54,7 +54,7 @@ export const soundLine: LineFaults = {
 export interface CloudEnd {
   readonly life: Life;
   readonly cloud: Cloud;
-  readonly gateway: Parameters<Cloud['line']['publish']>[0];
+  readonly gateway: NonNullable<ReturnType<Cloud['directory']['gateway']>>;
 }
 
 interface Waiting {
