@@ -528,16 +528,6 @@ const texts: CompleteTexts = {
   'wall.power.off': 'لا كهرباء.',
   'wall.power.unknown': 'لا يُعرف هل هناك كهرباء.',
 
-  'sheet.ways': 'الطرق التي تُجرَّب',
-  'sheet.ways.own': '{name}:',
-  'sheet.ways.address': 'البوابة على عنوانها {name}:',
-  'sheet.ways.asked': 'يُسأل الآن',
-  'sheet.ways.notTried': 'لم تُجرَّب',
-  'sheet.ways.nobody': 'لا أحد يجيب',
-  'sheet.ways.answers': '{server}: تجيب.',
-  'sheet.ways.plain': 'افتح صفحتها البسيطة',
-  'sheet.ways.saved': 'هذا الهاتف: حُفظ {when}',
-
   'language.title': 'اللغة',
   'language.failed': 'هذه اللغة ليست على هذا الهاتف بعد، والخادم لا يجيب.',
 

@@ -145,7 +145,7 @@ const texts: CompleteTexts = {
 
   'today.title': 'Aujourd’hui jusqu’ici',
   'today.made': 'Produit',
-  'today.used': 'Consommé',
+  'today.used': 'Utilisé',
   'today.stored': 'Stocké',
   'today.taken': 'Repris',
   'today.noPower': 'Sans courant',
@@ -524,16 +524,6 @@ const texts: CompleteTexts = {
   'wall.power.partly': 'Il y a du courant en partie.',
   'wall.power.off': 'Il n’y a pas de courant.',
   'wall.power.unknown': 'On ne sait pas s’il y a du courant.',
-
-  'sheet.ways': 'Chemins essayés',
-  'sheet.ways.own': '{name} :',
-  'sheet.ways.address': 'Passerelle par son adresse {name} :',
-  'sheet.ways.asked': 'demande en cours',
-  'sheet.ways.notTried': 'pas essayé',
-  'sheet.ways.nobody': 'personne ne répond',
-  'sheet.ways.answers': '{server} : répond.',
-  'sheet.ways.plain': 'Ouvrir sa page simple',
-  'sheet.ways.saved': 'Ce téléphone : gardé {when}',
 
   'language.title': 'Langue',
   'language.failed': 'Cette langue n’est pas encore sur ce téléphone, et le serveur ne répond pas.',

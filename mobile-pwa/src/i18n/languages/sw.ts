@@ -518,16 +518,6 @@ const texts: CompleteTexts = {
   'wall.power.off': 'Hakuna umeme.',
   'wall.power.unknown': 'Haijulikani kama kuna umeme.',
 
-  'sheet.ways': 'Njia zinazojaribiwa',
-  'sheet.ways.own': '{name}:',
-  'sheet.ways.address': 'Kisanduku kwa anwani yake {name}:',
-  'sheet.ways.asked': 'inaulizwa sasa',
-  'sheet.ways.notTried': 'haijajaribiwa',
-  'sheet.ways.nobody': 'hakuna anayejibu',
-  'sheet.ways.answers': '{server}: inajibu.',
-  'sheet.ways.plain': 'Fungua ukurasa wake wa kawaida',
-  'sheet.ways.saved': 'Simu hii: ilihifadhi {when}',
-
   'language.title': 'Lugha',
   'language.failed': 'Lugha hii bado haipo kwenye simu hii, na seva haijibu.',
 
