@@ -145,7 +145,7 @@ const texts: CompleteTexts = {
 
   'today.title': 'Aujourd’hui jusqu’ici',
   'today.made': 'Produit',
-  'today.used': 'Consommé',
+  'today.used': 'Utilisé',
   'today.stored': 'Stocké',
   'today.taken': 'Repris',
   'today.noPower': 'Sans courant',
