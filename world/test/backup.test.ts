@@ -13,7 +13,6 @@ import {
   initCloud,
   initGateway,
   issueDeviceCredential,
-  runCli,
   setSetting,
   withAccounts,
 } from '@villagrid/provisioning';
@@ -21,6 +20,7 @@ import { cryptoRandom, describeArchive, openDatabase, realClock, silentLogger } 
 import { memoryLog, tempDir } from '@villagrid/runtime/testing';
 import mqtt, { type MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
+import { cli, until } from './installer.js';
 import { freePortBase } from './port-base.js';
 
 t.setTimeout(120_000);
@@ -28,26 +28,6 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const [clock, random] = [realClock(), cryptoRandom()];
 const [gridId, gatewayId, passphrase] = ['kisima', 'gw-kisima', 'canary stick of Kisima'];
 const run = promisify(execFile);
-
-const until = async (what: string, met: () => boolean | Promise<boolean>, withinMs = 40_000) => {
-  for (const endMs = clock.monotonicMs() + withinMs; !(await met()); await clock.sleep(20))
-    if (clock.monotonicMs() > endMs) throw new Error(`waited in vain for: ${what}`);
-};
-
-/** A command line in this process. */
-async function cli(words: string[], stdin = '') {
-  const [out, err]: [string[], string[]] = [[], []];
-  const code = await runCli(words, {
-    realClock: clock,
-    random,
-    log: silentLogger(),
-    print: (text) => void out.push(text),
-    printError: (text) => void err.push(text),
-    readStdin: async () => stdin,
-    ask: async () => undefined,
-  });
-  return { code, out: out.join('\n'), err: err.join('\n') };
-}
 
 /** A box with one device and one person, and its cloud. */
 async function site(t: Test) {

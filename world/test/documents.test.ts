@@ -17,7 +17,6 @@ import {
   initCloud,
   initGateway,
   issueDeviceCredential,
-  runCli,
   setSetting,
   withAccounts,
 } from '@villagrid/provisioning';
@@ -25,32 +24,13 @@ import { cryptoRandom, realClock, silentLogger } from '@villagrid/runtime';
 import { memoryLog, tempDir } from '@villagrid/runtime/testing';
 import mqtt from 'mqtt';
 import t, { type Test } from 'tap';
+import { cli, until } from './installer.js';
 import { freePortBase } from './port-base.js';
 
 t.setTimeout(180_000);
 const [clock, random] = [realClock(), cryptoRandom()];
 const [gridId, gatewayId] = ['kisima', 'gw-kisima'];
 const person = { username: 'juma', password: 'canary of Juma 1' };
-
-const until = async (what: string, met: () => boolean | Promise<boolean>, withinMs = 60_000) => {
-  for (const endMs = clock.monotonicMs() + withinMs; !(await met()); await clock.sleep(20))
-    if (clock.monotonicMs() > endMs) throw new Error(`waited in vain for: ${what}`);
-};
-
-/** A command line in this process. */
-async function cli(words: string[], stdin = '') {
-  const [out, err]: [string[], string[]] = [[], []];
-  const code = await runCli(words, {
-    realClock: clock,
-    random,
-    log: silentLogger(),
-    print: (text) => void out.push(text),
-    printError: (text) => void err.push(text),
-    readStdin: async () => stdin,
-    ask: async () => undefined,
-  });
-  return { code, out: out.join('\n'), err: err.join('\n') };
-}
 
 /** A cloud and a gateway in folders, with an administrator on both. */
 async function site(t: Test) {
