@@ -20,7 +20,7 @@ import { createDirectStore, type DirectStore } from './direct/store.js';
 import { createDirectory, type Directory } from './directory/directory.js';
 import { createBoost } from './downlink/boost.js';
 import { createCommands } from './downlink/commands.js';
-import { createDocuments } from './downlink/documents.js';
+import { createDocuments, namesShutOut } from './downlink/documents.js';
 import { createDownlink } from './downlink/downlink.js';
 import { siteOf } from './grids/grid.js';
 import { createGrids, type CloudGrids } from './grids/grids.js';
@@ -170,7 +170,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
       const gateway = directory.ofGrid(gridId);
       return gateway && gateways.get(gateway.gateway_id, gridId)?.site;
     },
-    shutOut: () => new Set(accounts.list().flatMap(({ disabled, username }) => (disabled ? [username] : []))),
+    shutOut: (gridId) => namesShutOut(accounts.list(), gridId, grids.get(gridId)?.site().organisation_id),
     onDenied: (gridId, username) => endAccess(accounts, gridId, username),
     onChanged: (gridId) => grids.get(gridId)?.siteChanged(),
     clock,

@@ -1,6 +1,12 @@
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { localDays, type AlertEvent, type DownMessage } from '@villagrid/contracts';
+import {
+  localDays,
+  type AlertEvent,
+  type DocumentBody,
+  type DocumentName,
+  type DownMessage,
+} from '@villagrid/contracts';
 import {
   ClockLedger,
   createAlertStore,
@@ -11,7 +17,9 @@ import {
   silentLogger,
 } from '@villagrid/runtime';
 import { memoryLog, migrationSuite, tempDir, testClock } from '@villagrid/runtime/testing';
+import { createDirectory } from '../src/directory/directory.js';
 import { createCommands } from '../src/downlink/commands.js';
+import { createDocuments, namesShutOut } from '../src/downlink/documents.js';
 import { examineFrame } from '../src/etl/frame.js';
 import { createProjector, type Projected } from '../src/ingest/project.js';
 import { Snapshot } from '../src/grids/snapshot.js';
@@ -23,6 +31,7 @@ import { createRetention } from '../src/retention/retention.js';
 import { createActStore } from '../src/stores/act-store.js';
 import { createSentCommands } from '../src/stores/command-store.js';
 import { createCursorStore } from '../src/stores/cursor-store.js';
+import { createDocumentStore } from '../src/stores/document-store.js';
 import { createLinkStore } from '../src/stores/link-store.js';
 import { cloudMigrations } from '../src/stores/schema.js';
 import { createManifestStore } from '../src/stores/manifest-store.js';
@@ -486,5 +495,67 @@ t.test(
     isUp = false;
     t.match(await (await begin()).ending, { record: { state: 'failed', reason: /no link; nothing was sent/ } });
     t.equal(port.list().records.length, 4);
+  },
+);
+
+/** Documents of the grids `alpha` and `beta`, whose gateways are connected, with what goes down to them. */
+function documentsOf(t: Test, accounts: Parameters<typeof namesShutOut>[0] = []) {
+  const database = open(t);
+  const clock = testClock();
+  const sent: (DownMessage & { readonly to: string })[] = [];
+  const store = createDocumentStore(database);
+  const log = silentLogger();
+  const gateways = ['alpha', 'beta'].map((name) => ({ gateway_id: `gw-${name}`, grid_id: name }));
+  const config = { cloud_id: 'cloud', gateways, grids: [], devices: [], directory_file: join(tempDir(t), 'none.yaml') };
+  const documents = createDocuments({
+    store,
+    transaction: (run) => database.transaction(run)(),
+    directory: createDirectory(config, { realClock: clock, log }),
+    presence: { state: () => 'up' },
+    send: (gateway, message) => void sent.push({ ...message, to: gateway.grid_id }),
+    siteOf: () => undefined,
+    shutOut: (gridId) => namesShutOut(accounts, gridId, gridId === 'alpha' ? 'north' : 'south'),
+    onDenied() {},
+    ...{ clock, realClock: clock, random: seededRandom(1), log },
+  });
+  documents.start();
+  t.teardown(() => documents.stop());
+  const [alpha, beta] = gateways as [(typeof gateways)[0], (typeof gateways)[0]];
+  /** Somebody makes a document what is given. */
+  const put = (gateway: typeof alpha, name: DocumentName, body: DocumentBody) => {
+    const basedOn = store.newest(gateway.grid_id, name)?.rev ?? 0;
+    const actor = { user_id: 'u1', name: 'Ben' };
+    return documents.portOf(gateway).put(name, { basedOn, body, password: new Map(), actor });
+  };
+  return { documents, store, sent, clock, alpha, beta, put };
+}
+
+t.test(
+  'who is shut out of a server is shut out of their own villages, and nobody of the same name in others',
+  async (t) => {
+    const people = {
+      juma: { display_name: 'Juma', role: 'operator', disabled: false },
+      asha: { display_name: 'Asha', role: 'operator', disabled: false },
+      ben: { display_name: 'Ben', role: 'operator', disabled: false },
+    };
+    const { documents, alpha, beta, put } = documentsOf(t, [
+      { username: 'juma', disabled: true, grants: [{ role: 'viewer', scope: { kind: 'grid', grid_id: 'alpha' } }] },
+      {
+        username: 'asha',
+        disabled: true,
+        grants: [{ role: 'viewer', scope: { kind: 'organisation', organisation_id: 'south' } }],
+      },
+      { username: 'ben', disabled: true, grants: [] },
+    ]);
+    for (const gateway of [alpha, beta]) {
+      await put(gateway, 'users', people);
+      documents.hello(gateway, {});
+    }
+    const shutOut = (gateway: typeof alpha) => {
+      const body = documents.portOf(gateway).get('users')?.body as Record<string, { disabled: boolean }>;
+      return Object.keys(body).filter((username) => body[username]?.disabled);
+    };
+    t.same(shutOut(alpha), ['juma']);
+    t.same(shutOut(beta), ['asha']);
   },
 );

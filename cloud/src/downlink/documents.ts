@@ -16,6 +16,7 @@ import {
   documentPartBytes,
   editItems,
   maxDocumentBytes,
+  mayOnGrid,
   mergeItems,
   ruleOfChange,
   sortedItems,
@@ -36,7 +37,7 @@ import {
   type Timer,
   type UserValue,
 } from '@villagrid/contracts';
-import { hashSecret, type LifecyclePart, type Logger } from '@villagrid/runtime';
+import { hashSecret, type Account, type LifecyclePart, type Logger } from '@villagrid/runtime';
 import type { GatewayEntry } from '../config/schema.js';
 import type { Directory } from '../directory/directory.js';
 import type { DocumentRevision, DocumentStore } from '../stores/document-store.js';
@@ -53,8 +54,8 @@ export interface DocumentsOptions {
   readonly send: (gateway: GatewayEntry, message: DownMessage) => void;
   /** What is known of the site of a grid; rules are held against it. */
   readonly siteOf: (gridId: string) => Site | undefined;
-  /** Accounts of this server that are shut out, by username. */
-  readonly shutOut: () => ReadonlySet<string>;
+  /** Usernames that are shut out of a grid at this server; `namesShutOut` tells them. */
+  readonly shutOut: (gridId: string) => ReadonlySet<string>;
   /** Somebody has no access to a grid any more. */
   readonly onDenied: (gridId: string, username: string) => void;
   /** What is kept of a grid changed. */
@@ -73,6 +74,20 @@ export interface Documents extends LifecyclePart {
   took(gridId: string, entry: DocumentEntry): void;
   /** Entries of the newest revision that the gateway took, or of the newest where there is no gateway; empty while there is none. */
   inForce(gridId: string, name: DocumentName): DocumentBody;
+}
+
+/**
+ * Usernames of disabled accounts whose grants reach a grid. An account without them is somebody else's affair: a person of
+ * that name in the village need not be the same.
+ */
+export function namesShutOut(
+  accounts: readonly Pick<Account, 'username' | 'disabled' | 'grants'>[],
+  gridId: string,
+  organisationId: string | undefined,
+): ReadonlySet<string> {
+  const reaches = ({ username, grants }: Pick<Account, 'username' | 'grants'>) =>
+    mayOnGrid({ user_id: '', username, display_name: '', grants }, 'viewer', gridId, organisationId);
+  return new Set(accounts.filter((one) => one.disabled && reaches(one)).map(({ username }) => username));
 }
 
 /** The text that is hashed and sent. */
@@ -131,9 +146,9 @@ export function createDocuments(options: DocumentsOptions): Documents {
     }
   };
 
-  /** Who is shut out of this server is shut out in the village too. */
+  /** Who is shut out of this server is shut out of their villages too. */
   const denyShutOut = (gridId: string): void => {
-    const shutOut = options.shutOut();
+    const shutOut = options.shutOut(gridId);
     const newest = store.newest(gridId, 'users');
     if (newest === undefined || shutOut.size === 0) return;
     const body: Record<string, unknown> = { ...bodyOf(newest.items) };
