@@ -333,3 +333,22 @@ t.test('at the gateway itself a change is made with the version it is based on, 
   t.match(port.get('limits'), { body: { battery_low_pct: 31 } });
   t.equal(disk.log.length, 1, 'what was not good is not told');
 });
+
+t.test('a change made here that is still on trial stays in what comes down meanwhile, and is told up', async (t) => {
+  const { disk, live } = box(t);
+  const one = await live();
+  const actor = { user_id: 'u1', name: 'Ben' };
+  await one.desired.port.put('limits', { basedOn: 0, body: { battery_low_pct: 31 }, password: new Map(), actor });
+  const first = itemsOf({ consumption_high_kw: 5 });
+  const second = itemsOf({ consumption_high_kw: 6 }, first);
+  for (const [at, items] of [first, second].entries()) {
+    for (const message of messages('limits', at + 1, items)) one.desired.take(message);
+    t.same(one.inForce('limits'), { battery_low_pct: 31, consumption_high_kw: 5 + at });
+  }
+  await one.clock.advance(trialMs);
+  await one.clock.advance(1);
+  t.match(disk.log, [
+    { rev: 2, state: 'applied' },
+    { state: 'edited', items: [{ id: 'battery_low_pct', ver: [1, 0], value: 31 }] },
+  ]);
+});

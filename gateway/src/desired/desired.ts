@@ -256,6 +256,13 @@ export function createDesired(options: DesiredOptions): Desired {
     confirm(name);
   };
 
+  /** What is good, with what people changed here and is still on trial: they were told that it was taken. */
+  const withChangesOnTrial = (name: DocumentName, { items, trial }: KeptDocument): readonly DocumentItem[] => {
+    if (trial === null) return items;
+    // On trial with a revision of the cloud that is now overtaken, only what the cloud does not have yet counts.
+    return trial.rev === null ? trial.items : mergeItems(documentKinds[name].merge, items, trial.tell).items;
+  };
+
   const decide = (name: DocumentName, rev: number, sha256: string, text: string): void => {
     const kept = store.get(name);
     let received: readonly DocumentItem[] | undefined;
@@ -268,7 +275,7 @@ export function createDesired(options: DesiredOptions): Desired {
     const problem = bodyProblem(name, bodyOf(received));
     if (problem !== undefined) return refuse(name, rev, sha256, problem);
     // What a person changed here since is part of it: the cloud learns of that.
-    const { items } = mergeItems(documentKinds[name].merge, kept.items, received);
+    const { items } = mergeItems(documentKinds[name].merge, withChangesOnTrial(name, kept), received);
     const cannot = checked(name, items);
     if (cannot !== undefined) return refuse(name, rev, sha256, cannot);
     const theirs = new Map(received.map((one) => [one.id, canonicalJson(shown(one))]));
