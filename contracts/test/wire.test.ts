@@ -481,11 +481,15 @@ type Step =
   | { readonly do: 'deliver'; readonly to: DocumentSide; readonly pick: number; readonly again: boolean };
 
 const side = fc.constantFrom<DocumentSide>('gateway', 'cloud');
-const user = fc.record({
-  display_name: fc.constantFrom('Asha', 'Ben'),
-  role: fc.constantFrom('viewer', 'operator', 'installer', 'admin'),
-  disabled: fc.boolean(),
-});
+const user = fc.record(
+  {
+    display_name: fc.constantFrom('Asha', 'Ben'),
+    role: fc.constantFrom('viewer', 'operator', 'installer', 'admin'),
+    disabled: fc.boolean(),
+    password_hash: fc.constantFrom('h1', 'h2', 'h3'),
+  },
+  { requiredKeys: ['display_name', 'role', 'disabled'] },
+);
 const stepsOf = (value: fc.Arbitrary<unknown>): fc.Arbitrary<Step[]> =>
   fc.array(
     fc.oneof(
@@ -588,6 +592,23 @@ t.test('of two changes that knew nothing of each other the cloud’s is taken an
   const disabled = editItems(people, { asha: { ...person, disabled: true } }, 'gateway').items;
   const raised = editItems(people, { asha: { ...person, role: 'admin' } }, 'cloud').items;
   t.match(mergeItems('deny_wins', raised, disabled).items, [{ value: { role: 'operator', disabled: true } }]);
+  for (const [former, next] of [
+    ['h1', 'h2'],
+    ['h2', 'h1'],
+  ]) {
+    const known = editItems([], { asha: { ...person, password_hash: former } }, 'cloud').items;
+    const renamed = editItems(
+      known,
+      { asha: { ...person, display_name: 'Zawadi', password_hash: former } },
+      'gateway',
+    ).items;
+    const anew = editItems(known, { asha: { ...person, password_hash: next } }, 'cloud').items;
+    for (const [one, other] of [
+      [renamed, anew],
+      [anew, renamed],
+    ] as const)
+      t.match(mergeItems('deny_wins', one, other).items, [{ value: { password_hash: next } }], 'a new password counts');
+  }
   t.end();
 });
 

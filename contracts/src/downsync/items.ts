@@ -109,13 +109,13 @@ function mergeItem(
   if (aKnowsB && bKnowsA) {
     // The same version with other content comes of a backup that was restored: all ends must choose alike.
     if (isSame) return { item: a };
-    if (kind === 'deny_wins') return { item: { ...a, value: deny(a.value, b.value) } };
+    if (kind === 'deny_wins') return { item: { ...a, value: deny(a, b) } };
     return { item: canonicalJson(a.value) > canonicalJson(b.value) ? a : b };
   }
   if (aKnowsB) return { item: a };
   if (bKnowsA) return { item: b };
   if (isSame) return { item: { ...a, ver } };
-  if (kind === 'deny_wins') return { item: { id: a.id, ver, value: deny(a.value, b.value) } };
+  if (kind === 'deny_wins') return { item: { id: a.id, ver, value: deny(a, b) } };
   const [cloud, gateway] = a.ver[1] > b.ver[1] ? [a, b] : [b, a];
   return { item: { ...cloud, ver }, lost: { ...gateway, side: 'gateway' } };
 }
@@ -130,12 +130,20 @@ export interface UserValue {
 }
 
 /** What both allow: the lower of two roles, disabled when one of them is, nobody when one took the person away. */
-function deny(a: unknown, b: unknown): unknown {
+function deny({ ver: aVer, value: a }: DocumentItem, { ver: bVer, value: b }: DocumentItem): unknown {
   if (!isUser(a) || !isUser(b)) return null;
-  // What is no access is chosen by content, so that both ends choose alike.
-  const [other, first] = canonicalJson(a) < canonicalJson(b) ? [a, b] : [b, a];
+  const { password_hash: aHash, ...aRest } = a;
+  const { password_hash: bHash, ...bRest } = b;
+  // What is no access is chosen by content, so that both ends choose alike; hashes are not known to both.
+  const [other, first] = canonicalJson(aRest) < canonicalJson(bRest) ? [aRest, bRest] : [bRest, aRest];
   const role = roles.indexOf(a.role) < roles.indexOf(b.role) ? a.role : b.role;
-  return { ...other, ...first, role, disabled: a.disabled || b.disabled };
+  // Hashes only go down, so the one that the cloud set last counts: else a new password would be lost for good.
+  const isANewer = aVer[1] === bVer[1] ? (aHash ?? '') > (bHash ?? '') : aVer[1] > bVer[1];
+  const hash = isANewer ? (aHash ?? bHash) : (bHash ?? aHash);
+  return {
+    ...{ ...other, ...first, role, disabled: a.disabled || b.disabled },
+    ...(hash === undefined ? {} : { password_hash: hash }),
+  };
 }
 
 function isUser(value: unknown): value is UserValue {

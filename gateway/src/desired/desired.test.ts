@@ -352,3 +352,14 @@ t.test('a change made here that is still on trial stays in what comes down meanw
     { state: 'edited', items: [{ id: 'battery_low_pct', ver: [1, 0], value: 31 }] },
   ]);
 });
+
+t.test('of one version of a person the password that came counts', async (t) => {
+  const { disk, live } = box(t);
+  const one = await live();
+  const person = { display_name: 'Asha', role: 'operator', disabled: false };
+  for (const [at, password_hash] of ['h1', 'h2', 'h1'].entries()) {
+    for (const message of messages('users', at + 1, itemsOf({ asha: { ...person, password_hash } })))
+      one.desired.take(message);
+    t.same(disk.people, { asha: { ...person, password_hash } });
+  }
+});

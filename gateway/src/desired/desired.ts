@@ -275,7 +275,8 @@ export function createDesired(options: DesiredOptions): Desired {
     const problem = bodyProblem(name, bodyOf(received));
     if (problem !== undefined) return refuse(name, rev, sha256, problem);
     // What a person changed here since is part of it: the cloud learns of that.
-    const { items } = mergeItems(documentKinds[name].merge, withChangesOnTrial(name, kept), received);
+    const present = withChangesOnTrial(name, kept);
+    const items = withHashesSent(mergeItems(documentKinds[name].merge, present, received).items, present, received);
     const cannot = checked(name, items);
     if (cannot !== undefined) return refuse(name, rev, sha256, cannot);
     const theirs = new Map(received.map((one) => [one.id, canonicalJson(shown(one))]));
@@ -476,6 +477,23 @@ export function createDesired(options: DesiredOptions): Desired {
 function withHashOf(before: unknown, value: unknown): unknown {
   const hash = (before as { password_hash?: string } | null | undefined)?.password_hash;
   return hash === undefined ? value : { ...(value as object), password_hash: hash };
+}
+
+/** Merged items with the hashes that came where both have one version: a cloud that was restored from a backup has the word. */
+function withHashesSent(
+  merged: readonly DocumentItem[],
+  present: readonly DocumentItem[],
+  received: readonly DocumentItem[],
+): readonly DocumentItem[] {
+  const had = new Map(present.map((one) => [one.id, one]));
+  const sent = new Map(received.map((one) => [one.id, one]));
+  return merged.map((one) => {
+    const [before, now] = [had.get(one.id), sent.get(one.id)];
+    const hash = (now?.value as { password_hash?: string } | null | undefined)?.password_hash;
+    const isSameVersion = before?.ver[0] === now?.ver[0] && before?.ver[1] === now?.ver[1];
+    if (hash === undefined || one.value === null || !isSameVersion) return one;
+    return { ...one, value: { ...(one.value as object), password_hash: hash } };
+  });
 }
 
 /** An item without what must not leave this gateway. */
