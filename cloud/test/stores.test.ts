@@ -559,3 +559,21 @@ t.test(
     t.same(shutOut(beta), ['asha']);
   },
 );
+
+t.test(
+  'a revision whose number the gateway knows as that of another one gets a new number, and is settled',
+  async (t) => {
+    const { documents, store, sent, alpha, put } = documentsOf(t);
+    await put(alpha, 'limits', { battery_low_pct: 35 });
+    const newest = () => store.newest('alpha', 'limits');
+    // As after a backup was restored: what the gateway decided on under this number is gone.
+    const other = { name: 'limits', rev: 1, sha256: 'f'.repeat(64), state: 'applied' } as const;
+    documents.took('alpha', { type: 'document', id: 'e1', ...other, reason: null, time_ms: 1 });
+    t.match(newest(), { rev: 1, state: null }, 'a word on another revision is none on this one');
+    documents.hello(alpha, { limits: other });
+    t.match(newest(), { rev: 2, cause: 'renumbered', state: null });
+    t.match(sent.at(-1), { y: 'document', to: 'alpha', rev: 2 });
+    documents.hello(alpha, { limits: { rev: 2, sha256: newest()?.sha256 ?? '', state: 'applied' } });
+    t.match(newest(), { rev: 2, state: 'applied' });
+  },
+);

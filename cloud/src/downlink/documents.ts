@@ -227,9 +227,10 @@ export function createDocuments(options: DocumentsOptions): Documents {
           const newest = store.newest(gridId, name);
           store.setTold(gridId, name, has.rev);
           if (newest === undefined) continue;
-          // A cloud that was restored from a backup counts on from what the gateway knows.
-          if (has.rev > newest.rev) add(gridId, name, newest.items, 'renumbered', null, newest.lost);
-          else if (has.rev === newest.rev && newest.state === null && has.sha256 === newest.sha256)
+          // A cloud that was restored from a backup counts on from what the gateway knows, also when it counted up to there.
+          const isOther = has.rev === newest.rev && has.sha256 !== newest.sha256;
+          if (has.rev > newest.rev || isOther) add(gridId, name, newest.items, 'renumbered', null, newest.lost);
+          else if (has.rev === newest.rev && newest.state === null)
             store.decided(gridId, name, has.rev, { state: has.state, reason: null, atMs: clock.nowMs() });
         }
       });
@@ -245,7 +246,9 @@ export function createDocuments(options: DocumentsOptions): Documents {
       const { name, rev, state, reason } = entry;
       if (state !== 'edited') {
         store.setTold(gridId, name, rev);
-        store.decided(gridId, name, rev, { state, reason, atMs: entry.time_ms });
+        // Before this cloud was restored from a backup the number may have been that of another revision.
+        if (store.get(gridId, name, rev)?.sha256 === entry.sha256)
+          store.decided(gridId, name, rev, { state, reason, atMs: entry.time_ms });
         if (state !== 'applied')
           log.warn('a gateway did not take a document', { grid_id: gridId, name, rev, state, reason });
         options.onChanged?.(gridId);
