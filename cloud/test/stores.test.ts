@@ -31,7 +31,7 @@ import { createRetention } from '../src/retention/retention.js';
 import { createActStore } from '../src/stores/act-store.js';
 import { createSentCommands } from '../src/stores/command-store.js';
 import { createCursorStore } from '../src/stores/cursor-store.js';
-import { createDocumentStore } from '../src/stores/document-store.js';
+import { createDocumentStore, keptRevisions } from '../src/stores/document-store.js';
 import { createLinkStore } from '../src/stores/link-store.js';
 import { cloudMigrations } from '../src/stores/schema.js';
 import { createManifestStore } from '../src/stores/manifest-store.js';
@@ -577,3 +577,14 @@ t.test(
     t.match(newest(), { rev: 2, state: 'applied' });
   },
 );
+
+t.test('of a document the newest revisions are kept, and the one in force however old it is', async (t) => {
+  const { documents, store, alpha, put } = documentsOf(t);
+  const revs = () => store.history('alpha', 'limits').map(({ rev }) => rev);
+  for (let rev = 1; rev <= keptRevisions + 3; rev += 1) {
+    await put(alpha, 'limits', { battery_low_pct: rev });
+    if (rev <= 2) store.decided('alpha', 'limits', rev, { state: 'applied', reason: null, atMs: 1 });
+  }
+  t.same(documents.inForce('alpha', 'limits'), { battery_low_pct: 2 });
+  t.same([revs().length, revs().at(-2), revs().at(-1)], [keptRevisions + 1, 4, 2]);
+});

@@ -2,7 +2,7 @@
 import type { DocumentItem, DocumentName, LostChange } from '@villagrid/contracts';
 import type { SqliteDatabase } from '@villagrid/runtime';
 
-/** Revisions of a document that are kept. */
+/** Revisions of a document that are kept; beyond them only the newest that the gateway took, which is in force there. */
 export const keptRevisions = 50;
 
 /** What a gateway decided. */
@@ -87,7 +87,9 @@ export function createDocumentStore(database: SqliteDatabase): DocumentStore {
     `INSERT INTO cloud_document (grid_id, name, rev, items, sha256, cause, author, lost, created_ms)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   );
-  const trim = database.prepare<[string, string, number]>(`DELETE ${of} AND rev <= ?`);
+  const trim = database.prepare<[string, string, number, string, string]>(
+    `DELETE ${of} AND rev <= ? AND rev <> coalesce((SELECT max(rev) ${of} AND state = 'applied'), 0)`,
+  );
   // HELLO tells a state sooner than the log tells its reason.
   const decide = database.prepare<[string, string | null, number, string, string, number, string, string]>(
     `UPDATE cloud_document SET state = ?, reason = ?, decided_ms = ? WHERE grid_id = ? AND name = ? AND rev = ?
@@ -117,7 +119,7 @@ export function createDocumentStore(database: SqliteDatabase): DocumentStore {
     add(gridId, { name, rev, items, sha256, cause, author, lost, createdMs }) {
       const authorText = author === null ? null : JSON.stringify(author);
       insert.run(gridId, name, rev, JSON.stringify(items), sha256, cause, authorText, JSON.stringify(lost), createdMs);
-      trim.run(gridId, name, rev - keptRevisions);
+      trim.run(gridId, name, rev - keptRevisions, gridId, name);
     },
     decided: (gridId, name, rev, { state, reason, atMs }) =>
       void decide.run(state, reason, atMs, gridId, name, rev, state, state),
