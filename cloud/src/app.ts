@@ -34,6 +34,7 @@ import { createReplay, type Replay } from './letters/replay.js';
 import { createManifestCheck, type ManifestCheck } from './receipts/manifest-check.js';
 import { keptOf } from './retention/policy.js';
 import { createRetention, type Retention } from './retention/retention.js';
+import { createAbilityStore } from './stores/ability-store.js';
 import { createActStore } from './stores/act-store.js';
 import { createSentCommands } from './stores/command-store.js';
 import { createCursorStore } from './stores/cursor-store.js';
@@ -160,8 +161,10 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     log: log.child('downlink'),
     counters,
   });
+  const abilities = createAbilityStore(database);
   const documents = createDocuments({
     store: createDocumentStore(database),
+    abilities,
     transaction: (run) => database.transaction(run).immediate(),
     directory,
     presence,
@@ -180,6 +183,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
   });
   const commands = createCommands({
     store: createSentCommands(database),
+    abilities,
     presence,
     send: (gateway, message) => downlink.send(gateway, message),
     clock,

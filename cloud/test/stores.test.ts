@@ -28,6 +28,7 @@ import { createManifestCheck } from '../src/receipts/manifest-check.js';
 import { proofOf } from '../src/receipts/proof.js';
 import { keptOf } from '../src/retention/policy.js';
 import { createRetention } from '../src/retention/retention.js';
+import { abilityMigrations, createAbilityStore } from '../src/stores/ability-store.js';
 import { createActStore } from '../src/stores/act-store.js';
 import { createSentCommands } from '../src/stores/command-store.js';
 import { createCursorStore } from '../src/stores/cursor-store.js';
@@ -57,6 +58,14 @@ migrationSuite(
       name: 'cloud',
       migrations: cloudMigrations,
       from: { path: fileURLToPath(new URL('../src/stores/schema.js', import.meta.url)), name: 'cloudMigrations' },
+    },
+    {
+      name: 'ability',
+      migrations: abilityMigrations,
+      from: {
+        path: fileURLToPath(new URL('../src/stores/ability-store.js', import.meta.url)),
+        name: 'abilityMigrations',
+      },
     },
   ],
   fileURLToPath(new URL('../dist', import.meta.url)),
@@ -425,12 +434,15 @@ t.test(
     let isUp = true;
     const gateway = { gateway_id: 'gw-1', grid_id: 'alpha' };
     const store = createSentCommands(database);
-    const commands = createCommands({
-      ...{ store, presence: { state: () => (isUp ? 'up' : 'down') } as const, clock, realClock: clock },
-      send: (_gateway, message) => void sent.push(message),
-      random: seededRandom(1),
-      log: silentLogger(),
-    });
+    const start = () =>
+      createCommands({
+        ...{ store, presence: { state: () => (isUp ? 'up' : 'down') } as const, clock, realClock: clock },
+        abilities: createAbilityStore(database),
+        send: (_gateway, message) => void sent.push(message),
+        random: seededRandom(1),
+        log: silentLogger(),
+      });
+    const commands = start();
     const port = commands.portOf(gateway);
     const asked = {
       ...{ deviceId: 'pump', command: 'run', value: 'yes', confirmation: undefined, expiresInS: 10 },
@@ -495,6 +507,10 @@ t.test(
     isUp = false;
     t.match(await (await begin()).ending, { record: { state: 'failed', reason: /no link; nothing was sent/ } });
     t.equal(port.list().records.length, 4);
+    // A gateway stays at another broker while this server starts anew, and says HELLO hours later.
+    t.match(await start().portOf(gateway).request(asked), { state: 'needs_confirmation' });
+    commands.hello(gateway, undefined);
+    await t.rejects(start().portOf(gateway).request(asked), { code: 'E_COMMANDS_OFF' });
   },
 );
 
@@ -507,19 +523,24 @@ function documentsOf(t: Test, accounts: Parameters<typeof namesShutOut>[0] = [])
   const log = silentLogger();
   const gateways = ['alpha', 'beta'].map((name) => ({ gateway_id: `gw-${name}`, grid_id: name }));
   const config = { cloud_id: 'cloud', gateways, grids: [], devices: [], directory_file: join(tempDir(t), 'none.yaml') };
-  const documents = createDocuments({
-    store,
-    transaction: (run) => database.transaction(run)(),
-    directory: createDirectory(config, { realClock: clock, log }),
-    presence: { state: () => 'up' },
-    send: (gateway, message) => void sent.push({ ...message, to: gateway.grid_id }),
-    siteOf: () => undefined,
-    shutOut: (gridId) => namesShutOut(accounts, gridId, gridId === 'alpha' ? 'north' : 'south'),
-    onDenied() {},
-    ...{ clock, realClock: clock, random: seededRandom(1), log },
-  });
-  documents.start();
-  t.teardown(() => documents.stop());
+  const start = () => {
+    const documents = createDocuments({
+      store,
+      abilities: createAbilityStore(database),
+      transaction: (run) => database.transaction(run)(),
+      directory: createDirectory(config, { realClock: clock, log }),
+      presence: { state: () => 'up' },
+      send: (gateway, message) => void sent.push({ ...message, to: gateway.grid_id }),
+      siteOf: () => undefined,
+      shutOut: (gridId) => namesShutOut(accounts, gridId, gridId === 'alpha' ? 'north' : 'south'),
+      onDenied() {},
+      ...{ clock, realClock: clock, random: seededRandom(1), log },
+    });
+    documents.start();
+    t.teardown(() => documents.stop());
+    return documents;
+  };
+  const documents = start();
   const [alpha, beta] = gateways as [(typeof gateways)[0], (typeof gateways)[0]];
   /** Somebody makes a document what is given. */
   const put = (gateway: typeof alpha, name: DocumentName, body: DocumentBody) => {
@@ -527,7 +548,7 @@ function documentsOf(t: Test, accounts: Parameters<typeof namesShutOut>[0] = [])
     const actor = { user_id: 'u1', name: 'Ben' };
     return documents.portOf(gateway).put(name, { basedOn, body, password: new Map(), actor });
   };
-  return { documents, store, sent, clock, alpha, beta, put };
+  return { documents, start, store, sent, clock, alpha, beta, put };
 }
 
 t.test(
@@ -587,4 +608,16 @@ t.test('of a document the newest revisions are kept, and the one in force howeve
   }
   t.same(documents.inForce('alpha', 'limits'), { battery_low_pct: 2 });
   t.same([revs().length, revs().at(-2), revs().at(-1)], [keptRevisions + 1, 4, 2]);
+});
+
+t.test('a document goes down after a restart of the server to a gateway that has not said HELLO again', async (t) => {
+  const { documents, start, sent, clock, alpha, beta, put } = documentsOf(t);
+  documents.hello(alpha, {});
+  for (const gateway of [alpha, beta]) await put(gateway, 'limits', { battery_low_pct: 35 });
+  documents.stop();
+  sent.length = 0;
+  start();
+  await clock.advance(60_000);
+  t.match(sent, [{ y: 'document', to: 'alpha', name: 'limits', rev: 1 }]);
+  t.equal(sent.length, 1, 'nothing to one that knows of no documents');
 });

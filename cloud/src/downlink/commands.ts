@@ -22,6 +22,7 @@ import {
 } from '@villagrid/contracts';
 import type { LifecyclePart, Logger } from '@villagrid/runtime';
 import type { GatewayEntry } from '../config/schema.js';
+import type { AbilityStore } from '../stores/ability-store.js';
 import type { SentCommands } from '../stores/command-store.js';
 import type { Presence } from '../uplink/presence.js';
 
@@ -35,6 +36,7 @@ const graceMs = 5000;
 
 export interface CommandsOptions {
   readonly store: SentCommands;
+  readonly abilities: AbilityStore;
   readonly presence: Pick<Presence, 'state'>;
   readonly send: (gateway: GatewayEntry, message: DownMessage) => void;
   readonly clock: Clock;
@@ -75,7 +77,8 @@ interface UnderWay {
 /** Makes it. */
 export function createCommands(options: CommandsOptions): Commands {
   const { store, presence, send, clock, realClock, random, log } = options;
-  const takes = new Map<string, boolean>();
+  /** Gateways that know of commands, and whether they take any. */
+  const takes = new Map(options.abilities.all('commands'));
   const questions = new Map<string, { readonly key: string; readonly untilMs: number }>();
   const underWay = new Map<string, UnderWay>();
 
@@ -188,6 +191,7 @@ export function createCommands(options: CommandsOptions): Commands {
       },
     }),
     hello(gateway, enabled) {
+      if (enabled !== takes.get(gateway.gateway_id)) options.abilities.set('commands', gateway.gateway_id, enabled);
       if (enabled === undefined) takes.delete(gateway.gateway_id);
       else takes.set(gateway.gateway_id, enabled);
     },

@@ -40,6 +40,7 @@ import {
 import { hashSecret, type Account, type LifecyclePart, type Logger } from '@villagrid/runtime';
 import type { GatewayEntry } from '../config/schema.js';
 import type { Directory } from '../directory/directory.js';
+import type { AbilityStore } from '../stores/ability-store.js';
 import type { DocumentRevision, DocumentStore } from '../stores/document-store.js';
 import type { Presence } from '../uplink/presence.js';
 
@@ -48,6 +49,7 @@ const repeatMs = 60_000;
 
 export interface DocumentsOptions {
   readonly store: DocumentStore;
+  readonly abilities: AbilityStore;
   readonly transaction: <T>(run: () => T) => T;
   readonly directory: Directory;
   readonly presence: Pick<Presence, 'state'>;
@@ -99,8 +101,8 @@ export function createDocuments(options: DocumentsOptions): Documents {
   const { store, directory, presence, clock, realClock, log } = options;
   let timer: Timer | undefined;
   let soon: Timer | undefined;
-  /** Gateways that said HELLO with documents in this life of the server; others are not sent what they do not know. */
-  const speaking = new Set<string>();
+  /** Gateways that said HELLO with documents; others are not sent what they do not know. */
+  const speaking = new Set(options.abilities.all('documents').keys());
   /** When a revision went down last, real monotonic milliseconds. */
   const sentMs = new Map<string, number>();
 
@@ -217,7 +219,10 @@ export function createDocuments(options: DocumentsOptions): Documents {
     }),
 
     hello(gateway, told) {
-      if (told === undefined) return void speaking.delete(gateway.gateway_id);
+      const isSpeaking = told !== undefined;
+      if (isSpeaking !== speaking.has(gateway.gateway_id))
+        options.abilities.set('documents', gateway.gateway_id, isSpeaking || undefined);
+      if (!isSpeaking) return void speaking.delete(gateway.gateway_id);
       speaking.add(gateway.gateway_id);
       const gridId = gateway.grid_id;
       options.transaction(() => {
