@@ -87,7 +87,15 @@ async function site(t: Test) {
     await gateway.start();
     return { ...gateway, lines };
   };
-  return { url: `http://127.0.0.1:${ports.http}`, cloudFolder, box, password, startCloud, startGateway };
+  return {
+    url: `http://127.0.0.1:${ports.http}`,
+    cloudFolder,
+    box,
+    cloudConfig: cloudFiles.config,
+    password,
+    startCloud,
+    startGateway,
+  };
 }
 
 /** Asks the API of a server as the administrator. */
@@ -108,7 +116,7 @@ async function asking(url: string) {
 t.test(
   'rules, limits, names and people go down, are tried, told up, and merged with what is changed there',
   async (t) => {
-    const { url, box, password, startCloud, startGateway } = await site(t);
+    const { url, box, cloudConfig, password, startCloud, startGateway } = await site(t);
     await startCloud();
     const ask = await asking(url);
     const path = (name: string) => `/api/desired/${gridId}/${name}`;
@@ -218,13 +226,31 @@ t.test(
       accounts.disable('asha'),
     );
     const before = await document('users');
-    await put('users', before.rev, { ...before.body, asha: { ...asha, role: 'admin' } });
+    // Two that are shut out at the cloud: one of this village, one of another who only has the name of somebody here.
+    const viewer = (display_name: string) => ({ display_name, role: 'viewer', disabled: false });
+    const named = { neema: viewer('Neema'), baraka: viewer('Baraka') };
+    await withAccounts(cloudConfig, { realClock: clock, random, log: silentLogger() }, async (accounts) => {
+      for (const [username, grid_id] of [
+        ['neema', gridId],
+        ['baraka', 'elsewhere'],
+      ] as const) {
+        const grants = [{ role: 'viewer' as const, scope: { kind: 'grid' as const, grid_id } }];
+        await accounts.addUser({ username, displayName: username, password: `canary of ${username}`, grants });
+        accounts.disable(username);
+      }
+    });
+    await put('users', before.rev, { ...before.body, ...named, asha: { ...asha, role: 'admin' } });
     gateway = await startGateway();
     await until('disabled at the cloud', async () => {
       const { asha: now } = (await document('users')).body as Record<string, { disabled: boolean; role: string }>;
       return now?.disabled === true && now.role === 'operator';
     });
+    await until('Neema is shut out', async () => {
+      const { neema } = (await document('users')).body as Record<string, { disabled: boolean }>;
+      return neema?.disabled === true;
+    });
     await comes('users', 'applied');
+    t.match((await document('users')).body, { baraka: { disabled: false } });
     t.equal(await gateway.accounts.login('asha', 'canary of Asha 1', '10.0.0.1'), undefined);
     t.ok(
       gateway.api.grids
