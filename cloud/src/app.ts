@@ -171,7 +171,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
       return gateway && gateways.get(gateway.gateway_id, gridId)?.site;
     },
     shutOut: () => new Set(accounts.list().flatMap(({ disabled, username }) => (disabled ? [username] : []))),
-    onDenied: (gridId, username) => endAccess(accounts, gridId, username),
+    onDenied: (gridId, username) => endAccess(accounts, gridId, username, realClock.nowMs()),
     onChanged: (gridId) => grids.get(gridId)?.siteChanged(),
     clock,
     realClock,
@@ -432,11 +432,11 @@ function createLine(
 }
 
 /** Takes the roles that somebody has on one grid; what they have elsewhere is not that grid's affair. */
-function endAccess(accounts: Accounts, gridId: string, username: string): void {
+function endAccess(accounts: Accounts, gridId: string, username: string, atMs: number): void {
   const account = accounts.list().find((one) => one.username === username);
   const left = account?.grants.filter(({ scope }) => scope.kind !== 'grid' || scope.grid_id !== gridId);
   if (account !== undefined && left !== undefined && left.length < account.grants.length)
-    accounts.setGrants(username, left);
+    accounts.setGrants(username, left, { actor: { user_id: '', name: `village ${gridId}` }, atMs });
 }
 
 /** Frames of the archive, which were all found good when they came. */
