@@ -94,6 +94,7 @@ export interface PersonAudit extends PersonAct {
   readonly userId: string;
   readonly displayName: string;
   readonly grants: readonly Grant[];
+  readonly grantsBefore: readonly Grant[];
 }
 
 /** Changing accounts of people; those who are named are named by username. Every change is in the audit. */

@@ -174,7 +174,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
       return gateway && gateways.get(gateway.gateway_id, gridId)?.site;
     },
     shutOut: (gridId) => namesShutOut(accounts.list(), gridId, grids.get(gridId)?.site().organisation_id),
-    onDenied: (gridId, username) => endAccess(accounts, gridId, username),
+    onDenied: (gridId, username) => endAccess(accounts, gridId, username, realClock.nowMs()),
     onChanged: (gridId) => grids.get(gridId)?.siteChanged(),
     clock,
     realClock,
@@ -436,11 +436,11 @@ function createLine(
 }
 
 /** Takes the roles that somebody has on one grid; what they have elsewhere is not that grid's affair. */
-function endAccess(accounts: Accounts, gridId: string, username: string): void {
+function endAccess(accounts: Accounts, gridId: string, username: string, atMs: number): void {
   const account = accounts.list().find((one) => one.username === username);
   const left = account?.grants.filter(({ scope }) => scope.kind !== 'grid' || scope.grid_id !== gridId);
   if (account !== undefined && left !== undefined && left.length < account.grants.length)
-    accounts.setGrants(username, left);
+    accounts.setGrants(username, left, { actor: { user_id: '', name: `village ${gridId}` }, atMs });
 }
 
 /** Frames of the archive, which were all found good when they came. */

@@ -41,6 +41,10 @@ export interface Call<Id extends RouteId> {
   readonly token: string;
   readonly grid: HasGrid<Id>;
   readonly remoteAddress: string;
+  /** Name or address that was asked for, without its port; empty where none was said. */
+  readonly hostname: string;
+  /** Whether another program passed it on, so that `remoteAddress` is that program's. */
+  readonly isForwarded: boolean;
   /** By which this request is found in the log. */
   readonly correlationId: string;
   readonly services: Services;

@@ -187,9 +187,16 @@ export const audit: Handler<'audit'> = async ({ services, principal, grid, query
   const found = await readAudit({
     grid,
     people: (ports.people?.audit(fromMs, toMs) ?? []).filter(
-      ({ grants }) =>
+      ({ grants, grantsBefore }) =>
         administers(principal, { kind: 'everything' }, organisationOf(ports)) ||
-        mayOnGrid({ user_id: '', username: '', display_name: '', grants }, 'viewer', grid.gridId, organisation_id),
+        [grants, grantsBefore].some((one) =>
+          mayOnGrid(
+            { user_id: '', username: '', display_name: '', grants: one },
+            'viewer',
+            grid.gridId,
+            organisation_id,
+          ),
+        ),
     ),
     fromMs,
     toMs,

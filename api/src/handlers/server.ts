@@ -1,6 +1,6 @@
 /** What this server is and how it is. */
 import { standsAlone, VillagridError, type Discovery, type Health } from '@villagrid/contracts';
-import { isPrivateAddress } from '../server/private-address.js';
+import { isOwnName, isPrivateAddress } from '../server/private-address.js';
 import { alertView } from '../views/alerts.js';
 import { noVillagePage, plainPage } from '../views/plain-page.js';
 import { Answer, type Handler } from './handler.js';
@@ -38,12 +38,13 @@ export const health: Handler<'health'> = async ({ services }) => {
   return new Answer(JSON.stringify(document), { status: status === 'down' ? 503 : 200 });
 };
 
-export const plain: Handler<'plain'> = async ({ services, remoteAddress }) => {
+export const plain: Handler<'plain'> = async ({ services, remoteAddress, hostname, isForwarded }) => {
   const contentType = 'text/html; charset=utf-8';
   const { gridId } = services.ports.identity;
   const grid = gridId === null ? undefined : services.ports.grids.get(gridId);
   if (grid === undefined) return new Answer(noVillagePage, { contentType });
-  if (!isPrivateAddress(remoteAddress))
+  // Behind a proxy everybody comes from this machine, and a foreign name may have been bent to a private address.
+  if (!isPrivateAddress(remoteAddress) || isForwarded || !isOwnName(hostname))
     throw new VillagridError('E_FORBIDDEN', 'The plain page is for the network of the village.');
   const board = services.board(grid);
   const [summary, active] = await Promise.all([board.summary(), board.active()]);

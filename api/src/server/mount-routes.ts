@@ -119,6 +119,9 @@ function grantNow({ ports }: Services, route: Route, request: FastifyRequest): G
   return { principal, token, grid: requireNamedGrid(ports, principal, access, named(request)) };
 }
 
+/** What a program says that passes a request on. */
+const forwardingHeaders = ['x-forwarded-for', 'forwarded', 'via', 'x-real-ip', 'cf-connecting-ip'];
+
 const named = (request: FastifyRequest, body?: unknown) => ({
   params: (request.params ?? {}) as Record<string, string>,
   body,
@@ -177,6 +180,8 @@ function answerer(route: Route, handler: AnyHandler, services: Services) {
           token: granted.token ?? '',
           grid,
           remoteAddress: request.ip,
+          hostname: request.hostname ?? '',
+          isForwarded: forwardingHeaders.some((name) => request.headers[name] !== undefined),
           correlationId: request.id,
           services,
         } as unknown as Call<never>),

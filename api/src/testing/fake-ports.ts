@@ -53,9 +53,10 @@ export function memoryPeople(people: readonly MemoryPerson[], random: RandomSour
   const audited: PersonAudit[] = [];
   const accounts = new Map<string, PersonAccount>();
   const put = (account: PersonAccount, kind?: string, by?: PersonAct) => {
+    const grantsBefore = accounts.get(account.username)?.grants ?? account.grants;
     accounts.set(account.username, account);
     if (kind !== undefined && by !== undefined)
-      audited.unshift({ ...by, ...account, id: newId(by.atMs, random), kind });
+      audited.unshift({ ...by, ...account, grantsBefore, id: newId(by.atMs, random), kind });
     return account;
   };
   for (const { principal } of people)

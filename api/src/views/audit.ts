@@ -1,10 +1,12 @@
 /** Who did what when in a grid: to people, devices, alerts and planned work, drawn together from where each is kept. */
-import type { AuditArea, AuditEntry, TimelineEntry } from '@villagrid/contracts';
+import type { Alert, AuditArea, AuditEntry, TimelineEntry } from '@villagrid/contracts';
 import type { GridPort, PersonAudit } from '../ports.js';
 import { csvLine, isoUtc, plainForm, textCell, ZoneTimes } from './csv.js';
 
 /** Most entries of an answer. */
 const mostEntries = 2000;
+/** Commands that a grid lists, the newest. */
+const commandsListed = 200;
 /** Alerts raised so long before the time asked for are looked through for what was done to them in it, milliseconds. */
 const alertsBeforeMs = 30 * 86_400_000;
 /** What people do to alerts; the rest of a timeline happens by itself. */
@@ -26,6 +28,7 @@ export async function readAudit(asked: AuditAsked): Promise<{ entries: AuditEntr
   const wants = (one: AuditArea) => area === undefined || area === one;
   const inTime = (atMs: number) => atMs >= fromMs && atMs < toMs;
   const entries: AuditEntry[] = [];
+  let isCut = false;
   if (wants('people'))
     for (const one of asked.people)
       entries.push({
@@ -40,7 +43,11 @@ export async function readAudit(asked: AuditAsked): Promise<{ entries: AuditEntr
       });
   if (wants('commands')) {
     const names = new Map(grid.site().devices.map(({ device_id, name }) => [device_id, name]));
-    for (const one of grid.commands?.list().records ?? [])
+    const records = grid.commands?.list().records ?? [];
+    // The list is of the newest: where the oldest of them is within the time, there may have been others.
+    const oldest = records.length >= commandsListed ? records.at(-1) : undefined;
+    if (oldest !== undefined && oldest.sent_at_ms >= fromMs) isCut = true;
+    for (const one of records)
       if (inTime(one.sent_at_ms))
         entries.push({
           id: one.command_id,
@@ -54,7 +61,7 @@ export async function readAudit(asked: AuditAsked): Promise<{ entries: AuditEntr
         });
   }
   if (wants('alerts'))
-    for (const alert of await grid.alerts({ raised: { fromMs: fromMs - alertsBeforeMs, toMs } }))
+    for (const alert of await alertsOf(grid, fromMs - alertsBeforeMs, toMs))
       for (const one of alert.timeline)
         if (one.actor !== null && byPeople.includes(one.kind) && inTime(one.at_ms))
           entries.push({
@@ -87,7 +94,13 @@ export async function readAudit(asked: AuditAsked): Promise<{ entries: AuditEntr
       return words.every((word) => text.includes(word));
     })
     .sort((a, b) => b.at_ms - a.at_ms || (a.id < b.id ? 1 : -1));
-  return { entries: found.slice(0, mostEntries), more: found.length > mostEntries };
+  return { entries: found.slice(0, mostEntries), more: isCut || found.length > mostEntries };
+}
+
+/** Alerts raised within a time, and those that were raised before it and are active still. */
+async function alertsOf(grid: GridPort, fromMs: number, toMs: number): Promise<Iterable<Alert>> {
+  const all = [...(await grid.alerts({ status: 'active' })), ...(await grid.alerts({ raised: { fromMs, toMs } }))];
+  return new Map(all.map((alert) => [alert.alert_id, alert])).values();
 }
 
 const rolesText = ({ grants }: PersonAudit): string =>

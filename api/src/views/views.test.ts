@@ -5,7 +5,7 @@ import t from 'tap';
 import { completenessUntilMs } from '../handlers/grids.js';
 import { GridBoard } from '../board.js';
 import type { GatewayFacts, GridPort } from '../ports.js';
-import { isPrivateAddress } from '../server/private-address.js';
+import { isOwnName, isPrivateAddress } from '../server/private-address.js';
 import { fakePorts, MemoryGrid, memorySite } from '../testing/index.js';
 import { readAlertLoad } from './alert-load.js';
 import { alertView, readAlertPage, type AlertFilter } from './alerts.js';
@@ -568,4 +568,7 @@ t.test('the plain page tells what matters to any browser, and nothing that was n
     t.ok(isPrivateAddress(address), address);
   for (const address of ['8.8.8.8', '172.32.0.1', '2001:db8::1', '::ffff:8.8.8.8', 'localhost', ''])
     t.notOk(isPrivateAddress(address), address);
+  for (const name of ['10.77.0.1', '[fe80::1]', 'localhost', 'villagrid', 'gw-kisima.local'])
+    t.ok(isOwnName(name), name);
+  for (const name of ['evil.example', 'villagrid.example.com', '', 'local.evil.com']) t.notOk(isOwnName(name), name);
 });

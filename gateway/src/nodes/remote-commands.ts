@@ -63,6 +63,8 @@ export class RemoteCommands {
       ) &&
       (typeof value === 'number' || typeof value === 'string');
     if (!isGood || this.#done.has(id)) return;
+    // A copy of it gives it no more time.
+    if (this.#waiting.has(id)) return say({ y: 'command_ready', gateway_id: gatewayId, id });
     const nowMs = realClock.monotonicMs();
     for (const [known, { sinceMs }] of this.#waiting)
       if (nowMs - sinceMs > waitMs || this.#waiting.size >= mostWaiting) this.#waiting.delete(known);

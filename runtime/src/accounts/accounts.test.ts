@@ -104,6 +104,8 @@ t.test('disabling and other grants hold at once, for logins that exist', async (
   t.same((await accounts.authenticate(token))?.grants, [admin]);
   accounts.setGrants('operator', []);
   t.same((await accounts.authenticate(token))?.grants, []);
+  const taken = accounts.audit(0, Number.MAX_SAFE_INTEGER).find(({ grants }) => grants.length === 0);
+  t.match(taken, { kind: 'grants_changed', grants: [], grantsBefore: [admin] }, 'also where it was held before');
   accounts.disable('operator');
   t.equal(await accounts.authenticate(token), undefined);
   t.equal(await accounts.login('operator', password, 'a'), undefined);

@@ -89,8 +89,9 @@ export interface AccountAudit extends AccountAct {
   readonly kind: AccountAuditKind;
   readonly userId: string;
   readonly displayName: string;
-  /** Grants it had from then on. */
+  /** Grants it had from then on, and before: who loses a role is the affair of those where it was held. */
   readonly grants: readonly Grant[];
+  readonly grantsBefore: readonly Grant[];
 }
 
 /** What a new account needs. */
@@ -192,7 +193,8 @@ export const accountMigrations: readonly Migration[] = [
      kind TEXT NOT NULL,
      user_id TEXT NOT NULL,
      display_name TEXT NOT NULL,
-     grants TEXT NOT NULL
+     grants TEXT NOT NULL,
+     grants_before TEXT NOT NULL
    ) WITHOUT ROWID;
    CREATE INDEX account_audit_by_time ON account_audit (at_ms)`,
 ];
@@ -218,6 +220,7 @@ interface AuditRow {
   readonly user_id: string;
   readonly display_name: string;
   readonly grants: string;
+  readonly grants_before: string;
 }
 
 /** Opens the accounts in a database of the caller; makes their tables when they are missing. */
@@ -250,8 +253,8 @@ export function createAccounts({
   const updatePassword = database.prepare<[string, number | null, string]>(
     'UPDATE account SET password_hash = ?, word_ends_at_running_ms = ? WHERE user_id = ?',
   );
-  const insertAudit = database.prepare<[string, number, string, string, string, string, string, string]>(
-    'INSERT INTO account_audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+  const insertAudit = database.prepare<[string, number, string, string, string, string, string, string, string]>(
+    'INSERT INTO account_audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
   );
   const deleteOldAudit = database.prepare<[number]>(
     'DELETE FROM account_audit WHERE audit_id IN (SELECT audit_id FROM account_audit ORDER BY at_ms DESC, audit_id DESC LIMIT -1 OFFSET ?)',
@@ -291,7 +294,7 @@ export function createAccounts({
   };
 
   /** Writes down who did what to an account, beside what they did. */
-  const note = (kind: AccountAuditKind, userId: string, by: AccountAct | undefined) => {
+  const note = (kind: AccountAuditKind, userId: string, by: AccountAct | undefined, grantsBefore?: string) => {
     const account = byAnyId.get(userId);
     if (account === undefined) return;
     const { actor, atMs } = by ?? { actor: { user_id: '', name: 'command line' }, atMs: realClock.nowMs() };
@@ -304,6 +307,7 @@ export function createAccounts({
       userId,
       account.display_name,
       account.grants,
+      grantsBefore ?? account.grants,
     );
     deleteOldAudit.run(mostAudited);
   };
@@ -341,8 +345,9 @@ export function createAccounts({
     forgetPersons();
   });
   const setGrantsOf = database.transaction((userId: string, grants: string, by: AccountAct | undefined) => {
+    const before = byAnyId.get(userId)?.grants;
     updateGrants.run(grants, userId);
-    note('grants_changed', userId, by);
+    note('grants_changed', userId, by, before);
     forgetPersons();
   });
   const insertAccount = database.transaction(
@@ -368,7 +373,7 @@ export function createAccounts({
       updateShown.run(displayName, grantsText, userId);
       if (passwordHash !== undefined && passwordHash !== known.password_hash)
         setPasswordOf(userId, passwordHash, 'password_set', by);
-      if (known.grants !== grantsText) note('grants_changed', userId, by);
+      if (known.grants !== grantsText) note('grants_changed', userId, by, known.grants);
     } else {
       const nowMs = Math.floor(realClock.nowMs());
       insert.run(userId, name, displayName, passwordHash ?? noPassword, grantsText, nowMs, null);
@@ -567,6 +572,7 @@ export function createAccounts({
         userId: row.user_id,
         displayName: row.display_name,
         grants: JSON.parse(row.grants) as Grant[],
+        grantsBefore: JSON.parse(row.grants_before) as Grant[],
       })),
     list: () => all.all().map(accountOf),
     count: () => counted.get() ?? 0,
