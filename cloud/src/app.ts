@@ -167,8 +167,9 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     presence,
     send: (gateway, message) => downlink.send(gateway, message),
     siteOf(gridId) {
-      const gateway = directory.ofGrid(gridId);
-      return gateway && gateways.get(gateway.gateway_id, gridId)?.site;
+      const entry = directory.ofGrid(gridId);
+      if (entry?.own !== undefined) return siteOf(entry, directory.devicesOf(gridId), gateways);
+      return entry && gateways.get(entry.gateway_id, gridId)?.site;
     },
     shutOut: () => new Set(accounts.list().flatMap(({ disabled, username }) => (disabled ? [username] : []))),
     onDenied: (gridId, username) => endAccess(accounts, gridId, username),

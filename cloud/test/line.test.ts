@@ -335,6 +335,15 @@ function lineSuite(name: string, broker: Broker, skip: string | false = false): 
       await grid?.desired?.put('limits', { basedOn: 0, body, password: new Map(), actor });
       const limit = grid?.rules().find(({ id }) => id === 'high_equipment_temperature')?.parameters.above;
       t.equal(limit, 90, 'without a gateway a limit is in force at once');
+      t.match(grid?.desired?.get('limits', undefined), { state: 'applied', reason: null });
+      for (const [what, wrong] of [
+        ['limits', { device_silent_min: 0 }],
+        ['rules', { device_silent: { id: 'device_silent', part_of: 'no_such_rule' } }],
+      ] as const) {
+        const basedOn = what === 'limits' ? 1 : 0;
+        const put = grid?.desired?.put(what, { basedOn, body: wrong, password: new Map(), actor });
+        await t.rejects(put ?? Promise.resolve(), { code: 'E_REQUEST_INVALID' }, 'what a gateway would refuse');
+      }
       await later.telemetry({ boot: 'b', seq: 6, metrics: { 'equipment_temp_c.inverter': 80 } });
       await later.telemetry({ boot: 'b', seq: 7, metrics: { 'equipment_temp_c.battery': 95 } });
       await until(t, 'the new limit is watched', async () => (await grid?.alerts({}))?.length === 3);

@@ -45,6 +45,7 @@ export * from './rules/formula.js';
 export * from './rules/flapping.js';
 export * from './rules/fold.js';
 export * from './rules/engine.js';
+export * from './rules/try-rules.js';
 export * from './rules/subject.js';
 export * from './rules/state-key.js';
 export * from './rules/texts/texts.js';

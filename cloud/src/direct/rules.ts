@@ -159,31 +159,32 @@ export function createDirectRules(options: DirectRulesOptions): DirectRules {
     return found;
   };
 
-  const guarded = (run: () => void): void => {
+  /** A grid whose rules fail harms no other. */
+  const guarded = (gridId: string, run: () => void): void => {
     try {
       run();
     } catch (error) {
       // What was concluded and not kept is concluded again from what is open in the store.
-      evaluations.clear();
-      log.error('the rules of devices without a gateway failed and begin anew', { error });
+      evaluations.delete(gridId);
+      log.error('the rules of devices without a gateway failed and begin anew', { grid_id: gridId, error });
     }
   };
   directory.onChange(() => {
     evaluations = new Map();
   });
 
-  const tick = (): void =>
-    guarded(() => {
-      for (const { grid_id: gridId } of directory.grids()) {
+  const tick = (): void => {
+    for (const { grid_id: gridId } of directory.grids())
+      guarded(gridId, () => {
         const found = of(gridId);
         if (found) tell(found.grid, found.evaluation, found.evaluation.engine.onTick(nowMs()));
-      }
-    });
+      });
+  };
 
   return {
     name: 'rules of devices without a gateway',
     projected: (gridId, samples) =>
-      guarded(() => {
+      guarded(gridId, () => {
         const found = samples.length === 0 ? undefined : of(gridId);
         if (found) tell(found.grid, found.evaluation, judge(found.grid, found.evaluation, samples));
       }),
