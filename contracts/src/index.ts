@@ -48,6 +48,7 @@ export * from './rules/engine.js';
 export * from './rules/try-rules.js';
 export * from './rules/subject.js';
 export * from './rules/state-key.js';
+export * from './rules/unwatched.js';
 export * from './rules/texts/texts.js';
 export * from './rules/texts/fill.js';
 export * from './rules/texts/worded.js';
