@@ -261,8 +261,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
   });
   const retention = createRetention({
     settings: config.retention,
-    directory,
-    store,
+    ...{ directory, store, direct },
     telemetry,
     projector,
     ledger,
