@@ -170,8 +170,9 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
     presence,
     send: (gateway, message) => downlink.send(gateway, message),
     siteOf(gridId) {
-      const gateway = directory.ofGrid(gridId);
-      return gateway && gateways.get(gateway.gateway_id, gridId)?.site;
+      const entry = directory.ofGrid(gridId);
+      if (entry?.own !== undefined) return siteOf(entry, directory.devicesOf(gridId), gateways);
+      return entry && gateways.get(entry.gateway_id, gridId)?.site;
     },
     shutOut: (gridId) => namesShutOut(accounts.list(), gridId, grids.get(gridId)?.site().organisation_id),
     onDenied: (gridId, username) => endAccess(accounts, gridId, username, realClock.nowMs()),
@@ -264,8 +265,7 @@ export function createCloud(config: CloudConfig, ports: CloudPorts): Cloud {
   });
   const retention = createRetention({
     settings: config.retention,
-    directory,
-    store,
+    ...{ directory, store, direct },
     telemetry,
     projector,
     ledger,

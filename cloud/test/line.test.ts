@@ -137,8 +137,16 @@ function lineSuite(name: string, broker: Broker, skip: string | false = false): 
       if (stranger)
         await inVain(stranger.publishTo(topics.up('alpha', 'gw-9', 'live'), stranger.envelope(1, [testFrame(1)])));
       const back = await gateway(t, running, 'gw-1', 'alpha');
+      const deep = `${'['.repeat(30_000)}${']'.repeat(30_000)}`;
+      await back.publish('session', `{"y":"hello","site":${deep}}`);
+      await back.publish('alerts', `{"y":"alerts","events":[${deep}]}`);
       await back.sendFrames(4, 4);
       await back.receipt(4);
+      t.match(
+        cloud.store.deadLetters(9),
+        [{ stage: 'alerts' }, { stage: 'hello' }],
+        'what cannot be worked with is kept',
+      );
       t.same(
         cloud.store.allLogs().map(({ gatewayId }) => gatewayId),
         ['gw-1'],
@@ -236,11 +244,16 @@ function lineSuite(name: string, broker: Broker, skip: string | false = false): 
     const cabinet = await device(t, running, 'cabinet-1', 'alpha');
     await cabinet.telemetry('{"boot":');
     await cabinet.telemetry({ boot: 'x', seq: -1, metrics: {} });
+    // Half a character: no text that a log could be named after.
+    await cabinet.telemetry('{"boot":"\\ud800","seq":1,"metrics":{}}');
+    await cabinet.alert('{"device_id":"cabinet-1","boot":"\\ud800","seq":1,"alert":"door_open"}');
     await cabinet.telemetry(reading);
     await until(t, 'the good one', () => cloud.counters.deviceReadings === 1);
     t.same(
       cloud.store.deadLetters(10).map(({ stage, gatewayId, code }) => [stage, gatewayId, code]),
       [
+        ['device_alert', 'cabinet-1', 'E_PAYLOAD_SCHEMA'],
+        ['telemetry', 'cabinet-1', 'E_PAYLOAD_SCHEMA'],
         ['telemetry', 'cabinet-1', 'E_PAYLOAD_SCHEMA'],
         ['telemetry', 'cabinet-1', 'E_PAYLOAD_NOT_JSON'],
       ],
@@ -268,17 +281,17 @@ function lineSuite(name: string, broker: Broker, skip: string | false = false): 
     cloud.store.accept([{ gatewayId: 'gw-1', gridId: 'alpha', epoch: 'E', frames: [frame] }], [], atMs);
     const ids = cloud.store.deadLetters(10).map(({ id }) => id);
     const socket = join(fixture.directory, 'data', 'cloud.sock');
-    t.match(await askControl(socket, { command: 'letters' }, clock), { ok: true, count: 4 });
+    t.match(await askControl(socket, { command: 'letters' }, clock), { ok: true, count: 6 });
     t.match(await askControl(socket, { command: 'replay', ids }, clock), {
       ok: true,
-      replayed: [{ outcome: 'refused' }, { outcome: 'refused' }, { outcome: 'taken' }, { outcome: 'taken' }],
+      replayed: [...Array(4).fill({ outcome: 'refused' }), { outcome: 'taken' }, { outcome: 'taken' }],
     });
     const grid = cloud.grids.get('alpha');
     await until(t, 'both are shown', () => grid?.latest('inv-01', 'generation_kw') !== undefined);
     t.match(grid?.latest('cabinet-1', 'humidity_pct'), { value: 41, timeMs: atMs }, 'it is of the time it came');
-    t.equal(cloud.store.deadLetterCount(), 2);
+    t.equal(cloud.store.deadLetterCount(), 4);
     t.match(cloud.store.receipt('gw-1', 'E'), { up_to: 1, bad: [] });
-    t.equal((await cloud.replay(ids)).length, 2, 'what was taken is a letter no longer');
+    t.equal((await cloud.replay(ids)).length, 4, 'what was taken is a letter no longer');
   });
 
   t.test(
@@ -322,6 +335,15 @@ function lineSuite(name: string, broker: Broker, skip: string | false = false): 
       await grid?.desired?.put('limits', { basedOn: 0, body, password: new Map(), actor });
       const limit = grid?.rules().find(({ id }) => id === 'high_equipment_temperature')?.parameters.above;
       t.equal(limit, 90, 'without a gateway a limit is in force at once');
+      t.match(grid?.desired?.get('limits', undefined), { state: 'applied', reason: null });
+      for (const [what, wrong] of [
+        ['limits', { device_silent_min: 0 }],
+        ['rules', { device_silent: { id: 'device_silent', part_of: 'no_such_rule' } }],
+      ] as const) {
+        const basedOn = what === 'limits' ? 1 : 0;
+        const put = grid?.desired?.put(what, { basedOn, body: wrong, password: new Map(), actor });
+        await t.rejects(put ?? Promise.resolve(), { code: 'E_REQUEST_INVALID' }, 'what a gateway would refuse');
+      }
       await later.telemetry({ boot: 'b', seq: 6, metrics: { 'equipment_temp_c.inverter': 80 } });
       await later.telemetry({ boot: 'b', seq: 7, metrics: { 'equipment_temp_c.battery': 95 } });
       await until(t, 'the new limit is watched', async () => (await grid?.alerts({}))?.length === 3);

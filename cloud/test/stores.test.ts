@@ -18,9 +18,11 @@ import {
 } from '@villagrid/runtime';
 import { memoryLog, migrationSuite, tempDir, testClock } from '@villagrid/runtime/testing';
 import { createDirectory } from '../src/directory/directory.js';
+import { createDirectStore } from '../src/direct/store.js';
 import { createCommands } from '../src/downlink/commands.js';
 import { createDocuments, namesShutOut } from '../src/downlink/documents.js';
 import { examineFrame } from '../src/etl/frame.js';
+import { frameOfAlert, unnumberedLog } from '../src/etl/reading.js';
 import { createProjector, type Projected } from '../src/ingest/project.js';
 import { Snapshot } from '../src/grids/snapshot.js';
 import { newCounters } from '../src/observe/counters.js';
@@ -224,29 +226,40 @@ t.test(
   },
 );
 
+/** What deletes, with raw data kept for 30 days; `pass` has days go by, each with a look. */
+function retaining(
+  one: ReturnType<typeof projection>,
+  entry: { gateway_id: string; grid_id: string; organisation_id: string },
+) {
+  const { database, clock, store, telemetry } = one;
+  const settings = { raw_days: 30, minute_days: 30, quarter_days: 90, organisations: { other: { raw_days: 5 } } };
+  const projector = one.make();
+  const direct = createDirectStore(database);
+  const retention = createRetention({
+    settings,
+    directory: { gridOf: () => entry.grid_id, ofGrid: () => entry },
+    ...{ store, direct, telemetry, projector, ledger: one.ledger, cursors: createCursorStore(database) },
+    hasWindows: true,
+    file: createFileRoom(database.name, () => database),
+    zoneOf: () => 'UTC',
+    ...{ clock, realClock: clock, log: one.log },
+  });
+  const pass = async (days: number) => {
+    for (let day = 0; day < days; day += 1) {
+      await clock.advance(86_400_000);
+      await retention.look();
+    }
+  };
+  return { settings, projector, retention, direct, pass };
+}
+
 t.test(
   'what was kept long enough goes once it is projected; it stays proven, and a wrong clock empties nothing at once',
   async (t) => {
     const one = projection(t, testStartMs + 60_000);
     const { database, clock, store, telemetry, accept } = one;
     const entry = { gateway_id: 'gw-1', grid_id: 'alpha', organisation_id: 'sun' };
-    const settings = { raw_days: 30, minute_days: 30, quarter_days: 90, organisations: { other: { raw_days: 5 } } };
-    const projector = one.make();
-    const retention = createRetention({
-      settings,
-      directory: { gridOf: () => entry.grid_id, ofGrid: () => entry },
-      ...{ store, telemetry, projector, ledger: one.ledger, cursors: createCursorStore(database) },
-      hasWindows: true,
-      file: createFileRoom(database.name, () => database),
-      zoneOf: () => 'UTC',
-      ...{ clock, realClock: clock, log: one.log },
-    });
-    const pass = async (days: number) => {
-      for (let day = 0; day < days; day += 1) {
-        await clock.advance(86_400_000);
-        await retention.look();
-      }
-    };
+    const { settings, projector, retention, pass } = retaining(one, entry);
     const frames = () => database.prepare<[], number>('SELECT number FROM cloud_frame ORDER BY number').pluck().all();
     const noTime = { ...toArchive(4), fromMs: null, toMs: null };
     const bad = { ...toArchive(7), bad: 'broken', fromMs: null, toMs: null };
@@ -314,6 +327,39 @@ t.test(
     t.same(keptOf(settings, undefined), keptOf(settings, 'sun'));
   },
 );
+
+t.test('a device that boots often leaves no log of each boot behind', async (t) => {
+  const one = projection(t, testStartMs + 60_000);
+  const { database, clock, store } = one;
+  const { projector, direct, pass } = retaining(one, { gateway_id: 'gw-1', grid_id: 'alpha', organisation_id: 'sun' });
+  const boots = ['b1', 'b2', unnumberedLog];
+  for (const epoch of boots) {
+    const bytes = frameOfAlert({ boot: epoch, upMs: 0 }, clock.nowMs(), []);
+    const frame = { ...toArchive(1), number: 3, bytes, hash: Buffer.from(epoch), fromMs: null, toMs: null };
+    store.giveUp('meter-7', 'alpha', epoch, 2, clock.nowMs());
+    store.accept([{ gatewayId: 'meter-7', gridId: 'alpha', epoch, frames: [frame] }], [], clock.nowMs());
+    if (epoch !== unnumberedLog) direct.count('meter-7', epoch, { first: 3, last: 3, added: 1 }, clock.nowMs());
+    await clock.advance(1000);
+  }
+  store.giveUp('gw-1', 'alpha', 'E2', 1, clock.nowMs());
+  const rows = (table: string) => database.prepare<[], number>(`SELECT count(*) FROM ${table}`).pluck().get();
+  const rowsBefore = [rows('cloud_ledger_range'), rows('cloud_given_up')];
+  await pass(30);
+  t.equal(store.allLogs().length, 4, 'while its frames are kept');
+  projector.run();
+  await pass(2);
+  t.same(
+    store.allLogs().map(({ epoch }) => epoch),
+    ['b2', unnumberedLog, 'E2'],
+    'the newest boot, what is not counted, and logs of gateways stay known',
+  );
+  t.same(
+    [rows('cloud_ledger_range'), rows('cloud_given_up')],
+    rowsBefore.map((count = 0) => count - 1),
+  );
+  t.match(direct.logsOf('meter-7'), [{ boot: 'b2' }]);
+  t.match(store.progress('meter-7', 'b2'), { explainedUpTo: 3, newestNumber: 3 });
+});
 
 t.test('a day is compared with what its gateway says of it', async (t) => {
   const { database, clock, log, lines, ledger, store, telemetry, accept, make } = projection(t);

@@ -1,8 +1,11 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
-import type { AlertEvent, AlertSubject, Clock } from '@villagrid/contracts';
+import type { Alert, AlertEvent, AlertSubject, Clock } from '@villagrid/contracts';
 import { createAlertStore, realClock, seededRandom, silentLogger } from '@villagrid/runtime';
 import { tempDir } from '@villagrid/runtime/testing';
 import { createCloud, loadCloudConfig, openCloudDatabase } from '../src/index.js';
+import { createDocumentStore } from '../src/stores/document-store.js';
 import { createGatewayStore } from '../src/stores/gateway-store.js';
 import { cloudFixture } from '../src/testing/cloud-fixture.js';
 import { testSite } from '../src/testing/gateway-side.js';
@@ -208,5 +211,54 @@ t.test(
     say('v4', { kind: 'cleared', value: null });
     cloud.watch.look();
     t.same(patterns(), []);
+  },
+);
+
+t.test(
+  'a grid without a gateway whose rules cannot work harms no other grid; what nothing watches is over',
+  async (t) => {
+    const fixture = await cloudFixture(tempDir(t));
+    const names = ['a', 'b'];
+    writeFileSync(
+      join(fixture.directory, 'directory.yaml'),
+      JSON.stringify({
+        grids: names.map((name) => ({ grid_id: name, name, zone: 'UTC' })),
+        devices: names.map((name) => ({ device_id: `meter-${name}`, grid_id: name, name: 'Meter', kind: 'meter' })),
+      }),
+    );
+    const config = loadCloudConfig({ path: fixture.configPath });
+    let nowMs = Date.UTC(2026, 0, 10, 9);
+    const clock: Clock = { ...realClock(), nowMs: () => nowMs };
+    const database = openCloudDatabase(config.data_dir);
+    // What an older program took.
+    createDocumentStore(database).add('a', {
+      ...{ name: 'limits', rev: 1, sha256: '', cause: 'edited', author: null, lost: [], createdMs: nowMs },
+      items: [{ id: 'device_silent_min', ver: [1, 0], value: 0 }],
+    });
+    const store = createAlertStore({ database });
+    const cloud = createCloud(config, { clock, realClock: realClock(), random: seededRandom(3), log: silentLogger() });
+    t.teardown(async () => {
+      await cloud.stop();
+      database.close();
+    });
+    const active = () => names.map((name) => store.list(name, { status: 'active' }).map(({ rule_id }) => rule_id));
+    for (let at = 0; at < 20; at += 1) {
+      cloud.directRules.tick();
+      nowMs += minute;
+    }
+    t.same(active(), [[], ['device_silent']]);
+
+    const [alert] = store.list('b', { status: 'active' });
+    const said = { ...(alert as Alert), rule_id: 'device_alert', type: 'device_alert', device_id: 'meter-b' };
+    store.append({
+      ...{ kind: 'raised', id: 'said', alert_id: 'said', grid_id: 'b', at_ms: nowMs, subject: said },
+      origin: { kind: 'cloud', id: 'cloud' },
+    });
+    const actor = { user_id: 'U1', name: 'Asha' };
+    const body = { device_silent: { id: 'device_silent', enabled: false } };
+    await cloud.grids.get('b')?.desired?.put('rules', { basedOn: 0, body, password: new Map(), actor });
+    cloud.directRules.tick();
+    t.same(active(), [[], ['device_alert']], 'what the device said itself is not for rules to end');
+    t.match(store.get(alert?.alert_id ?? '')?.timeline.at(-1), { note: /no longer in force/ });
   },
 );

@@ -136,6 +136,7 @@ t.test('what is no telemetry is refused whole, saying what and where', async (t)
     ['{"ts":null,"metrics":{}}', 'E_PAYLOAD_SCHEMA', /ts/],
     ['{"ts":9000000000000000,"metrics":{}}', 'E_PAYLOAD_SCHEMA', /ts/],
     ['{"boot":"","metrics":{}}', 'E_PAYLOAD_SCHEMA', /boot/],
+    ['{"boot":"\\ud800","metrics":{}}', 'E_PAYLOAD_SCHEMA', /boot/],
     [`{"boot":"${'x'.repeat(33)}","metrics":{}}`, 'E_PAYLOAD_SCHEMA', /boot/],
     ['{"readings":{}}', 'E_PAYLOAD_SCHEMA', /readings/],
     ['{"readings":[{"metrics":{}},5]}', 'E_PAYLOAD_SCHEMA', /readings\[1\]/],

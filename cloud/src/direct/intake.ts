@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import {
   Dating,
+  messageOf,
   newId,
   parseDeviceAlert,
   parseTelemetryText,
@@ -23,6 +24,7 @@ import type { DirectDevice } from '../config/schema.js';
 import { contentOf, frameOfAlert, frameOfReading, placeOf, unnumberedLog } from '../etl/reading.js';
 import { createGroupCommit } from '../ingest/group-commit.js';
 import type { Counters } from '../observe/counters.js';
+import { isStoreFailure } from '../stores/database.js';
 import type { SqliteUplinkStore } from '../stores/sqlite-uplink-store.js';
 import type { Accepted, DeadLetter, FrameToArchive } from '../stores/uplink-store.js';
 import type { DirectStore } from './store.js';
@@ -308,7 +310,11 @@ export function createDirectIntake(options: DirectIntakeOptions): DirectIntake {
       commit.immediate(items);
     } catch (error) {
       store.forget();
-      throw error;
+      const [item, ...others] = items;
+      if (item === undefined || others.length > 0 || !database.open || isStoreFailure(error)) throw error;
+      // Not acknowledged, it would come again first of all, and a broker would hold everybody's messages up behind it.
+      log.error('a message of a device could not be worked with', { device_id: item.device.device_id, error });
+      letter(item, 'E_INTERNAL', messageOf(error));
     }
     counters.commits += 1;
     options.afterCommit?.();

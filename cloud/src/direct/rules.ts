@@ -11,6 +11,7 @@ import {
   oldestRingingMs,
   qualityClass,
   stateKey,
+  whyUnwatched,
   type Alert,
   type AlertEvent,
   type Clock,
@@ -25,6 +26,8 @@ import type { AlertStore, LifecyclePart, Logger } from '@villagrid/runtime';
 import type { DirectDevice } from '../config/schema.js';
 import type { Directory } from '../directory/directory.js';
 import type { CloudGrid } from '../grids/grid.js';
+import { ownRules } from '../watch/watch.js';
+import { deviceAlertRuleId } from './intake.js';
 import type { DirectStore } from './store.js';
 
 /** How often silence is looked for, real milliseconds. */
@@ -73,6 +76,33 @@ export function createDirectRules(options: DirectRulesOptions): DirectRules {
   const stateName = (gridId: string) => `rules ${gridId}`;
   const nowMs = () => Math.round(clock.nowMs());
 
+  /** Grids without devices of their own whose alerts were looked at since the directory changed. */
+  let deserted = new Set<string>();
+
+  /** Alerts of rules that are no more, or of devices that nobody watches here any more, would stay open for ever. */
+  const closeUnwatched = (grid: CloudGrid, rules: readonly Rule[], devices: ReadonlySet<string>): void => {
+    const { gridId, origin } = grid;
+    const site = grid.site();
+    const events = alerts.list(gridId, { status: 'active' }).flatMap((alert): AlertEvent[] => {
+      const { alert_id, rule_id, device_id, timeline } = alert;
+      // What a device or a gateway said, and what the watch over gateways found, ends as it began.
+      const isRaisedHere = timeline.some((one) => one.kind === 'raised' && one.origin.kind === 'cloud');
+      if (!isRaisedHere || rule_id === deviceAlertRuleId || ownRules.includes(rule_id)) return [];
+      const note =
+        device_id === null || devices.has(device_id)
+          ? whyUnwatched(alert, rules, site)
+          : 'The device is no longer in the directory.';
+      if (note === undefined) return [];
+      log.info('alert cleared', { grid_id: gridId, alert_id, rule: rule_id, reason: note });
+      const id = newId(nowMs(), random);
+      return [{ kind: 'cleared', id, alert_id, grid_id: gridId, at_ms: nowMs(), origin, value: null, note }];
+    });
+    if (events.length === 0) return;
+    alerts.appendAll(events);
+    const alertIds = new Set(events.map(({ alert_id }) => alert_id));
+    grid.projected({ samples: [], alertIds, deviceIds: new Set(), restamped: false });
+  };
+
   const make = (grid: CloudGrid, all: readonly DirectDevice[]): Evaluation => {
     const { gridId } = grid;
     const site = grid.site();
@@ -80,6 +110,7 @@ export function createDirectRules(options: DirectRulesOptions): DirectRules {
     const hasFigures = grid.entry.own !== undefined;
     const of = grid.rules();
     const rules = of.filter(({ selector }) => hasFigures || selector.scope !== 'figure');
+    closeUnwatched(grid, rules, devices);
     const isOurs = ({ rule_id, device_id }: Alert) =>
       rules.some(({ id }) => id === rule_id) && (device_id === null ? hasFigures : devices.has(device_id));
     const open = new Map(
@@ -101,8 +132,13 @@ export function createDirectRules(options: DirectRulesOptions): DirectRules {
   };
   const of = (gridId: string): { grid: CloudGrid; evaluation: Evaluation } | undefined => {
     const all = directory.devicesOf(gridId);
-    const grid = all.length === 0 ? undefined : options.grid(gridId);
+    const grid = all.length === 0 && deserted.has(gridId) ? undefined : options.grid(gridId);
     if (grid === undefined) return undefined;
+    if (all.length === 0) {
+      closeUnwatched(grid, [], new Set());
+      deserted.add(gridId);
+      return undefined;
+    }
     let evaluation = evaluations.get(gridId);
     // Rules that changed begin from the state that was kept last.
     if (evaluation?.of !== grid.rules()) evaluations.set(gridId, (evaluation = make(grid, all)));
@@ -159,31 +195,33 @@ export function createDirectRules(options: DirectRulesOptions): DirectRules {
     return found;
   };
 
-  const guarded = (run: () => void): void => {
+  /** A grid whose rules fail harms no other. */
+  const guarded = (gridId: string, run: () => void): void => {
     try {
       run();
     } catch (error) {
       // What was concluded and not kept is concluded again from what is open in the store.
-      evaluations.clear();
-      log.error('the rules of devices without a gateway failed and begin anew', { error });
+      evaluations.delete(gridId);
+      log.error('the rules of devices without a gateway failed and begin anew', { grid_id: gridId, error });
     }
   };
   directory.onChange(() => {
     evaluations = new Map();
+    deserted = new Set();
   });
 
-  const tick = (): void =>
-    guarded(() => {
-      for (const { grid_id: gridId } of directory.grids()) {
+  const tick = (): void => {
+    for (const { grid_id: gridId } of directory.grids())
+      guarded(gridId, () => {
         const found = of(gridId);
         if (found) tell(found.grid, found.evaluation, found.evaluation.engine.onTick(nowMs()));
-      }
-    });
+      });
+  };
 
   return {
     name: 'rules of devices without a gateway',
     projected: (gridId, samples) =>
-      guarded(() => {
+      guarded(gridId, () => {
         const found = samples.length === 0 ? undefined : of(gridId);
         if (found) tell(found.grid, found.evaluation, judge(found.grid, found.evaluation, samples));
       }),

@@ -19,6 +19,7 @@ export interface DirectStore {
   count(deviceId: string, boot: string, came: { first: number; last: number; added: number }, nowMs: number): void;
   /** The boots of a device, the one heard last first. */
   logsOf(deviceId: string): readonly DeviceLog[];
+  forgetLog(deviceId: string, boot: string): void;
   /** Readings that never came, of all boots of all devices. */
   missing(): number;
   /** The alert that a device has raised under a name of its own and not ended. */
@@ -51,6 +52,7 @@ export function createDirectStore(database: SqliteDatabase): DirectStore {
     `SELECT device_id AS deviceId, boot, first, last, taken, heard_ms AS heardMs
      FROM direct_log WHERE device_id = ? ORDER BY heard_ms DESC, boot LIMIT 100`,
   );
+  const forgetLog = database.prepare<[string, string]>('DELETE FROM direct_log WHERE device_id = ? AND boot = ?');
   const missing = database.prepare<[], number | null>('SELECT sum(last - first + 1 - taken) FROM direct_log').pluck();
   const openAlert = database
     .prepare<[string, string], string>('SELECT alert_id FROM direct_alert WHERE device_id = ? AND alert = ?')
@@ -75,6 +77,7 @@ export function createDirectStore(database: SqliteDatabase): DirectStore {
     heardMs: (deviceId) => heardMs.get(deviceId) ?? null,
     count: (deviceId, boot, { first, last, added }, nowMs) => void count.run(deviceId, boot, first, last, added, nowMs),
     logsOf: (deviceId) => logsOf.all(deviceId),
+    forgetLog: (deviceId, boot) => void forgetLog.run(deviceId, boot),
     missing: () => missing.get() ?? 0,
     openAlert: (deviceId, alert) => openAlert.get(deviceId, alert),
     openAlerts: (deviceId) => openAlerts.get(deviceId) ?? 0,

@@ -18,9 +18,11 @@ import {
   maxDocumentBytes,
   mayOnGrid,
   mergeItems,
+  messageOf,
   ruleOfChange,
   sortedItems,
   VillagridError,
+  whyNotRules,
   type Clock,
   type DesiredDocument,
   type DesiredState,
@@ -106,6 +108,8 @@ export function createDocuments(options: DocumentsOptions): Documents {
   /** When a revision went down last, real monotonic milliseconds. */
   const sentMs = new Map<string, number>();
 
+  /** Whether a grid has no gateway: nobody has to take a document first. */
+  const isOwn = (gridId: string): boolean => directory.ofGrid(gridId)?.own !== undefined;
   const nextRev = (gridId: string, name: DocumentName): number =>
     Math.max(store.newest(gridId, name)?.rev ?? 0, store.told(gridId, name)) + 1;
 
@@ -121,6 +125,7 @@ export function createDocuments(options: DocumentsOptions): Documents {
     const rev = nextRev(gridId, name);
     const createdMs = clock.nowMs();
     store.add(gridId, { name, rev, items, sha256: sha256(documentText(items)), cause, author, lost, createdMs });
+    if (isOwn(gridId)) store.decided(gridId, name, rev, { state: 'applied', reason: null, atMs: createdMs });
     log.info('a document has a new revision', { grid_id: gridId, name, rev, cause, user_id: author?.user_id ?? null });
     if (name === 'users') for (const username of deniedBy(before, items)) options.onDenied(gridId, username);
     options.onChanged?.(gridId);
@@ -162,13 +167,26 @@ export function createDocuments(options: DocumentsOptions): Documents {
 
   const checkAgainstSite = (gridId: string, name: DocumentName, body: DocumentBody): void => {
     const site = options.siteOf(gridId);
-    if (name !== 'rules' || site === undefined) return;
-    const limits = bodyOf(store.newest(gridId, 'limits')?.items ?? []) as Partial<RuleLimits>;
+    const isOurs = isOwn(gridId);
+    if (site === undefined || !(name === 'rules' || (name === 'limits' && isOurs))) return;
+    const bodies = (one: 'rules' | 'limits') => (one === name ? body : bodyOf(store.newest(gridId, one)?.items ?? []));
+    const limits = bodies('limits') as Partial<RuleLimits>;
     const defaults = defaultRules({ ...defaultLimits(site.plant), ...limits }, site);
-    for (const [id, change] of Object.entries(body)) {
+    const rules = new Map(defaults.map((rule) => [rule.id, rule]));
+    for (const [id, change] of Object.entries(bodies('rules'))) {
       const made = ruleOfChange(change, { site, defaults });
-      if (!made.ok) throw new VillagridError('E_REQUEST_INVALID', `body/${id}: ${made.reason}.`);
+      if (made.ok) rules.set(id, made.rule);
+      else if (name === 'rules') throw new VillagridError('E_REQUEST_INVALID', `body/${id}: ${made.reason}.`);
     }
+    if (!isOurs) return;
+    // No gateway tries them before they are in force.
+    let reason: string | undefined;
+    try {
+      reason = whyNotRules([...rules.values()], name === 'rules' ? Object.keys(body) : [], site, clock.nowMs());
+    } catch (error) {
+      reason = error instanceof VillagridError ? error.detail : messageOf(error);
+    }
+    if (reason !== undefined) throw new VillagridError('E_REQUEST_INVALID', reason);
   };
 
   const put = async (gridId: string, name: DocumentName, change: DesiredChange) => {
@@ -198,9 +216,7 @@ export function createDocuments(options: DocumentsOptions): Documents {
   return {
     name: 'documents',
     inForce(gridId, name) {
-      // Where there is no gateway nobody has to take it first.
-      const isOwn = directory.ofGrid(gridId)?.own !== undefined;
-      return bodyOf((isOwn ? store.newest(gridId, name) : store.applied(gridId, name))?.items ?? []);
+      return bodyOf((isOwn(gridId) ? store.newest(gridId, name) : store.applied(gridId, name))?.items ?? []);
     },
     portOf: ({ grid_id: gridId }) => ({
       list: () =>

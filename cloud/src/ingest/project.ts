@@ -28,6 +28,7 @@ import type { ActStore } from '../stores/act-store.js';
 import { createCursorStore } from '../stores/cursor-store.js';
 import type { LinkStore } from '../stores/link-store.js';
 import { createManifestStore } from '../stores/manifest-store.js';
+import { isStoreFailure } from '../stores/database.js';
 import type { SqliteUplinkStore } from '../stores/sqlite-uplink-store.js';
 import type { ProjectedTelemetry } from '../stores/telemetry.js';
 import type { ArchivedFrame, DeadLetter } from '../stores/uplink-store.js';
@@ -129,7 +130,7 @@ export function createProjector(options: ProjectorOptions): Projector {
         counters.alertEvents += 1;
         changed.alertIds.add(event.alert_id);
       } catch (error) {
-        if (isTransient(error)) throw error;
+        if (isStoreFailure(error)) throw error;
         letterOf(from, 'event', codeOf(error), messageOf(error), Buffer.from(JSON.stringify(event)));
       }
     }
@@ -219,7 +220,7 @@ export function createProjector(options: ProjectorOptions): Projector {
     } catch (error) {
       telemetry.forget();
       ledger.forget();
-      if (isTransient(error)) throw error;
+      if (isStoreFailure(error)) throw error;
       if (slice.length > 1) {
         for (const one of slice) project([one]);
         return;
@@ -321,12 +322,5 @@ const nothing = (): Projected => ({
   deviceIds: new Set(),
   restamped: false,
 });
-
-/** Whether the store, not the frame, is at fault: what SQLite says of disk, locks and memory. */
-function isTransient(error: unknown): boolean {
-  if (error instanceof VillagridError) return false;
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === 'string' && /^SQLITE_(?!CONSTRAINT|MISMATCH|RANGE|TOOBIG)/.test(code);
-}
 
 const codeOf = (error: unknown): string => (error instanceof VillagridError ? error.code : 'E_INTERNAL');

@@ -6,6 +6,8 @@ import { localDayStartMs, type Clock, type Timer } from '@villagrid/contracts';
 import { nextTurn, type ClockLedger, type FileRoom, type LifecyclePart, type Logger } from '@villagrid/runtime';
 import type { RetentionSettings } from '../config/schema.js';
 import type { Directory } from '../directory/directory.js';
+import type { DirectStore } from '../direct/store.js';
+import { unnumberedLog } from '../etl/reading.js';
 import type { Projected, Projector } from '../ingest/project.js';
 import type { CursorStore } from '../stores/cursor-store.js';
 import type { SqliteUplinkStore } from '../stores/sqlite-uplink-store.js';
@@ -23,7 +25,8 @@ const judgedCursor = 'retention';
 export interface RetentionOptions {
   readonly settings: RetentionSettings;
   readonly directory: Pick<Directory, 'gridOf' | 'ofGrid'>;
-  readonly store: Pick<SqliteUplinkStore, 'allLogs' | 'removeFrames'>;
+  readonly store: Pick<SqliteUplinkStore, 'allLogs' | 'removeFrames' | 'forgetLog'>;
+  readonly direct: Pick<DirectStore, 'logsOf' | 'forgetLog'>;
   readonly telemetry: Pick<ProjectedTelemetry, 'grids' | 'removeWindows'>;
   readonly projector: Pick<Projector, 'cursor'>;
   readonly ledger: Pick<ClockLedger, 'pending'>;
@@ -48,7 +51,7 @@ export interface Retention extends LifecyclePart {
 
 /** Makes the part that deletes. */
 export function createRetention(options: RetentionOptions): Retention {
-  const { settings, directory, store, telemetry, projector, ledger, cursors, clock, realClock, log } = options;
+  const { settings, directory, store, direct, telemetry, projector, ledger, cursors, clock, realClock, log } = options;
   const counts = { frames: 0, windows: 0 };
   /** By `grid resolution`: all windows before it were looked at. */
   const swept = new Map<string, number>();
@@ -118,10 +121,18 @@ export function createRetention(options: RetentionOptions): Retention {
   const look = async (): Promise<void> => {
     const nowMs = judgedMs();
     const before = { ...counts };
+    const newestBoots = new Map<string, string | undefined>();
     for (const { gatewayId, epoch } of store.allLogs()) {
       const gridId = directory.gridOf(gatewayId) ?? '';
-      const kept = keptOf(settings, directory.ofGrid(gridId)?.organisation_id);
+      const entry = directory.ofGrid(gridId);
+      const kept = keptOf(settings, entry?.organisation_id);
       await removeFrames(gatewayId, epoch, gridId, nowMs - kept.raw);
+      // Only a device has boots here, and a log for each. What it does not count goes on in one log for ever.
+      if (!newestBoots.has(gatewayId)) newestBoots.set(gatewayId, direct.logsOf(gatewayId)[0]?.boot);
+      const newest = newestBoots.get(gatewayId);
+      const isOfDevice = newest !== undefined && entry?.gateway_id !== gatewayId;
+      if (isOfDevice && epoch !== newest && epoch !== unnumberedLog)
+        store.forgetLog(gatewayId, epoch, () => direct.forgetLog(gatewayId, epoch));
       if (stopped) return;
     }
     for (const gridId of options.hasWindows ? telemetry.grids() : []) {

@@ -29,3 +29,14 @@ export function makeDataDir(dataDir: string): void {
     });
   }
 }
+
+/**
+ * Whether the store, not what was to be stored, is at fault: what SQLite says of disk, locks and memory, and what the
+ * system says of files. With anything else the same message would fail the same way for ever.
+ */
+export function isStoreFailure(error: unknown): boolean {
+  if (error instanceof VillagridError) return false;
+  const { code, errno } = (error ?? {}) as { readonly code?: unknown; readonly errno?: unknown };
+  if (typeof code !== 'string') return false;
+  return typeof errno === 'number' || /^SQLITE_(?!CONSTRAINT|MISMATCH|RANGE|TOOBIG)/.test(code);
+}

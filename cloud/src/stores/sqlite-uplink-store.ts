@@ -66,6 +66,11 @@ export interface SqliteUplinkStore extends UplinkStore {
   allLogs(): ReadonlyArray<{ readonly gatewayId: string; readonly epoch: string }>;
   /** Looks at the next frames of a log in one transaction and removes those that may go. Numbers stay explained. */
   removeFrames(gatewayId: string, epoch: string, step: RemovalStep): Removed;
+  /**
+   * Forgets a log of which no frame is left, and does `also` in the same transaction; gives whether it did. What was removed
+   * of it stays known by grid and time. Its numbers are explained no longer: never for the log of a gateway.
+   */
+  forgetLog(gatewayId: string, epoch: string, also: () => void): boolean;
   keepDeadLetter(letter: DeadLetter, nowMs: number): void;
   deadLetters(limit: number): readonly KeptDeadLetter[];
   deadLetterCount(): number;
@@ -140,8 +145,9 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
   /** Ledgers read so far; dropped as a whole when a transaction fails, for they may say more than was committed. */
   const logs = new Map<string, Log>();
 
+  const keyOf = (gatewayId: string, epoch: string): string => `${gatewayId} ${epoch}`;
   const findLog = (gatewayId: string, epoch: string): Log | undefined => {
-    const key = `${gatewayId} ${epoch}`;
+    const key = keyOf(gatewayId, epoch);
     const known = logs.get(key);
     if (known) return known;
     const id = sql.findLog.get(gatewayId, epoch);
@@ -156,7 +162,7 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
     if (known) return known;
     const { lastInsertRowid } = sql.addLog.run(gatewayId, epoch, nowMs);
     const log = { id: Number(lastInsertRowid), ledger: new Ledger(), removedUpTo: 0 };
-    logs.set(`${gatewayId} ${epoch}`, log);
+    logs.set(keyOf(gatewayId, epoch), log);
     return log;
   };
   const saveLedger = ({ id, ledger }: Log): void => {
@@ -424,7 +430,19 @@ export function createSqliteUplinkStore(database: SqliteDatabase): SqliteUplinkS
     removeFrames: (gatewayId, epoch, step) =>
       guarded(() => {
         const log = findLog(gatewayId, epoch);
+        // Every log is looked at, and of most nothing comes any more.
+        logs.delete(keyOf(gatewayId, epoch));
         return log === undefined ? { removed: 0, old: 0, lastNumber: undefined } : removeFrames(log, step);
+      }),
+    forgetLog: (gatewayId, epoch, also) =>
+      guarded(() => {
+        const id = sql.forgetLog.get(gatewayId, epoch);
+        if (id === undefined) return false;
+        sql.clearRanges.run(id);
+        sql.clearGivenUp.run(id);
+        logs.delete(keyOf(gatewayId, epoch));
+        also();
+        return true;
       }),
     keepDeadLetter: (letter, nowMs) => guarded(() => keepDeadLetter(letter, nowMs)),
     deadLetters: (limit) => sql.letters.all(limit).map(letterOf),
@@ -530,6 +548,14 @@ function statements(database: SqliteDatabase) {
     addLog: database.prepare<[string, string, number]>(
       'INSERT INTO cloud_log (gateway_id, epoch, first_ms) VALUES (?, ?, ?)',
     ),
+    // The last id of all stays, so that none is given out again: what was removed is kept under it.
+    forgetLog: database
+      .prepare<[string, string], number>(
+        `DELETE FROM cloud_log WHERE gateway_id = ? AND epoch = ? AND id < (SELECT max(id) FROM cloud_log)
+         AND NOT EXISTS (SELECT 1 FROM cloud_frame WHERE log_id = cloud_log.id) RETURNING id`,
+      )
+      .pluck(),
+    clearGivenUp: database.prepare<[number]>('DELETE FROM cloud_given_up WHERE log_id = ?'),
     noteNewest: database.prepare<[number, number]>('UPDATE cloud_log SET newest_number = ? WHERE id = ?'),
     newestOf: database.prepare<[number], number | null>('SELECT newest_number FROM cloud_log WHERE id = ?').pluck(),
     logsOf: database.prepare<[string], { id: number; epoch: string; newest_number: number | null }>(

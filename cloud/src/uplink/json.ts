@@ -67,10 +67,18 @@ export const alertsUpSchema = Type.Object({
 /** A message that fits, or why not. */
 export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: string };
 
-/** Parses bytes as JSON; never throws for what is in them. */
+/** What a message nests at most: none of ours comes near, and what copies or writes a value goes down by calls. */
+const deepest = 64;
+const isDeeper = (value: unknown, levels: number): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  (levels === 0 || Object.values(value).some((one) => isDeeper(one, levels - 1)));
+
+/** Parses bytes as JSON, nested at most 64 deep; never throws for what is in them. */
 export function parseJson(payload: Uint8Array): Parsed<unknown> {
   try {
-    return { ok: true, value: JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload)) as unknown };
+    const value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload)) as unknown;
+    return isDeeper(value, deepest) ? { ok: false, reason: `nested more than ${deepest} deep` } : { ok: true, value };
   } catch (error) {
     return { ok: false, reason: messageOf(error) };
   }

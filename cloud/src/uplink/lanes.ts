@@ -3,6 +3,7 @@ import {
   checkAlertEvent,
   envelopeAbilities,
   gatewayOnlyEvents,
+  messageOf,
   VillagridError,
   type AlertEvent,
   type Clock,
@@ -15,6 +16,7 @@ import type { Commands } from '../downlink/commands.js';
 import type { Documents } from '../downlink/documents.js';
 import type { Downlink } from '../downlink/downlink.js';
 import type { Counters } from '../observe/counters.js';
+import { isStoreFailure } from '../stores/database.js';
 import type { GatewayStore } from '../stores/gateway-store.js';
 import type { DeadLetter, UplinkStore } from '../stores/uplink-store.js';
 import {
@@ -102,61 +104,73 @@ export function createLanes(options: LanesOptions): Lanes {
     if (site.ok && JSON.stringify(before?.site) !== JSON.stringify(site.value)) options.onSite(gateway);
   };
 
-  return {
-    async session(gateway, payload) {
-      presence.heard(gateway);
-      const parsed = parseJson(payload);
-      if (!parsed.ok) return refuse(gateway, 'hello', parsed.reason, payload, 'E_PAYLOAD_NOT_JSON');
-      const bye = checkMessage(goodbyeSchema, parsed.value);
-      if (bye.ok) {
-        presence.save();
-        return presence.unreachable(gateway, 'goodbye');
-      }
-      const ready = checkMessage(commandReadySchema, parsed.value);
-      if (ready.ok) return options.commands.ready(gateway, ready.value.id);
-      const outcome = checkMessage(commandOutcomeSchema, parsed.value);
-      if (outcome.ok) return options.commands.outcome(gateway, outcome.value);
-      const message = checkMessage(helloSchema, parsed.value);
-      if (!message.ok) return refuse(gateway, 'hello', message.reason, payload);
-      if (message.value.gateway_id !== gateway.gateway_id)
-        return refuse(gateway, 'hello', `says it is ${message.value.gateway_id}`, payload, 'E_GATEWAY_UNKNOWN');
-      return hello(gateway, message.value as Hello, payload);
-    },
-
-    async alerts(gateway, payload) {
-      presence.heard(gateway);
-      const parsed = parseJson(payload);
-      if (!parsed.ok) return refuse(gateway, 'alerts', parsed.reason, payload, 'E_PAYLOAD_NOT_JSON');
-      const message = checkMessage(alertsUpSchema, parsed.value);
-      if (!message.ok) return refuse(gateway, 'alerts', message.reason, payload);
-      const good: AlertEvent[] = [];
-      const refused: Array<{ value: unknown; reason: string; code: string }> = [];
-      for (const value of message.value.events) {
-        const checked = checkAlertEvent(value, gateway.grid_id);
-        if (!checked.ok) refused.push({ value, reason: checked.reason, code: 'E_PAYLOAD_SCHEMA' });
-        else if (gatewayOnlyEvents.includes(checked.event.kind) && checked.event.origin.kind !== 'gateway')
-          refused.push({ value, reason: `${checked.event.kind} may only be stated by a gateway`, code: 'E_FORBIDDEN' });
-        else good.push(checked.event);
-      }
-      const changed = new Set<string>();
-      database
-        .transaction(() => {
-          for (const event of good) {
-            try {
-              if (options.alerts.append(event) === 'added') changed.add(event.alert_id);
-            } catch (error) {
-              if (!(error instanceof VillagridError)) throw error;
-              refused.push({ value: event, reason: error.detail, code: error.code });
-            }
-          }
-        })
-        .immediate();
-      counters.alertEvents += changed.size;
-      if (changed.size > 0) options.onAlerts(gateway, changed);
-      for (const { value, reason, code } of refused)
-        await refuse(gateway, 'event', reason, Buffer.from(JSON.stringify(value)), code);
-    },
+  const session = async (gateway: GatewayEntry, payload: Uint8Array): Promise<void> => {
+    presence.heard(gateway);
+    const parsed = parseJson(payload);
+    if (!parsed.ok) return refuse(gateway, 'hello', parsed.reason, payload, 'E_PAYLOAD_NOT_JSON');
+    const bye = checkMessage(goodbyeSchema, parsed.value);
+    if (bye.ok) {
+      presence.save();
+      return presence.unreachable(gateway, 'goodbye');
+    }
+    const ready = checkMessage(commandReadySchema, parsed.value);
+    if (ready.ok) return options.commands.ready(gateway, ready.value.id);
+    const outcome = checkMessage(commandOutcomeSchema, parsed.value);
+    if (outcome.ok) return options.commands.outcome(gateway, outcome.value);
+    const message = checkMessage(helloSchema, parsed.value);
+    if (!message.ok) return refuse(gateway, 'hello', message.reason, payload);
+    if (message.value.gateway_id !== gateway.gateway_id)
+      return refuse(gateway, 'hello', `says it is ${message.value.gateway_id}`, payload, 'E_GATEWAY_UNKNOWN');
+    return hello(gateway, message.value as Hello, payload);
   };
+
+  const alerts = async (gateway: GatewayEntry, payload: Uint8Array): Promise<void> => {
+    presence.heard(gateway);
+    const parsed = parseJson(payload);
+    if (!parsed.ok) return refuse(gateway, 'alerts', parsed.reason, payload, 'E_PAYLOAD_NOT_JSON');
+    const message = checkMessage(alertsUpSchema, parsed.value);
+    if (!message.ok) return refuse(gateway, 'alerts', message.reason, payload);
+    const good: AlertEvent[] = [];
+    const refused: Array<{ value: unknown; reason: string; code: string }> = [];
+    for (const value of message.value.events) {
+      const checked = checkAlertEvent(value, gateway.grid_id);
+      if (!checked.ok) refused.push({ value, reason: checked.reason, code: 'E_PAYLOAD_SCHEMA' });
+      else if (gatewayOnlyEvents.includes(checked.event.kind) && checked.event.origin.kind !== 'gateway')
+        refused.push({ value, reason: `${checked.event.kind} may only be stated by a gateway`, code: 'E_FORBIDDEN' });
+      else good.push(checked.event);
+    }
+    const changed = new Set<string>();
+    database
+      .transaction(() => {
+        for (const event of good) {
+          try {
+            if (options.alerts.append(event) === 'added') changed.add(event.alert_id);
+          } catch (error) {
+            if (!(error instanceof VillagridError)) throw error;
+            refused.push({ value: event, reason: error.detail, code: error.code });
+          }
+        }
+      })
+      .immediate();
+    counters.alertEvents += changed.size;
+    if (changed.size > 0) options.onAlerts(gateway, changed);
+    for (const { value, reason, code } of refused)
+      await refuse(gateway, 'event', reason, Buffer.from(JSON.stringify(value)), code);
+  };
+
+  /** What fails for what it says is kept and acknowledged: it would fail again, and hold up all that comes behind it. */
+  const kept =
+    (stage: DeadLetter['stage'], take: Lanes['session']): Lanes['session'] =>
+    async (gateway, payload) => {
+      try {
+        await take(gateway, payload);
+      } catch (error) {
+        if (!database.open || isStoreFailure(error)) throw error;
+        log.error('a message of a gateway could not be worked with', { gateway_id: gateway.gateway_id, stage, error });
+        await refuse(gateway, stage, messageOf(error), payload, 'E_INTERNAL');
+      }
+    };
+  return { session: kept('hello', session), alerts: kept('alerts', alerts) };
 }
 
 /** Last number that the gateway no longer has, so that it will never come: all before its oldest. */

@@ -40,7 +40,8 @@ const togetherMs = 15 * 60_000;
 const patternMs = 3_600_000;
 /** Former silences of a gateway that are looked at. */
 const formerLooked = 5;
-const ownRules = [gatewaySilentRuleId, fleetSilentRuleId, fleetPatternRuleId];
+/** Rules of the watch over gateways. */
+export const ownRules = [gatewaySilentRuleId, fleetSilentRuleId, fleetPatternRuleId];
 
 export interface WatchOptions {
   readonly grids: () => readonly CloudGrid[];

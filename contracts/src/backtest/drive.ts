@@ -11,7 +11,8 @@ import { alertSubject } from '../rules/subject.js';
 import type { Site } from '../site/site.js';
 import { FigureBoard, type Newest } from './figure-board.js';
 import { MeasuredTime, type Measured } from './measured.js';
-import { backtestNeeds, watchedDevices, type BacktestNeeds, type SeriesName } from './needs.js';
+import { watchedDevices } from '../rules/unwatched.js';
+import { backtestNeeds, type BacktestNeeds, type SeriesName } from './needs.js';
 import type { SeriesSamples } from './samples.js';
 import { Tally, type Occurrence, type OccurrenceCounts, type Stretch } from './tally.js';
 

@@ -18,11 +18,6 @@ export interface BacktestNeeds {
   readonly unkept: readonly string[];
 }
 
-/** Devices whose silence rules watch. */
-export function watchedDevices(site: Site): string[] {
-  return site.devices.filter((one) => one.expected && one.protocol !== 'internal').map((one) => one.device_id);
-}
-
 /**
  * What rules read. `metricsOf` gives the metrics of a device that were ever heard. Wider rather than narrower where a
  * rule's parameters do not tell: a series too many costs time, one too few changes the answer.

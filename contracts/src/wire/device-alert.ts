@@ -7,6 +7,7 @@ import { largestTimeMs } from '../codec/frame-head.js';
 import type { ErrorCode } from '../errors/catalogue.js';
 import { isRecord } from '../json/record.js';
 import { metricFacts } from '../metrics/catalogue.js';
+import { isBoot } from './telemetry.js';
 import { isIdentifier } from './topics.js';
 
 /** One word of a device about itself. */
@@ -57,8 +58,7 @@ export function parseDeviceAlert(text: string): ParsedDeviceAlert {
   const { v, device_id, boot, seq, up, ts, alert, state, severity, message, metric, value } = said;
   if (v !== undefined && v !== 1) return refuse('v must be 1.');
   if (typeof device_id !== 'string' || !isIdentifier(device_id)) return refuse('device_id must name the device.');
-  if (boot !== undefined && (typeof boot !== 'string' || boot.length === 0 || boot.length > 32))
-    return refuse('boot must be a text of 1 to 32 characters.');
+  if (boot !== undefined && !isBoot(boot)) return refuse('boot must be a text of 1 to 32 characters.');
   for (const [name, count] of Object.entries({ seq, up, ts }))
     if (!isCount(count)) return refuse(`${name} must be a whole number of 0 or more.`);
   if (typeof ts === 'number' && ts > largestTimeMs) return refuse('ts must be Unix milliseconds.');
@@ -76,7 +76,7 @@ export function parseDeviceAlert(text: string): ParsedDeviceAlert {
     ok: true,
     alert: {
       deviceId: device_id,
-      boot: boot as string | undefined,
+      boot,
       seq: seq as number | undefined,
       upMs: up as number | undefined,
       timeMs: ts as number | undefined,

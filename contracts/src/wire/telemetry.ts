@@ -7,6 +7,7 @@ import { qualityCodes, type QualityCode } from '../quality/quality.js';
 import type { ErrorCode } from '../errors/catalogue.js';
 import { largestTimeMs } from '../codec/frame-head.js';
 import { isRecord } from '../json/record.js';
+import { isWellFormedText } from '../json/well-formed.js';
 
 /** Most readings in one publish; a node splits a longer backlog. */
 export const maxReadingsPerPublish = 500;
@@ -110,6 +111,10 @@ function judgeAll(metrics: Record<string, unknown>, findings: Finding[]): Metric
   return values;
 }
 
+/** Whether a foreign value can name a boot: logs are named after it. */
+export const isBoot = (value: unknown): value is string =>
+  typeof value === 'string' && value.length > 0 && value.length <= 32 && isWellFormedText(value);
+
 const numberedKeys = ['seq', 'up', 'ts'] as const;
 
 /** Parses a payload already decoded from JSON. */
@@ -132,7 +137,7 @@ export function parseTelemetry(payload: unknown): ParsedTelemetry {
     const where = many === undefined ? '' : `readings[${index}].`;
     if (!isRecord(item)) return refuse('E_PAYLOAD_SCHEMA', `${where || 'payload '}must be an object.`);
     const boot = item.boot ?? payload.boot;
-    if (boot !== undefined && (typeof boot !== 'string' || boot.length === 0 || boot.length > 32)) {
+    if (boot !== undefined && !isBoot(boot)) {
       return refuse('E_PAYLOAD_SCHEMA', `${where}boot must be a text of 1 to 32 characters.`);
     }
     for (const key of numberedKeys) {
@@ -144,7 +149,7 @@ export function parseTelemetry(payload: unknown): ParsedTelemetry {
     if (!isRecord(item.metrics))
       return refuse('E_PAYLOAD_SCHEMA', `${where}metrics must be an object of metric id to number.`);
     readings.push({
-      boot: boot as string | undefined,
+      boot,
       seq: wholeNumber(item.seq),
       upMs: wholeNumber(item.up),
       timeMs: wholeNumber(item.ts),

@@ -6,7 +6,6 @@ import {
   VillagridError,
   alertFloodRuleId,
   alertSubject,
-  coversDevice,
   defaultLimits,
   gatewayOnlyEvents,
   isAlertEvent,
@@ -16,6 +15,7 @@ import {
   oldestRingingMs,
   reduceMaintenance,
   stateKey,
+  whyUnwatched,
   type Alert,
   type AlertEvent,
   type AlertSubject,
@@ -38,7 +38,7 @@ import { OverlaidAlerts, type AlertReads } from '../log/overlaid-alerts.js';
 import { Grouping } from './grouping.js';
 import { LateDigest } from './late-digest.js';
 import { LegacyAlerts, legacyRuleId } from './legacy.js';
-import { comeBackMs, createEvaluation, watchedDevices } from './evaluation.js';
+import { comeBackMs, createEvaluation } from './evaluation.js';
 
 const tickEveryMs = 5000;
 const retryMs = 1000;
@@ -134,7 +134,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
   const open = new Map(active.map((one) => [keyOf(one), one.alert_id]));
   const orphans = new Map<Alert, string>();
   for (const one of active) {
-    const reason = whyUnwatched(one, keyOf(one), rules, site);
+    const reason = whyUnwatched(one, rules, site);
     if (reason !== undefined) orphans.set(one, reason);
   }
   // What still is as it was rings anew, if anything watches it.
@@ -351,7 +351,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
         .filter((one) => !isLegacy(one) && one.rule_id !== alertFloodRuleId && open.has(keyOf(one)));
       const unwatched = new Map<Alert, string>();
       for (const one of standing) {
-        const reason = whyUnwatched(one, keyOf(one), next, site);
+        const reason = whyUnwatched(one, next, site);
         if (reason !== undefined) unwatched.set(one, reason);
       }
       evaluation.setRules(next, new Set(standing.filter((one) => !unwatched.has(one)).map(keyOf)));
@@ -420,22 +420,4 @@ export function createAlerts(options: AlertsOptions): Alerts {
       timer?.cancel();
     },
   };
-}
-
-/** Why nothing watches what an alert is about any more, as a sentence; undefined while something does. */
-function whyUnwatched(alert: Alert, key: string, rules: readonly Rule[], site: Site): string | undefined {
-  const selector = rules.find(({ id, enabled }) => enabled && id === alert.rule_id)?.selector;
-  if (selector === undefined) return 'The rule that raised it is no longer in force.';
-  const other = 'The rule that raised it no longer watches this.';
-  if (selector.scope === 'figure') return key === `${alert.rule_id}|figure:${selector.metric}` ? undefined : other;
-  const known = site.devices.find(({ device_id }) => device_id === alert.device_id);
-  const gone = 'The device is no longer in the settings.';
-  if (selector.scope === 'series') {
-    if (!key.startsWith(`${alert.rule_id}|series:`)) return other;
-    // A device that the site never knew has no name of its own; its series may come back.
-    return known === undefined && alert.device_name !== null ? gone : undefined;
-  }
-  if (known === undefined) return gone;
-  const isWatched = watchedDevices(site).includes(known) && alert.metric === null && coversDevice(selector, known);
-  return isWatched ? undefined : other;
 }

@@ -9,6 +9,7 @@ import {
   createRuleEngine,
   oldestRingingMs,
   qualityClass,
+  watchedDevices,
   type Clock,
   type DeviceSeries,
   type Frame,
@@ -92,10 +93,6 @@ export interface Evaluation {
 const isUsable = (sample: Sample): sample is Sample & { readonly value: number } =>
   sample.value !== null && qualityClass(sample.quality) !== 'bad';
 
-/** Devices that rules of devices watch. */
-export const watchedDevices = (site: Site): Site['devices'] =>
-  site.devices.filter((one) => one.expected && one.protocol !== 'internal');
-
 const none: readonly RuleTransition[] = [];
 
 /** The state as it is kept: a third of its size is worth some microseconds. */
@@ -144,7 +141,7 @@ export function createEvaluation(options: EvaluationOptions): Evaluation {
     ...(options.usual ? { usual: options.usual } : {}),
   };
   let excused: ReadonlySet<string> = new Set();
-  const watched = watchedDevices(site).map((one) => one.device_id);
+  const watched = watchedDevices(site);
   const saved = log.state(stateName);
   const kept = keptState(saved && unpacked(saved.value));
   const engineOf = (rules: readonly Rule[], saved: string | undefined) =>

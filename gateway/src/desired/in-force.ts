@@ -1,8 +1,8 @@
 /** What a gateway works with: its settings, and what documents change of them. Pure. */
 import {
-  createRuleEngine,
   ruleOfChange,
   roles,
+  whyNotRules,
   type DocumentBody,
   type Grant,
   type GridDocument,
@@ -63,22 +63,7 @@ export function inForce({ site, limits: own }: OwnSettings, bodies: DesiredBodie
 export function whyNot(own: OwnSettings, bodies: DesiredBodies, nowMs: number): string | undefined {
   const { rules, problems } = inForce(own, bodies);
   if (problems.length > 0) return problems.join('; ');
-  const ids = new Set(rules.map(({ id }) => id));
-  for (const id of Object.keys(bodies.rules)) {
-    const parents = [rules.find((one) => one.id === id)?.part_of ?? []].flat();
-    const unknown = parents.find((parent) => parent === id || !ids.has(parent));
-    if (unknown !== undefined) return `rule ${id}: there is no other rule "${unknown}" that it could be part of`;
-  }
-  const { devices, zone } = own.site;
-  const engine = createRuleEngine({
-    rules,
-    devices: devices.map(({ device_id }) => device_id),
-    inventory: devices,
-    zone,
-    context: { figure: () => undefined },
-  });
-  engine.onTick(nowMs);
-  return undefined;
+  return whyNotRules(rules, Object.keys(bodies.rules), own.site, nowMs);
 }
 
 /** Usernames that documents can name. */
