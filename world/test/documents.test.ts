@@ -8,6 +8,7 @@ import {
   type CommandAnswer,
   type CommandList,
   type DesiredDocument,
+  type Audit,
   type DesiredHistory,
   type DesiredState,
 } from '@villagrid/contracts';
@@ -147,6 +148,12 @@ t.test(
         [2, 'waiting'],
         [1, 'waiting'],
       ],
+    );
+    const audited = (await ask<Audit>(`/api/audit/${gridId}?area=settings&search=limits`)).json.entries;
+    t.same(
+      audited.map(({ kind, about, actor, detail }) => [kind, about, actor.name, detail?.split(';')[0]]),
+      [3, 2, 1].map((rev) => ['document_changed', 'limits', 'Juma', `revision ${rev}`]),
+      'who moved a limit is in the audit',
     );
 
     // In force without a restart: what was no alarm is one.

@@ -1,5 +1,5 @@
-/** Who did what when in a grid: to people, devices, alerts and planned work, drawn together from where each is kept. */
-import type { Alert, AuditArea, AuditEntry, TimelineEntry } from '@villagrid/contracts';
+/** Who did what when in a grid: to people, settings, devices, alerts and planned work, drawn together from where each is kept. */
+import { documentNames, type Alert, type AuditArea, type AuditEntry, type TimelineEntry } from '@villagrid/contracts';
 import type { GridPort, PersonAudit } from '../ports.js';
 import { csvLine, isoUtc, plainForm, textCell, ZoneTimes } from './csv.js';
 
@@ -41,6 +41,20 @@ export async function readAudit(asked: AuditAsked): Promise<{ entries: AuditEntr
         detail: one.kind === 'account_added' || one.kind === 'grants_changed' ? rolesText(one) : null,
         alert_id: null,
       });
+  if (wants('settings'))
+    for (const name of documentNames)
+      for (const { rev, changed_at_ms: atMs, changed_by: actor, state, reason } of grid.desired?.history(name) ?? [])
+        if (atMs !== null && actor !== null && inTime(atMs))
+          entries.push({
+            id: `${name}-${rev}`,
+            at_ms: atMs,
+            area: 'settings',
+            kind: 'document_changed',
+            actor: { user_id: actor.user_id, name: actor.name },
+            about: name,
+            detail: [`revision ${rev}`, state, reason].filter(Boolean).join('; '),
+            alert_id: null,
+          });
   if (wants('commands')) {
     const names = new Map(grid.site().devices.map(({ device_id, name }) => [device_id, name]));
     const records = grid.commands?.list().records ?? [];

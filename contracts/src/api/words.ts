@@ -6,6 +6,6 @@ export const gridNeeds = ['alert', 'silent', 'backlog', 'differs', 'clock', 'dis
 export type GridNeed = (typeof gridNeeds)[number];
 
 /** What the audit tells of. */
-export const auditAreas = ['people', 'commands', 'alerts', 'work'] as const;
+export const auditAreas = ['people', 'settings', 'commands', 'alerts', 'work'] as const;
 /** What the audit tells of. */
 export type AuditArea = (typeof auditAreas)[number];

@@ -47,6 +47,7 @@ export const peopleTexts = {
   'audit.area': 'What',
   'audit.area.all': 'Everything',
   'audit.area.people': 'People',
+  'audit.area.settings': 'Rules and settings',
   'audit.area.commands': 'Commands',
   'audit.area.alerts': 'Alerts',
   'audit.area.work': 'Work',
@@ -78,5 +79,6 @@ export const peopleTexts = {
   'audit.unshelved': '{who} ended the pause: {about}',
   'audit.maintenance_planned': '{who} planned work',
   'audit.maintenance_ended': '{who} ended planned work',
+  'audit.document_changed': '{who} changed the settings: {about}',
   'audit.handed_over': '{who} left a hand-over note',
 } as const;
