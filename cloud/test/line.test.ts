@@ -341,8 +341,9 @@ function lineSuite(name: string, broker: Broker, skip: string | false = false): 
         ['rules', { device_silent: { id: 'device_silent', part_of: 'no_such_rule' } }],
       ] as const) {
         const basedOn = what === 'limits' ? 1 : 0;
-        const put = grid?.desired?.put(what, { basedOn, body: wrong, password: new Map(), actor });
-        await t.rejects(put ?? Promise.resolve(), { code: 'E_REQUEST_INVALID' }, 'what a gateway would refuse');
+        const put = async () =>
+          void (await grid?.desired?.put(what, { basedOn, body: wrong, password: new Map(), actor }));
+        await t.rejects(put, { code: 'E_REQUEST_INVALID' }, 'what a gateway would refuse');
       }
       await later.telemetry({ boot: 'b', seq: 6, metrics: { 'equipment_temp_c.inverter': 80 } });
       await later.telemetry({ boot: 'b', seq: 7, metrics: { 'equipment_temp_c.battery': 95 } });

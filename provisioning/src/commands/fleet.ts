@@ -33,6 +33,7 @@ Those that want somebody come first. Exit code: 0 none of those shown wants some
 Examples:
   villagrid fleet --url https://cloud.example.org --username asha
   villagrid fleet --url https://cloud.example.org --username asha --needs silent --json
+A cloud with a certificate of its own authority: NODE_EXTRA_CA_CERTS=ca.pem villagrid fleet ...
 `,
     )
     .action(async ({ url, username, passwordStdin, search, needs, json }: FleetOptions) => {

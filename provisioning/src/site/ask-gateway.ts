@@ -82,7 +82,13 @@ export async function openServer(
     let answer: Response;
     try {
       answer = await fetch(`${base}${to}`, { ...init, signal: AbortSignal.timeout(withinMs) });
-    } catch {
+    } catch (error) {
+      // The certificate's trouble lies under the one of the request.
+      const code = String((error as { cause?: { code?: unknown } }).cause?.code ?? '');
+      if (/CERT|SELF_SIGNED|UNABLE_TO_VERIFY|ALTNAME/.test(code))
+        throw new VillagridError('E_GATEWAY_SILENT', `${base} answers, but its certificate is not trusted (${code}).`, {
+          next: 'Name the authority that signed it: NODE_EXTRA_CA_CERTS=<authority.crt> villagrid …, and use the name it is for.',
+        });
       throw new VillagridError('E_GATEWAY_SILENT', `Nothing answers at ${base}.`);
     }
     const document = (await answer.json().catch(() => ({}))) as Answer;

@@ -67,9 +67,11 @@ export function Login({ again = false }: { again?: boolean }) {
       setError(
         kind?.status === 429
           ? t('login.tooMany')
-          : kind?.status === 401 || kind?.status === 403 || kind?.status === 400
-            ? t('login.wrong')
-            : t('login.offline'),
+          : kind?.status === 400 && chosen !== undefined
+            ? t('login.chooseAnother')
+            : kind?.status === 401 || kind?.status === 403 || kind?.status === 400
+              ? t('login.wrong')
+              : t('login.offline'),
       );
       passwordField.current?.focus();
     } finally {

@@ -24,5 +24,7 @@ export const loginTexts = {
   'login.see': 'See saved values',
   'login.later': 'Later, show saved values',
   'login.tagline': 'Is the village powered? Will it last the night? Is somebody needed now?',
+  'login.chooseAnother':
+    'This cannot be the new password. Choose another one than the one-time word, at least 8 characters.',
   'login.choose': 'That was a one-time word. Choose a password of your own, at least 8 characters',
 } as const;

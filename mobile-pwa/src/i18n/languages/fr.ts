@@ -416,6 +416,8 @@ const texts: CompleteTexts = {
   'fleet.line': 'Version {version} · complet jusqu’à {complete}',
   'home.showMore': 'Afficher {n} de plus',
   'home.fleet': 'Parc : passerelles, complétude, versions',
+  'login.chooseAnother':
+    'Ceci ne peut pas être le nouveau mot de passe. Choisissez-en un autre que le mot à usage unique, au moins 8 caractères.',
   'login.choose': 'C’était un mot à usage unique. Choisissez votre propre mot de passe, au moins 8 caractères',
   'more.fleet': 'Parc',
   'more.fleetLine': 'Quels sites ont besoin de vous et pourquoi, passerelles, versions',

@@ -412,6 +412,8 @@ const texts: CompleteTexts = {
   'fleet.line': 'Toleo {version} · kamili hadi {complete}',
   'home.showMore': 'Onyesha {n} zaidi',
   'home.fleet': 'Vituo vyote: visanduku, ukamilifu, matoleo',
+  'login.chooseAnother':
+    'Hili haliwezi kuwa nenosiri jipya. Chagua lingine tofauti na neno la mara moja, angalau herufi 8.',
   'login.choose': 'Hilo lilikuwa neno la mara moja. Chagua nenosiri lako, angalau herufi 8',
   'more.fleet': 'Vituo vyote',
   'more.fleetLine': 'Vituo vinavyokuhitaji na kwa nini, visanduku, matoleo',
