@@ -7,7 +7,15 @@ import { readdirSync, readFileSync } from 'node:fs';
 import t from 'tap';
 import type { AlertView, DeviceView, FigureView, MaintenanceView, Summary } from '@villagrid/contracts';
 import { build } from 'vite';
-import { answeredAlerts, applyFrame, openAlerts, paused, pausedLast, type GridView } from '../src/live/apply.js';
+import {
+  answeredAlerts,
+  applyFrame,
+  mergeAlerts,
+  openAlerts,
+  paused,
+  pausedLast,
+  type GridView,
+} from '../src/live/apply.js';
 import { alertValueText, presentValue } from '../src/features/alerts/alert-value.js';
 import { givenTo, knownPeople } from '../src/features/alerts/people.js';
 import { noticeText } from '../src/features/duty/notice-text.js';
@@ -132,13 +140,20 @@ t.test('frames change what is known: spares are not counted, and an older answer
   } as unknown as GridView;
   const frame = { type: 'devices', sequence: 1, devices: [device('b', 'disconnected')] } as const;
   t.match(applyFrame(view, frame)?.summary.devices, { seen: 1, total: 2 });
-  const alert = (alert_id: string, status: string) => ({ alert_id, status }) as AlertView;
+  const alert = (alert_id: string, status: string, ...timeline: object[]) =>
+    ({ alert_id, status, timeline }) as unknown as AlertView;
   const before = [alert('gone', 'active'), alert('old', 'active')];
   const meanwhile = [...before, alert('new', 'active')];
   t.same(
     answeredAlerts([alert('old', 'resolved')], before, meanwhile),
     [alert('old', 'resolved'), alert('new', 'active')],
     'what the answer no longer has goes, what the channel told meanwhile stays',
+  );
+  const [raised, seen] = [{ kind: 'raised' }, { kind: 'acknowledged' }];
+  t.same(
+    mergeAlerts([alert('a', 'active', raised, seen, seen)], [alert('a', 'active', raised, seen)]),
+    [alert('a', 'active', raised, seen, seen)],
+    'an answer that was overtaken takes nobody’s act away',
   );
 });
 

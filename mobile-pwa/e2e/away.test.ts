@@ -137,7 +137,7 @@ t.test(
   'past alerts stay for 90 days; what a server no longer lists goes, what another server knew stays',
   async (t) => {
     const alert = (alert_id: string, status: string, ageDays = 1) =>
-      ({ alert_id, status, raised_at_ms: noon - ageDays * dayMs }) as AlertView;
+      ({ alert_id, status, raised_at_ms: noon - ageDays * dayMs, timeline: [] }) as unknown as AlertView;
     const before = [alert('open', 'active', 200), alert('past', 'resolved', 89), alert('old', 'resolved', 91)];
     const ids = (whole: boolean, sameServer: boolean) =>
       keptAlerts([alert('new', 'active')], before, before, { whole, sameServer, nowMs: noon })

@@ -10,10 +10,16 @@ export interface GridView {
   readonly answeredAtMs: number;
 }
 
-/** Puts changed alerts into a list, by id. */
+/**
+ * Puts changed alerts into a list, by id. What happened to an alert only grows: one with fewer entries is an older answer
+ * that was overtaken on its way, as that of an act by the live channel, and takes nobody's act off the screen.
+ */
 export function mergeAlerts(list: readonly AlertView[], changed: readonly AlertView[]): AlertView[] {
   const byId = new Map(list.map((alert) => [alert.alert_id, alert]));
-  for (const alert of changed) byId.set(alert.alert_id, alert);
+  for (const alert of changed) {
+    const known = byId.get(alert.alert_id);
+    if (known === undefined || known.timeline.length <= alert.timeline.length) byId.set(alert.alert_id, alert);
+  }
   return [...byId.values()];
 }
 
