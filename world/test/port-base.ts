@@ -1,5 +1,5 @@
 /** Free ports for a village of a test, below those that the system gives to outgoing connections. */
-import { createServer } from 'node:net';
+import { createServer, type Server } from 'node:net';
 
 /** Ports a village takes from its base on, at most, for each grid. */
 const span = 60;
@@ -11,14 +11,14 @@ const isFree = (port: number): Promise<boolean> =>
     server.listen(port, '0.0.0.0', () => server.close(() => resolve(true)));
   });
 
-/** Takes a port for as long as this process lives; false when somebody has it. It keeps no process running. */
-const claim = (port: number): Promise<boolean> =>
+/** Takes a port for as long as this process lives, or until it is given back; undefined when somebody has it. It keeps no process running. */
+const claim = (port: number): Promise<Server | undefined> =>
   new Promise((resolve) => {
     const server = createServer();
-    server.once('error', () => resolve(false));
+    server.once('error', () => resolve(undefined));
     server.listen(port, '127.0.0.1', () => {
       server.unref();
-      resolve(true);
+      resolve(server);
     });
   });
 
@@ -34,9 +34,10 @@ export async function freePortBase(grids: number): Promise<number> {
     const base = 12_000 + ((process.pid * 3 + attempt) % 180) * 100;
     const bases = Array.from({ length: grids }, (_, grid) => base + grid * 100);
     const claims = await Promise.all(bases.map((one) => claim(one + claimAt)));
-    if (!claims.every(Boolean)) continue;
     const ports = bases.flatMap((one) => Array.from({ length: span }, (_, i) => one + i));
-    if ((await Promise.all(ports.map(isFree))).every(Boolean)) return base;
+    if (claims.every((one) => one !== undefined) && (await Promise.all(ports.map(isFree))).every(Boolean)) return base;
+    // Given back: else the next attempt finds its ranges taken by this one.
+    for (const one of claims) one?.close();
   }
   throw new Error('no free range of ports between 12000 and 30000');
 }
