@@ -262,9 +262,14 @@ export async function runAppChecks(options: AppChecksOptions): Promise<AppChecks
         );
         await look(`reports-${period.toLowerCase()}`);
       }
-      await page.click('.reports .ctl .wide-btn');
-      await page.waitForSelector('.history-table td', { timeout: patienceMs });
-      for (const problem of await page.evaluate(lookAround)) problems.push(`${size.name} reports table: ${problem}`);
+      // A village that was just started has no whole quarter of an hour yet, and no report.
+      if ((await page.$('.reports .ctl .wide-btn')) === null)
+        skipped.push(`${size.name}: reports table: nothing to report yet`);
+      else {
+        await page.click('.reports .ctl .wide-btn');
+        await page.waitForSelector('.history-table td', { timeout: patienceMs });
+        for (const problem of await page.evaluate(lookAround)) problems.push(`${size.name} reports table: ${problem}`);
+      }
       if ((await page.$('.download .btn')) === null) skipped.push(`${size.name}: download: this person may not export`);
       else {
         const coming = page.waitForEvent('download', { timeout: patienceMs });

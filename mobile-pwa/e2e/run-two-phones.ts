@@ -28,10 +28,18 @@ export async function acknowledgeAtBothEnds(
       await page.fill('input[name=password]', password);
       await page.click('button[type=submit]');
       await page.waitForSelector('.tabs', { timeout: patienceMs });
-      const go = (hash: string) =>
-        page.evaluate((to) => {
-          location.hash = to;
-        }, hash);
+      // The login may go to its own first screen a moment after the tabs are there.
+      const go = async (hash: string) => {
+        for (let calm = 0; calm < 5; await page.waitForTimeout(100))
+          calm = await page.evaluate(
+            ([to, before]) => {
+              const stays = location.hash === to;
+              if (!stays) location.hash = to;
+              return stays ? before + 1 : 0;
+            },
+            [hash, calm] as const,
+          );
+      };
       if (address === '') {
         await go(`#/grid/${encodeURIComponent(gridId)}/alerts`);
         const found = await page.waitForFunction(
