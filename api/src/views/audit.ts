@@ -1,12 +1,17 @@
 /** Who did what when in a grid: to people, settings, devices, alerts and planned work, drawn together from where each is kept. */
-import { documentNames, type Alert, type AuditArea, type AuditEntry, type TimelineEntry } from '@villagrid/contracts';
+import {
+  documentNames,
+  mostCommandsListed,
+  type Alert,
+  type AuditArea,
+  type AuditEntry,
+  type TimelineEntry,
+} from '@villagrid/contracts';
 import type { GridPort, PersonAudit } from '../ports.js';
 import { csvLine, isoUtc, plainForm, textCell, ZoneTimes } from './csv.js';
 
 /** Most entries of an answer. */
 const mostEntries = 2000;
-/** Commands that a grid lists, the newest. */
-const commandsListed = 200;
 /** Alerts raised so long before the time asked for are looked through for what was done to them in it, milliseconds. */
 const alertsBeforeMs = 30 * 86_400_000;
 /** What people do to alerts; the rest of a timeline happens by itself. */
@@ -59,7 +64,7 @@ export async function readAudit(asked: AuditAsked): Promise<{ entries: AuditEntr
     const names = new Map(grid.site().devices.map(({ device_id, name }) => [device_id, name]));
     const records = grid.commands?.list().records ?? [];
     // The list is of the newest: where the oldest of them is within the time, there may have been others.
-    const oldest = records.length >= commandsListed ? records.at(-1) : undefined;
+    const oldest = records.length >= mostCommandsListed ? records.at(-1) : undefined;
     if (oldest !== undefined && oldest.sent_at_ms >= fromMs) isCut = true;
     for (const one of records)
       if (inTime(one.sent_at_ms))

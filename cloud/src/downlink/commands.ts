@@ -5,6 +5,7 @@
  */
 import type { CommandAsked, CommandPort } from '@villagrid/api';
 import {
+  mostCommandsListed,
   commandStates,
   diagnoseCommand,
   longestCommandS,
@@ -29,7 +30,6 @@ import type { Presence } from '../uplink/presence.js';
 /** How long a person may think about it, real milliseconds. */
 const confirmWithinMs = 60_000;
 const mostQuestions = 1000;
-const mostListed = 200;
 const standardExpiryS = 20;
 /** The outcome may take a little longer than the device: the line is long, milliseconds. */
 const graceMs = 5000;
@@ -186,7 +186,7 @@ export function createCommands(options: CommandsOptions): Commands {
         return {
           enabled: enabled === true,
           offers: enabled === undefined ? [] : [diagnosis],
-          records: store.list(gateway.grid_id, mostListed),
+          records: store.list(gateway.grid_id, mostCommandsListed),
         };
       },
     }),

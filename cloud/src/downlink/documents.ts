@@ -155,9 +155,10 @@ export function createDocuments(options: DocumentsOptions): Documents {
 
   /** Who is shut out of this server is shut out of their villages too. */
   const denyShutOut = (gridId: string): void => {
-    const shutOut = options.shutOut(gridId);
     const newest = store.newest(gridId, 'users');
-    if (newest === undefined || shutOut.size === 0) return;
+    if (newest === undefined) return;
+    const shutOut = options.shutOut(gridId);
+    if (shutOut.size === 0) return;
     const body: Record<string, unknown> = { ...bodyOf(newest.items) };
     for (const [username, value] of Object.entries(body) as [string, UserValue][])
       if (shutOut.has(username) && !value.disabled) body[username] = { ...value, disabled: true };

@@ -68,10 +68,13 @@ export const commandOfferSchema = Type.Object({
 });
 export type CommandOffer = Static<typeof commandOfferSchema>;
 
+/** Records that a list of commands holds, the newest. */
+export const mostCommandsListed = 200;
+
 export const commandListSchema = Type.Object({
   grid_id: Type.String(),
   enabled: Type.Boolean({ description: 'whether commands are switched on at this site' }),
   offers: Type.Array(commandOfferSchema),
-  records: Type.Array(commandRecordSchema, { description: 'newest first, at most 200' }),
+  records: Type.Array(commandRecordSchema, { description: `newest first, at most ${mostCommandsListed}` }),
 });
 export type CommandList = Static<typeof commandListSchema>;

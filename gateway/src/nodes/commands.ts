@@ -4,6 +4,7 @@
  */
 import type { CommandAsked } from '@villagrid/api';
 import {
+  mostCommandsListed,
   longestCommandS,
   messageOf,
   newId,
@@ -29,7 +30,6 @@ const confirmWithinMs = 60_000;
 /** Questions that wait for a yes, and commands under way; more are turned away. */
 const mostQuestions = 100;
 const mostUnderWay = 50;
-const mostListed = 200;
 
 /** Where records are kept; durable when `put` returns. */
 export interface CommandRecords {
@@ -111,7 +111,7 @@ export class NodeCommands {
   constructor(options: NodeCommandsOptions) {
     this.#options = options;
     // What was under way when the gateway stopped is not sent again, and nobody listens for its answer any more.
-    for (const record of options.records.list(mostListed))
+    for (const record of options.records.list(mostCommandsListed))
       if (record.state === 'sent')
         this.#note({ ...record, state: 'failed', reason: 'the gateway stopped before the device answered' });
   }
@@ -269,7 +269,7 @@ export class NodeCommands {
         safe: safe ?? null,
       })),
     );
-    return { enabled, offers: enabled ? offers : [], records: records.list(mostListed) };
+    return { enabled, offers: enabled ? offers : [], records: records.list(mostCommandsListed) };
   }
 
   /** Ends what is under way: nobody will hear an answer. */
